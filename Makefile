@@ -1,0 +1,36 @@
+# make verify   the main job: retrain on all subsets, judge the claims, draw the figure
+# make test     the whole test suite
+# make lint     ruff and pyright
+# Needs python3 (>= 3.11) with venv, and make. Everything is installed into .venv, nothing outside.
+PYTHON ?= python3
+RESULTS ?= results
+PY := .venv/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+
+.PHONY: verify test lint clean
+
+verify: .venv/run.stamp
+	$(PY) -m sims verify --out "$(RESULTS)" --json "$(RESULTS)/ledger.json"
+	$(PY) -m figures identity --from "$(RESULTS)" --out "$(RESULTS)/figures"
+
+test: .venv/test.stamp
+	$(PY) -m pytest
+
+lint: .venv/test.stamp
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m pyright
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/run.stamp: pyproject.toml constraints.txt | .venv/bin/python
+	$(PIP) --editable .
+	touch $@
+
+.venv/test.stamp: pyproject.toml constraints.txt | .venv/bin/python
+	$(PIP) --editable ".[test]"
+	touch $@ .venv/run.stamp
+
+clean:
+	rm -rf .venv results build dist *.egg-info

@@ -1,0 +1,114 @@
+"""Checks at the boundary of every learner: what was got, what was expected, what to do."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from theory.response import Array
+
+__all__ = [
+    "as_design",
+    "as_labels",
+    "as_penalty",
+    "as_queries",
+    "as_seeds",
+    "as_targets",
+    "as_weight_vector",
+    "as_weights",
+    "store",
+]
+
+
+def as_design(X: ArrayLike, name: str = "X") -> Array:
+    """A finite matrix (rows, columns), copied so that later changes to the caller's array cannot reach the learner."""
+    values = np.array(X, dtype=np.float64)
+    if values.ndim != 2 or 0 in values.shape:
+        raise ValueError(f"{name} has shape {values.shape}, expected (rows, columns) with at least one of each")
+    _require_finite(values, name)
+    values.flags.writeable = False
+    return values
+
+
+def as_queries(X_query: ArrayLike, n_columns: int) -> Array:
+    """A design with the columns of the training design."""
+    values = as_design(X_query, "X_query")
+    if values.shape[1] != n_columns:
+        raise ValueError(f"X_query has {values.shape[1]} columns, X has {n_columns}: expected the same columns in the same order")
+    return values
+
+
+def as_targets(y: ArrayLike, n_points: int) -> Array:
+    """A finite vector (N,)."""
+    values = np.array(y, dtype=np.float64)
+    if values.shape != (n_points,):
+        hint = ": pass y[:, 0]" if values.shape == (n_points, 1) else ""
+        raise ValueError(f"y has shape {values.shape}, expected ({n_points},): one number per row of X{hint}")
+    _require_finite(values, "y")
+    values.flags.writeable = False
+    return values
+
+
+def as_labels(y: ArrayLike, n_points: int) -> Array:
+    """A vector (N,) of labels 0 and 1 in which both occur."""
+    values = as_targets(y, n_points)
+    wrong = np.flatnonzero(~np.isin(values, (0.0, 1.0)))
+    if wrong.size:
+        raise ValueError(f"y[{wrong[0]}] is {values[wrong[0]]:g}, expected labels 0 and 1: recode the two classes")
+    if values.min() == values.max():
+        raise ValueError(f"every label is {values[0]:g}, expected both 0 and 1: a classifier needs two classes")
+    return values
+
+
+def as_penalty(l2: float) -> float:
+    """A finite l2 >= 0."""
+    if not (np.isfinite(l2) and l2 >= 0.0):
+        raise ValueError(f"l2 = {l2}, expected a finite number >= 0")
+    return float(l2)
+
+
+def as_weights(weights: ArrayLike, n_points: int) -> Array:
+    """Weights (B, N), finite and not negative."""
+    values = np.asarray(weights, dtype=np.float64)
+    if values.ndim != 2 or values.shape[1] != n_points:
+        raise ValueError(f"weights has shape {values.shape}, expected (B, {n_points}): one column per training point")
+    _require_finite(values, "weights")
+    if values.size and values.min() < 0.0:
+        row, column = (int(k) for k in np.argwhere(values < 0.0)[0])
+        raise ValueError(
+            f"weights[{row}, {column}] is {values[row, column]:g}, expected >= 0: weight 0 is deletion, there is nothing below it"
+        )
+    return values
+
+
+def as_weight_vector(weights: ArrayLike, n_points: int) -> Array:
+    """One weight vector (N,)."""
+    values = np.asarray(weights, dtype=np.float64)
+    if values.shape != (n_points,):
+        raise ValueError(f"weights has shape {values.shape}, expected ({n_points},): one weight per training point")
+    return as_weights(values[None], n_points)[0]
+
+
+def as_seeds(seeds: Sequence[int]) -> tuple[int, ...]:
+    """Distinct integers >= 0, at least one."""
+    values = tuple(int(seed) for seed in seeds)
+    if not values:
+        raise ValueError("seeds is empty, expected at least one: F is the mean over the given seeds")
+    if len(set(values)) != len(values) or min(values) < 0:
+        raise ValueError(f"seeds {values} must be distinct integers >= 0: a repeated seed would count twice in the mean")
+    return values
+
+
+def _require_finite(values: Array | NDArray[np.float64], name: str) -> None:
+    if not np.isfinite(values).all():
+        index = tuple(int(k) for k in np.argwhere(~np.isfinite(values))[0])
+        where = f"row {index[0]}" + (f", column {index[1]}" if len(index) > 1 else "")
+        raise ValueError(
+            f"{name}[{', '.join(map(str, index))}] is {values[index]} ({where}): every entry must be finite; drop or impute it first"
+        )
+
+
+def store(instance: object, **values: object) -> None:
+    """Set checked fields of a frozen dataclass during its __post_init__."""
+    for name, value in values.items():
+        object.__setattr__(instance, name, value)

@@ -1,0 +1,100 @@
+"""What learners with a linear predictor and a quadratic penalty share: the objective's normalisation and its implicit derivative.
+
+Up to a positive factor every objective here is
+
+    sum_i w_i l_i(theta) + c(w) (l2 / 2) ||theta||^2,        l_i a function of x_i . theta,
+
+and the four normalisations of the data term differ in c(w) only (T10).
+"""
+
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+
+from theory.response import BLOCK, Array, Linearization
+
+__all__ = [
+    "Normalization",
+    "as_normalization",
+    "implicit_jacobian",
+    "in_blocks",
+    "linearization",
+    "penalty_scale",
+    "penalty_scale_slope",
+]
+
+Normalization = Literal["n_points", "sum", "weight_sum", "support"]
+"""What divides sum_i w_i l_i: the fixed N (the project's objective), 1, sum_i w_i, or the number of points with w_i > 0."""
+
+_NORMALIZATIONS = ("n_points", "sum", "weight_sum", "support")
+
+
+def as_normalization(name: str) -> Normalization:
+    """One of the four names."""
+    if name not in _NORMALIZATIONS:
+        raise ValueError(f"normalization {name!r} is unknown, expected one of {_NORMALIZATIONS}")
+    return name
+
+
+def penalty_scale(normalization: Normalization, weights: Array) -> Array:
+    """c(w) for weights (N, B): shape (B,). The empty subset has no data term, so that any c > 0 gives theta = 0; 1 is used."""
+    n, batch = weights.shape
+    scale = {
+        "n_points": lambda: np.full(batch, float(n)),
+        "sum": lambda: np.ones(batch),
+        "weight_sum": lambda: weights.sum(axis=0),
+        "support": lambda: np.count_nonzero(weights, axis=0).astype(np.float64),
+    }[normalization]()
+    return np.where(scale > 0.0, scale, 1.0)
+
+
+def penalty_scale_slope(normalization: Normalization, weights: Array) -> Array:
+    """dc/dw_i for weights (N, B): shape (N, B). NaN where c jumps: under "support" at w_i = 0, under "weight_sum" at w = 0."""
+    slope = np.zeros_like(weights)
+    if normalization == "weight_sum":
+        slope[:] = np.where(weights.sum(axis=0) > 0.0, 1.0, np.nan)
+    if normalization == "support":
+        slope[weights == 0.0] = np.nan
+    return slope
+
+
+def implicit_jacobian(X: Array, adjoint: Array, residuals: Array, theta: Array, penalty_slope: Array) -> Array:
+    """d(x_q . theta)/dw_i = -(H^-1 x_q)^T (a_i x_i + c'_i l2 theta), with grad l_i = a_i x_i: shape (N, M, B).
+
+    Exact at a stationary point (implicit function theorem), H = sum_i w_i Hess l_i + c l2 I. adjoint (d, M, B) is H^-1 x_q for every
+    query, residuals (N, B) are the a_i, theta is (d, B), penalty_slope (N, B) is c'_i l2.
+    """
+    jacobian = (X @ adjoint.reshape(len(adjoint), -1)).reshape(len(X), *adjoint.shape[1:])
+    jacobian *= -residuals[:, None]
+    if penalty_slope.any():
+        jacobian -= np.einsum("dmb,db->mb", adjoint, theta) * penalty_slope[:, None]
+    return jacobian
+
+
+def linearization(
+    X: Array, X_query: Array, theta: Array, residual: Array, gradient: Array, packed_hessian: Array, n_seeds: int
+) -> Linearization:
+    """The linearisation of one fit, repeated for every seed: theta (d,), residual a_i (N,), gradient (d,), packed Hessian of L."""
+    row, column = np.tril_indices(len(theta))
+    hessian = np.empty((len(theta), len(theta)))
+    hessian[row, column] = hessian[column, row] = packed_hessian
+    per_seed = (theta, hessian, residual[:, None] * X, X_query, np.linalg.norm(gradient))
+    return Linearization(*(np.repeat(np.asarray(x)[None], n_seeds, axis=0) for x in per_seed))
+
+
+def in_blocks(kernel: Callable[[Array], Array], weights: Array, n_seeds: int, shape: tuple[int, ...]) -> Array:
+    """Apply a kernel (N, B') -> (*shape, B') to blocks of the rows of weights (B, N): shape (B, R, *reversed(shape)).
+
+    The blocks are small enough that what the kernel returns stays in the cache. These learners use no randomness: the answer is
+    repeated for every seed.
+    """
+    outputs = np.empty((*shape, len(weights)))
+    step = max(64, min(BLOCK, _CACHE_ENTRIES // int(np.prod(shape))))
+    for start in range(0, len(weights), step):
+        outputs[..., start : start + step] = kernel(np.ascontiguousarray(weights[start : start + step].T))
+    one_seed = outputs.T[:, None]
+    return one_seed if n_seeds == 1 else np.repeat(one_seed, n_seeds, axis=1)
+
+
+_CACHE_ENTRIES = 2**19

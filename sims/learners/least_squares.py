@@ -1,0 +1,140 @@
+"""Least squares with an l2 penalty, for a whole block of weight vectors at once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from sims.learners import batched, checks, erm
+from theory.response import Array, Linearization
+from theory.subsets import name_subset
+
+__all__ = ["LeastSquares"]
+
+
+@dataclass(frozen=True, eq=False)
+class LeastSquares:
+    """theta(w) = argmin (1/N) sum_i w_i (x_i . theta - y_i)^2 / 2 + (l2/2) ||theta||^2.
+
+    X (N, d) is used as given (add a column of ones for an intercept, penalised like the rest). Outputs are the predictions x_q . theta at
+    X_query (M, d), in the units of y. There is no randomness: every seed gives the same answer.
+
+    With l2 = 0 the points with w_i > 0 must span all columns. Where they do not, `undefined="error"` names the subset and
+    `undefined="min_norm"` takes the minimiser of least norm, sqrt(W) X's pseudo-inverse times sqrt(W) y: then F jumps at w_i = 0 when point i
+    adds a direction, and the derivative there is NaN (undefined). `normalization`: see `sims.learners.erm`.
+    """
+
+    X: Array = field(repr=False)
+    y: Array = field(repr=False)
+    X_query: Array = field(repr=False)
+    l2: float = 0.0
+    undefined: Literal["error", "min_norm"] = "error"
+    normalization: erm.Normalization = "n_points"
+
+    def __post_init__(self) -> None:
+        X = checks.as_design(self.X)
+        checks.store(self, X=X, y=checks.as_targets(self.y, len(X)), X_query=checks.as_queries(self.X_query, X.shape[1]))
+        checks.store(self, l2=checks.as_penalty(self.l2), normalization=erm.as_normalization(self.normalization))
+        if self.undefined not in ("error", "min_norm"):
+            raise ValueError(f"undefined is {self.undefined!r}, expected 'error' or 'min_norm'")
+
+    @property
+    def n_points(self) -> int:
+        return len(self.X)
+
+    @property
+    def n_outputs(self) -> int:
+        return len(self.X_query)
+
+    def respond(self, weights: ArrayLike, seeds: Sequence[int]) -> Array:
+        """Predictions (B, R, M) at the optimum for weights (B, N)."""
+        values, n_seeds = checks.as_weights(weights, self.n_points), len(checks.as_seeds(seeds))
+        return erm.in_blocks(lambda w: self.X_query @ self._optimum(w), values, n_seeds, (self.n_outputs,))
+
+    def weight_jacobian(self, weights: ArrayLike, seeds: Sequence[int]) -> Array:
+        """d prediction / d w, shape (B, R, M, N): -x_q^T A^-1 x_i (x_i . theta - y_i), A = X^T W X + c l2 I, for any w >= 0."""
+        values, n_seeds = checks.as_weights(weights, self.n_points), len(checks.as_seeds(seeds))
+        return erm.in_blocks(self._jacobian, values, n_seeds, (self.n_points, self.n_outputs))
+
+    def linearize(self, weights: ArrayLike, seeds: Sequence[int]) -> Linearization:
+        """Gradients and Hessian of L at theta(w), for weights (N,); the same for every seed."""
+        w, n_seeds = checks.as_weight_vector(weights, self.n_points)[:, None], len(checks.as_seeds(seeds))
+        theta = self._optimum(w)
+        residual, penalty = self.X @ theta - self.y[:, None], self._penalty(w)
+        gradient = self.X.T @ (w * residual) + penalty * theta
+        packed = self._normal_matrix(w, penalty)
+        return erm.linearization(
+            self.X,
+            self.X_query,
+            theta[:, 0],
+            residual[:, 0],
+            gradient[:, 0] / self.n_points,
+            packed[:, 0] / self.n_points,
+            n_seeds,
+        )
+
+    def _penalty(self, w: Array) -> Array:
+        return self.l2 * erm.penalty_scale(self.normalization, w)
+
+    def _normal_matrix(self, w: Array, penalty: Array) -> Array:
+        packed = batched.packed_outer_products(self.X) @ w
+        batched.add_to_diagonal(packed, penalty)
+        return packed
+
+    def _optimum(self, w: Array) -> Array:
+        """theta (d, B) for weights (N, B)."""
+        return self._solve(w, np.empty((0, self.X.shape[1])))[0]
+
+    def _jacobian(self, w: Array) -> Array:
+        """d prediction / d w for weights (N, B): shape (N, M, B)."""
+        theta, adjoint, outside = self._solve(w, self.X_query)
+        slope = self.l2 * erm.penalty_scale_slope(self.normalization, w)
+        jacobian = erm.implicit_jacobian(self.X, adjoint, self.X @ theta - self.y[:, None], theta, slope)
+        jacobian[np.broadcast_to(outside[:, None], jacobian.shape)] = np.nan
+        return jacobian
+
+    def _solve(self, w: Array, queries: Array) -> tuple[Array, Array, NDArray[np.bool_]]:
+        """theta (d, B), A^+ x_q (d, M, B), and which points (N, B) have weight 0 and a component outside the range of A.
+
+        Normal equations where their pivots are healthy, singular values of sqrt(W) X for the other replicas.
+        """
+        penalty = self._penalty(w)
+        packed = self._normal_matrix(w, penalty)
+        diagonal = batched.diagonal(packed)
+        healthy = batched.relative_pivots(batched.factor(packed), diagonal) > _HEALTHY_PIVOT
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            theta = batched.solve(packed, self.X.T @ (w * self.y[:, None]))
+            adjoint = batched.solve(packed, np.repeat(queries.T[:, :, None], w.shape[1], axis=2))
+        outside = np.zeros(w.shape, dtype=np.bool_)
+        if not healthy.all():
+            rest = ~healthy
+            theta[:, rest], adjoint[:, :, rest], outside[:, rest] = self._solve_by_svd(w[:, rest], penalty[rest], queries)
+        return theta, adjoint, outside
+
+    def _solve_by_svd(self, w: Array, penalty: Array, queries: Array) -> tuple[Array, Array, NDArray[np.bool_]]:
+        """The same from [sqrt(W) X; sqrt(c l2) I] = U S V^T: theta = V S^+ U^T sqrt(W) y, A^+ = V (S^+)^2 V^T."""
+        n, d = self.X.shape
+        root = np.sqrt(w.T)
+        rows = np.concatenate([root[:, :, None] * self.X, np.sqrt(penalty)[:, None, None] * np.eye(d)], axis=1)
+        u, singular, vt = np.linalg.svd(rows, full_matrices=False)
+        kept = singular > (n + d) * np.finfo(np.float64).eps * singular[:, :1]
+        if self.undefined == "error" and not kept.all():
+            worst = int(np.flatnonzero(~kept.all(axis=1))[0])
+            raise ValueError(
+                f"{name_subset(w[:, worst])} has rank {kept[worst].sum()} in {d} columns: no unique optimum exists with "
+                f"l2 = {self.l2:g}; use l2 > 0 or undefined='min_norm'"
+            )
+        inverse = np.where(kept, 1.0 / np.where(kept, singular, 1.0), 0.0)[:, :, None]
+        v = vt.transpose(0, 2, 1)
+        theta = v @ (inverse * (u[:, :n].transpose(0, 2, 1) @ (root * self.y)[:, :, None]))
+        adjoint = v @ (inverse**2 * (vt @ queries.T))
+        norm = (self.X**2).sum(axis=1)
+        inside = (np.where(kept[:, :, None], vt @ self.X.T, 0.0) ** 2).sum(axis=1)
+        outside = (norm - inside > _RANGE_TOLERANCE * norm) & (w.T == 0.0)
+        return theta[:, :, 0].T, adjoint.transpose(1, 2, 0), outside.T
+
+
+_HEALTHY_PIVOT = 1e-6
+_RANGE_TOLERANCE = 1e-10

@@ -1,0 +1,14 @@
+"""Test settings: hypothesis profiles (HYPOTHESIS_PROFILE=dev or ci), no display, one BLAS thread."""
+
+import os
+
+import hypothesis
+import matplotlib
+import threadpoolctl
+
+matplotlib.use("Agg")
+threadpoolctl.threadpool_limits(1)
+
+hypothesis.settings.register_profile("dev", deadline=None, max_examples=50)
+hypothesis.settings.register_profile("ci", deadline=None, max_examples=50, derandomize=True, print_blob=True)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))

@@ -1,0 +1,8 @@
+"""The essay's claims and the project's identities, each judged by one decorated function on labelled results.
+
+A module in this package is found by itself: a new claim is one function under `@claim` in any file here.
+"""
+
+from theory.claims.verdict import Claim, Results, Status, Verdict, all_claims, claim, judge
+
+__all__ = ["Claim", "Results", "Status", "Verdict", "all_claims", "claim", "judge"]

@@ -1,0 +1,78 @@
+"""Claim, Verdict and the ledger: what is judged, on which results, and how it came out."""
+
+import importlib
+import pkgutil
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import xarray as xr
+
+__all__ = ["Claim", "Results", "Status", "Verdict", "all_claims", "claim", "judge"]
+
+Results = Mapping[str, Sequence[xr.Dataset]]
+"""Experiment name -> its results, one data set per case; `attrs["case"]` names data, learner and penalty."""
+
+
+class Status(StrEnum):
+    """What can be said of a claim."""
+
+    HOLDS = "HOLDS"
+    HOLDS_WHEN = "HOLDS WHEN"
+    FAILS = "FAILS"
+    INCONCLUSIVE = "INCONCLUSIVE"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a claim came out. `figure` is the deciding number, `measure` says of what, `case` where it was found."""
+
+    status: Status
+    figure: float
+    measure: str
+    tolerance: float
+    condition: str
+    case: str
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement, the experiments it needs, and the function that judges it on their results."""
+
+    id: str
+    statement: str
+    experiments: tuple[str, ...]
+    judge: Callable[[Results], Verdict]
+
+
+_registry: dict[str, Claim] = {}
+
+
+def claim(
+    identifier: str, statement: str, *, experiments: tuple[str, ...]
+) -> Callable[[Callable[[Results], Verdict]], Callable[[Results], Verdict]]:
+    """Register a function as the judge of a claim. A second claim with the same id is an error."""
+
+    def register(function: Callable[[Results], Verdict]) -> Callable[[Results], Verdict]:
+        if identifier in _registry:
+            raise ValueError(
+                f"claim {identifier} is defined twice: in {_registry[identifier].judge.__module__} and {function.__module__}"
+            )
+        _registry[identifier] = Claim(identifier, statement, experiments, function)
+        return function
+
+    return register
+
+
+def all_claims() -> tuple[Claim, ...]:
+    """Every claim of this package: the essay's (C1, C2, ..), then the identities (T1, ..), in the order of their numbers."""
+    package = importlib.import_module("theory.claims")
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"theory.claims.{module.name}")
+    return tuple(sorted(_registry.values(), key=lambda c: [int(x) if x.isdigit() else x for x in re.split(r"(\d+)", c.id)]))
+
+
+def judge(results: Results) -> list[tuple[Claim, Verdict]]:
+    """The ledger: every claim whose experiments have results, judged. A claim that lacks one is absent, never passed."""
+    return [(c, c.judge(results)) for c in all_claims() if all(results.get(name) for name in c.experiments)]

@@ -1,0 +1,131 @@
+"""Optimal linear datamodels: the best linear predictor g(w) = intercept + sum_i beta_i w_i of the response F(w).
+
+For a product law with mean m and variance s^2 per weight, argmin_g E (F(w) - g(w))^2 has
+
+    beta_i = Cov(F, w_i) / s^2,        intercept = E F - m sum_i beta_i        (T1, T2)
+
+and everything here is computed exactly from F on the whole support (or quadrature grid) of the law.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from theory.laws import Bernoulli, FixedSize, ProductLaw, Quadrature, TwoLevelLaw
+from theory.memory import require_memory
+from theory.response import BLOCK, Array, Learner, as_table, mean_response
+from theory.subsets import all_masks, sizes
+from theory.transforms import level_means, product_probabilities
+
+__all__ = ["Datamodel", "grid_rows", "optimal_datamodel", "quadrature_datamodel"]
+
+
+@dataclass(frozen=True)
+class Datamodel:
+    """g(w) = intercept + sum_i coefficients[i] w_i for M outputs, with what it leaves unexplained under its law."""
+
+    intercept: Array  # (M,)
+    coefficients: Array  # (N, M)
+    residual_variance: Array  # (M,), E (F - g)^2
+    r_squared: Array  # (M,), 1 - residual_variance / Var F; NaN (undefined) where F is constant
+    size: int | None = None  # k for subsets of fixed size k, whose coefficients have a free constant
+
+    def predict(self, weights: ArrayLike) -> Array:
+        """g(w) for weights (B, N): shape (B, M)."""
+        values, n = np.asarray(weights, dtype=np.float64), len(self.coefficients)
+        if values.ndim != 2 or values.shape[1] != n:
+            raise ValueError(f"weights has shape {values.shape}, expected (B, {n}): one column per training point")
+        return self.intercept + values @ self.coefficients
+
+    def with_free_constant(self, constant: float) -> "Datamodel":
+        """The same predictor on subsets of size k, with `constant` added to every coefficient (T7).
+
+        On sum_i w_i = k only differences beta_i - beta_j are identified: coefficients + c and intercept - k c predict alike.
+        `optimal_datamodel` returns the representative with sum_i beta_i = 0.
+        """
+        if self.size is None:
+            raise ValueError("the coefficients of this datamodel are identified: only a FixedSize law leaves a constant free")
+        return replace(self, coefficients=self.coefficients + constant, intercept=self.intercept - self.size * constant)
+
+
+def optimal_datamodel(table: ArrayLike, law: TwoLevelLaw | FixedSize = Bernoulli(0.5)) -> Datamodel:
+    """The optimal linear datamodel from a table (2**N, M) of F at every point of the law's support.
+
+    Bernoulli(p): row = mask of the subset, and beta_i = E[F | i in S] - E[F | i not in S] (T1: the gradient of the multilinear
+    extension at p 1; at p = 1/2 the Banzhaf value). TwoPoint(s): bit i of the row says whether w_i is 1 - s or 1 + s.
+    FixedSize(k): beta_i = (N - 1)/N (E[F | i in S] - E[F | i not in S]) + c with the representative c = 0 (T7).
+    Sources: Ilyas et al. 2022; Saunshi et al. 2022, Thm 2.2 (theirs is for +-1 variables: half of ours).
+    """
+    values, n = as_table(table)
+    if isinstance(law, FixedSize):
+        return _fixed_size_datamodel(values, n, law)
+    if not isinstance(law, TwoLevelLaw):
+        raise TypeError(
+            f"{law} is not a law on a table of subsets: expected Bernoulli, TwoPoint or FixedSize; quadrature_datamodel takes every product law"
+        )
+    return _grid_datamodel(values, n, law, law.quadrature(2))
+
+
+def quadrature_datamodel(learner: Learner, law: ProductLaw, seeds: Sequence[int], nodes: int) -> Datamodel:
+    """The optimal linear datamodel for any product law, E taken on the tensor grid of `law.quadrature(nodes)`.
+
+    Exact for finite laws; for Gaussian and Poisson exact up to the Gauss error, which falls geometrically in `nodes` where F is
+    analytic. Costs nodes**N retrainings (2**N for two-level laws).
+    """
+    rule, n = law.quadrature(nodes), learner.n_points
+    n_rows = len(rule.points) ** n
+    require_memory(
+        3 * 8 * n_rows * learner.n_outputs,
+        f"a grid of {len(rule.points)}**{n} weight vectors",
+        "use fewer nodes or fewer training points",
+    )
+    table = np.empty((n_rows, learner.n_outputs))
+    for start in range(0, n_rows, BLOCK):
+        stop = min(start + BLOCK, n_rows)
+        table[start:stop] = mean_response(learner, grid_rows(rule.points, start, stop, n), seeds)
+    return _grid_datamodel(table, n, law, rule)
+
+
+def grid_rows(points: Array, start: int, stop: int, n: int) -> Array:
+    """Rows start..stop-1 of the tensor grid points^n, shape (stop - start, n): row sum_i k_i K^i has w_i = points[k_i]."""
+    k = len(points)
+    digits = np.arange(start, stop)[:, None] // k ** np.arange(n) % k
+    return points[digits]
+
+
+def _grid_datamodel(table: Array, n: int, law: ProductLaw, rule: Quadrature) -> Datamodel:
+    """beta_i = sum_k P(w_i = x_k) (x_k - m) E[F | w_i = x_k] / s^2 on a tensor grid."""
+    joint = np.tile(rule.probabilities, (n, 1))
+    means, overall = level_means(table, joint)
+    coefficients = np.tensordot(rule.probabilities * (rule.points - law.mean), means, axes=(0, 1)) / law.variance
+    intercept = overall - law.mean * coefficients.sum(axis=0)
+    fitted = intercept[None]
+    for beta in coefficients:  # sum_i beta_i w_i on the grid, last coordinate slowest
+        fitted = (np.multiply.outer(rule.points, beta)[:, None] + fitted).reshape(-1, len(intercept))
+    return _with_residual(table, fitted, product_probabilities(joint), intercept, coefficients)
+
+
+def _fixed_size_datamodel(table: Array, n: int, law: FixedSize) -> Datamodel:
+    law.check(n)
+    chosen = sizes(n) == law.k
+    masks, responses = all_masks(n)[chosen], table[chosen]
+    present, absent = masks.mean(axis=0), 1.0 - masks.mean(axis=0)
+    mean_present = masks.T @ responses / len(masks) / present[:, None]
+    mean_absent = (1.0 - masks).T @ responses / len(masks) / absent[:, None]
+    coefficients = (n - 1) / n * (mean_present - mean_absent)
+    intercept = responses.mean(axis=0) - law.k / n * coefficients.sum(axis=0)
+    fitted = intercept + masks @ coefficients
+    equal = np.full(len(masks), 1.0 / len(masks))
+    return replace(_with_residual(responses, fitted, equal, intercept, coefficients), size=law.k)
+
+
+def _with_residual(responses: Array, fitted: Array, probabilities: Array, intercept: Array, coefficients: Array) -> Datamodel:
+    """E (F - g)^2 by summing squares, not as a difference of variances: it stays accurate when the fit is nearly perfect."""
+    residual_variance = probabilities @ (responses - fitted) ** 2
+    variance = probabilities @ (responses - probabilities @ responses) ** 2
+    rounding = (16 * np.finfo(np.float64).eps * np.abs(responses).max(axis=0)) ** 2
+    with np.errstate(invalid="ignore", divide="ignore"):
+        r_squared = np.where(variance > rounding, 1.0 - residual_variance / variance, np.nan)
+    return Datamodel(intercept, coefficients, residual_variance, r_squared)

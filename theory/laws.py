@@ -1,0 +1,231 @@
+"""Sampling laws of training weights, with their zero-bias laws.
+
+The zero-bias law of a weight w with mean m and variance s^2 is the law of w* for which
+
+    E[(w - m) g(w)] = s^2 E[g'(w*)]        for every absolutely continuous g
+
+(Goldstein & Reinert 1997, eq. 1.2; theirs is centred at 0). Its density is k(t) = E[(w - m) 1{w > t}] / s^2. It is what makes
+an optimal datamodel coefficient an average derivative: see `theory.derivatives.average_derivative`.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+from scipy import linalg, special
+
+from theory.response import Array
+
+__all__ = ["Bernoulli", "FixedSize", "Gaussian", "Poisson", "ProductLaw", "Quadrature", "TwoLevelLaw", "TwoPoint"]
+
+
+class Quadrature(NamedTuple):
+    """A rule E g(w) ~ sum_k probabilities[k] g(points[k]); the probabilities sum to 1."""
+
+    points: Array  # (K,)
+    probabilities: Array  # (K,)
+
+
+@runtime_checkable
+class ProductLaw(Protocol):
+    """Independent weights, each with the same law."""
+
+    @property
+    def mean(self) -> float:
+        """m = E w_i."""
+        ...
+
+    @property
+    def variance(self) -> float:
+        """s^2 = Var w_i > 0."""
+        ...
+
+    def quadrature(self, nodes: int) -> Quadrature:
+        """A rule for E g(w_i): the exact support where it has two points, else `nodes` Gauss nodes."""
+        ...
+
+    def zero_bias_quadrature(self, nodes: int) -> Quadrature:
+        """A Gauss rule for E g(w_i*), w_i* of the zero-bias law."""
+        ...
+
+    def draw(self, n_draws: int, n_points: int, rng: np.random.Generator) -> Array:
+        """Independent weight vectors, shape (n_draws, n_points)."""
+        ...
+
+
+@runtime_checkable
+class TwoLevelLaw(ProductLaw, Protocol):
+    """A product law on two levels: a table over subsets (bit 1 = upper level) holds all that can be drawn."""
+
+    @property
+    def levels(self) -> tuple[float, float]:
+        """The weight of an absent and of a present point."""
+        ...
+
+
+@dataclass(frozen=True)
+class Bernoulli:
+    """Each point is in the training set with probability p, else deleted: w_i in {0, 1}. w_i* is Uniform(0, 1)."""
+
+    p: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.p < 1.0:
+            raise ValueError(
+                f"p = {self.p}, expected 0 < p < 1: at 0 and 1 there is one training set only and no coefficient to find (use values.leave_one_out)"
+            )
+
+    @property
+    def mean(self) -> float:
+        return self.p
+
+    @property
+    def variance(self) -> float:
+        return self.p * (1.0 - self.p)
+
+    @property
+    def levels(self) -> tuple[float, float]:
+        return (0.0, 1.0)
+
+    def quadrature(self, nodes: int) -> Quadrature:
+        return Quadrature(np.array(self.levels), np.array([1.0 - self.p, self.p]))
+
+    def zero_bias_quadrature(self, nodes: int) -> Quadrature:
+        return _uniform(*self.levels, nodes)
+
+    def draw(self, n_draws: int, n_points: int, rng: np.random.Generator) -> Array:
+        return (rng.random((n_draws, n_points)) < self.p).astype(np.float64)
+
+
+@dataclass(frozen=True)
+class TwoPoint:
+    """w_i = 1 - scale or 1 + scale, each with probability 1/2 (scale = 1: weights 0 and 2). w_i* is uniform between them."""
+
+    scale: float
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.scale <= 1.0:
+            raise ValueError(f"scale = {self.scale}, expected 0 < scale <= 1: weights 1 - scale must not be negative")
+
+    @property
+    def mean(self) -> float:
+        return 1.0
+
+    @property
+    def variance(self) -> float:
+        return self.scale**2
+
+    @property
+    def levels(self) -> tuple[float, float]:
+        return (1.0 - self.scale, 1.0 + self.scale)
+
+    def quadrature(self, nodes: int) -> Quadrature:
+        return Quadrature(np.array(self.levels), np.array([0.5, 0.5]))
+
+    def zero_bias_quadrature(self, nodes: int) -> Quadrature:
+        return _uniform(*self.levels, nodes)
+
+    def draw(self, n_draws: int, n_points: int, rng: np.random.Generator) -> Array:
+        return np.where(rng.random((n_draws, n_points)) < 0.5, *self.levels)
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """w_i = 1 + sigma z_i, z_i standard normal. w_i* has the same law (Stein 1972).
+
+    A weight is negative with probability Phi(-1/sigma), and learners refuse it: keep sigma well below 1/6.
+    """
+
+    sigma: float
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.sigma < np.inf:
+            raise ValueError(f"sigma = {self.sigma}, expected a finite number > 0")
+
+    @property
+    def mean(self) -> float:
+        return 1.0
+
+    @property
+    def variance(self) -> float:
+        return self.sigma**2
+
+    def quadrature(self, nodes: int) -> Quadrature:
+        _check_nodes(nodes)
+        z, weights = special.roots_hermitenorm(nodes)
+        points = 1.0 + self.sigma * z
+        if points.min() < 0.0:
+            raise ValueError(
+                f"Gaussian(sigma={self.sigma}) with {nodes} nodes has a node at {points.min():.3g}: a training weight must not be negative; use fewer nodes or a smaller sigma"
+            )
+        return Quadrature(points, weights / weights.sum())
+
+    def zero_bias_quadrature(self, nodes: int) -> Quadrature:
+        return self.quadrature(nodes)
+
+    def draw(self, n_draws: int, n_points: int, rng: np.random.Generator) -> Array:
+        return 1.0 + self.sigma * rng.standard_normal((n_draws, n_points))
+
+
+@dataclass(frozen=True)
+class Poisson:
+    """w_i ~ Poisson(1): how often a point enters a bootstrap sample of large N. w_i* = w_i + Uniform(0, 1), independent.
+
+    Proof: for t in [j, j+1), E[(w - 1) 1{w > t}] = e^-1 sum_{k > j} (1/(k-1)! - 1/k!) = e^-1 / j! = P(w = j), and s^2 = 1.
+    """
+
+    @property
+    def mean(self) -> float:
+        return 1.0
+
+    @property
+    def variance(self) -> float:
+        return 1.0
+
+    def quadrature(self, nodes: int) -> Quadrature:
+        """Gauss-Charlier: the recurrence of the Charlier polynomials (a_k = k + 1, b_k = k; DLMF 18.22) by Golub & Welsch 1969."""
+        _check_nodes(nodes)
+        k = np.arange(nodes, dtype=np.float64)
+        points, vectors = linalg.eigh_tridiagonal(k + 1.0, np.sqrt(k[1:]))
+        return Quadrature(np.asarray(points), np.asarray(vectors)[0] ** 2)
+
+    def zero_bias_quadrature(self, nodes: int) -> Quadrature:
+        count, step = self.quadrature(nodes), _uniform(0.0, 1.0, nodes)
+        points = np.add.outer(count.points, step.points).ravel()
+        return Quadrature(points, np.multiply.outer(count.probabilities, step.probabilities).ravel())
+
+    def draw(self, n_draws: int, n_points: int, rng: np.random.Generator) -> Array:
+        return rng.poisson(1.0, (n_draws, n_points)).astype(np.float64)
+
+
+@dataclass(frozen=True)
+class FixedSize:
+    """Subsets of exactly k points, all equally likely (Ilyas et al. 2022). Not a product law: sum_i w_i = k always."""
+
+    k: int
+
+    def __post_init__(self) -> None:
+        if self.k < 1:
+            raise ValueError(f"k = {self.k}, expected 1 <= k <= N - 1: with no point chosen there is one subset only")
+
+    def check(self, n_points: int) -> None:
+        """Refuse a k that leaves one subset only."""
+        if not self.k <= n_points - 1:
+            raise ValueError(f"k = {self.k} with N = {n_points} points, expected 1 <= k <= N - 1 = {n_points - 1}")
+
+    def draw(self, n_draws: int, n_points: int, rng: np.random.Generator) -> Array:
+        self.check(n_points)
+        order = rng.random((n_draws, n_points)).argsort(axis=1)
+        return (order < self.k).astype(np.float64)
+
+
+def _uniform(low: float, high: float, nodes: int) -> Quadrature:
+    """Gauss-Legendre for the uniform law on [low, high]."""
+    _check_nodes(nodes)
+    x, weights = special.roots_legendre(nodes)
+    return Quadrature(low + (high - low) * 0.5 * (x + 1.0), weights / weights.sum())
+
+
+def _check_nodes(nodes: int) -> None:
+    if nodes < 1:
+        raise ValueError(f"nodes = {nodes}, expected an integer >= 1")

@@ -1,0 +1,23 @@
+"""Refuse before allocating: what a result needs against what the machine has free."""
+
+import os
+from pathlib import Path
+
+__all__ = ["available_bytes", "require_memory"]
+
+
+def available_bytes() -> int:
+    """Bytes that can be allocated without swapping (Linux's MemAvailable, else all physical memory)."""
+    meminfo = Path("/proc/meminfo")
+    if meminfo.exists():
+        for line in meminfo.read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return 1024 * int(line.split()[1])
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def require_memory(n_bytes: int, what: str, remedy: str) -> None:
+    """Raise MemoryError when `what` needs more than four fifths of the memory that is free."""
+    free = available_bytes()
+    if n_bytes > 0.8 * free:
+        raise MemoryError(f"{what} needs {n_bytes / 2**30:,.1f} GiB, {free / 2**30:,.1f} GiB are free: {remedy}")

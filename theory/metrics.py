@@ -1,0 +1,68 @@
+"""How close an estimate of effects is to a reference: magnitude beside correlation, always both.
+
+Every measure takes two arrays of one shape and pools all entries. Undefined stays undefined: a measure that divides by the spread
+of a constant array is NaN, never 0 or 1.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from theory.response import Array
+
+__all__ = ["Comparison", "compare", "pearson", "relative_error", "slope", "spearman"]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """An estimate against a reference: (1, 0, 1, 1) when they are equal."""
+
+    slope: float
+    relative_error: float
+    pearson: float
+    spearman: float
+
+
+def compare(estimate: ArrayLike, reference: ArrayLike) -> Comparison:
+    """All four measures of `estimate` against `reference`."""
+    return Comparison(*(measure(estimate, reference) for measure in (slope, relative_error, pearson, spearman)))
+
+
+def slope(estimate: ArrayLike, reference: ArrayLike) -> float:
+    """<estimate, reference> / <reference, reference>: the c that minimises ||estimate - c reference||."""
+    e, r = _pooled(estimate, reference)
+    return float(e @ r / (r @ r)) if r.any() else float("nan")
+
+
+def relative_error(estimate: ArrayLike, reference: ArrayLike) -> float:
+    """||estimate - reference|| / ||reference||, Euclidean."""
+    e, r = _pooled(estimate, reference)
+    return float(np.linalg.norm(e - r) / np.linalg.norm(r)) if r.any() else float("nan")
+
+
+def pearson(estimate: ArrayLike, reference: ArrayLike) -> float:
+    """Pearson's correlation of the pooled entries."""
+    e, r = _pooled(estimate, reference)
+    return float("nan") if _constant(e) or _constant(r) else float(stats.pearsonr(e, r).statistic)
+
+
+def spearman(estimate: ArrayLike, reference: ArrayLike) -> float:
+    """Spearman's rank correlation of the pooled entries, ties by mid-ranks."""
+    e, r = _pooled(estimate, reference)
+    return float("nan") if _constant(e) or _constant(r) else float(stats.spearmanr(e, r).statistic)
+
+
+def _pooled(estimate: ArrayLike, reference: ArrayLike) -> tuple[Array, Array]:
+    e, r = np.asarray(estimate, dtype=np.float64), np.asarray(reference, dtype=np.float64)
+    if e.shape != r.shape or e.size == 0:
+        raise ValueError(f"estimate has shape {e.shape}, reference {r.shape}: expected one shape with at least one entry")
+    if not (np.isfinite(e).all() and np.isfinite(r).all()):
+        raise ValueError("estimate and reference must be finite: an undefined effect cannot be compared")
+    return e.ravel(), r.ravel()
+
+
+def _constant(values: Array) -> bool:
+    """Equal to rounding: such an array has no correlation with anything."""
+    return bool(np.ptp(values) <= 8 * np.finfo(np.float64).eps * np.abs(values).max())

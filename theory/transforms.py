@@ -1,0 +1,128 @@
+"""Transforms of a table over all subsets, each O(N 2^N): one pass per point over pairs (S, S + i).
+
+A table (2**N, M) is read as F(1_S), row = mask of S. With a = F(S) and b = F(S + i), i not in S, every transform is one 2 x 2 map
+of (a, b), applied for each point in turn.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from theory.laws import Bernoulli
+from theory.response import Array, as_table
+from theory.subsets import sizes
+
+__all__ = [
+    "degree_mass",
+    "inverse_moebius",
+    "level_means",
+    "mixed_differences",
+    "moebius",
+    "multilinear_extension",
+    "multilinear_gradient",
+    "product_probabilities",
+    "walsh",
+]
+
+
+def walsh(table: ArrayLike, p: float = 0.5) -> Array:
+    """p-biased Walsh-Fourier coefficients, shape (2**N, M), row = mask of A:
+
+        Fhat(A) = E_{S~p}[ F(S) prod_{i in A} (1{i in S} - p) / sqrt(p (1 - p)) ].
+
+    Orthonormal: E F^2 = sum_A Fhat(A)^2. At p = 1/2 the characters are prod_{i in A} (2 1{i in S} - 1): +1 where the point is
+    present, the opposite sign of (-1)^{1{i in S}} (O'Donnell 2014, ch. 8; Saunshi et al. 2022, sec. 2).
+    """
+    q, spread = 1.0 - Bernoulli(p).p, np.sqrt(p * (1.0 - p))
+    return _butterfly(table, lambda a, b: (q * a + p * b, spread * (b - a)))
+
+
+def moebius(table: ArrayLike) -> Array:
+    """a(T) = sum_{S subset T} (-1)^{|T - S|} F(S), so that F(S) = sum_{T subset S} a(T). Shape (2**N, M). Source: Rota 1964."""
+    return _butterfly(table, lambda a, b: (a, b - a))
+
+
+def inverse_moebius(coefficients: ArrayLike) -> Array:
+    """F(S) = sum_{T subset S} a(T), the inverse of `moebius`. Shape (2**N, M)."""
+    return _butterfly(coefficients, lambda a, b: (a, a + b))
+
+
+def mixed_differences(table: ArrayLike) -> Array:
+    """Differences at the full set D: D_T F(D) = sum_{U subset T} (-1)^{|U|} F(D - U), row = mask of T. Shape (2**N, M).
+
+    Row {i} is the leave-one-out effect of i, row {i, j} the interaction that T3 weighs with -(1 - p).
+    """
+    return _butterfly(table, lambda a, b: (b, b - a))
+
+
+def degree_mass(table: ArrayLike, p: float = 0.5) -> Array:
+    """B_k = sum_{|A| = k} Fhat(A)^2 for k = 0..N, shape (N + 1, M): E F = sqrt(B_0) up to sign, Var F = B_1 + .. + B_N (T8)."""
+    coefficients = walsh(table, p)
+    n = coefficients.shape[0].bit_length() - 1
+    mass = np.zeros((n + 1, coefficients.shape[1]))
+    np.add.at(mass, sizes(n), coefficients**2)
+    return mass
+
+
+def multilinear_extension(table: ArrayLike, q: ArrayLike) -> Array:
+    """Ftilde(q) = sum_S F(1_S) prod_{i in S} q_i prod_{i not in S} (1 - q_i) for q (N,): shape (M,). Source: Owen 1972."""
+    values, n = as_table(table)
+    return product_probabilities(_two_levels(q, n)) @ values
+
+
+def multilinear_gradient(table: ArrayLike, q: ArrayLike) -> Array:
+    """d Ftilde / d q_i = E[F(S + i) - F(S - i)], points j in S independently with probability q_j: shape (N, M). Source: Owen 1972.
+
+    At q = p 1 this is the optimal datamodel for Bernoulli(p) subsets (T1), at p = 1/2 the Banzhaf value, at p = 1 leave-one-out.
+    """
+    values, n = as_table(table)
+    absent_present, _ = level_means(values, _two_levels(q, n))
+    return absent_present[:, 1] - absent_present[:, 0]
+
+
+def level_means(table: Array, probabilities: Array) -> tuple[Array, Array]:
+    """E[F | w_i = level k] over all other coordinates, shape (N, K, M), and E F, shape (M,).
+
+    table (K**N, M) holds F on a grid of K levels per coordinate, row = sum_i k_i K^i (K = 2: the mask); the coordinates are
+    independent, coordinate i at level k with probabilities[i, k].
+    """
+    n, k = probabilities.shape
+    below = [np.ones(1)]  # below[i]: probabilities of the levels of coordinates 0..i-1
+    for i in range(n - 1):
+        below.append(np.multiply.outer(probabilities[i], below[-1]).ravel())
+    means = np.empty((n, k, table.shape[1]))
+    rest = table
+    for i in reversed(range(n)):  # the last coordinate is the slowest index
+        by_level = rest.reshape(k, k**i, -1)
+        means[i] = below[i] @ by_level
+        rest = np.tensordot(probabilities[i], by_level, axes=1)
+    return means, rest[0]
+
+
+def product_probabilities(probabilities: Array) -> Array:
+    """prod_i probabilities[i, k_i] for every grid row sum_i k_i K^i: shape (K**N,) from (N, K)."""
+    joint = np.ones(1)
+    for level_probabilities in probabilities:
+        joint = np.multiply.outer(level_probabilities, joint).ravel()
+    return joint
+
+
+def _butterfly(table: ArrayLike, step: Callable[[Array, Array], tuple[Array, Array]]) -> Array:
+    """Replace every pair (F(S), F(S + i)) by step(F(S), F(S + i)), for i = 0..N-1 in turn."""
+    values, n = as_table(table)
+    values = values.copy()
+    for i in range(n):
+        pairs = values.reshape(2 ** (n - 1 - i), 2, 2**i, -1)
+        pairs[:, 0], pairs[:, 1] = step(pairs[:, 0].copy(), pairs[:, 1].copy())
+    return values
+
+
+def _two_levels(q: ArrayLike, n: int) -> Array:
+    """Rows (1 - q_i, q_i)."""
+    present = np.asarray(q, dtype=np.float64)
+    if present.shape != (n,):
+        raise ValueError(f"q has shape {present.shape}, expected ({n},): one probability per point of the table")
+    if not ((present >= 0.0) & (present <= 1.0)).all():
+        raise ValueError(f"q = {present} leaves [0, 1]: q_i is the probability that point i is present")
+    return np.stack([1.0 - present, present], axis=1)

@@ -1,0 +1,60 @@
+"""Values of training points computed from the whole table F(1_S), shape (2**N, M): all are averages of F(S + i) - F(S)."""
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from theory.response import Array, as_table
+from theory.subsets import sizes
+from theory.transforms import multilinear_gradient
+
+__all__ = ["banzhaf", "leave_one_out", "mean_marginals", "semivalue", "shapley"]
+
+
+def leave_one_out(table: ArrayLike) -> Array:
+    """LOO_i = F(1) - F(1 - e_i), shape (N, M): positive when the point raises the output. Source: Cook 1977."""
+    values, n = as_table(table)
+    full = 2**n - 1
+    return values[full] - values[full - 2 ** np.arange(n)]
+
+
+def banzhaf(table: ArrayLike, p: float = 0.5) -> Array:
+    """E[F(S + i) - F(S)] over S not containing i, other points present with probability p: shape (N, M).
+
+    The (weighted) Banzhaf value: the Bernoulli(p) datamodel of T1. Not efficient. Source: Wang & Jia 2023, App. A.
+    """
+    _, n = as_table(table)
+    return multilinear_gradient(table, np.full(n, p))
+
+
+def shapley(table: ArrayLike) -> Array:
+    """sum_{S not i} |S|! (N - |S| - 1)! / N! (F(S + i) - F(S)), shape (N, M). Efficient: sums to F(1) - F(0). Source: Shapley 1953."""
+    marginals = mean_marginals(table)
+    return marginals.sum(axis=1) / marginals.shape[0]
+
+
+def semivalue(table: ArrayLike, size_probabilities: ArrayLike) -> Array:
+    """sum_k P_k mean_{|S| = k, i not in S} [F(S + i) - F(S)], shape (N, M), for P_0..P_{N-1} summing to 1.
+
+    P_k = 1/N is Shapley, P = Binomial(N - 1, p) is Banzhaf, all mass on N - 1 is leave-one-out. Source: Dubey, Neyman & Weber 1981.
+    """
+    marginals, weights = mean_marginals(table), np.asarray(size_probabilities, dtype=np.float64)
+    if weights.shape != marginals.shape[:1]:
+        raise ValueError(f"size_probabilities has shape {weights.shape}, expected ({len(marginals)},): one per size 0..N-1")
+    if (weights < 0).any() or not math.isclose(weights.sum(), 1.0, rel_tol=1e-12):
+        raise ValueError(f"size_probabilities sum to {weights.sum()}, expected non-negative numbers with sum 1")
+    return np.tensordot(weights, marginals, axes=(0, 1))
+
+
+def mean_marginals(table: ArrayLike) -> Array:
+    """mean of F(S + i) - F(S) over the sets S of size k without i: shape (N points, N sizes, M)."""
+    values, n = as_table(table)
+    by_size = np.equal.outer(np.arange(n), sizes(n - 1) if n > 1 else np.zeros(1)).astype(np.float64)
+    count = np.array([math.comb(n - 1, k) for k in range(n)], dtype=np.float64)
+    marginals = np.empty((n, n, values.shape[1]))
+    for i in range(n):
+        pairs = values.reshape(2 ** (n - 1 - i), 2, 2**i, -1)
+        steps = (pairs[:, 1] - pairs[:, 0]).reshape(2 ** (n - 1), -1)
+        marginals[i] = by_size @ steps / count[:, None]
+    return marginals
