@@ -8,11 +8,12 @@ from numpy.typing import ArrayLike
 from scipy import differentiate
 
 from theory.datamodel import grid_rows
-from theory.laws import ProductLaw
-from theory.response import BLOCK, Array, DifferentiableLearner, Learner, mean_response
-from theory.transforms import product_probabilities
+from theory.laws import Bernoulli, ProductLaw
+from theory.response import BLOCK, Array, DifferentiableLearner, Learner, as_table, mean_response
+from theory.subsets import mask_rows
+from theory.transforms import product_probabilities, split
 
-__all__ = ["FiniteDifference", "average_derivative", "average_derivatives", "finite_difference"]
+__all__ = ["FiniteDifference", "average_derivative", "average_derivatives", "average_jumps", "finite_difference"]
 
 Progress = Callable[[Iterable[int]], Iterable[int]]
 
@@ -63,6 +64,24 @@ def average_derivatives(
             slope = _integrate_along(learner, seeds, rest, i, along.points, along.probabilities)
             average[:, i] += probabilities[:, rows] @ slope
     return average
+
+
+def average_jumps(learner: Learner, laws: Sequence[Bernoulli], table: ArrayLike, seeds: Sequence[int]) -> Array:
+    """E[F(1_S with w_i = 0+) - F(1_S)] over S not containing i, for several Bernoulli laws: shape (L, N, M).
+
+    Where F is not continuous at w_i = 0 (a minimum-norm interpolator gains a direction), T2 misses exactly this term:
+    beta_i = average derivative + average jump. 0+ is w_i = 1e-9. `table` (2**N, M) holds F(1_S).
+    """
+    values, n = as_table(table)
+    probabilities = np.stack([product_probabilities(np.tile(law.quadrature(2).probabilities, (n - 1, 1))) for law in laws])
+    jumps = np.empty((len(laws), n, values.shape[1]))
+    for i in range(n):
+        jump = -split(values, i)[0]
+        for start in range(0, len(jump), BLOCK):
+            rest = mask_rows(start, min(start + BLOCK, len(jump)), n - 1) if n > 1 else np.empty((1, 0))
+            jump[start : start + BLOCK] += mean_response(learner, np.insert(rest, i, 1e-9, axis=1), seeds)
+        jumps[:, i] = probabilities @ jump
+    return jumps
 
 
 def _integrate_along(

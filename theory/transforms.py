@@ -11,10 +11,10 @@ from numpy.typing import ArrayLike
 
 from theory.laws import Bernoulli
 from theory.response import Array, as_table
-from theory.subsets import sizes
 
 __all__ = [
     "degree_mass",
+    "difference_sums",
     "inverse_moebius",
     "level_means",
     "mixed_differences",
@@ -22,6 +22,8 @@ __all__ = [
     "multilinear_extension",
     "multilinear_gradient",
     "product_probabilities",
+    "split",
+    "sum_by_size",
     "walsh",
 ]
 
@@ -59,10 +61,31 @@ def mixed_differences(table: ArrayLike) -> Array:
 def degree_mass(table: ArrayLike, p: float = 0.5) -> Array:
     """B_k = sum_{|A| = k} Fhat(A)^2 for k = 0..N, shape (N + 1, M): E F = sqrt(B_0) up to sign, Var F = B_1 + .. + B_N (T8)."""
     coefficients = walsh(table, p)
-    n = coefficients.shape[0].bit_length() - 1
-    mass = np.zeros((n + 1, coefficients.shape[1]))
-    np.add.at(mass, sizes(n), coefficients**2)
-    return mass
+    return sum_by_size(coefficients**2)
+
+
+def difference_sums(table: ArrayLike) -> Array:
+    """Sum of D_{T + i} F(D) over the sets T of size k without i, [i, k]: shape (N, N, M).
+
+    beta_i^(p) = sum_k (-(1 - p))^k difference_sums[i, k], a polynomial in 1 - p that starts with leave-one-out (T3).
+    """
+    differences, n = as_table(mixed_differences(table))
+    return np.stack([sum_by_size(split(differences, i)[1]) for i in range(n)])
+
+
+def split(table: Array, i: int) -> tuple[Array, Array]:
+    """The rows of the subsets without point i and, in the same order, with it: two arrays (2**(N-1), M)."""
+    pairs = table.reshape(-1, 2, 2**i, table.shape[1])
+    return pairs[:, 0].reshape(-1, table.shape[1]), pairs[:, 1].reshape(-1, table.shape[1])
+
+
+def sum_by_size(table: Array) -> Array:
+    """Sum over the subsets of size k, for k = 0..N: shape (N + 1, M) from (2**N, M)."""
+    total = table[:, None]  # (subsets of the later points, size so far, M)
+    while len(total) > 1:
+        none = np.zeros_like(total[0::2, :1])
+        total = np.concatenate([total[0::2], none], axis=1) + np.concatenate([none, total[1::2]], axis=1)
+    return total[0]
 
 
 def multilinear_extension(table: ArrayLike, q: ArrayLike) -> Array:

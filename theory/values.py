@@ -6,8 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from theory.response import Array, as_table
-from theory.subsets import sizes
-from theory.transforms import multilinear_gradient
+from theory.transforms import multilinear_gradient, split, sum_by_size
 
 __all__ = ["banzhaf", "leave_one_out", "mean_marginals", "semivalue", "shapley"]
 
@@ -50,11 +49,6 @@ def semivalue(table: ArrayLike, size_probabilities: ArrayLike) -> Array:
 def mean_marginals(table: ArrayLike) -> Array:
     """mean of F(S + i) - F(S) over the sets S of size k without i: shape (N points, N sizes, M)."""
     values, n = as_table(table)
-    by_size = np.equal.outer(np.arange(n), sizes(n - 1) if n > 1 else np.zeros(1)).astype(np.float64)
     count = np.array([math.comb(n - 1, k) for k in range(n)], dtype=np.float64)
-    marginals = np.empty((n, n, values.shape[1]))
-    for i in range(n):
-        pairs = values.reshape(2 ** (n - 1 - i), 2, 2**i, -1)
-        steps = (pairs[:, 1] - pairs[:, 0]).reshape(2 ** (n - 1), -1)
-        marginals[i] = by_size @ steps / count[:, None]
-    return marginals
+    pairs = (split(values, i) for i in range(n))
+    return np.stack([sum_by_size(present - absent) / count[:, None] for absent, present in pairs])

@@ -27,13 +27,13 @@ __all__ = [
 Normalization = Literal["n_points", "sum", "weight_sum", "support"]
 """What divides sum_i w_i l_i: the fixed N (the project's objective), 1, sum_i w_i, or the number of points with w_i > 0."""
 
-_NORMALIZATIONS = ("n_points", "sum", "weight_sum", "support")
+NORMALIZATIONS: tuple[Normalization, ...] = ("n_points", "sum", "weight_sum", "support")
 
 
 def as_normalization(name: str) -> Normalization:
     """One of the four names."""
-    if name not in _NORMALIZATIONS:
-        raise ValueError(f"normalization {name!r} is unknown, expected one of {_NORMALIZATIONS}")
+    if name not in NORMALIZATIONS:
+        raise ValueError(f"normalization {name!r} is unknown, expected one of {NORMALIZATIONS}")
     return name
 
 

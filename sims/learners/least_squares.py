@@ -138,3 +138,6 @@ class LeastSquares:
 
 _HEALTHY_PIVOT = 1e-6
 _RANGE_TOLERANCE = 1e-10
+
+
+LEARNER = LeastSquares

@@ -174,3 +174,6 @@ def is_separable(X: ArrayLike, y: ArrayLike) -> bool:
 
 _PLAIN_STEPS = 15
 _SEARCHED_STEPS = 200
+
+
+LEARNER = Logistic

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 import xarray as xr
 
-__all__ = ["Claim", "Results", "Status", "Verdict", "all_claims", "claim", "judge"]
+__all__ = ["Claim", "Evidence", "Results", "Status", "Verdict", "all_claims", "claim", "decide", "judge"]
 
 Results = Mapping[str, Sequence[xr.Dataset]]
 """Experiment name -> its results, one data set per case; `attrs["case"]` names data, learner and penalty."""
@@ -25,6 +25,14 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True)
+class Evidence:
+    """What one case says: its name and the figure measured there."""
+
+    case: str
+    figure: float
+
+
+@dataclass(frozen=True)
 class Verdict:
     """How a claim came out. `figure` is the deciding number, `measure` says of what, `case` where it was found."""
 
@@ -34,6 +42,24 @@ class Verdict:
     tolerance: float
     condition: str
     case: str
+    evidence: tuple[Evidence, ...] = ()
+
+
+def decide(
+    measure: str, tolerance: float, evidence: Sequence[Evidence], *, holds: Status, condition: str, uncertainty: float = 0.0
+) -> Verdict:
+    """The largest figure decides: within the tolerance the claim `holds` (or holds when), beyond it it fails.
+
+    When the figure is nearer to the tolerance than its `uncertainty`, the verdict is INCONCLUSIVE. A figure that is not a number is
+    a fault of the experiment, never a verdict.
+    """
+    worst = max(evidence, key=lambda item: item.figure)
+    if any(item.figure != item.figure for item in evidence):
+        raise ValueError(f"{measure}: {[item.case for item in evidence if item.figure != item.figure]} has no figure")
+    status = holds if worst.figure <= tolerance else Status.FAILS
+    if abs(worst.figure - tolerance) < uncertainty:
+        status = Status.INCONCLUSIVE
+    return Verdict(status, worst.figure, measure, tolerance, condition, worst.case, tuple(evidence))
 
 
 @dataclass(frozen=True)

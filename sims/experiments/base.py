@@ -1,0 +1,126 @@
+"""What every experiment is made of: a frozen config per case, and `run(config) -> labelled data set`."""
+
+import dataclasses
+import importlib
+import json
+import platform
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any, Protocol
+
+import numpy as np
+import xarray as xr
+from tqdm import tqdm
+
+from sims import datasets
+from theory.metrics import compare
+from theory.response import Array, DifferentiableLearner, LinearizableLearner
+
+__all__ = [
+    "MEASURES",
+    "Config",
+    "Experiment",
+    "ParametricLearner",
+    "Problem",
+    "bar",
+    "effect_coords",
+    "environment",
+    "labelled",
+    "measures",
+]
+
+MEASURES = ("slope", "relative_error", "pearson", "spearman")
+
+
+class ParametricLearner(DifferentiableLearner, LinearizableLearner, Protocol):
+    """A learner whose responses, exact derivatives and linearisation are all known."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A learner on a data set: `LEARNER` of module `sims.learners.<learner>`, built with `options` such as l2."""
+
+    data: str
+    learner: str
+    options: tuple[tuple[str, float | str], ...] = ()
+    n_points: int | None = None
+
+    @property
+    def name(self) -> str:
+        """As the ledger shows it: data set, number of training points, learner and options."""
+        options = (f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}" for key, value in self.options)
+        return " ".join([f"{self.data}-{len(self.load().X)}", self.learner, *options])
+
+    def load(self) -> datasets.DataSet:
+        """The data set, with `n_points` training points or its own default."""
+        return datasets.by_name(self.data, self.n_points)
+
+    def build(self, **changes: float | str) -> ParametricLearner:
+        """The learner, with some of its options changed."""
+        data = self.load()
+        module = importlib.import_module(f"sims.learners.{self.learner}")
+        return module.LEARNER(data.X, data.y, data.X_query, **{**dict(self.options), **changes})
+
+
+class Config(Protocol):
+    """A frozen dataclass with everything that decides an experiment's result."""
+
+    @property
+    def problem(self) -> Problem:
+        """What is retrained."""
+        ...
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What is asked, for which cases in full and in small, and the function `run(config, progress=False)` that answers for one."""
+
+    name: str
+    question: str
+    cases: tuple[Config, ...]
+    small: tuple[Config, ...]
+    run: Callable[..., xr.Dataset]
+
+
+def labelled(
+    experiment: str, config: Any, coords: Mapping[str, Any], variables: Mapping[str, tuple[tuple[str, ...], Any, str]]
+) -> xr.Dataset:
+    """A result with named dimensions; variables are name -> (dims, values, what it is). The attributes say what was run."""
+    data = {name: xr.Variable(dims, np.asarray(values), {"long_name": text}) for name, (dims, values, text) in variables.items()}
+    problem: Problem = config.problem
+    attributes = {
+        "experiment": experiment,
+        "case": problem.name,
+        "data": problem.data,
+        "learner": problem.learner,
+        "unit": problem.load().unit,
+        "config": json.dumps(dataclasses.asdict(config)),
+    }
+    return xr.Dataset(data, {name: _coordinate(values) for name, values in coords.items()}, {**attributes, **environment()})
+
+
+def _coordinate(values: Any) -> Any:
+    array = np.asarray(values)
+    return array.astype(object) if array.dtype.kind == "U" else array  # zarr has no stable fixed-width strings
+
+
+def environment() -> dict[str, str]:
+    """Versions and machine, for results and ledgers."""
+    packages = ("dfdw", "numpy", "scipy", "statsmodels", "xarray", "zarr")
+    return {"python": platform.python_version(), "machine": platform.machine(), **{name: version(name) for name in packages}}
+
+
+def effect_coords(effect: Array) -> dict[str, Array]:
+    """Coordinates of an effect (N, M)."""
+    return {"point": np.arange(effect.shape[0]), "output": np.arange(effect.shape[1])}
+
+
+def measures(estimate: Array, references: Mapping[str, Array]) -> list[list[float]]:
+    """Slope, relative error, Pearson and Spearman of an estimate against every reference: (references, MEASURES)."""
+    return [[getattr(compare(estimate, reference), name) for name in MEASURES] for reference in references.values()]
+
+
+def bar(title: str, shown: bool) -> Callable[[Iterable[int]], Iterable[int]]:
+    """A progress bar for a loop, silent when not asked for or not on a terminal."""
+    return lambda loop: tqdm(loop, desc=title, leave=False, disable=None if shown else True)

@@ -1,0 +1,106 @@
+"""What lies between the datamodel coefficient and the derivative at w = 1, term by term."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from scipy import special
+
+from sims.experiments.base import Experiment, ParametricLearner, Problem, effect_coords, labelled
+from sims.retrain import response_table
+from theory.datamodel import optimal_datamodel
+from theory.laws import Bernoulli
+from theory.metrics import relative_error
+from theory.response import Array, weight_derivative
+from theory.subsets import sizes
+from theory.transforms import degree_mass, difference_sums, split, sum_by_size, walsh
+from theory.values import leave_one_out
+
+__all__ = ["EXPERIMENT", "ExpansionConfig", "run"]
+
+
+@dataclass(frozen=True)
+class ExpansionConfig:
+    """A problem; inclusion probabilities; Gauss nodes on the path w_i: 1 -> 0."""
+
+    problem: Problem
+    probabilities: tuple[float, ...] = (0.5, 0.75, 0.9, 0.99)
+    nodes: int = 40
+    seeds: tuple[int, ...] = (0,)
+
+
+def run(config: ExpansionConfig, *, progress: bool = False) -> xr.Dataset:
+    """Expansion of beta^(p) around leave-one-out (T3); beta - D(1) as interaction plus curvature (T5); orders and masses (T4, T8).
+
+    At p = 1/2, beta = D(1) - interaction - curvature with interaction_i = 2 sum_{A with i, |A| >= 2} Fhat(A) from the Walsh
+    coefficients of the table and curvature_i = int_0^1 (1 - t) d_i^2 F(1 - t e_i) dt = D_i(1) - int_0^1 D_i(1 - t e_i) dt from
+    derivatives, each computed without the other.
+    """
+    learner, seeds, p_values = config.problem.build(), config.seeds, config.probabilities
+    n = learner.n_points
+    table = response_table(learner, seeds, progress=progress).mean
+    models = [optimal_datamodel(table, Bernoulli(p)) for p in p_values]
+    orders = difference_sums(table)  # (N, order, M)
+    truncation = np.empty((len(p_values), n))
+    for row, (p, model) in enumerate(zip(p_values, models, strict=True)):
+        partial = np.cumsum((-(1.0 - p)) ** np.arange(n)[:, None] * orders, axis=1)
+        truncation[row] = [relative_error(partial[:, k], model.coefficients) for k in range(n)]
+    derivative = weight_derivative(learner, np.ones(n), seeds)
+    mass = degree_mass(table)
+    effect = ("point", "output")
+    variables = {
+        "beta": (effect, optimal_datamodel(table).coefficients, "optimal datamodel coefficient, p = 1/2"),
+        "derivative": (effect, derivative, "D(1): dF/dw at w = 1"),
+        "leave_one_out": (effect, leave_one_out(table), "F(1) - F(1 - e_i)"),
+        "interaction": (effect, _interaction(table), "2 sum of Fhat(A), A with i, |A| >= 2"),
+        "curvature": (
+            effect,
+            derivative - _mean_derivative_to_removal(learner, seeds, config.nodes),
+            "D(1) - mean of D_i on w_i: 1 -> 0",
+        ),
+        "truncation_error": (("p", "order"), truncation, "||sum of T3 up to an order - beta|| / ||beta||"),
+        "r_squared": (("p", "output"), [m.r_squared for m in models], "R^2 of the optimal linear datamodel"),
+        "degree_mass": (("degree", "output"), mass, "B_k: Fourier mass of degree k, p = 1/2"),
+        "parseval_error": ((), np.abs(mass[1:].sum(axis=0) / table.var(axis=0) - 1.0).max(), "|sum of B_k / Var F - 1|"),
+        "russo_margulis_error": (("p",), [_russo_margulis(table, p) for p in p_values], "|sum of beta_i / (d/dp E F) - 1|"),
+    }
+    coords = {"p": p_values, "order": np.arange(n), "degree": np.arange(n + 1), **effect_coords(derivative)}
+    return labelled("expansion", config, coords, variables)
+
+
+def _interaction(table: Array) -> Array:
+    """2 sum_{A contains i, |A| >= 2} Fhat(A) for every point: (N, M)."""
+    higher = np.where(sizes(len(table).bit_length() - 1)[:, None] >= 2, walsh(table), 0.0)
+    return np.stack([2.0 * split(higher, i)[1].sum(axis=0) for i in range(len(table).bit_length() - 1)])
+
+
+def _mean_derivative_to_removal(learner: ParametricLearner, seeds: tuple[int, ...], nodes: int) -> Array:
+    """int_0^1 D_i(1 - t e_i) dt by Gauss-Legendre: (N, M). T4 says that it is leave-one-out."""
+    x, weights = special.roots_legendre(nodes)
+    n = learner.n_points
+    paths = np.ones((n, nodes, n))
+    paths[np.arange(n), :, np.arange(n)] = 0.5 * (1.0 - x)
+    derivative = learner.weight_jacobian(paths.reshape(-1, n), seeds).mean(axis=1).reshape(n, nodes, -1, n)
+    along = derivative[np.arange(n), :, :, np.arange(n)]  # (N, nodes, M)
+    return np.tensordot(0.5 * weights, along, axes=(0, 1))
+
+
+def _russo_margulis(table: Array, p: float) -> float:
+    """sum_i beta_i^(p) against d/dp of the Bernstein polynomial E_p F = sum_k p^k (1-p)^(N-k) sum_{|S|=k} F(S)."""
+    n = len(table).bit_length() - 1
+    k = np.arange(n + 1)[:, None]
+    bernstein = k * p ** np.maximum(k - 1, 0) * (1 - p) ** (n - k) - (n - k) * p**k * (1 - p) ** np.maximum(n - k - 1, 0)
+    slope = (bernstein * sum_by_size(table)).sum(axis=0)
+    total = optimal_datamodel(table, Bernoulli(p)).coefficients.sum(axis=0)
+    return float(np.abs(total - slope).max() / np.abs(slope).max())
+
+
+_SPECTOR, _LONGLEY = ("spector", "logistic", (("l2", 0.1),)), ("longley", "least_squares", (("l2", 0.1),))
+
+EXPERIMENT = Experiment(
+    name="expansion",
+    question="What lies between the datamodel coefficient and the derivative at w = 1, term by term?",
+    cases=(ExpansionConfig(Problem(*_SPECTOR)), ExpansionConfig(Problem(*_LONGLEY))),
+    small=(ExpansionConfig(Problem(*_SPECTOR, n_points=8)), ExpansionConfig(Problem(*_LONGLEY, n_points=8))),
+    run=run,
+)

@@ -1,0 +1,109 @@
+"""Which factor and which objective: upweighting by w or by eps, and what divides the data term (T10)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from sims.experiments.base import Experiment, Problem, effect_coords, labelled
+from sims.learners.erm import NORMALIZATIONS
+from sims.retrain import response_table
+from theory.datamodel import optimal_datamodel
+from theory.metrics import relative_error, slope
+from theory.response import Array, Learner, mean_response, weight_derivative
+from theory.values import leave_one_out
+
+__all__ = ["EXPERIMENT", "NormalisationConfig", "run"]
+
+
+@dataclass(frozen=True)
+class NormalisationConfig:
+    """A problem, and the step of the difference quotient in eps."""
+
+    problem: Problem
+    step: float = 1e-4
+    seeds: tuple[int, ...] = (0,)
+
+
+def run(config: NormalisationConfig, *, progress: bool = False) -> xr.Dataset:
+    """The first-order prediction of removing a point, in w and in eps, beside what removal and the datamodel say; four objectives.
+
+    eps upweights one point: theta_eps = argmin (1/N) sum_j l_j + eps l_i + penalty, so that w_i = 1 + N eps and removal is
+    eps = -1/N. `removal_slope` measures every prediction of F(1) - F(1 - e_i) against the truth: 1 is right, 1/N too small by N.
+    """
+    learner, seeds, n = config.problem.build(), config.seeds, config.problem.build().n_points
+    table = response_table(learner, seeds, progress=progress).mean
+    loo, beta = leave_one_out(table), optimal_datamodel(table).coefficients
+    in_w, in_eps = weight_derivative(learner, np.ones(n), seeds), _derivative_in_eps(learner, config.step, seeds)
+    predictions = {"(1/N) dF/dw": in_w / n, "dF/dw": in_w, "(1/N) dF/deps": in_eps / n, "datamodel beta": beta}
+    variants = {name: config.problem.build(normalization=name) for name in NORMALIZATIONS}
+    derivatives = {name: weight_derivative(variant, np.ones(n), seeds) for name, variant in variants.items()}
+    removals = {name: _removal(variant, seeds) for name, variant in variants.items()}
+    as_sum = config.problem.build(normalization="sum", l2=n * float(dict(config.problem.options)["l2"]))
+    projected = derivatives["n_points"] - derivatives["n_points"].mean(axis=0)
+    effect = ("point", "output")
+    variables = {
+        "leave_one_out": (effect, loo, "F(1) - F(1 - e_i)"),
+        "prediction": (("rule", *effect), list(predictions.values()), "predicted F(1) - F(1 - e_i)"),
+        "removal_slope": (("rule",), [slope(x, loo) for x in predictions.values()], "slope of prediction on leave-one-out"),
+        "removal_error": (
+            ("rule",),
+            [relative_error(x, loo) for x in predictions.values()],
+            "relative error against leave-one-out",
+        ),
+        "eps_over_w": ((), slope(in_eps, in_w), "slope of dF/deps on dF/dw"),
+        "derivative": (("normalization", *effect), list(derivatives.values()), "D(1), by what divides the data term"),
+        "removal": (("normalization", *effect), list(removals.values()), "F(1) - F(1 - e_i), likewise"),
+        "removal_on_derivative": (
+            ("normalization",),
+            [slope(removals[name], derivatives[name]) for name in NORMALIZATIONS],
+            "slope of leave-one-out on D(1)",
+        ),
+        "jump": (
+            ("normalization",),
+            [_jump(variant, seeds) for variant in variants.values()],
+            "||F(w_i = 0+) - F(w_i = 0)|| / ||leave-one-out||",
+        ),
+        "sum_error": (
+            (),
+            relative_error(weight_derivative(as_sum, np.ones(n), seeds), in_w),
+            "sum with l2 N against mean with l2",
+        ),
+        "weight_sum_error": ((), relative_error(derivatives["weight_sum"], projected), "D under 1/sum w against D - mean D"),
+        "support_error": ((), relative_error(derivatives["support"], in_w), "D under 1/|supp w| against D under 1/N"),
+    }
+    coords = {"rule": tuple(predictions), "normalization": NORMALIZATIONS, **effect_coords(loo)}
+    return labelled("normalisation", config, coords, variables)
+
+
+def _derivative_in_eps(learner: Learner, step: float, seeds: tuple[int, ...]) -> Array:
+    """Difference quotient of order 4 in eps at 0, one point at a time: (N, M)."""
+    n = learner.n_points
+    eps, stencil = step / n * np.array([-2.0, -1.0, 1.0, 2.0]), np.array([1.0, -8.0, 8.0, -1.0]) / (12.0 * step / n)
+    weights = 1.0 + n * np.multiply.outer(np.eye(n), eps).transpose(0, 2, 1)  # (N, 4, N)
+    return np.tensordot(stencil, mean_response(learner, weights.reshape(-1, n), seeds).reshape(n, 4, -1), axes=(0, 1))
+
+
+def _removal(learner: Learner, seeds: tuple[int, ...]) -> Array:
+    """F(1) - F(1 - e_i) by N + 1 retrainings: (N, M)."""
+    n = learner.n_points
+    outputs = mean_response(learner, np.vstack([np.ones(n), 1.0 - np.eye(n)]), seeds)
+    return outputs[0] - outputs[1:]
+
+
+def _jump(learner: Learner, seeds: tuple[int, ...], nearly: float = 1e-10) -> float:
+    """How far F moves between w_i = 1e-10 and w_i = 0, relative to leave-one-out: 0 where F is continuous."""
+    n = learner.n_points
+    absent, almost = (mean_response(learner, 1.0 - (1.0 - w) * np.eye(n), seeds) for w in (0.0, nearly))
+    return float(np.linalg.norm(almost - absent) / np.linalg.norm(_removal(learner, seeds)))
+
+
+_SPECTOR, _LONGLEY = ("spector", "logistic", (("l2", 0.1),)), ("longley", "least_squares", (("l2", 0.1),))
+
+EXPERIMENT = Experiment(
+    name="normalisation",
+    question="Which factor takes a derivative to a removal, and what does dividing by N, by sum w or by |supp w| change?",
+    cases=(NormalisationConfig(Problem(*_SPECTOR)), NormalisationConfig(Problem(*_LONGLEY))),
+    small=(NormalisationConfig(Problem(*_SPECTOR, n_points=8)), NormalisationConfig(Problem(*_LONGLEY, n_points=8))),
+    run=run,
+)

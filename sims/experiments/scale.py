@@ -1,0 +1,104 @@
+"""How large the datamodel coefficient is beside the derivative: the 1/p law, the l2/p law, and weights of mean 1 (T6)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import statsmodels.api as sm
+import xarray as xr
+
+from sims.experiments.base import Experiment, ParametricLearner, Problem, labelled
+from sims.streams import stream
+from theory.datamodel import quadrature_datamodel
+from theory.laws import Bernoulli, Poisson, ProductLaw, TwoPoint
+from theory.metrics import relative_error, slope
+from theory.response import BLOCK, Array, mean_response, weight_derivative
+
+__all__ = ["EXPERIMENT", "ScaleConfig", "run"]
+
+
+@dataclass(frozen=True)
+class ScaleConfig:
+    """A problem; inclusion probabilities; how many weight vectors to draw per law (0: enumerate all of them)."""
+
+    problem: Problem
+    probabilities: tuple[float, ...] = (0.25, 0.5, 0.75, 0.9)
+    draws: int = 0
+    seeds: tuple[int, ...] = (0,)
+
+
+def run(config: ScaleConfig, *, progress: bool = False) -> xr.Dataset:
+    """Slope of beta on D(1) per law and output, with its standard error, beside the slope that T6 predicts.
+
+    Laws: Bernoulli(p), weights {0, 2} (mean 1) and, when sampling, Poisson(1). Predicted: 1/p at leading order in 1/N without
+    penalty; with penalty, slope 1 on (1/p) D(1; l2/p) = D(p1; l2) instead. Enumerated slopes have standard error 0; sampled ones
+    have that of OLS with HC3 covariances (MacKinnon & White 1985).
+    """
+    learner = config.problem.build()
+    laws: dict[str, ProductLaw] = {f"Bernoulli({p:g})": Bernoulli(p) for p in config.probabilities}
+    laws["weights {0, 2}"] = TwoPoint(1.0)
+    if config.draws:
+        laws["Poisson(1)"] = Poisson()
+    ones = np.ones(learner.n_points)
+    derivative = weight_derivative(learner, ones, config.seeds)
+    at_mean = {name: weight_derivative(learner, law.mean * ones, config.seeds) for name, law in laws.items()}
+    rows = [_slopes(learner, law, derivative, at_mean[name], config, name) for name, law in laws.items()]
+    l2 = float(dict(config.problem.options).get("l2", 0.0))
+    rescaled = [
+        relative_error(at_mean[name], weight_derivative(config.problem.build(l2=l2 / law.mean), ones, config.seeds) / law.mean)
+        for name, law in laws.items()
+    ]
+    variables = {
+        "slope": (("law", "output"), [row[0] for row in rows], "slope of beta on D(1)"),
+        "standard_error": (("law", "output"), [row[1] for row in rows], "of the slope (0: enumerated)"),
+        "slope_at_mean": (("law", "output"), [row[2] for row in rows], "slope of beta on D at w = E w, which is D(1; l2/p)/p"),
+        "standard_error_at_mean": (("law", "output"), [row[3] for row in rows], "of that slope"),
+        "predicted": (("law",), [1.0 / law.mean for law in laws.values()], "leading-order slope on D(1) without penalty"),
+        "rescaling_error": (("law",), rescaled, "D(p1; l2) against (1/p) D(1; l2/p)"),
+        "columns_per_point": ((), config.problem.load().X.shape[1] / learner.n_points, "d / N"),
+    }
+    coords = {"law": tuple(laws), "output": np.arange(learner.n_outputs)}
+    return labelled("scale", config, coords, variables)
+
+
+Slopes = tuple[list[float], list[float], list[float], list[float]]
+
+
+def _slopes(
+    learner: ParametricLearner, law: ProductLaw, derivative: Array, at_mean: Array, config: ScaleConfig, name: str
+) -> Slopes:
+    """Slopes on D(1) and on D(E w) with their standard errors, one per output."""
+    if not config.draws:
+        beta = quadrature_datamodel(learner, law, config.seeds, nodes=2).coefficients
+        on_one = [slope(b, d) for b, d in zip(beta.T, derivative.T, strict=True)]
+        on_mean = [slope(b, d) for b, d in zip(beta.T, at_mean.T, strict=True)]
+        return on_one, [0.0] * len(on_one), on_mean, [0.0] * len(on_mean)
+    weights = law.draw(config.draws, learner.n_points, stream(f"scale {name}", config.seeds[0]))
+    blocks = [mean_response(learner, weights[start : start + BLOCK], config.seeds) for start in range(0, len(weights), BLOCK)]
+    outputs, design = np.concatenate(blocks), sm.add_constant(weights)
+    result: Slopes = ([], [], [], [])
+    for response, d_one, d_mean in zip(outputs.T, derivative.T, at_mean.T, strict=True):
+        fit = sm.OLS(response, design).fit(cov_type="HC3")
+        for k, d in ((0, d_one), (2, d_mean)):
+            test = fit.t_test(np.concatenate([[0.0], d / (d @ d)]))  # <beta, d> / <d, d>
+            result[k].append(test.effect.item())
+            result[k + 1].append(test.sd.item())
+    return result
+
+
+_LINE = Problem("noisy_line", "least_squares", (("l2", 0.0),))
+_LONGLEY, _SPECTOR = ("longley", "least_squares"), ("spector", "logistic")
+
+EXPERIMENT = Experiment(
+    name="scale",
+    question="How large is the datamodel coefficient beside the derivative, and which factor explains it?",
+    cases=(
+        ScaleConfig(_LINE, draws=2**14),
+        ScaleConfig(Problem(*_SPECTOR, (("l2", 0.001),))),
+        ScaleConfig(Problem(*_SPECTOR, (("l2", 0.01),))),
+        ScaleConfig(Problem(*_SPECTOR, (("l2", 0.1),))),
+        ScaleConfig(Problem(*_SPECTOR, (("l2", 1.0),))),
+        ScaleConfig(Problem(*_LONGLEY, (("l2", 0.1),))),
+    ),
+    small=(ScaleConfig(_LINE, draws=2**12), ScaleConfig(Problem(*_SPECTOR, (("l2", 0.1),), n_points=8))),
+    run=run,
+)

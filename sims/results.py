@@ -1,0 +1,29 @@
+"""Results on disk: one zarr group per case, under one folder per experiment."""
+
+import re
+import shutil
+from pathlib import Path
+
+import xarray as xr
+from zarr.codecs import Crc32cCodec, ZstdCodec
+
+__all__ = ["case_folder", "save"]
+
+
+def case_folder(out: Path, experiment: str, case: str) -> Path:
+    """out/<experiment>/<case>.zarr, with what a file name cannot hold replaced."""
+    return out / experiment / f"{re.sub(r'[^A-Za-z0-9._=-]+', '_', case)}.zarr"
+
+
+def save(result: xr.Dataset, out: Path) -> Path:
+    """Write a result so that it is there whole or not at all, in place of an earlier one; returns its folder."""
+    folder = case_folder(out, result.attrs["experiment"], result.attrs["case"])
+    partial = folder.with_suffix(".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    checked = {name: {"compressors": [ZstdCodec(), Crc32cCodec()]} for name in result.variables}
+    result.to_zarr(partial, mode="w", zarr_format=3, consolidated=False, encoding=checked)
+    if folder.exists():
+        shutil.rmtree(folder)
+    partial.rename(folder)
+    return folder

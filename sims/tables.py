@@ -1,0 +1,84 @@
+"""Results and verdicts as text for people, and as JSON for programs."""
+
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from theory.claims import Claim, Verdict
+
+__all__ = ["ledger_text", "summary_json", "summary_text"]
+
+_WIDTH = 118
+
+
+def ledger_text(verdicts: Sequence[tuple[Claim, Verdict]]) -> str:
+    """The ledger: a line per claim with its verdict and deciding figure, and below it the statement, the cases and the condition."""
+    lines: list[str] = []
+    for heading, family in (("The essay's claims", "C"), ("What is true instead", "T")):
+        lines += ["", heading, "=" * len(heading)]
+        for claim, verdict in verdicts:
+            if not claim.id.startswith(family):
+                continue
+            lines.append(
+                f"\n{claim.id:<10} {verdict.status.value:<13} {verdict.measure}: {verdict.figure:.3g} (tolerance {verdict.tolerance:g})"
+            )
+            lines += _indented(claim.statement)
+            lines += [f"{'':11}{item.figure:<12.3g} {item.case}" for item in verdict.evidence]
+            lines += _indented(verdict.condition)
+    return "\n".join(lines)
+
+
+def _indented(text: str) -> list[str]:
+    return textwrap.wrap(text, _WIDTH, initial_indent=" " * 11, subsequent_indent=" " * 11)
+
+
+def summary_text(result: xr.Dataset) -> str:
+    """What a result comes to: its variables without training points, averaged over outputs, as tables."""
+    lines = [f"\n{result.attrs['case']}", "-" * len(result.attrs["case"])]
+    for name, values in _summary(result).items():
+        lines.append(f"{name}: {values.attrs['long_name']}")
+        if values.ndim == 0:
+            lines.append(f"    {values.item():.6g}")
+        else:
+            table = values.to_series()
+            shown = table.unstack() if values.ndim > 1 else table.to_frame("").T
+            lines.append(textwrap.indent(shown.to_string(float_format=lambda x: f"{x:.4g}"), "    "))
+    return "\n".join(lines)
+
+
+def summary_json(result: xr.Dataset) -> dict[str, Any]:
+    """The same as nested lists under their names; undefined numbers are null."""
+    return {
+        "case": result.attrs["case"],
+        "experiment": result.attrs["experiment"],
+        "summary": {
+            name: {
+                "dims": list(values.dims),
+                "coords": {str(d): values[d].values.tolist() for d in values.dims},
+                "values": _listed(values),
+            }
+            for name, values in _summary(result).items()
+        },
+    }
+
+
+def _summary(result: xr.Dataset) -> dict[str, xr.DataArray]:
+    """Variables without a point dimension; those with outputs are averaged over them and say so."""
+    summary: dict[str, xr.DataArray] = {}
+    for name, values in result.data_vars.items():
+        if "point" in values.dims:
+            continue
+        if "output" in values.dims:
+            mean = values.mean("output", skipna=False)
+            mean.attrs["long_name"] = f"{values.attrs['long_name']} (mean over outputs)"
+            summary[str(name)] = mean
+        else:
+            summary[str(name)] = values
+    return summary
+
+
+def _listed(values: xr.DataArray) -> Any:
+    return np.where(np.isfinite(values.values), values.values.astype(object), None).tolist()
