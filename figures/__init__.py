@@ -1,0 +1,1 @@
+"""Pictures: each reads stored results and theory, never sims."""

@@ -1,10 +1,8 @@
 """The command line: python -m sims list | run | verify."""
 
-import dataclasses
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -71,7 +69,7 @@ def verify(small: bool, out: Path, json_file: Path | None) -> None:
     from sims.experiments import all_experiments
     from sims.experiments.base import environment
     from sims.ledger import run_cases
-    from sims.tables import ledger_text
+    from sims.tables import ledger_text, verdict_json
     from theory.claims import judge
 
     results = run_cases(list(all_experiments().values()), small=small, out=out)
@@ -79,10 +77,7 @@ def verify(small: bool, out: Path, json_file: Path | None) -> None:
     click.echo(ledger_text(verdicts))
     click.echo(f"\nresults: {out}")
     if json_file is not None:
-        claims: list[dict[str, Any]] = [
-            {"id": claim.id, "statement": claim.statement, **dataclasses.asdict(verdict)} | {"verdict": verdict.status.value}
-            for claim, verdict in verdicts
-        ]
+        claims = [{"id": claim.id, "statement": claim.statement, **verdict_json(verdict)} for claim, verdict in verdicts]
         json_file.parent.mkdir(parents=True, exist_ok=True)
         json_file.write_text(json.dumps({"claims": claims, "environment": environment()}, indent=2) + "\n")
         click.echo(f"ledger:  {json_file}")

@@ -1,8 +1,8 @@
 """Data sets: real ones that ship inside statsmodels, and synthetic ones with a prescribed difficulty.
 
-Real designs are an intercept column of ones followed by the named columns, each standardised by the mean and standard deviation (divisor N)
-of the training rows; regression targets are standardised likewise, so one unit of the output is one standard deviation of the target.
-Which rows train is a fixed rule given in each docstring, and written down in `train_rows`.
+Real designs are an intercept column of ones followed by the named columns, each standardised by the mean and standard
+deviation (divisor N) of the training rows; regression targets are standardised likewise, so one unit of the output is one
+standard deviation of the target. Which rows train is a fixed rule given in each docstring, and written down in `train_rows`.
 """
 
 from collections.abc import Callable, Sequence
@@ -54,7 +54,7 @@ def _register(function: Callable[..., DataSet]) -> Callable[..., DataSet]:
 
 @_register
 def longley(n_points: int = 16) -> DataSet:
-    """US employment 1947-1962 (Longley 1967; Cook 1977 works on it): 16 years, 6 nearly collinear columns, target total employment.
+    """US employment 1947-1962 (Longley 1967; used by Cook 1977): 16 years, 6 nearly collinear columns.
 
     Columns: GNPDEFL (GNP deflator, index), GNP (million dollars), UNEMP (thousands unemployed), ARMED (thousands in the armed
     forces), POP (thousands of age 14 and over), YEAR; target TOTEMP, thousands employed. Training rows: the first n_points years.
@@ -121,8 +121,8 @@ def one_point(n_points: int = 1) -> DataSet:
 @_register
 def noisy_line(n_points: int = 64) -> DataSet:
     """y = 1 + x + standard normal noise on an orthogonal design (intercept and one column, XᵀX = N I), queries x = -1 and 2."""
-    X = with_eigenvalues(n_points, [1.0], seed=0)
-    X = np.column_stack([np.ones(n_points), (X - X.mean(axis=0)) / X.std(axis=0)])
+    x = with_eigenvalues(n_points, [1.0], seed=0)
+    X = np.column_stack([np.ones(n_points), (x - x.mean(axis=0)) / x.std(axis=0)])
     y = X.sum(axis=1) + stream("noisy_line", 0).standard_normal(n_points)
     return DataSet(
         "noisy_line", X, y, np.array([[1.0, -1.0], [1.0, 2.0]]), ("intercept", "x"), "noise standard deviations", "synthetic"

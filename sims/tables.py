@@ -1,5 +1,6 @@
 """Results and verdicts as text for people, and as JSON for programs."""
 
+import dataclasses
 import textwrap
 from collections.abc import Sequence
 from typing import Any
@@ -9,26 +10,31 @@ import xarray as xr
 
 from theory.claims import Claim, Verdict
 
-__all__ = ["ledger_text", "summary_json", "summary_text"]
+__all__ = ["ledger_text", "summary_json", "summary_text", "verdict_json"]
 
 _WIDTH = 118
 
 
 def ledger_text(verdicts: Sequence[tuple[Claim, Verdict]]) -> str:
-    """The ledger: a line per claim with its verdict and deciding figure, and below it the statement, the cases and the condition."""
+    """The ledger: per claim its verdict and deciding figure, then the statement, the cases and the condition."""
     lines: list[str] = []
     for heading, family in (("The essay's claims", "C"), ("What is true instead", "T")):
         lines += ["", heading, "=" * len(heading)]
         for claim, verdict in verdicts:
             if not claim.id.startswith(family):
                 continue
-            lines.append(
-                f"\n{claim.id:<10} {verdict.status.value:<13} {verdict.measure}: {verdict.figure:.3g} (tolerance {verdict.tolerance:g})"
-            )
+            figure = f"{verdict.figure:.3g} (tolerance {verdict.tolerance:g})"
+            lines.append(f"\n{claim.id:<10} {verdict.status.value:<13} {verdict.measure}: {figure}")
             lines += _indented(claim.statement)
             lines += [f"{'':11}{item.figure:<12.3g} {item.case}" for item in verdict.evidence]
             lines += _indented(verdict.condition)
     return "\n".join(lines)
+
+
+def verdict_json(verdict: Verdict) -> dict[str, Any]:
+    """A verdict as plain values; its status is the key `verdict`."""
+    fields = dataclasses.asdict(verdict)
+    return {"verdict": fields.pop("status").value, **fields}
 
 
 def _indented(text: str) -> list[str]:
@@ -45,7 +51,7 @@ def summary_text(result: xr.Dataset) -> str:
         else:
             table = values.to_series()
             shown = table.unstack() if values.ndim > 1 else table.to_frame("").T
-            lines.append(textwrap.indent(shown.to_string(float_format=lambda x: f"{x:.4g}"), "    "))
+            lines.append(textwrap.indent(shown.to_string(float_format="{:.4g}".format), "    "))
     return "\n".join(lines)
 
 
@@ -81,4 +87,6 @@ def _summary(result: xr.Dataset) -> dict[str, xr.DataArray]:
 
 
 def _listed(values: xr.DataArray) -> Any:
-    return np.where(np.isfinite(values.values), values.values.astype(object), None).tolist()
+    finite = values.values.astype(object)
+    finite[~np.isfinite(values.values)] = None
+    return finite.tolist()

@@ -63,7 +63,8 @@ def optimal_datamodel(table: ArrayLike, law: TwoLevelLaw | FixedSize = Bernoulli
         return _fixed_size_datamodel(values, n, law)
     if not isinstance(law, TwoLevelLaw):
         raise TypeError(
-            f"{law} is not a law on a table of subsets: expected Bernoulli, TwoPoint or FixedSize; quadrature_datamodel takes every product law"
+            f"{law} is not a law on a table of subsets, expected Bernoulli, TwoPoint or FixedSize: "
+            "quadrature_datamodel takes every product law"
         )
     return _grid_datamodel(values, n, law, law.quadrature(2))
 

@@ -23,10 +23,11 @@ def average_derivative(learner: DifferentiableLearner, law: ProductLaw, seeds: S
 
     This is the right-hand side of T2 and equals the optimal datamodel coefficient beta_i(law) for every F that is absolutely
     continuous in w_i: beta_i = Cov(F, w_i)/s^2 and E[(w - m) g(w)] = s^2 E g'(w*). For Bernoulli(p) it reads
-    int_0^1 E_{S not i} D_i(1_S with w_i = t) dt: the derivative averaged over the training sets of the datamodel, not taken at w = 1.
+    int_0^1 E_{S not i} D_i(1_S with w_i = t) dt: the derivative averaged over the training sets of the datamodel, not taken
+    at w = 1.
 
-    `nodes` Gauss nodes in w_i*; the error falls geometrically in `nodes` where F is analytic. The other coordinates are enumerated
-    (two-level laws) or on the tensor grid of `law.quadrature(nodes)`. Costs about N K^(N-1) nodes weight Jacobians.
+    `nodes` Gauss nodes in w_i*; the error falls geometrically in `nodes` where F is analytic. The other coordinates are
+    enumerated (two-level laws) or on the tensor grid of `law.quadrature(nodes)`. Costs about N K^(N-1) nodes weight Jacobians.
     Source: Goldstein & Reinert 1997 for the zero-bias law; the identity for datamodels is this project's.
     """
     return average_derivatives(learner, (law,), seeds, nodes)[0]
@@ -90,7 +91,7 @@ def _integrate_along(
     """E[D_i] over w_i on the given points, for every row of the other weights `rest` (B, N-1): shape (B, M)."""
     weights = np.insert(np.repeat(rest, len(points), axis=0), i, np.tile(points, len(rest)), axis=1)
     derivative = learner.weight_jacobian(weights, seeds)[..., i].mean(axis=1)
-    return np.tensordot(probabilities, derivative.reshape(len(rest), len(points), -1), axes=(0, 1))
+    return np.asarray(np.tensordot(probabilities, derivative.reshape(len(rest), len(points), -1), axes=(0, 1)), dtype=np.float64)
 
 
 @dataclass(frozen=True)

@@ -49,8 +49,8 @@ def _solve_exactly(hessian: Array, right: Array) -> Array:
     null = int((np.abs(eigenvalues) <= cutoff).sum())
     if null:
         raise np.linalg.LinAlgError(
-            f"the Hessian is singular: {null} of its {len(hessian)} eigenvalues are zero to working precision, so the influence is "
-            "not defined; add an l2 penalty or remove collinear columns"
+            f"the Hessian is singular: {null} of its {len(hessian)} eigenvalues are zero to working precision, so the "
+            "influence is not defined; add an l2 penalty or remove collinear columns"
         )
     return np.asarray(linalg.solve(hessian, right, assume_a="sym"))
 

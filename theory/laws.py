@@ -72,7 +72,8 @@ class Bernoulli:
     def __post_init__(self) -> None:
         if not 0.0 < self.p < 1.0:
             raise ValueError(
-                f"p = {self.p}, expected 0 < p < 1: at 0 and 1 there is one training set only and no coefficient to find (use values.leave_one_out)"
+                f"p = {self.p}, expected 0 < p < 1: at 0 and 1 there is one training set only and no coefficient to find "
+                "(use values.leave_one_out)"
             )
 
     @property
@@ -156,7 +157,8 @@ class Gaussian:
         points = 1.0 + self.sigma * z
         if points.min() < 0.0:
             raise ValueError(
-                f"Gaussian(sigma={self.sigma}) with {nodes} nodes has a node at {points.min():.3g}: a training weight must not be negative; use fewer nodes or a smaller sigma"
+                f"Gaussian(sigma={self.sigma}) with {nodes} nodes has a node at {points.min():.3g}, expected >= 0 for a "
+                "training weight: use fewer nodes or a smaller sigma"
             )
         return Quadrature(points, weights / weights.sum())
 
@@ -183,11 +185,11 @@ class Poisson:
         return 1.0
 
     def quadrature(self, nodes: int) -> Quadrature:
-        """Gauss-Charlier: the recurrence of the Charlier polynomials (a_k = k + 1, b_k = k; DLMF 18.22) by Golub & Welsch 1969."""
+        """Gauss-Charlier by Golub & Welsch 1969: recurrence a_k = k + 1, b_k = k (DLMF 18.22)."""
         _check_nodes(nodes)
         k = np.arange(nodes, dtype=np.float64)
         points, vectors = linalg.eigh_tridiagonal(k + 1.0, np.sqrt(k[1:]))
-        return Quadrature(np.asarray(points), np.asarray(vectors)[0] ** 2)
+        return Quadrature(np.asarray(points, dtype=np.float64), np.asarray(vectors, dtype=np.float64)[0] ** 2)
 
     def zero_bias_quadrature(self, nodes: int) -> Quadrature:
         count, step = self.quadrature(nodes), _uniform(0.0, 1.0, nodes)

@@ -105,6 +105,6 @@ def as_table(table: ArrayLike) -> tuple[Array, int]:
     if not np.isfinite(values).all():
         row, column = (int(k) for k in np.argwhere(~np.isfinite(values))[0])
         raise ValueError(
-            f"table[{row}, {column}] is {values[row, column]}: every response must be finite (row {row} is the subset with mask {row})"
+            f"table[{row}, {column}] is {values[row, column]}, expected a finite response (the row is the mask of the subset)"
         )
     return values, n

@@ -95,7 +95,7 @@ def multilinear_extension(table: ArrayLike, q: ArrayLike) -> Array:
 
 
 def multilinear_gradient(table: ArrayLike, q: ArrayLike) -> Array:
-    """d Ftilde / d q_i = E[F(S + i) - F(S - i)], points j in S independently with probability q_j: shape (N, M). Source: Owen 1972.
+    """d Ftilde / d q_i = E[F(S + i) - F(S - i)], point j in S with probability q_j: shape (N, M) (Owen 1972).
 
     At q = p 1 this is the optimal datamodel for Bernoulli(p) subsets (T1), at p = 1/2 the Banzhaf value, at p = 1 leave-one-out.
     """

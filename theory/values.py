@@ -28,7 +28,10 @@ def banzhaf(table: ArrayLike, p: float = 0.5) -> Array:
 
 
 def shapley(table: ArrayLike) -> Array:
-    """sum_{S not i} |S|! (N - |S| - 1)! / N! (F(S + i) - F(S)), shape (N, M). Efficient: sums to F(1) - F(0). Source: Shapley 1953."""
+    """sum_{S not i} |S|! (N - |S| - 1)! / N! (F(S + i) - F(S)): shape (N, M). Source: Shapley 1953.
+
+    Efficient: the values sum to F(1) - F(0).
+    """
     marginals = mean_marginals(table)
     return marginals.sum(axis=1) / marginals.shape[0]
 
@@ -36,7 +39,8 @@ def shapley(table: ArrayLike) -> Array:
 def semivalue(table: ArrayLike, size_probabilities: ArrayLike) -> Array:
     """sum_k P_k mean_{|S| = k, i not in S} [F(S + i) - F(S)], shape (N, M), for P_0..P_{N-1} summing to 1.
 
-    P_k = 1/N is Shapley, P = Binomial(N - 1, p) is Banzhaf, all mass on N - 1 is leave-one-out. Source: Dubey, Neyman & Weber 1981.
+    P_k = 1/N is Shapley, P = Binomial(N - 1, p) is Banzhaf, all mass on N - 1 is leave-one-out. Source: Dubey, Neyman & Weber
+    1981.
     """
     marginals, weights = mean_marginals(table), np.asarray(size_probabilities, dtype=np.float64)
     if weights.shape != marginals.shape[:1]:

@@ -23,6 +23,7 @@ __all__ = [
     "Experiment",
     "ParametricLearner",
     "Problem",
+    "Variables",
     "bar",
     "effect_coords",
     "environment",
@@ -31,6 +32,10 @@ __all__ = [
 ]
 
 MEASURES = ("slope", "relative_error", "pearson", "spearman")
+
+
+Variables = dict[str, tuple[tuple[str, ...], Any, str]]
+"""Variables of a result: name -> (dims, values, what it is)."""
 
 
 class ParametricLearner(DifferentiableLearner, LinearizableLearner, Protocol):
@@ -74,7 +79,7 @@ class Config(Protocol):
 
 @dataclass(frozen=True)
 class Experiment:
-    """What is asked, for which cases in full and in small, and the function `run(config, progress=False)` that answers for one."""
+    """What is asked, the cases in full and in small, and `run(config, progress=False)` that answers for one."""
 
     name: str
     question: str
@@ -83,9 +88,7 @@ class Experiment:
     run: Callable[..., xr.Dataset]
 
 
-def labelled(
-    experiment: str, config: Any, coords: Mapping[str, Any], variables: Mapping[str, tuple[tuple[str, ...], Any, str]]
-) -> xr.Dataset:
+def labelled(experiment: str, config: Any, coords: Mapping[str, Any], variables: Variables) -> xr.Dataset:
     """A result with named dimensions; variables are name -> (dims, values, what it is). The attributes say what was run."""
     data = {name: xr.Variable(dims, np.asarray(values), {"long_name": text}) for name, (dims, values, text) in variables.items()}
     problem: Problem = config.problem

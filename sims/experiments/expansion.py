@@ -30,7 +30,7 @@ class ExpansionConfig:
 
 
 def run(config: ExpansionConfig, *, progress: bool = False) -> xr.Dataset:
-    """Expansion of beta^(p) around leave-one-out (T3); beta - D(1) as interaction plus curvature (T5); orders and masses (T4, T8).
+    """T3: beta^(p) from leave-one-out; T5: beta - D(1) as interaction plus curvature; T4 and T8 beside them.
 
     At p = 1/2, beta = D(1) - interaction - curvature with interaction_i = 2 sum_{A with i, |A| >= 2} Fhat(A) from the Walsh
     coefficients of the table and curvature_i = int_0^1 (1 - t) d_i^2 F(1 - t e_i) dt = D_i(1) - int_0^1 D_i(1 - t e_i) dt from
@@ -82,7 +82,7 @@ def _mean_derivative_to_removal(learner: ParametricLearner, seeds: tuple[int, ..
     paths[np.arange(n), :, np.arange(n)] = 0.5 * (1.0 - x)
     derivative = learner.weight_jacobian(paths.reshape(-1, n), seeds).mean(axis=1).reshape(n, nodes, -1, n)
     along = derivative[np.arange(n), :, :, np.arange(n)]  # (N, nodes, M)
-    return np.tensordot(0.5 * weights, along, axes=(0, 1))
+    return np.asarray(np.tensordot(0.5 * weights, along, axes=(0, 1)), dtype=np.float64)
 
 
 def _russo_margulis(table: Array, p: float) -> float:

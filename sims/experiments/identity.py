@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from sims.experiments.base import MEASURES, Experiment, Problem, bar, effect_coords, labelled, measures
+from sims.experiments.base import MEASURES, Experiment, Problem, Variables, bar, effect_coords, labelled, measures
 from sims.retrain import response_table
 from theory.datamodel import Datamodel, optimal_datamodel, quadrature_datamodel
 from theory.derivatives import average_derivatives, average_jumps, finite_difference
@@ -22,7 +22,7 @@ __all__ = ["EXPERIMENT", "IdentityConfig", "run"]
 
 @dataclass(frozen=True)
 class IdentityConfig:
-    """A problem; inclusion probabilities of the datamodels; Gauss nodes of the average derivative (none: left out); scales of the local datamodels."""
+    """A problem; p of the datamodels; Gauss nodes of the average derivative (none: left out); local scales."""
 
     problem: Problem
     probabilities: tuple[float, ...] = (0.1, 0.25, 0.5, 0.75, 0.9, 0.99)
@@ -58,7 +58,7 @@ def run(config: IdentityConfig, *, progress: bool = False) -> xr.Dataset:
         references["average derivative"] = averages[-1]
     against = [measures(b, {name: values[k] for name, values in references.items()}) for k, b in enumerate(beta)]
     effect = ("point", "output")
-    variables = {
+    variables: Variables = {
         "beta": (("p", *effect), beta, "optimal datamodel coefficient, Bernoulli(p) subsets"),
         "derivative": (effect, derivative, "D(1): dF/dw at w = 1"),
         "derivative_at_p": (("p", *effect), at_p, "D(p1): dF/dw at w = p1"),
@@ -107,8 +107,8 @@ EXPERIMENT = Experiment(
     name="identity",
     question="Is the optimal datamodel coefficient the derivative of the response in the data weights?",
     cases=(
-        IdentityConfig(Problem(*_SPECTOR), nodes=(3, 6)),
-        IdentityConfig(Problem(*_LONGLEY), nodes=(6, 12)),
+        IdentityConfig(Problem(*_SPECTOR), nodes=(2, 6)),
+        IdentityConfig(Problem(*_LONGLEY), nodes=(4, 14)),
         IdentityConfig(Problem(*_MIN_NORM), nodes=()),  # near-collinear subsets: the average derivative needs too many nodes
         _JUMPS,
         _ONE_POINT,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from sims.experiments.base import Experiment, Problem, effect_coords, labelled
+from sims.experiments.base import Experiment, Problem, Variables, effect_coords, labelled
 from sims.learners.erm import NORMALIZATIONS
 from sims.retrain import response_table
 from theory.datamodel import optimal_datamodel
@@ -26,7 +26,7 @@ class NormalisationConfig:
 
 
 def run(config: NormalisationConfig, *, progress: bool = False) -> xr.Dataset:
-    """The first-order prediction of removing a point, in w and in eps, beside what removal and the datamodel say; four objectives.
+    """First-order predictions of removing a point, in w and in eps, beside the truth; four objectives.
 
     eps upweights one point: theta_eps = argmin (1/N) sum_j l_j + eps l_i + penalty, so that w_i = 1 + N eps and removal is
     eps = -1/N. `removal_slope` measures every prediction of F(1) - F(1 - e_i) against the truth: 1 is right, 1/N too small by N.
@@ -42,7 +42,7 @@ def run(config: NormalisationConfig, *, progress: bool = False) -> xr.Dataset:
     as_sum = config.problem.build(normalization="sum", l2=n * float(dict(config.problem.options)["l2"]))
     projected = derivatives["n_points"] - derivatives["n_points"].mean(axis=0)
     effect = ("point", "output")
-    variables = {
+    variables: Variables = {
         "leave_one_out": (effect, loo, "F(1) - F(1 - e_i)"),
         "prediction": (("rule", *effect), list(predictions.values()), "predicted F(1) - F(1 - e_i)"),
         "removal_slope": (("rule",), [slope(x, loo) for x in predictions.values()], "slope of prediction on leave-one-out"),

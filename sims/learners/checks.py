@@ -104,7 +104,7 @@ def _require_finite(values: Array | NDArray[np.float64], name: str) -> None:
         index = tuple(int(k) for k in np.argwhere(~np.isfinite(values))[0])
         where = f"row {index[0]}" + (f", column {index[1]}" if len(index) > 1 else "")
         raise ValueError(
-            f"{name}[{', '.join(map(str, index))}] is {values[index]} ({where}): every entry must be finite; drop or impute it first"
+            f"{name}[{', '.join(map(str, index))}] is {values[index]} ({where}): expected a finite number; drop or impute it"
         )
 
 

@@ -62,8 +62,8 @@ def penalty_scale_slope(normalization: Normalization, weights: Array) -> Array:
 def implicit_jacobian(X: Array, adjoint: Array, residuals: Array, theta: Array, penalty_slope: Array) -> Array:
     """d(x_q . theta)/dw_i = -(H^-1 x_q)^T (a_i x_i + c'_i l2 theta), with grad l_i = a_i x_i: shape (N, M, B).
 
-    Exact at a stationary point (implicit function theorem), H = sum_i w_i Hess l_i + c l2 I. adjoint (d, M, B) is H^-1 x_q for every
-    query, residuals (N, B) are the a_i, theta is (d, B), penalty_slope (N, B) is c'_i l2.
+    Exact at a stationary point (implicit function theorem), H = sum_i w_i Hess l_i + c l2 I. adjoint (d, M, B) is H^-1 x_q
+    for every query, residuals (N, B) are the a_i, theta is (d, B), penalty_slope (N, B) is c'_i l2.
     """
     jacobian = (X @ adjoint.reshape(len(adjoint), -1)).reshape(len(X), *adjoint.shape[1:])
     jacobian *= -residuals[:, None]
@@ -75,12 +75,21 @@ def implicit_jacobian(X: Array, adjoint: Array, residuals: Array, theta: Array, 
 def linearization(
     X: Array, X_query: Array, theta: Array, residual: Array, gradient: Array, packed_hessian: Array, n_seeds: int
 ) -> Linearization:
-    """The linearisation of one fit, repeated for every seed: theta (d,), residual a_i (N,), gradient (d,), packed Hessian of L."""
+    """One fit, repeated for every seed: theta (d,), residuals a_i (N,), gradient (d,) and packed Hessian of L."""
     row, column = np.tril_indices(len(theta))
     hessian = np.empty((len(theta), len(theta)))
     hessian[row, column] = hessian[column, row] = packed_hessian
-    per_seed = (theta, hessian, residual[:, None] * X, X_query, np.linalg.norm(gradient))
-    return Linearization(*(np.repeat(np.asarray(x)[None], n_seeds, axis=0) for x in per_seed))
+
+    def per_seed(values: Array) -> Array:
+        return np.repeat(values[None], n_seeds, axis=0)
+
+    return Linearization(
+        params=per_seed(theta),
+        hessian=per_seed(hessian),
+        point_gradients=per_seed(residual[:, None] * X),
+        output_gradients=per_seed(X_query),
+        gradient_norm=np.full(n_seeds, float(np.linalg.norm(gradient))),
+    )
 
 
 def in_blocks(kernel: Callable[[Array], Array], weights: Array, n_seeds: int, shape: tuple[int, ...]) -> Array:

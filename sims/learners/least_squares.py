@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -18,12 +19,12 @@ __all__ = ["LeastSquares"]
 class LeastSquares:
     """theta(w) = argmin (1/N) sum_i w_i (x_i . theta - y_i)^2 / 2 + (l2/2) ||theta||^2.
 
-    X (N, d) is used as given (add a column of ones for an intercept, penalised like the rest). Outputs are the predictions x_q . theta at
-    X_query (M, d), in the units of y. There is no randomness: every seed gives the same answer.
+    X (N, d) is used as given (add a column of ones for an intercept, penalised like the rest). Outputs are the predictions
+    x_q . theta at X_query (M, d), in the units of y. There is no randomness: every seed gives the same answer.
 
     With l2 = 0 the points with w_i > 0 must span all columns. Where they do not, `undefined="error"` names the subset and
-    `undefined="min_norm"` takes the minimiser of least norm, sqrt(W) X's pseudo-inverse times sqrt(W) y: then F jumps at w_i = 0 when point i
-    adds a direction, and the derivative there is NaN (undefined). `normalization`: see `sims.learners.erm`.
+    `undefined="min_norm"` takes the minimiser of least norm, sqrt(W) X's pseudo-inverse times sqrt(W) y: then F jumps at w_i
+    = 0 when point i adds a direction, and the derivative there is NaN (undefined). `normalization`: see `sims.learners.erm`.
     """
 
     X: Array = field(repr=False)
@@ -47,6 +48,10 @@ class LeastSquares:
     @property
     def n_outputs(self) -> int:
         return len(self.X_query)
+
+    @cached_property
+    def _outer_products(self) -> Array:
+        return batched.packed_outer_products(self.X)
 
     def respond(self, weights: ArrayLike, seeds: Sequence[int]) -> Array:
         """Predictions (B, R, M) at the optimum for weights (B, N)."""
@@ -79,7 +84,7 @@ class LeastSquares:
         return self.l2 * erm.penalty_scale(self.normalization, w)
 
     def _normal_matrix(self, w: Array, penalty: Array) -> Array:
-        packed = batched.packed_outer_products(self.X) @ w
+        packed = self._outer_products @ w
         batched.add_to_diagonal(packed, penalty)
         return packed
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,8 +22,8 @@ GRADIENT_TOLERANCE = 1e-10
 class Logistic:
     """theta(w) = argmin (1/N) sum_i w_i l_i(theta) + (l2/2) ||theta||^2,  l_i = log(1 + exp(x_i . theta)) - y_i x_i . theta.
 
-    X (N, d) is used as given (add a column of ones for an intercept, penalised like the rest); y (N,) holds labels 0 and 1. Outputs are
-    the margins x_q . theta at X_query (M, d). There is no randomness: every seed gives the same answer.
+    X (N, d) is used as given (add a column of ones for an intercept, penalised like the rest); y (N,) holds labels 0 and 1.
+    Outputs are the margins x_q . theta at X_query (M, d). There is no randomness: every seed gives the same answer.
 
     With l2 = 0 the optimum exists only where the points with w_i > 0 are neither separable nor rank-deficient (Albert & Anderson
     1984); any other subset is refused by name. `normalization` says what divides the data term, see `sims.learners.erm`.
@@ -46,6 +47,10 @@ class Logistic:
     @property
     def n_outputs(self) -> int:
         return len(self.X_query)
+
+    @cached_property
+    def _outer_products(self) -> Array:
+        return batched.packed_outer_products(self.X)
 
     def respond(self, weights: ArrayLike, seeds: Sequence[int]) -> Array:
         """Margins (B, R, M) at the optimum for weights (B, N)."""
@@ -90,15 +95,15 @@ class Logistic:
         gradient = self.X.T @ (w * residual) + penalty * theta
         p *= 1.0 - p
         p *= w
-        packed = batched.packed_outer_products(self.X) @ p
+        packed = self._outer_products @ p
         batched.add_to_diagonal(packed, penalty)
         return residual, gradient, packed
 
     def _optimum(self, w: Array) -> Array:
         """theta (d, B) for weights (N, B): Newton from 0; replicas that have not settled go on with line searches."""
         optimum = np.empty((self.X.shape[1], w.shape[1]))
-        active = np.arange(w.shape[1])
-        theta, penalty = np.zeros_like(optimum), self._penalty(w)
+        active = np.arange(w.shape[1], dtype=np.intp)
+        theta, penalty, norm = np.zeros_like(optimum), self._penalty(w), np.empty(0)
         for iteration in range(_PLAIN_STEPS + _SEARCHED_STEPS):
             if iteration == _PLAIN_STEPS:
                 theta[:] = 0.0
@@ -169,7 +174,7 @@ def is_separable(X: ArrayLike, y: ArrayLike) -> bool:
     signed = (2.0 * checks.as_labels(y, len(design)) - 1.0)[:, None] * design
     signed = signed / np.abs(signed).max(axis=0, initial=1e-300)
     program = optimize.linprog(-signed.sum(axis=0), A_ub=-signed, b_ub=np.zeros(len(signed)), bounds=(-1.0, 1.0))
-    return bool(-program.fun > 1e-9)
+    return bool(program.fun is not None and program.fun < -1e-9)
 
 
 _PLAIN_STEPS = 15

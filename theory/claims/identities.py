@@ -21,7 +21,9 @@ def datamodel_is_optimal(results: Results) -> Verdict:
 @claim("T2", "beta is the derivative averaged over the datamodel's own law (zero-bias in w_i)", experiments=("identity",))
 def datamodel_is_an_average_derivative(results: Results) -> Verdict:
     """The repaired form of C6. Where F jumps at w_i = 0, the mean jump is what the average derivative misses."""
-    evidence, decays, jumps = [], [], []
+    evidence: list[Evidence] = []
+    decays: list[str] = []
+    jumps: list[str] = []
     for ds in results["identity"]:
         if "average_derivative" not in ds:
             continue
@@ -38,8 +40,8 @@ def datamodel_is_an_average_derivative(results: Results) -> Verdict:
         1e-6,
         evidence,
         holds=Status.HOLDS_WHEN,
-        condition=f"F absolutely continuous in each w_i (error {', '.join(decays)}), else the average jump of F at w_i = 0 is added: "
-        f"error {', '.join(jumps) or 'nowhere in this run'}",
+        condition=f"F absolutely continuous in each w_i (error {', '.join(decays)}), else the average jump of F at w_i = 0 "
+        f"is added: error {', '.join(jumps) or 'nowhere in this run'}",
     )
 
 
@@ -113,7 +115,8 @@ def gap_is_interaction_plus_curvature(results: Results) -> Verdict:
 def scale_is_one_over_p(results: Results) -> Verdict:
     """Slope on D(1) over the predicted one, where the design has at most d/N = 0.05 columns per point: 1 + O(1/N)."""
     cases = [ds for ds in results["scale"] if float(ds.columns_per_point) <= 0.05]
-    evidence, errors = [], []
+    evidence: list[Evidence] = []
+    errors: list[float] = []
     for ds in cases:
         ratio = np.abs(ds.slope / ds.predicted - 1.0)
         evidence += [Evidence(f"{ds.attrs['case']} {law}", float(ratio.sel(law=law).max())) for law in ds.law.values]
@@ -179,7 +182,7 @@ def masses_add_up(results: Results) -> Verdict:
 def normalisation_is_a_choice(results: Results) -> Verdict:
     """Each relation against its own retraining; the derivative in eps by differences of order 4."""
     cases = results["normalisation"]
-    evidence = []
+    evidence: list[Evidence] = []
     for ds in cases:
         factor = abs(float(ds.eps_over_w) / ds.sizes["point"] - 1.0)
         exact = max(float(ds.sum_error), float(ds.weight_sum_error), float(ds.support_error))

@@ -50,8 +50,8 @@ def decide(
 ) -> Verdict:
     """The largest figure decides: within the tolerance the claim `holds` (or holds when), beyond it it fails.
 
-    When the figure is nearer to the tolerance than its `uncertainty`, the verdict is INCONCLUSIVE. A figure that is not a number is
-    a fault of the experiment, never a verdict.
+    When the figure is nearer to the tolerance than its `uncertainty`, the verdict is INCONCLUSIVE. A figure that is not a
+    number is a fault of the experiment, never a verdict.
     """
     worst = max(evidence, key=lambda item: item.figure)
     if any(item.figure != item.figure for item in evidence):

@@ -1,0 +1,92 @@
+"""The datamodel coefficient against four candidates for what it measures: only the average derivative lies on the diagonal."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import matplotlib as mpl
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from figures.style import BLUE, GREEN, GREY, ORANGE, PINK, style
+from theory.metrics import Comparison, compare
+
+__all__ = ["EXPERIMENT", "Panel", "data", "draw"]
+
+EXPERIMENT = "identity"
+
+_CANDIDATES = {
+    "derivative": ("D(1): derivative at w = 1", "the essay's claim", ORANGE),
+    "leave_one_out": ("leave-one-out", "", PINK),
+    "derivative_at_p": ("D(½): derivative at w = ½", "", BLUE),
+    "average_derivative": ("average derivative", "the repaired identity", GREEN),
+}
+_TITLES = {"logistic": "logistic regression", "least_squares": "ridge regression"}
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One scatter: beta (N, M) at p = 1/2 against a candidate (N, M)."""
+
+    case: str
+    title: str
+    unit: str
+    candidate: str
+    x: NDArray[np.float64]
+    beta: NDArray[np.float64]
+    measured: Comparison
+
+
+def data(results: Sequence[xr.Dataset]) -> list[list[Panel]]:
+    """A row of panels for the penalised learner on Spector and one on Longley, the largest case of each."""
+    rows: list[list[Panel]] = []
+    for dataset, learner in (("spector", "logistic"), ("longley", "least_squares")):
+        cases = [
+            ds
+            for ds in results
+            if (ds.attrs["data"], ds.attrs["learner"]) == (dataset, learner)
+            and "average_derivative" in ds
+            and "min_norm" not in ds.attrs["case"]
+        ]
+        if not cases:
+            raise ValueError(f"no penalised {learner} case on {dataset} among {[ds.attrs['case'] for ds in results]}")
+        ds = max(cases, key=lambda case: case.sizes["point"])
+        beta = ds.beta.sel(p=0.5).values
+        title = f"{dataset.capitalize()}, N = {len(beta)}, {_TITLES[learner]}"
+        rows.append([])
+        for name in _CANDIDATES:
+            x = ds[name].sel(p=0.5).values if "p" in ds[name].dims else ds[name].values
+            rows[-1].append(Panel(ds.attrs["case"], title, ds.attrs["unit"], name, x, beta, compare(beta, x)))
+    return rows
+
+
+def draw(rows: list[list[Panel]]) -> Figure:
+    """A row of scatters per learner, with the diagonal, and slope, correlation and relative error in each."""
+    with mpl.rc_context(style()):
+        figure = Figure(figsize=(12, 7), layout="constrained")
+        figure.suptitle("A uniform-subset datamodel measures an average derivative, not the derivative at w = 1", fontsize=14)
+        for part, panels in zip(figure.subfigures(len(rows), 1, squeeze=False)[:, 0], rows, strict=True):
+            part.suptitle(panels[0].title, fontsize=12, fontweight="bold")
+            axes = part.subplots(1, len(panels))
+            limit = 1.06 * max(max(np.abs(p.x).max(), np.abs(p.beta).max()) for p in panels)
+            for ax, panel in zip(axes, panels, strict=True):
+                _scatter(ax, panel, limit)
+            axes[0].set_ylabel(f"datamodel coefficient β\n({panels[0].unit})")
+        figure.supxlabel("one dot per training point and query; every number is exact, so there are no error bars", fontsize=10)
+    return figure
+
+
+def _scatter(ax: Axes, panel: Panel, limit: float) -> None:
+    label, remark, colour = _CANDIDATES[panel.candidate]
+    ax.plot([-limit, limit], [-limit, limit], color=GREY, linewidth=1, zorder=1)
+    ax.scatter(panel.x, panel.beta, s=13, color=colour, alpha=0.65, linewidths=0, zorder=2)
+    ax.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal", xlabel=label)
+    if remark:
+        ax.set_title(remark, color=colour, fontsize=10)
+    error = panel.measured.relative_error
+    text = f"slope {panel.measured.slope:.2f}\nr = {panel.measured.pearson:.3f}" + (
+        f"\nerror {error:.0e}" if error < 0.01 else f"\nerror {error:.0%}"
+    )
+    ax.text(0.04, 0.97, text, transform=ax.transAxes, va="top", fontsize=10)
