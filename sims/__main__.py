@@ -1,6 +1,7 @@
 """The command line: python -m sims list | run | verify."""
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -16,6 +17,8 @@ _OUT = click.option(
     help="Folder for results.",
 )
 _SMALL = click.option("--small", is_flag=True, help="A few training points: seconds instead of a minute.")
+
+_WORKERS = click.option("--workers", type=click.IntRange(1), help="Cases run at a time [default: one per core; 1 with --small].")
 
 
 @click.group()
@@ -40,18 +43,19 @@ def list_() -> None:
 @click.argument("name")
 @_SMALL
 @_OUT
+@_WORKERS
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON, nothing else.")
-def run(name: str, small: bool, out: Path, as_json: bool) -> None:
+def run(name: str, small: bool, out: Path, workers: int | None, as_json: bool) -> None:
     """Run every case of the experiment NAME, store the results, print what they come to."""
     from sims.experiments import all_experiments
 
     experiments = all_experiments()
     if name not in experiments:
         raise click.BadParameter(f"experiment {name!r} is unknown, expected one of {', '.join(experiments)}")
-    from sims.ledger import run_cases
+    from sims.cases import run_cases
     from sims.tables import summary_json, summary_text
 
-    results = run_cases([experiments[name]], small=small, out=out, quiet=as_json)[name]
+    results = run_cases([experiments[name]], small=small, out=out, workers=workers or _automatic(small), quiet=as_json)[name]
     if as_json:
         click.echo(json.dumps([summary_json(result) for result in results], indent=2))
     else:
@@ -63,16 +67,17 @@ def run(name: str, small: bool, out: Path, as_json: bool) -> None:
 @cli.command()
 @_SMALL
 @_OUT
+@_WORKERS
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write the ledger to this file.")
-def verify(small: bool, out: Path, json_file: Path | None) -> None:
+def verify(small: bool, out: Path, workers: int | None, json_file: Path | None) -> None:
     """Run every experiment and print the ledger of verdicts."""
+    from sims.cases import run_cases
     from sims.experiments import all_experiments
     from sims.experiments.base import environment
-    from sims.ledger import run_cases
     from sims.tables import ledger_text, verdict_json
     from theory.claims import judge
 
-    results = run_cases(list(all_experiments().values()), small=small, out=out)
+    results = run_cases(list(all_experiments().values()), small=small, out=out, workers=workers or _automatic(small))
     verdicts = judge(results)
     click.echo(ledger_text(verdicts))
     click.echo(f"\nresults: {out}")
@@ -81,6 +86,10 @@ def verify(small: bool, out: Path, json_file: Path | None) -> None:
         json_file.parent.mkdir(parents=True, exist_ok=True)
         json_file.write_text(json.dumps({"claims": claims, "environment": environment()}, indent=2) + "\n")
         click.echo(f"ledger:  {json_file}")
+
+
+def _automatic(small: bool) -> int:
+    return 1 if small else len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def main() -> None:

@@ -25,7 +25,7 @@ class IdentityConfig:
     """A problem; p of the datamodels; Gauss nodes of the average derivative (none: left out); local scales."""
 
     problem: Problem
-    probabilities: tuple[float, ...] = (0.1, 0.25, 0.5, 0.75, 0.9, 0.99)
+    probabilities: tuple[float, ...] = (0.2, 0.5, 0.8, 0.9, 0.99)
     nodes: tuple[int, ...] = ()
     scales: tuple[float, ...] = (0.5, 0.25, 0.125, 0.0625, 0.03125)
     seeds: tuple[int, ...] = (0,)
@@ -107,8 +107,8 @@ EXPERIMENT = Experiment(
     name="identity",
     question="Is the optimal datamodel coefficient the derivative of the response in the data weights?",
     cases=(
-        IdentityConfig(Problem(*_SPECTOR), nodes=(2, 6)),
-        IdentityConfig(Problem(*_LONGLEY), nodes=(4, 14)),
+        IdentityConfig(Problem(*_SPECTOR), nodes=(2, 5)),
+        IdentityConfig(Problem(*_LONGLEY), nodes=(3, 12)),
         IdentityConfig(Problem(*_MIN_NORM), nodes=()),  # near-collinear subsets: the average derivative needs too many nodes
         _JUMPS,
         _ONE_POINT,

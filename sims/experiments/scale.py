@@ -93,7 +93,7 @@ EXPERIMENT = Experiment(
     question="How large is the datamodel coefficient beside the derivative, and which factor explains it?",
     cases=(
         ScaleConfig(Problem(*_LINE), draws=2**14),
-        ScaleConfig(Problem(*_LINE, n_points=128), draws=2**14),
+        ScaleConfig(Problem(*_LINE, n_points=128), draws=2**13),
         ScaleConfig(Problem(*_SPECTOR, (("l2", 0.001),))),
         ScaleConfig(Problem(*_SPECTOR, (("l2", 0.01),))),
         ScaleConfig(Problem(*_SPECTOR, (("l2", 0.1),))),

@@ -1,0 +1,142 @@
+"""The command line as a user meets it."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+CLAIM_KEYS = {"id", "verdict", "statement", "figure", "tolerance", "condition", "case"}
+
+
+def sims(*arguments, cwd, module="sims"):
+    return subprocess.run([sys.executable, "-m", module, *arguments], cwd=cwd, capture_output=True, text=True, timeout=240)
+
+
+@pytest.fixture(scope="module")
+def verified(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("a run")
+    return folder, sims("verify", "--small", "--out", "my results", "--json", "ledger.json", cwd=folder)
+
+
+def test_verify_prints_the_ledger_and_ends_with_0_although_claims_fail(verified):
+    _, process = verified
+    assert process.returncode == 0, process.stderr
+    for line in ("C6         FAILS", "C1         HOLDS WHEN", "C7         FAILS", "T2         HOLDS WHEN", "results: my results"):
+        assert line in process.stdout
+    assert "Traceback" not in process.stderr
+    assert "Warning" not in process.stderr
+
+
+def test_the_json_ledger_has_the_promised_keys_and_judges_only_what_was_run(verified):
+    folder, _ = verified
+    ledger = json.loads((folder / "ledger.json").read_text())
+    claims = {claim["id"]: claim for claim in ledger["claims"]}
+    assert all(set(claim) >= CLAIM_KEYS for claim in ledger["claims"])
+    assert {"C1", "C6", "C7"} <= set(claims)
+    assert not {"C5", "C8", "C10"} & set(claims)
+    assert claims["C6"]["verdict"] == "FAILS"
+    assert claims["C6"]["figure"] > 1.2
+    assert claims["T2"]["verdict"].startswith("HOLDS")
+    assert {"numpy", "python"} <= set(ledger["environment"])
+
+
+def test_a_figure_is_drawn_from_the_stored_results_alone(verified):
+    folder, _ = verified
+    process = sims("identity", "--from", "my results", cwd=folder, module="figures")
+    assert process.returncode == 0, process.stderr
+    for suffix in ("png", "svg"):
+        assert (folder / "my results" / "figures" / f"identity.{suffix}").stat().st_size > 10_000
+
+
+def test_results_do_not_depend_on_the_number_of_workers(verified, tmp_path):
+    import xarray as xr
+
+    folder, _ = verified
+    process = sims("run", "expansion", "--small", "--workers", "2", "--out", "r", cwd=tmp_path)
+    assert process.returncode == 0, process.stderr
+    cases = sorted((tmp_path / "r" / "expansion").iterdir())
+    assert len(cases) == 2
+    for case in cases:
+        one, two = (
+            xr.open_zarr(path, consolidated=False).load() for path in (folder / "my results" / "expansion" / case.name, case)
+        )
+        xr.testing.assert_identical(one, two)
+
+
+def test_run_as_json_prints_json_and_nothing_else(tmp_path):
+    process = sims("run", "normalisation", "--small", "--json", cwd=tmp_path)
+    first = json.loads(process.stdout)[0]
+    assert first["experiment"] == "normalisation"
+    assert first["summary"]["eps_over_w"]["values"] == pytest.approx(8.0)
+    assert process.stderr == ""
+    assert (tmp_path / "results" / "normalisation").is_dir()
+
+
+def test_list_names_experiments_cases_and_data_sets(tmp_path):
+    out = sims("list", cwd=tmp_path).stdout
+    assert "identity: Is the optimal datamodel coefficient" in out
+    assert "spector-16 logistic l2=0.1" in out
+    assert "longley" in out.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "module", "message"),
+    [
+        (["run", "idenity"], "sims", "experiment 'idenity' is unknown, expected one of expansion, identity"),
+        (["frobnicate"], "sims", "No such command 'frobnicate'"),
+        (["verify", "--workers", "0"], "sims", "0 is not in the range"),
+        (["identity", "--from", "nowhere"], "figures", "no results of 'identity' in nowhere"),
+        (["pie"], "figures", "figure 'pie' is unknown, expected one of identity"),
+    ],
+)
+def test_a_mistake_is_answered_in_a_line_and_not_with_a_traceback(tmp_path, arguments, module, message):
+    process = sims(*arguments, cwd=tmp_path, module=module)
+    assert process.returncode != 0
+    assert message in process.stderr
+    assert "Traceback" not in process.stderr
+
+
+def test_a_folder_that_cannot_be_written_is_an_error_and_not_a_traceback(tmp_path):
+    (tmp_path / "results").write_text("a file is in the way")
+    process = sims("run", "normalisation", "--small", cwd=tmp_path)
+    assert process.returncode != 0
+    assert "Traceback" not in process.stderr
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_an_interrupt_ends_with_130_keeps_what_was_done_and_leaves_no_process(tmp_path, workers):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sims", "verify", "--workers", workers, "--out", "r"],
+        cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while not list((tmp_path / "r").glob("*/*.zarr")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    deadline = time.monotonic() + 20
+    done = len(list((tmp_path / "r").glob("*/*.zarr")))
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert done >= 1
+    assert "Interrupted" in errors
+    assert "Traceback" not in errors
+    while alive(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert alive(process.pid) == []
+
+
+def alive(group):
+    """Processes of a group that still run (a zombie only waits to be counted by its parent)."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _, its_group = status.read_text().rpartition(")")[2].split()[:3]
+            if int(its_group) == group and state != "Z":
+                found.append(status.parent.name)
+    return found

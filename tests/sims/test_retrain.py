@@ -1,0 +1,86 @@
+"""The table over all subsets: every row is the learner on that subset, and what cannot be right is refused."""
+
+import numpy as np
+import pytest
+import strategies
+from assertions import assert_close, assert_identical
+from hypothesis import given
+
+from sims.retrain import Responses, response_table
+from theory import memory
+from theory.subsets import all_masks
+
+
+class Noisy:
+    """F = number of points present + seed: made to see where rows, seeds and outputs end up."""
+
+    n_points, n_outputs = 3, 2
+
+    def respond(self, weights, seeds):
+        size = np.asarray(weights).sum(axis=1)[:, None, None]
+        return size + 10.0 * np.asarray(seeds)[None, :, None] + np.array([0.0, 0.5])
+
+
+@given(learner=strategies.logistics(max_points=6))
+def test_every_row_is_the_learner_on_the_subset_with_that_mask(learner):
+    table = response_table(learner, (0,))
+    single = np.concatenate([learner.respond(mask[None], (0,)) for mask in all_masks(learner.n_points)])
+    assert_close(table.samples[0], single[:, 0], rtol=1e-12)
+
+
+def test_more_subsets_than_one_block_are_in_mask_order():
+    class Masks(Noisy):
+        n_points, n_outputs = 13, 1
+
+        def respond(self, weights, seeds):
+            return (np.asarray(weights) @ 2.0 ** np.arange(13))[:, None, None] + np.zeros((1, len(seeds), 1))
+
+    assert_identical(response_table(Masks(), (5,)).mean[:, 0], np.arange(2.0**13))
+
+
+def test_samples_keep_seeds_apart_and_the_mean_and_its_standard_error_are_over_seeds():
+    table = response_table(Noisy(), (0, 1, 5))
+    assert table.samples.shape == (3, 8, 2)
+    assert_identical(table.samples[:, 7, 1], [3.5, 13.5, 53.5])
+    assert_identical(table.mean[7], [23.0, 23.5])
+    assert_close(table.standard_error[0], np.full(2, np.std([0, 10, 50], ddof=1) / np.sqrt(3)), rtol=1e-14)
+
+
+def test_one_seed_has_no_standard_error():
+    assert np.isnan(Responses(np.zeros((1, 4, 2))).standard_error).all()
+
+
+def test_a_table_that_does_not_fit_is_refused_before_training_with_an_estimate(monkeypatch):
+    class Untouched(Noisy):
+        n_points = 40
+
+        def respond(self, weights, seeds):
+            raise AssertionError("trained before checking")
+
+    with pytest.raises(
+        MemoryError, match=r"1 seeds x 2\*\*40 subsets x 2 outputs needs 32,768.0 GiB, .* GiB are free: take fewer"
+    ):
+        response_table(Untouched(), (0,))
+    monkeypatch.setattr(memory, "available_bytes", lambda: 100)
+    with pytest.raises(MemoryError, match="the table of 1 seeds"):
+        response_table(Noisy(), (0,))
+
+
+def test_a_response_that_is_not_finite_is_named_by_subset_seed_and_output():
+    class Diverging(Noisy):
+        def respond(self, weights, seeds):
+            out = super().respond(weights, seeds)
+            out[5, 1, 0] = np.inf
+            return out
+
+    with pytest.raises(ArithmeticError, match=r"answered inf on subset \{0, 2\} \(mask 5\), seed 9, output 0"):
+        response_table(Diverging(), (4, 9))
+
+
+def test_a_learner_that_answers_in_another_shape_is_refused():
+    class Flat(Noisy):
+        def respond(self, weights, seeds):
+            return super().respond(weights, seeds)[:, 0]
+
+    with pytest.raises(ValueError, match=r"returned shape \(8, 2\), expected \(subsets, seeds, outputs\) = \(8, 1, 2\)"):
+        response_table(Flat(), (0,))

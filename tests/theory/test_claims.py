@@ -1,0 +1,76 @@
+"""Claims: registered once, absent without results, and judged by magnitude."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from theory.claims import Evidence, Status, all_claims, claim, judge
+from theory.claims.verdict import Verdict, decide
+
+MEASURES = ["slope", "relative_error", "pearson", "spearman"]
+
+
+def identity_result(slope, relative_error):
+    """The part of an `identity` result that C6 reads."""
+    against = xr.DataArray([[[slope, relative_error, 1.0, 1.0]]], {"p": [0.5], "reference": ["D(1)"], "measure": MEASURES})
+    effects = {"beta": (("p", "point", "output"), [[[slope]]]), "derivative": (("point", "output"), [[1.0]])}
+    return xr.Dataset({"beta_against": against, **effects}, attrs={"case": f"slope {slope}"})
+
+
+def c6(results) -> Verdict:
+    return next(c for c in all_claims() if c.id == "C6").judge({"identity": results})
+
+
+def test_a_perfect_correlation_does_not_save_a_claim_whose_slope_is_two():
+    verdict = c6([identity_result(2.0, 1.0)])
+    assert verdict.status is Status.FAILS
+    assert verdict.figure == 2.0
+
+
+def test_the_essays_identity_would_hold_if_every_case_were_exact():
+    assert c6([identity_result(1.0, 1e-12), identity_result(1.0, 1e-9)]).status is Status.HOLDS
+
+
+def test_one_case_that_fails_fails_the_claim():
+    assert c6([identity_result(1.0, 1e-12), identity_result(1.01, 1e-2)]).status is Status.FAILS
+
+
+def test_a_claim_without_its_experiment_is_absent_and_never_passed():
+    assert judge({}) == []
+    assert judge({"identity": []}) == []
+
+
+def test_claims_come_in_the_order_of_their_numbers_and_each_says_what_it_needs():
+    ids = [c.id for c in all_claims()]
+    assert ids.index("C1") < ids.index("C6") < ids.index("C7") < ids.index("T1") < ids.index("T10")
+    assert ids.index("T8") < ids.index("T10")
+    assert len(set(ids)) == len(ids)
+    assert all(c.statement and c.experiments and c.judge.__doc__ for c in all_claims())
+
+
+def test_a_second_claim_with_one_id_is_an_error():
+    all_claims()
+    with pytest.raises(ValueError, match=r"claim C6 is defined twice: in theory\.claims\.essay and"):
+        claim("C6", "again", experiments=("identity",))(lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("figures", "uncertainty", "status"),
+    [
+        ([0.1, 0.2], 0.0, Status.HOLDS),
+        ([0.1, 1.2], 0.0, Status.FAILS),
+        ([0.1, 1.2], 0.3, Status.INCONCLUSIVE),
+        ([0.1, 0.9], 0.3, Status.INCONCLUSIVE),
+        ([0.1, 0.5], 0.3, Status.HOLDS),
+    ],
+)
+def test_the_worst_case_decides_and_a_figure_within_its_error_of_the_tolerance_decides_nothing(figures, uncertainty, status):
+    evidence = [Evidence(f"case {figure}", figure) for figure in figures]
+    verdict = decide("error", 1.0, evidence, holds=Status.HOLDS, condition="", uncertainty=uncertainty)
+    assert verdict.status is status
+    assert verdict.case == f"case {max(figures)}"
+
+
+def test_a_figure_that_is_not_a_number_is_a_fault_and_not_a_verdict():
+    with pytest.raises(ValueError, match="has no figure"):
+        decide("error", 1.0, [Evidence("a", 0.0), Evidence("b", np.nan)], holds=Status.HOLDS, condition="")

@@ -1,0 +1,153 @@
+"""Measures of agreement, by hand and against scipy and numpy; undefined is NaN and scale is always seen."""
+
+import math
+
+import numpy as np
+import pytest
+import strategies
+from assertions import assert_close
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy import stats
+
+from theory import metrics
+
+MEASURES = [metrics.slope, metrics.relative_error, metrics.pearson, metrics.spearman]
+each_measure = pytest.mark.parametrize("measure", MEASURES, ids=lambda f: f.__name__)
+
+
+def pair(seed, shape=(7, 2)):
+    return np.random.default_rng(seed).standard_normal((2, *shape))
+
+
+def test_measures_of_three_numbers_are_those_found_by_hand():
+    estimate, reference = [2.0, 4.0, 3.0], [1.0, 2.0, 2.5]
+    assert metrics.slope(estimate, reference) == pytest.approx(17.5 / 11.25, rel=1e-15)
+    assert metrics.relative_error(estimate, reference) == pytest.approx(math.sqrt(5.25 / 11.25), rel=1e-15)
+    assert metrics.spearman(estimate, reference) == pytest.approx(0.5, rel=1e-15)
+    assert metrics.pearson(estimate, reference) == pytest.approx(1.0 / math.sqrt(2.0 * 7.0 / 6.0), rel=1e-14)
+
+
+@given(strategies.SEEDS)
+def test_correlations_are_those_of_scipy_and_numpy_on_pooled_entries(seed):
+    estimate, reference = pair(seed)
+    assert metrics.pearson(estimate, reference) == pytest.approx(
+        np.corrcoef(estimate.ravel(), reference.ravel())[0, 1], abs=1e-13
+    )
+    ranks = stats.rankdata(estimate.ravel()), stats.rankdata(reference.ravel())
+    assert metrics.spearman(estimate, reference) == pytest.approx(np.corrcoef(*ranks)[0, 1], abs=1e-13)
+
+
+@given(hnp.arrays(np.int64, (2, 9), elements=st.integers(0, 3)))
+def test_spearman_gives_ties_their_mean_rank(values):
+    ranks = stats.rankdata(values, axis=1, method="average")
+    spearman = metrics.spearman(*values)
+    if np.ptp(values, axis=1).min() == 0:
+        assert math.isnan(spearman)
+    else:
+        assert spearman == pytest.approx(np.corrcoef(ranks)[0, 1], abs=1e-13)
+
+
+@given(strategies.SEEDS)
+def test_slope_is_that_of_least_squares_through_the_origin(seed):
+    estimate, reference = pair(seed)
+    expected = np.linalg.lstsq(reference.reshape(-1, 1), estimate.ravel(), rcond=None)[0][0]
+    assert metrics.slope(estimate, reference) == pytest.approx(expected, abs=1e-12)
+
+
+@given(strategies.SEEDS)
+def test_slope_is_not_symmetric_in_its_arguments(seed):
+    estimate, reference = pair(seed)
+    product = metrics.slope(estimate, reference) * metrics.slope(reference, estimate)
+    cosine = (estimate * reference).sum() / np.linalg.norm(estimate) / np.linalg.norm(reference)
+    assert product == pytest.approx(cosine**2, abs=1e-13)
+
+
+@given(strategies.tables())
+def test_equal_arrays_compare_as_one_zero_one_one(table):
+    comparison = metrics.compare(table, table)
+    assert_close([comparison.slope, comparison.pearson, comparison.spearman], [1.0, 1.0, 1.0], rtol=1e-12)
+    assert comparison.relative_error == 0.0
+
+
+@pytest.mark.parametrize("factor", [2.0, 0.5, 1.001, 12.0, -1.0])
+@given(seed=strategies.SEEDS)
+def test_a_wrong_factor_is_seen_by_slope_and_relative_error_though_not_by_rank(factor, seed):
+    _, reference = pair(seed)
+    comparison = metrics.compare(factor * reference, reference)
+    assert comparison.slope == pytest.approx(factor, rel=1e-13)
+    assert comparison.relative_error == pytest.approx(abs(factor - 1.0), rel=1e-10)
+    assert abs(comparison.spearman) == pytest.approx(1.0, rel=1e-13)
+    assert math.copysign(1.0, comparison.pearson) == math.copysign(1.0, factor)
+
+
+@given(strategies.SEEDS, st.floats(1e-6, 1e6))
+def test_correlations_and_slope_do_not_depend_on_the_common_unit(seed, unit):
+    estimate, reference = pair(seed)
+    plain, scaled = metrics.compare(estimate, reference), metrics.compare(unit * estimate, unit * reference)
+    for name in ("slope", "relative_error", "pearson", "spearman"):
+        assert getattr(scaled, name) == pytest.approx(getattr(plain, name), rel=1e-10, abs=1e-12)
+
+
+@given(strategies.SEEDS)
+def test_a_shift_is_seen_by_slope_and_relative_error_though_not_by_correlation(seed):
+    _, reference = pair(seed)
+    comparison = metrics.compare(reference + 1.0, reference)
+    assert comparison.pearson == pytest.approx(1.0, abs=1e-12)
+    assert comparison.relative_error == pytest.approx(math.sqrt(reference.size) / np.linalg.norm(reference), rel=1e-10)
+
+
+def test_compare_holds_all_four_measures():
+    estimate, reference = pair(0)
+    comparison = metrics.compare(estimate, reference)
+    expected = (measure(estimate, reference) for measure in MEASURES)
+    assert (comparison.slope, comparison.relative_error, comparison.pearson, comparison.spearman) == tuple(expected)
+
+
+@pytest.mark.parametrize("constant", [0.0, 1.0, -1e8, 1e-300])
+@pytest.mark.parametrize("measure", [metrics.pearson, metrics.spearman])
+def test_correlation_with_a_constant_is_undefined(measure, constant):
+    varying, same = np.arange(5.0), np.full(5, constant)
+    assert math.isnan(measure(varying, same))
+    assert math.isnan(measure(same, varying))
+    assert math.isnan(measure(same, same))
+
+
+@pytest.mark.parametrize("measure", [metrics.pearson, metrics.spearman])
+def test_correlation_with_a_constant_up_to_rounding_is_undefined(measure):
+    rounded = 0.1 + np.spacing(0.1) * np.array([0, 1, 0, -1, 2])
+    assert math.isnan(measure(rounded, np.arange(5.0)))
+
+
+@pytest.mark.parametrize("measure", [metrics.pearson, metrics.spearman])
+def test_correlation_of_a_single_entry_is_undefined(measure):
+    assert math.isnan(measure([1.0], [2.0]))
+
+
+@pytest.mark.parametrize("measure", [metrics.slope, metrics.relative_error])
+def test_scale_against_a_zero_reference_is_undefined_and_of_a_zero_estimate_is_not(measure):
+    assert math.isnan(measure(np.ones(3), np.zeros(3)))
+    assert math.isnan(measure(np.zeros(3), np.zeros(3)))
+    assert measure(np.zeros(3), np.ones(3)) == {"slope": 0.0, "relative_error": 1.0}[measure.__name__]
+
+
+@each_measure
+def test_arrays_of_different_shape_are_refused(measure):
+    for e, r in [(np.ones(3), np.ones(4)), (np.ones((3, 1)), np.ones(3)), (np.ones((2, 3)), np.ones((3, 2))), (np.ones(1), 1.0)]:
+        with pytest.raises(ValueError, match=r"estimate has shape \(.*\), reference \(.*\): expected one shape"):
+            measure(e, r)
+
+
+@each_measure
+def test_empty_arrays_are_refused(measure):
+    with pytest.raises(ValueError, match=r"estimate has shape \(0,\), reference \(0,\): expected .* at least one entry"):
+        measure([], [])
+
+
+@each_measure
+@pytest.mark.parametrize("wrong", [math.nan, math.inf])
+def test_undefined_effects_are_refused(measure, wrong):
+    for e, r in [([1.0, wrong], [1.0, 2.0]), ([1.0, 2.0], [wrong, 1.0])]:
+        with pytest.raises(ValueError, match="estimate and reference must be finite"):
+            measure(e, r)
