@@ -126,7 +126,7 @@ def _with_residual(responses: Array, fitted: Array, probabilities: Array, interc
     """E (F - g)^2 by summing squares, not as a difference of variances: it stays accurate when the fit is nearly perfect."""
     residual_variance = probabilities @ (responses - fitted) ** 2
     variance = probabilities @ (responses - probabilities @ responses) ** 2
-    rounding = (16 * np.finfo(np.float64).eps * np.abs(responses).max(axis=0)) ** 2
+    constant = np.ptp(responses, axis=0) <= 8 * np.finfo(np.float64).eps * np.abs(responses).max(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        r_squared = np.where(variance > rounding, 1.0 - residual_variance / variance, np.nan)
+        r_squared = np.where(constant, np.nan, 1.0 - residual_variance / variance)
     return Datamodel(intercept, coefficients, residual_variance, r_squared)

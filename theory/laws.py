@@ -189,7 +189,7 @@ class Poisson:
         _check_nodes(nodes)
         k = np.arange(nodes, dtype=np.float64)
         points, vectors = linalg.eigh_tridiagonal(k + 1.0, np.sqrt(k[1:]))
-        return Quadrature(np.asarray(points, dtype=np.float64), np.asarray(vectors, dtype=np.float64)[0] ** 2)
+        return Quadrature(np.asarray(points, dtype=np.float64).clip(0.0), np.asarray(vectors, dtype=np.float64)[0] ** 2)
 
     def zero_bias_quadrature(self, nodes: int) -> Quadrature:
         count, step = self.quadrature(nodes), _uniform(0.0, 1.0, nodes)
@@ -207,7 +207,7 @@ class FixedSize:
     k: int
 
     def __post_init__(self) -> None:
-        if self.k < 1:
+        if not isinstance(self.k, (int, np.integer)) or self.k < 1:
             raise ValueError(f"k = {self.k}, expected 1 <= k <= N - 1: with no point chosen there is one subset only")
 
     def check(self, n_points: int) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from theory.response import Array
 
-__all__ = ["add_to_diagonal", "diagonal", "factor", "packed_outer_products", "relative_pivots", "solve"]
+__all__ = ["add_to_diagonal", "condition_bound", "diagonal", "factor", "packed_outer_products", "solve"]
 
 
 def packed_outer_products(X: Array) -> Array:
@@ -57,11 +57,16 @@ def solve(factored: Array, right: Array) -> Array:
     return right
 
 
-def relative_pivots(factored: Array, diagonal: Array) -> Array:
-    """min_j D_j / A_jj per replica, shape (B,): near 0 where A is close to singular. `diagonal` (d, B) is that of A."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = factored[_diagonal(_order(factored))] / diagonal
-    return np.nan_to_num(ratio, nan=0.0, posinf=0.0, neginf=0.0).min(axis=0)
+def condition_bound(factored: Array, diagonal: Array) -> Array:
+    """A bound of the condition number of A scaled to unit diagonal, shape (B,); inf where A is singular or not positive.
+
+    Its d eigenvalues sum to d and multiply to det = prod_j D_j / A_jj, so that the least is at least det / e and the condition
+    number at most e d / det. `diagonal` (d, B) is that of A.
+    """
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        pivots = factored[_diagonal(_order(factored))] / diagonal
+        bound = np.e * len(diagonal) / pivots.prod(axis=0)
+    return np.where((pivots > 0.0).all(axis=0), bound, np.inf)
 
 
 def _at(i: int, j: int) -> int:

@@ -21,7 +21,7 @@ __all__ = [
     "in_blocks",
     "linearization",
     "penalty_scale",
-    "penalty_scale_slope",
+    "penalty_slope",
 ]
 
 Normalization = Literal["n_points", "sum", "weight_sum", "support"]
@@ -49,13 +49,19 @@ def penalty_scale(normalization: Normalization, weights: Array) -> Array:
     return np.where(scale > 0.0, scale, 1.0)
 
 
-def penalty_scale_slope(normalization: Normalization, weights: Array) -> Array:
-    """dc/dw_i for weights (N, B): shape (N, B). NaN where c jumps: under "support" at w_i = 0, under "weight_sum" at w = 0."""
+def penalty_slope(l2: float, normalization: Normalization, weights: Array) -> Array:
+    """l2 dc/dw_i for weights (N, B): shape (N, B). NaN where l2 c jumps: at w_i = 0 under "support", at w = 0 under "weight_sum".
+
+    A single point has the same c = 1 as none, so that under "support" nothing jumps at w = 0.
+    """
     slope = np.zeros_like(weights)
+    if l2 == 0.0:
+        return slope
+    occupied = weights.any(axis=0)
     if normalization == "weight_sum":
-        slope[:] = np.where(weights.sum(axis=0) > 0.0, 1.0, np.nan)
+        slope[:] = np.where(occupied, l2, np.nan)
     if normalization == "support":
-        slope[weights == 0.0] = np.nan
+        slope[(weights == 0.0) & occupied] = np.nan
     return slope
 
 

@@ -15,6 +15,10 @@ from theory.subsets import name_subset
 __all__ = ["LeastSquares"]
 
 
+Added = tuple[NDArray[np.bool_], NDArray[np.bool_]]
+"""Which points (N, B) would add a direction, and which queries would see it (N, M, B)."""
+
+
 @dataclass(frozen=True, eq=False)
 class LeastSquares:
     """theta(w) = argmin (1/N) sum_i w_i (x_i . theta - y_i)^2 / 2 + (l2/2) ||theta||^2.
@@ -94,31 +98,38 @@ class LeastSquares:
 
     def _jacobian(self, w: Array) -> Array:
         """d prediction / d w for weights (N, B): shape (N, M, B)."""
-        theta, adjoint, outside = self._solve(w, self.X_query)
-        slope = self.l2 * erm.penalty_scale_slope(self.normalization, w)
-        jacobian = erm.implicit_jacobian(self.X, adjoint, self.X @ theta - self.y[:, None], theta, slope)
-        jacobian[np.broadcast_to(outside[:, None], jacobian.shape)] = np.nan
+        theta, adjoint, added = self._solve(w, self.X_query)
+        residual = self.X @ theta - self.y[:, None]
+        slope = erm.penalty_slope(self.l2, self.normalization, w)
+        jacobian = erm.implicit_jacobian(self.X, adjoint, residual, theta, slope)
+        if added is not None:  # a point that adds a direction is fitted exactly at any w_i > 0: F may jump there, then stays
+            adds, seen = added
+            misfit = np.abs(residual) > _EXACT * (np.abs(self.X) @ np.abs(theta) + np.abs(self.y[:, None]))
+            jacobian = np.where(adds[:, None], np.where(seen & misfit[:, None], np.nan, 0.0), jacobian)
         return jacobian
 
-    def _solve(self, w: Array, queries: Array) -> tuple[Array, Array, NDArray[np.bool_]]:
-        """theta (d, B), A^+ x_q (d, M, B), and which points (N, B) have weight 0 and a component outside the range of A.
+    def _solve(self, w: Array, queries: Array) -> tuple[Array, Array, Added | None]:
+        """theta (d, B), A^+ x_q (d, M, B), and which points of weight 0 would add a direction (None: none would).
 
-        Normal equations where their pivots are healthy, singular values of sqrt(W) X for the other replicas.
+        Normal equations where they are well conditioned, singular values of sqrt(W) X for the other replicas.
         """
         penalty = self._penalty(w)
         packed = self._normal_matrix(w, penalty)
         diagonal = batched.diagonal(packed)
-        healthy = batched.relative_pivots(batched.factor(packed), diagonal) > _HEALTHY_PIVOT
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            condition = np.minimum(batched.condition_bound(batched.factor(packed), diagonal), diagonal.sum(axis=0) / penalty)
             theta = batched.solve(packed, self.X.T @ (w * self.y[:, None]))
             adjoint = batched.solve(packed, np.repeat(queries.T[:, :, None], w.shape[1], axis=2))
-        outside = np.zeros(w.shape, dtype=np.bool_)
-        if not healthy.all():
-            rest = ~healthy
-            theta[:, rest], adjoint[:, :, rest], outside[:, rest] = self._solve_by_svd(w[:, rest], penalty[rest], queries)
-        return theta, adjoint, outside
+        rest = ~(condition < _WELL_CONDITIONED)
+        if not rest.any():
+            return theta, adjoint, None
+        adds, seen = np.zeros(w.shape, np.bool_), np.zeros((len(w), len(queries), w.shape[1]), np.bool_)
+        theta[:, rest], adjoint[:, :, rest], (adds[:, rest], seen[:, :, rest]) = self._solve_by_svd(
+            w[:, rest], penalty[rest], queries
+        )
+        return theta, adjoint, (adds, seen)
 
-    def _solve_by_svd(self, w: Array, penalty: Array, queries: Array) -> tuple[Array, Array, NDArray[np.bool_]]:
+    def _solve_by_svd(self, w: Array, penalty: Array, queries: Array) -> tuple[Array, Array, Added]:
         """The same from [sqrt(W) X; sqrt(c l2) I] = U S V^T: theta = V S^+ U^T sqrt(W) y, A^+ = V (S^+)^2 V^T."""
         n, d = self.X.shape
         root = np.sqrt(w.T)
@@ -135,14 +146,20 @@ class LeastSquares:
         v = vt.transpose(0, 2, 1)
         theta = v @ (inverse * (u[:, :n].transpose(0, 2, 1) @ (root * self.y)[:, :, None]))
         adjoint = v @ (inverse**2 * (vt @ queries.T))
-        norm = (self.X**2).sum(axis=1)
-        inside = (np.where(kept[:, :, None], vt @ self.X.T, 0.0) ** 2).sum(axis=1)
-        outside = (norm - inside > _RANGE_TOLERANCE * norm) & (w.T == 0.0)
-        return theta[:, :, 0].T, adjoint.transpose(1, 2, 0), outside.T
+        return theta[:, :, 0].T, adjoint.transpose(1, 2, 0), self._added_directions(w, vt, kept, queries)
+
+    def _added_directions(self, w: Array, vt: Array, kept: NDArray[np.bool_], queries: Array) -> Added:
+        """(I - P) x_i != 0 and x_q . (I - P) x_i != 0, P the projection on the range of A, for points of weight 0."""
+        null = np.where(kept[:, :, None], 0.0, vt)
+        of_points, of_queries = null @ self.X.T, null @ queries.T  # (B, d, N), (B, d, M)
+        norm, query_norm = np.linalg.norm(self.X, axis=1), np.linalg.norm(queries, axis=1)
+        adds = (np.linalg.norm(of_points, axis=1) > _EXACT * norm) & (w.T == 0.0)
+        seen = np.abs(of_queries.transpose(0, 2, 1) @ of_points) > _EXACT * np.multiply.outer(query_norm, norm)
+        return adds.T, seen.transpose(2, 1, 0)
 
 
-_HEALTHY_PIVOT = 1e-6
-_RANGE_TOLERANCE = 1e-10
+_WELL_CONDITIONED = 1e4
+_EXACT = 1e-10
 
 
 LEARNER = LeastSquares

@@ -160,16 +160,15 @@ class _WrongDerivative:
 
 
 @every_kind
-@pytest.mark.parametrize("factor", ["2", "N", "1/N", "-1", "1 + 1e-7"])
-def test_contract_sees_a_derivative_off_by_a_factor(kind, factor):
+@pytest.mark.parametrize("factor", [2.0, 6.0, 1.0 / 6.0, -1.0, 1.0 + 1e-7])
+def test_contract_sees_a_derivative_off_by_2_or_n_or_the_sign(kind, factor):
     rng = np.random.default_rng(3)
     X, X_query = rng.standard_normal((2, 6, 2))
     learner = KINDS[kind](X, X_query, rng)
-    wrong = _WrongDerivative(learner, eval(factor, {"N": learner.n_points}))
     weights = rng.uniform(0.5, 1.5, learner.n_points)
     contract.check_derivative(_WrongDerivative(learner, 1.0), weights)
     with pytest.raises(AssertionError, match="differs by"):
-        contract.check_derivative(wrong, weights)
+        contract.check_derivative(_WrongDerivative(learner, factor), weights)
 
 
 @every_kind

@@ -58,28 +58,35 @@ def weighted_fits(design, table, weights):
 @settings(max_examples=25)
 @given(table=strategies.tables(min_points=2))
 def test_bernoulli_datamodel_is_weighted_least_squares_on_all_subsets(p, table):
+    """1e-10 relative, and what rounding of F leaves where a coefficient or R^2 happens to vanish."""
     weights = product_weights(count(table), p)
     fits = weighted_fits(all_masks(count(table)), table, weights)
-    datamodel = optimal_datamodel(table, Bernoulli(p))
-    assert_close(datamodel.coefficients, np.transpose([fit.params[1:] for fit in fits]), rtol=1e-10)
-    assert_close(datamodel.intercept, [fit.params[0] for fit in fits], rtol=1e-10)
-    assert_close(datamodel.r_squared, [fit.rsquared for fit in fits], rtol=1e-10)
-    assert_close(datamodel.residual_variance, [weights @ fit.resid**2 for fit in fits], rtol=1e-10)
+    datamodel, scale = optimal_datamodel(table, Bernoulli(p)), np.abs(table).max()
+    assert_close(datamodel.coefficients, np.transpose([fit.params[1:] for fit in fits]), rtol=1e-10, atol=1e-13 * scale)
+    assert_close(datamodel.intercept, [fit.params[0] for fit in fits], rtol=1e-10, atol=1e-13 * scale)
+    assert_close(datamodel.residual_variance, [weights @ fit.resid**2 for fit in fits], rtol=1e-10, atol=1e-13 * scale**2)
     assert_close(datamodel.predict(all_masks(count(table))), np.transpose([fit.fittedvalues for fit in fits]), rtol=1e-10)
+    variance = weights @ (table - weights @ table) ** 2
+    theirs = [fit.rsquared for fit in fits]
+    assert_close(datamodel.r_squared, theirs, rtol=1e-10, atol=1e-13 * (scale**2 / variance).max())
     assert datamodel.size is None
 
 
-@pytest.mark.parametrize("scale", [0.01, 0.3, 1.0])
+@pytest.mark.parametrize("spread", [0.01, 0.3, 1.0])
 @settings(max_examples=25)
 @given(table=strategies.tables(min_points=2))
-def test_two_point_datamodel_is_least_squares_on_its_grid(scale, table):
-    grid = 1.0 + scale * (2.0 * all_masks(count(table)) - 1.0)
+def test_two_point_datamodel_is_least_squares_on_its_grid(spread, table):
+    """The columns 1 +- spread and the constant have condition 1/spread: so much rounding is statsmodels' own."""
+    grid = 1.0 + spread * (2.0 * all_masks(count(table)) - 1.0)
     fits = weighted_fits(grid, table, np.ones(len(table)))
-    datamodel = optimal_datamodel(table, TwoPoint(scale))
-    assert_close(datamodel.coefficients, np.transpose([fit.params[1:] for fit in fits]), rtol=1e-10)
-    assert_close(datamodel.intercept, [fit.params[0] for fit in fits], rtol=1e-10)
-    assert_close(datamodel.r_squared, [fit.rsquared for fit in fits], rtol=1e-10)
-    assert_close(datamodel.coefficients, optimal_datamodel(table).coefficients / (2.0 * scale), rtol=1e-10)
+    datamodel, rounding = optimal_datamodel(table, TwoPoint(spread)), 1e-13 / spread**2
+    scale = np.abs(table).max()
+    assert_close(datamodel.coefficients, np.transpose([f.params[1:] for f in fits]), rtol=1e-10, atol=rounding * scale)
+    assert_close(datamodel.intercept, [fit.params[0] for fit in fits], rtol=1e-10, atol=rounding * scale)
+    atol = rounding * (scale**2 / table.var(axis=0)).max()
+    assert_close(datamodel.r_squared, [fit.rsquared for fit in fits], rtol=1e-10, atol=atol)
+    halves = optimal_datamodel(table).coefficients / (2.0 * spread)
+    assert_close(datamodel.coefficients, halves, rtol=1e-12, atol=1e-13 / spread * scale)
 
 
 @pytest.mark.parametrize("p", [0.2, 0.8])

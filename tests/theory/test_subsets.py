@@ -1,6 +1,7 @@
 """The bit convention, against Python's own integers and sets."""
 
 import itertools
+import os
 
 import numpy as np
 import pytest
@@ -112,6 +113,4 @@ def test_memory_is_refused_above_four_fifths_of_what_is_free(monkeypatch, needed
 
 
 def test_available_memory_is_positive_and_not_more_than_the_machine_has():
-    import os
-
     assert 0 < memory.available_bytes() <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
