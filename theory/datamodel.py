@@ -75,7 +75,11 @@ def quadrature_datamodel(learner: Learner, law: ProductLaw, seeds: Sequence[int]
     Exact for finite laws; for Gaussian and Poisson exact up to the Gauss error, which falls geometrically in `nodes` where F is
     analytic. Costs nodes**N retrainings (2**N for two-level laws).
     """
+    if not isinstance(law, ProductLaw):
+        raise TypeError(f"{law} is not a product law, expected Bernoulli, TwoPoint, Gaussian or Poisson")
     rule, n = law.quadrature(nodes), learner.n_points
+    if len(rule.points) < 2:
+        raise ValueError(f"nodes = {nodes}, expected at least 2: on one node every response is constant")
     n_rows = len(rule.points) ** n
     require_memory(
         3 * 8 * n_rows * learner.n_outputs,
@@ -98,20 +102,23 @@ def grid_rows(points: Array, start: int, stop: int, n: int) -> Array:
 
 def _grid_datamodel(table: Array, n: int, law: ProductLaw, rule: Quadrature) -> Datamodel:
     """beta_i = sum_k P(w_i = x_k) (x_k - m) E[F | w_i = x_k] / s^2 on a tensor grid."""
-    joint = np.tile(rule.probabilities, (n, 1))
+    origin, joint = table[0], np.tile(rule.probabilities, (n, 1))
+    table = table - origin  # shifts change the intercept only, and the rest is then accurate beside the spread of F
     means, overall = level_means(table, joint)
     coefficients = np.tensordot(rule.probabilities * (rule.points - law.mean), means, axes=(0, 1)) / law.variance
     intercept = overall - law.mean * coefficients.sum(axis=0)
     fitted = intercept[None]
     for beta in coefficients:  # sum_i beta_i w_i on the grid, last coordinate slowest
         fitted = (np.multiply.outer(rule.points, beta)[:, None] + fitted).reshape(-1, len(intercept))
-    return _with_residual(table, fitted, product_probabilities(joint), intercept, coefficients)
+    return _with_residual(table, fitted, product_probabilities(joint), intercept, coefficients, origin)
 
 
 def _fixed_size_datamodel(table: Array, n: int, law: FixedSize) -> Datamodel:
     law.check(n)
     chosen = sizes(n) == law.k
     masks, responses = all_masks(n)[chosen], table[chosen]
+    origin = responses[0]
+    responses = responses - origin
     present, absent = masks.mean(axis=0), 1.0 - masks.mean(axis=0)
     mean_present = masks.T @ responses / len(masks) / present[:, None]
     mean_absent = (1.0 - masks).T @ responses / len(masks) / absent[:, None]
@@ -119,14 +126,19 @@ def _fixed_size_datamodel(table: Array, n: int, law: FixedSize) -> Datamodel:
     intercept = responses.mean(axis=0) - law.k / n * coefficients.sum(axis=0)
     fitted = intercept + masks @ coefficients
     equal = np.full(len(masks), 1.0 / len(masks))
-    return replace(_with_residual(responses, fitted, equal, intercept, coefficients), size=law.k)
+    return replace(_with_residual(responses, fitted, equal, intercept, coefficients, origin), size=law.k)
 
 
-def _with_residual(responses: Array, fitted: Array, probabilities: Array, intercept: Array, coefficients: Array) -> Datamodel:
-    """E (F - g)^2 by summing squares, not as a difference of variances: it stays accurate when the fit is nearly perfect."""
+def _with_residual(
+    responses: Array, fitted: Array, probabilities: Array, intercept: Array, coefficients: Array, origin: Array
+) -> Datamodel:
+    """E (F - g)^2 by summing squares, not as a difference of variances: it stays accurate when the fit is nearly perfect.
+
+    responses, fitted and intercept are relative to `origin`, one of the responses.
+    """
     residual_variance = probabilities @ (responses - fitted) ** 2
     variance = probabilities @ (responses - probabilities @ responses) ** 2
-    constant = np.ptp(responses, axis=0) <= 8 * np.finfo(np.float64).eps * np.abs(responses).max(axis=0)
+    constant = np.ptp(responses, axis=0) <= 8 * np.finfo(np.float64).eps * np.abs(origin)
     with np.errstate(invalid="ignore", divide="ignore"):
         r_squared = np.where(constant, np.nan, 1.0 - residual_variance / variance)
-    return Datamodel(intercept, coefficients, residual_variance, r_squared)
+    return Datamodel(origin + intercept, coefficients, residual_variance, r_squared)

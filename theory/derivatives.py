@@ -9,6 +9,7 @@ from scipy import differentiate
 
 from theory.datamodel import grid_rows
 from theory.laws import Bernoulli, ProductLaw
+from theory.memory import require_memory
 from theory.response import BLOCK, Array, DifferentiableLearner, Learner, as_table, mean_response
 from theory.subsets import mask_rows
 from theory.transforms import product_probabilities, split
@@ -49,12 +50,18 @@ def average_derivatives(
         raise TypeError(
             f"{type(learner).__name__} has no weight_jacobian: the average derivative needs the exact derivative of respond"
         )
+    wrong = [law for law in laws if not isinstance(law, ProductLaw)]
+    if wrong or not laws:
+        raise TypeError(f"laws is {laws}, expected one or more product laws (Bernoulli, TwoPoint, Gaussian, Poisson)")
     others, along = laws[0].quadrature(nodes), laws[0].zero_bias_quadrature(nodes)
     for law in laws[1:]:
         alike = np.array_equal(law.quadrature(nodes).points, others.points)
         if not alike or not all(map(np.array_equal, law.zero_bias_quadrature(nodes), along)):
             raise ValueError(f"{law} and {laws[0]} do not share their points and zero-bias law: average them one by one")
     n, k = learner.n_points, len(others.points)
+    require_memory(
+        8 * (len(laws) + 1) * k ** (n - 1), f"a grid of {k}**{n - 1} weight vectors", "take fewer nodes or training points"
+    )
     probabilities = np.stack([product_probabilities(np.tile(law.quadrature(nodes).probabilities, (n - 1, 1))) for law in laws])
     step = max(1, BLOCK // len(along.points))
     average = np.zeros((len(laws), n, learner.n_outputs))

@@ -40,6 +40,10 @@ def loo_gap_bound(strong_convexity: ArrayLike, gradient: ArrayLike, hessian: Arr
     Source: own, in the manner of Rubinstein & Hopkins 2025.
     """
     mu, g, b, lipschitz = (np.asarray(x, dtype=np.float64) for x in (strong_convexity, gradient, hessian, third))
+    if not (mu > 0.0).all():
+        raise ValueError(
+            f"strong_convexity is {mu.min():g}, expected > 0: the bound needs a strongly convex objective on the path"
+        )
     return b * g / mu**2 + lipschitz * g**2 / (2.0 * mu**3)
 
 

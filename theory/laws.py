@@ -207,8 +207,8 @@ class FixedSize:
     k: int
 
     def __post_init__(self) -> None:
-        if not isinstance(self.k, (int, np.integer)) or self.k < 1:
-            raise ValueError(f"k = {self.k}, expected 1 <= k <= N - 1: with no point chosen there is one subset only")
+        if isinstance(self.k, bool) or not isinstance(self.k, (int, np.integer)) or self.k < 1:
+            raise ValueError(f"k = {self.k}, expected an integer with 1 <= k <= N - 1: how many points every subset has")
 
     def check(self, n_points: int) -> None:
         """Refuse a k that leaves one subset only."""

@@ -32,13 +32,13 @@ def compare(estimate: ArrayLike, reference: ArrayLike) -> Comparison:
 
 def slope(estimate: ArrayLike, reference: ArrayLike) -> float:
     """<estimate, reference> / <reference, reference>: the c that minimises ||estimate - c reference||."""
-    e, r = _pooled(estimate, reference)
+    e, r = _scaled(estimate, reference)
     return float(e @ r / (r @ r)) if r.any() else float("nan")
 
 
 def relative_error(estimate: ArrayLike, reference: ArrayLike) -> float:
     """||estimate - reference|| / ||reference||, Euclidean."""
-    e, r = _pooled(estimate, reference)
+    e, r = _scaled(estimate, reference)
     return float(np.linalg.norm(e - r) / np.linalg.norm(r)) if r.any() else float("nan")
 
 
@@ -63,6 +63,13 @@ def _pooled(estimate: ArrayLike, reference: ArrayLike) -> tuple[Array, Array]:
     return e.ravel(), r.ravel()
 
 
+def _scaled(estimate: ArrayLike, reference: ArrayLike) -> tuple[Array, Array]:
+    """Both divided by the largest |reference|, so that squares neither overflow nor vanish."""
+    e, r = _pooled(estimate, reference)
+    unit = np.abs(r).max() or 1.0
+    return e / unit, r / unit
+
+
 def _constant(values: Array) -> bool:
-    """Equal to rounding: such an array has no correlation with anything."""
-    return bool(np.ptp(values) <= 8 * np.finfo(np.float64).eps * np.abs(values).max())
+    """Equal up to 1e-12: such an array is mostly rounding and has no correlation with anything."""
+    return bool(np.ptp(values) <= 1e-12 * np.abs(values).max())

@@ -5,6 +5,7 @@ and mask 2^N - 1 the full set. Row r of every table over subsets is the subset w
 """
 
 from collections.abc import Iterable
+from operator import index
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +47,7 @@ def sizes(n: int) -> NDArray[np.int64]:
     array([0, 1, 1, 2, 1, 2, 2, 3])
     """
     check_n_points(n)
+    require_memory(16 * 2**n, f"the sizes of all subsets of {n} points", "take fewer points")
     size = np.zeros(1, dtype=np.int64)
     for _ in range(n):
         size = np.concatenate([size, size + 1])
@@ -54,7 +56,7 @@ def sizes(n: int) -> NDArray[np.int64]:
 
 def mask_of(points: Iterable[int]) -> int:
     """The mask of a set of points: `mask_of([0, 3]) == 9`."""
-    chosen = list(points)
+    chosen = [index(i) for i in points]
     if len(set(chosen)) != len(chosen) or any(i < 0 for i in chosen):
         raise ValueError(f"points {chosen} are not a set of indices: expected distinct integers >= 0")
     return sum(1 << i for i in chosen)
@@ -62,6 +64,9 @@ def mask_of(points: Iterable[int]) -> int:
 
 def points_of(mask: int) -> tuple[int, ...]:
     """The points of a mask, ascending: `points_of(9) == (0, 3)`."""
+    mask = index(mask)
+    if mask < 0:
+        raise ValueError(f"mask = {mask}, expected an integer >= 0")
     return tuple(i for i in range(mask.bit_length()) if mask >> i & 1)
 
 

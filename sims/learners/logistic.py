@@ -136,8 +136,8 @@ class Logistic:
                 active, penalty, theta, w = active[going], penalty[going], theta[:, going], w[:, going]
         norm = np.linalg.norm(self._derivatives(theta[:, :1], w[:, :1], penalty[:1])[1]) / self.n_points
         raise ArithmeticError(
-            f"{self!r} did not reach ||grad L|| <= {GRADIENT_TOLERANCE:g} on {name_subset(w[:, 0])}: it stands at {norm:.1e} (every "
-            f"component is to be within {RELATIVE_TOLERANCE:g} of its terms); standardise the columns of X or raise l2"
+            f"{self!r} did not reach ||grad L|| <= {GRADIENT_TOLERANCE:g} on {name_subset(w[:, 0])}: it stands at {norm:.1e}, "
+            f"every component to be within {RELATIVE_TOLERANCE:g} of its terms; standardise the columns of X or raise l2"
         )
 
     def _certificate(

@@ -360,3 +360,9 @@ def test_what_is_not_a_table_is_refused(law):
         optimal_datamodel(np.zeros((5, 1)), law)
     with pytest.raises(ValueError, match=r"table\[3, 1\] is nan.*finite"):
         optimal_datamodel([[0.0, 0.0], [0.0, 0.0], [0.0, 0.0], [0.0, math.nan]], law)
+
+
+@pytest.mark.parametrize("law", [Bernoulli(0.5), FixedSize(5)])
+def test_r_squared_of_a_nearly_constant_response_does_not_depend_on_a_shift(law):
+    spread = np.random.default_rng(0).integers(-4, 5, (2**10, 1)) * 2.0**-48  # exact beside 1
+    assert_close(optimal_datamodel(1.0 + spread, law).r_squared, optimal_datamodel(spread, law).r_squared, rtol=1e-9)

@@ -151,3 +151,12 @@ def test_undefined_effects_are_refused(measure, wrong):
     for e, r in [([1.0, wrong], [1.0, 2.0]), ([1.0, 2.0], [wrong, 1.0])]:
         with pytest.raises(ValueError, match="estimate and reference must be finite"):
             measure(e, r)
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e200])
+def test_slope_and_relative_error_do_not_depend_on_the_unit_of_the_effects(scale):
+    estimate, reference = np.array([1.0, 3.0]), np.array([1.0, 2.0])
+    assert metrics.slope(scale * estimate, scale * reference) == pytest.approx(metrics.slope(estimate, reference), rel=1e-14)
+    assert metrics.relative_error(scale * estimate, scale * reference) == pytest.approx(
+        metrics.relative_error(estimate, reference), rel=1e-14
+    )
