@@ -50,7 +50,6 @@ def run(config: IdentityConfig, *, progress: bool = False) -> xr.Dataset:
         )
         for k in config.nodes
     ]
-    jumps = average_jumps(learner, [Bernoulli(p) for p in p_values], table, seeds)
     local = np.stack([quadrature_datamodel(learner, TwoPoint(s), seeds, nodes=2).coefficients for s in config.scales])
     numerical, linearization = finite_difference(learner, ones, seeds), learner.linearize(ones, seeds)
     references = {"D(1)": np.broadcast_to(derivative, beta.shape), "D(p1)": at_p, "LOO": np.broadcast_to(loo, beta.shape)}
@@ -63,7 +62,6 @@ def run(config: IdentityConfig, *, progress: bool = False) -> xr.Dataset:
         "derivative": (effect, derivative, "D(1): dF/dw at w = 1"),
         "derivative_at_p": (("p", *effect), at_p, "D(p1): dF/dw at w = p1"),
         "leave_one_out": (effect, loo, "F(1) - F(1 - e_i)"),
-        "average_jump": (("p", *effect), jumps, "E[F(w_i = 0+) - F(w_i = 0)], 0 where F is continuous"),
         "hessian_influence": (effect, hessian_influence(linearization), "-(1/N) grad f^T H^-1 grad l_i at w = 1"),
         "finite_difference": (effect, numerical.derivative, "dF/dw at w = 1 by extrapolated differences"),
         "finite_difference_error": (effect, numerical.error, "its own estimate of its error"),
@@ -83,6 +81,8 @@ def run(config: IdentityConfig, *, progress: bool = False) -> xr.Dataset:
     if averages:
         coords["nodes"] = config.nodes
         errors = [[relative_error(a, b) for a, b in zip(average, beta, strict=True)] for average in averages]
+        jumps = average_jumps(learner, [Bernoulli(p) for p in p_values], table, seeds)
+        variables["average_jump"] = (("p", *effect), jumps, "E[F(w_i = 0+) - F(w_i = 0)], 0 where F is continuous")
         variables["average_derivative"] = (("p", *effect), averages[-1], "E D_i, w_i of the zero-bias law, with the most nodes")
         variables["average_derivative_error"] = (("nodes", "p"), errors, "||average derivative - beta|| / ||beta||")
     return labelled("identity", config, {**coords, **effect_coords(loo)}, variables)
