@@ -14,6 +14,8 @@ from sims.experiments.identity import IdentityConfig
 from sims.experiments.normalisation import NormalisationConfig
 from sims.experiments.scale import ScaleConfig
 from sims.results import case_folder, save
+from sims.retrain import response_table
+from theory.transforms import walsh
 
 ONE_POINT = Problem("one_point", "least_squares", (("l2", 1.0),))
 SPECTOR = Problem("spector", "logistic", (("l2", 0.1),), n_points=8)
@@ -66,11 +68,20 @@ def test_the_expansion_converges_faster_for_p_nearer_to_one_and_is_not_exact_bef
 def test_the_factor_between_eps_and_w_is_n_and_the_essays_rule_is_too_small_by_it():
     result = EXPERIMENTS["normalisation"].run(NormalisationConfig(SPECTOR))
     assert float(result.eps_over_w) == pytest.approx(8.0, rel=1e-8)
+    in_w, in_eps = (result.prediction.sel(rule=f"(1/N) dF/{variable}", drop=True) for variable in ("dw", "deps"))
+    assert_close(in_eps, result.prediction.sel(rule="dF/dw"), rtol=1e-8)
+    assert_close(8.0 * in_w, in_eps, rtol=1e-8)
+    assert_close(result.prediction.sel(rule="datamodel beta"), 2.0 * walsh_degree_one(), rtol=1e-10)
     slopes = result.removal_slope
     assert float(slopes.sel(rule="dF/dw") / slopes.sel(rule="(1/N) dF/dw")) == pytest.approx(8.0, rel=1e-12)
     assert 0.3 < float(slopes.sel(rule="dF/dw")) < 1.0
     assert float(result.jump.sel(normalization="support")) > 0.1
     assert float(result.jump.sel(normalization="n_points")) < 1e-6
+
+
+def walsh_degree_one():
+    """Fhat({i}) of the Spector table: half the datamodel coefficient, by another transform."""
+    return walsh(response_table(SPECTOR.build(), (0,)).mean)[2 ** np.arange(8)]
 
 
 def test_the_slope_without_penalty_is_one_over_p_and_one_for_weights_of_mean_one():

@@ -161,8 +161,15 @@ def test_gradient_is_below_the_certificate_at_random_weights(l2, separable):
         assert_certified(learner, weights)
 
 
-def test_the_step_after_the_certificate_keeps_it():
-    assert_certified(Logistic([[-8.0], [5.0], [3.0]], [0.0, 1.0, 1.0], [[1.0]], l2=1e-3), np.array([1.0, 1.0, 1e6]))
+@pytest.mark.parametrize(
+    ("X", "y", "weights"),
+    [
+        ([[-8.0], [5.0], [3.0]], [0.0, 1.0, 1.0], [1.0, 1.0, 1e6]),
+        ([[47.0, -45.0], [28.0, 42.0], [21.0, 38.0], [-21.0, -28.0]], [0.0, 1.0, 0.0, 1.0], [1e6, 1e4, 1e3, 1e5]),
+    ],
+)
+def test_the_step_after_the_certificate_keeps_it(X, y, weights):
+    assert_certified_or_refused(Logistic(X, y, X, l2=1e-3), np.array(weights))
 
 
 @settings(max_examples=100)
