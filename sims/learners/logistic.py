@@ -146,16 +146,19 @@ class Logistic:
         """Per replica: whether it is at the optimum, and whether one more Newton step can still improve it.
 
         The gradient must be small, and each component small beside the terms that cancel in it, sum_i w_i |grad_j l_i| +
-        penalty |theta_j|: without that, tiny weights or a tiny l2 would pass anywhere. Below their rounding a step is noise.
+        penalty |theta_j|: without that, tiny weights or a tiny l2 would pass anywhere. Where their rounding hides the gradient, or is
+        itself as large as the limit, a step is noise.
         """
-        certified = np.sqrt((gradient**2).sum(axis=0)) <= GRADIENT_TOLERANCE * self.n_points
+        limit = 0.5 * GRADIENT_TOLERANCE * self.n_points  # half: room for the rounding of whoever checks it
+        certified = np.sqrt((gradient**2).sum(axis=0)) <= limit
         polish = np.zeros_like(certified)
         near = np.flatnonzero(certified)
         if near.size:
             terms = np.abs(self.X).T @ (w[:, near] * miss[:, near]) + penalty[near] * np.abs(theta[:, near])
             size = np.abs(gradient[:, near])
             certified[near] = (size <= RELATIVE_TOLERANCE * terms).all(axis=0)
-            polish[near] = (size > _ROUNDING * terms).any(axis=0)
+            rounding = _ROUNDING * terms
+            polish[near] = (size > rounding).any(axis=0) & (np.linalg.norm(rounding, axis=0) < limit)
         return certified, polish
 
     def _step_length(self, theta: Array, step: Array, gradient: Array, w: Array, penalty: Array) -> Array:
