@@ -146,8 +146,8 @@ class Logistic:
         """Per replica: whether it is at the optimum, and whether one more Newton step can still improve it.
 
         The gradient must be small, and each component small beside the terms that cancel in it, sum_i w_i |grad_j l_i| +
-        penalty |theta_j|: without that, tiny weights or a tiny l2 would pass anywhere. Where their rounding hides the gradient, or
-        is itself as large as the limit, a step is noise.
+        penalty |theta_j|: without that, tiny weights or a tiny l2 would pass anywhere. Where their rounding hides the gradient,
+        or is itself as large as the limit, a step is noise.
         """
         limit = 0.5 * GRADIENT_TOLERANCE * self.n_points  # half: room for the rounding of whoever checks it
         certified = np.sqrt((gradient**2).sum(axis=0)) <= limit
