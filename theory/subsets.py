@@ -37,7 +37,10 @@ def mask_rows(start: int, stop: int, n: int) -> Array:
     if not 0 <= start <= stop <= 2**n:
         raise ValueError(f"rows {start}..{stop} asked for, expected 0 <= start <= stop <= 2**{n} = {2**n}")
     masks = np.arange(start, stop, dtype=np.int64)
-    return (masks[:, None] >> np.arange(n) & 1).astype(np.float64)
+    columns = np.empty((n, len(masks)))  # one point after the other, as learners compute
+    for i in range(n):
+        columns[i] = masks >> i & 1
+    return columns.T
 
 
 def sizes(n: int) -> NDArray[np.int64]:

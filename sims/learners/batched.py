@@ -1,25 +1,32 @@
 """Small symmetric systems, one per replica, solved for all replicas of a block at once.
 
 Arrays are replica-last: the batch is the last, contiguous axis, so that every line below is one vectorised operation over it. A
-symmetric d x d matrix is packed as its lower triangle, row by row: entry (i, j), j <= i, at i (i + 1) / 2 + j.
+symmetric d x d matrix is packed as its lower triangle, column by column (`np.triu_indices(d)` by symmetry), so that what one
+column does to the next is one operation too. Everything here works in float32 as in float64.
 """
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from theory.response import Array
 
 __all__ = ["add_to_diagonal", "condition_bound", "diagonal", "factor", "packed_outer_products", "solve"]
 
+Floats = NDArray[np.floating[Any]]
+
 
 def packed_outer_products(X: Array) -> Array:
     """Packed x x^T of every row x of X (N, d): shape (d (d + 1) / 2, N), so that `result @ w` packs X^T diag(w) X."""
-    row, column = np.tril_indices(X.shape[1])
+    row, column = np.triu_indices(X.shape[1])
     return np.ascontiguousarray((X[:, row] * X[:, column]).T)
 
 
-def add_to_diagonal(packed: Array, amount: Array) -> None:
+def add_to_diagonal(packed: Floats, amount: Floats) -> None:
     """A += amount I in place, for packed (d (d + 1) / 2, B) and amount (B,)."""
-    packed[_diagonal(_order(packed))] += amount
+    for k in _diagonal(_order(packed)):
+        packed[k] += amount
 
 
 def diagonal(packed: Array) -> Array:
@@ -27,33 +34,40 @@ def diagonal(packed: Array) -> Array:
     return packed[_diagonal(_order(packed))]
 
 
-def factor(packed: Array) -> Array:
+def factor(packed: Floats) -> Floats:
     """A = L D L^T in place of A (Golub & Van Loan 2013, alg. 4.1.2): D on the diagonal, unit L below it. Returns packed."""
     d = _order(packed)
-    scratch = np.empty((d, packed.shape[1]))
+    scratch = np.empty((d, packed.shape[1]), packed.dtype)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # a singular A shows in its pivots
-        for j in range(d):
-            for k in range(j):
-                np.multiply(packed[_at(j, k)], packed[_at(k, k)], out=scratch[k])
-                packed[_at(j, j)] -= packed[_at(j, k)] * scratch[k]
-            for i in range(j + 1, d):
-                entry = packed[_at(i, j)]
-                for k in range(j):
-                    entry -= packed[_at(i, k)] * scratch[k]
-                entry /= packed[_at(j, j)]
+        for j in range(d - 1):
+            pivot, below = packed[_at(j, j, d)], packed[_at(j + 1, j, d) : _at(j + 1, j + 1, d)]
+            for k in range(j + 1, d):  # A_ik -= (A_kj / D_j) A_ij for i >= k
+                product = scratch[: d - k]
+                ratio = np.divide(below[k - j - 1], pivot, out=scratch[d - 1])
+                if k == d - 1:
+                    ratio *= below[-1]
+                    packed[_at(k, k, d)] -= ratio
+                else:
+                    np.multiply(below[k - j - 1 :], ratio, out=product)
+                    packed[_at(k, k, d) : _at(k, k, d) + d - k] -= product
+            below /= pivot
     return packed
 
 
-def solve(factored: Array, right: Array) -> Array:
-    """A^-1 right in place of right, shape (d, B) or (d, K, B), from `factor(A)`. Returns right."""
+def solve(factored: Floats, right: Floats) -> Floats:
+    """A^-1 right in place of right, shape (d, B) or (d, K, B), from `factor(A)`. Returns right; it may be the wider type."""
     d = _order(factored)
-    for i in range(d):
-        for k in range(i):
-            right[i] -= factored[_at(i, k)] * right[k]
-    for i in reversed(range(d)):
-        right[i] /= factored[_at(i, i)]
-        for k in range(i + 1, d):
-            right[i] -= factored[_at(k, i)] * right[k]
+    scratch = np.empty_like(right)
+    middle = (slice(None), *[None] * (right.ndim - 2))
+    for j in range(d - 1):
+        below = factored[_at(j + 1, j, d) : _at(j + 1, j + 1, d)][middle]
+        right[j + 1 :] -= np.multiply(below, right[j], out=scratch[j + 1 :])
+    for j, k in enumerate(_diagonal(d)):
+        right[j] /= factored[k]
+    for j in reversed(range(d - 1)):
+        below = factored[_at(j + 1, j, d) : _at(j + 1, j + 1, d)][middle]
+        for product in np.multiply(below, right[j + 1 :], out=scratch[j + 1 :]):
+            right[j] -= product
     return right
 
 
@@ -69,13 +83,13 @@ def condition_bound(factored: Array, diagonal: Array) -> Array:
     return np.where((pivots > 0.0).all(axis=0), bound, np.inf)
 
 
-def _at(i: int, j: int) -> int:
-    return i * (i + 1) // 2 + j
+def _at(i: int, j: int, d: int) -> int:
+    return j * d - j * (j - 1) // 2 + i - j
 
 
-def _order(packed: Array) -> int:
+def _order(packed: Floats) -> int:
     return int((np.sqrt(8 * len(packed) + 1) - 1) / 2)
 
 
 def _diagonal(d: int) -> list[int]:
-    return [_at(j, j) for j in range(d)]
+    return [_at(j, j, d) for j in range(d)]

@@ -82,7 +82,7 @@ def linearization(
     X: Array, X_query: Array, theta: Array, residual: Array, gradient: Array, packed_hessian: Array, n_seeds: int
 ) -> Linearization:
     """One fit, repeated for every seed: theta (d,), residuals a_i (N,), gradient (d,) and packed Hessian of L."""
-    row, column = np.tril_indices(len(theta))
+    row, column = np.triu_indices(len(theta))
     hessian = np.empty((len(theta), len(theta)))
     hessian[row, column] = hessian[column, row] = packed_hessian
 

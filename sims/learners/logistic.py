@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import linalg, optimize, special
+from scipy import linalg, optimize
 
 from sims.learners import batched, checks, erm
 from theory.response import Array, Linearization
@@ -52,12 +53,9 @@ class Logistic:
         return len(self.X_query)
 
     @cached_property
-    def _outer_products(self) -> Array:
-        return batched.packed_outer_products(self.X)
-
-    @cached_property
-    def _signed(self) -> Array:
-        return (2.0 * self.y - 1.0)[:, None] * self.X
+    def _rows(self) -> "_Rows":
+        signed = (2.0 * self.y - 1.0)[:, None] * self.X
+        return _Rows(signed, batched.packed_outer_products(self.X))
 
     def respond(self, weights: ArrayLike, seeds: Sequence[int]) -> Array:
         """Margins (B, R, M) at the optimum for weights (B, N)."""
@@ -73,7 +71,9 @@ class Logistic:
         """Gradients and Hessian of L at theta(w), for weights (N,); the same for every seed."""
         w, n_seeds = self._checked(checks.as_weight_vector(weights, self.n_points)[None]).T, len(checks.as_seeds(seeds))
         theta = self._optimum(w)
-        miss, gradient, packed = self._derivatives(theta, w, self._penalty(w))
+        penalty = self._penalty(w)
+        miss, weighted, gradient = self._rows.gradient(theta, w, penalty)
+        packed = self._rows.hessian(miss, weighted, penalty)
         return erm.linearization(
             self.X,
             self.X_query,
@@ -86,8 +86,9 @@ class Logistic:
 
     def _jacobian(self, w: Array) -> Array:
         """d margin / d w for weights (N, B): shape (N, M, B)."""
-        theta = self._optimum(w)
-        miss, _, packed = self._derivatives(theta, w, self._penalty(w))
+        theta, penalty = self._optimum(w), self._penalty(w)
+        miss, weighted, _ = self._rows.gradient(theta, w, penalty)
+        packed = self._rows.hessian(miss, weighted, penalty)
         slope = erm.penalty_slope(self.l2, self.normalization, w)
         adjoint = batched.solve(batched.factor(packed), np.repeat(self.X_query.T[:, :, None], w.shape[1], axis=2))
         return erm.implicit_jacobian(self.X, adjoint, self._residuals(miss), theta, slope)
@@ -99,49 +100,71 @@ class Logistic:
     def _penalty(self, w: Array) -> Array:
         return self.l2 * erm.penalty_scale(self.normalization, w)
 
-    def _derivatives(self, theta: Array, w: Array, penalty: Array) -> tuple[Array, Array, Array]:
-        """1 - p(y) (N, B), gradient (d, B) and packed Hessian of sum_i w_i l_i + (penalty/2) ||theta||^2.
-
-        In signed rows z = (2y - 1) x the loss is log(1 + exp(-z . theta)): 1 - p(y) = expit(-z . theta) keeps its relative
-        accuracy when it is tiny, which p - y does not.
-        """
-        miss = special.expit(-(self._signed @ theta))
-        weighted = w * miss
-        gradient = penalty * theta - self._signed.T @ weighted
-        weighted *= 1.0 - miss
-        packed = self._outer_products @ weighted
-        batched.add_to_diagonal(packed, penalty)
-        return miss, gradient, packed
-
     def _optimum(self, w: Array) -> Array:
-        """theta (d, B) for weights (N, B): Newton from 0; replicas that have not settled start again with line searches."""
+        """theta (d, B) for weights (N, B), every replica with its certificate.
+
+        Newton in float32, then float64 gradients with the float32 factor (the chord method) until the certificate; the few
+        replicas that have not settled by then go on with Newton in float64. Points absent from the whole block are left out.
+        """
+        present, penalty = np.flatnonzero(w.any(axis=1)), self._penalty(w)
+        rows, w = (self._rows.take(present), w[present]) if len(present) < len(w) else (self._rows, w)
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            theta, factored = _rough_optimum(rows.as_type(np.float32), w.astype(np.float32), penalty.astype(np.float32))
+            theta, unsettled = self._refine(rows, w, penalty, theta.astype(np.float64), factored)
+            if unsettled.size:
+                theta[:, unsettled] = self._newton(rows, w[:, unsettled], penalty[unsettled], theta[:, unsettled])
+        return theta
+
+    def _refine(
+        self, rows: "_Rows", w: Array, penalty: Array, theta: Array, factored: batched.Floats
+    ) -> tuple[Array, NDArray[np.intp]]:
+        """Chord steps from theta (d, B); returns theta and the replicas without a certificate."""
+        optimum, active = theta, np.arange(w.shape[1])
+        for _ in range(_CHORD_STEPS):
+            _, weighted, gradient = rows.gradient(theta, w, penalty)
+            certified, polish = self._certificate(rows, theta, weighted, penalty, gradient)
+            step = batched.solve(factored, gradient.astype(factored.dtype))
+            if polish.any():
+                certified &= ~polish | (np.abs(step).max(axis=0) <= _CLOSE * np.abs(theta).max(axis=0))
+            step[:, certified & ~polish] = 0.0
+            theta -= step
+            if theta is not optimum:
+                optimum[:, active] = theta
+            going = np.flatnonzero(~certified)
+            active = active[going]
+            if len(going) <= _FEW * len(optimum.T):
+                break
+            if going.size < len(certified):
+                theta, factored, w, penalty = theta[:, going], factored[:, going], w[:, going], penalty[going]
+        return optimum, active
+
+    def _newton(self, rows: "_Rows", w: Array, penalty: Array, theta: Array) -> Array:
+        """theta (d, B) in float64: Newton from theta; replicas that have not settled start again from 0 with line searches."""
         optimum = np.empty((self.X.shape[1], w.shape[1]))
         active = np.arange(w.shape[1], dtype=np.intp)
-        theta, penalty = np.zeros_like(optimum), self._penalty(w)
         for iteration in range(_PLAIN_STEPS + _SEARCHED_STEPS):
             if iteration == _PLAIN_STEPS:
                 theta[:] = 0.0
-            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-                miss, gradient, packed = self._derivatives(theta, w, penalty)
-                step = batched.solve(batched.factor(packed), gradient.copy())
-                certified, polish = self._certificate(theta, w, penalty, miss, gradient)
-                if iteration >= _PLAIN_STEPS:
-                    step *= self._step_length(theta, step, gradient, w, penalty)
-                theta -= np.where(certified & ~polish, 0.0, step)
+            miss, weighted, gradient = rows.gradient(theta, w, penalty)
+            certified, polish = self._certificate(rows, theta, weighted, penalty, gradient)
+            step = batched.solve(batched.factor(rows.hessian(miss, weighted, penalty)), gradient.copy())
+            if iteration >= _PLAIN_STEPS:
+                step *= _step_length(rows, theta, step, gradient, w, penalty)
+            theta -= np.where(certified & ~polish, 0.0, step)
             if certified.any():
                 optimum[:, active[certified]] = theta[:, certified]
                 going = np.flatnonzero(~certified)
                 if not going.size:
                     return optimum
                 active, penalty, theta, w = active[going], penalty[going], theta[:, going], w[:, going]
-        norm = np.linalg.norm(self._derivatives(theta[:, :1], w[:, :1], penalty[:1])[1]) / self.n_points
+        norm = np.linalg.norm(rows.gradient(theta[:, :1], w[:, :1], penalty[:1])[2]) / self.n_points
         raise ArithmeticError(
             f"{self!r} did not reach ||grad L|| <= {GRADIENT_TOLERANCE:g} on {name_subset(w[:, 0])}: it stands at {norm:.1e}, "
             f"every component to be within {RELATIVE_TOLERANCE:g} of its terms; standardise the columns of X or raise l2"
         )
 
     def _certificate(
-        self, theta: Array, w: Array, penalty: Array, miss: Array, gradient: Array
+        self, rows: "_Rows", theta: Array, weighted: Array, penalty: Array, gradient: Array
     ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Per replica: whether it is at the optimum, and whether one more Newton step can still improve it.
 
@@ -150,30 +173,17 @@ class Logistic:
         or is itself as large as the limit, a step is noise.
         """
         limit = 0.5 * GRADIENT_TOLERANCE * self.n_points  # half: room for the rounding of whoever checks it
-        certified = np.sqrt((gradient**2).sum(axis=0)) <= limit
+        certified = np.einsum("db,db->b", gradient, gradient) <= limit**2
         polish = np.zeros_like(certified)
-        near = np.flatnonzero(certified)
-        if near.size:
-            terms = np.abs(self.X).T @ (w[:, near] * miss[:, near]) + penalty[near] * np.abs(theta[:, near])
+        near = slice(None) if certified.all() else np.flatnonzero(certified)
+        if certified.any():
+            terms = np.abs(rows.signed).T @ weighted[:, near]
+            terms += np.abs(penalty[near] * theta[:, near])
             size = np.abs(gradient[:, near])
             certified[near] = (size <= RELATIVE_TOLERANCE * terms).all(axis=0)
-            rounding = _ROUNDING * terms
-            polish[near] = (size > rounding).any(axis=0) & (np.linalg.norm(rounding, axis=0) < limit)
+            terms *= _ROUNDING
+            polish[near] = (size > terms).any(axis=0) & (np.einsum("db,db->b", terms, terms) < limit**2)
         return certified, polish
-
-    def _step_length(self, theta: Array, step: Array, gradient: Array, w: Array, penalty: Array) -> Array:
-        """Per replica the largest of 1, 1/2, 1/4, .. that lowers the objective enough (Armijo 1966)."""
-        start, slope = self._objective(theta, w, penalty), (gradient * step).sum(axis=0)
-        length = np.ones(theta.shape[1])
-        for _ in range(40):
-            short = self._objective(theta - length * step, w, penalty) > start - 1e-4 * length * slope + 1e-15 * np.abs(start)
-            if not short.any():
-                break
-            length[short] *= 0.5
-        return length
-
-    def _objective(self, theta: Array, w: Array, penalty: Array) -> Array:
-        return (w * np.logaddexp(0.0, -(self._signed @ theta))).sum(axis=0) + 0.5 * penalty * (theta**2).sum(axis=0)
 
     def _checked(self, weights: ArrayLike) -> Array:
         values = checks.as_weights(weights, self.n_points)
@@ -220,6 +230,91 @@ def is_separable(X: ArrayLike, y: ArrayLike) -> bool:
     return bool(margins.max() > 1e-9 and margins.min() > -1e-12)
 
 
+@dataclass(frozen=True)
+class _Rows:
+    """Training points in signed rows z = (2y - 1) x, in which the loss is log(1 + exp(-z . theta)); any float type.
+
+    1 - p(y) = 1 / (1 + exp(z . theta)) keeps its relative accuracy when it is tiny, which p - y does not.
+    """
+
+    signed: batched.Floats  # (N, d)
+    outer: batched.Floats  # (d (d + 1) / 2, N), packed x x^T
+
+    def take(self, points: NDArray[np.intp]) -> "_Rows":
+        return _Rows(self.signed[points], np.ascontiguousarray(self.outer[:, points]))
+
+    def as_type(self, kind: type[np.floating[Any]]) -> "_Rows":
+        return _Rows(self.signed.astype(kind), self.outer.astype(kind))
+
+    def gradient(self, theta: Any, w: Any, penalty: Any) -> tuple[Any, Any, Any]:
+        """1 - p(y) (N, B), w times that, and the gradient (d, B) of sum_i w_i l_i + (penalty/2) ||theta||^2."""
+        miss = self.signed @ theta
+        with np.errstate(over="ignore"):  # exp(z . theta) = inf says that 1 - p(y) = 0
+            np.exp(miss, out=miss)
+        miss += 1.0
+        np.divide(1.0, miss, out=miss)
+        weighted = w * miss
+        gradient = penalty * theta
+        gradient -= np.ascontiguousarray(self.signed.T) @ weighted
+        return miss, weighted, gradient
+
+    def hessian(self, miss: Any, weighted: Any, penalty: Any) -> Any:
+        """Packed Hessian (d (d + 1) / 2, B) of the same, from what `gradient` returned; overwrites weighted."""
+        weighted -= weighted * miss
+        packed = self.outer @ weighted
+        batched.add_to_diagonal(packed, penalty)
+        return packed
+
+    def objective(self, theta: Array, w: Array, penalty: Array) -> Array:
+        return (w * np.logaddexp(0.0, -(self.signed @ theta))).sum(axis=0) + 0.5 * penalty * (theta**2).sum(axis=0)
+
+
+def _rough_optimum(rows: _Rows, w: Any, penalty: Any) -> tuple[Any, Any]:
+    """theta (d, B) by Newton from 0, in the type of all three, to where chord steps with the last factor take over.
+
+    Returns that factor too. A replica is left alone once a step was below _SETTLED of it, so that the next would be below the
+    square of that. At theta = 0 every probability is 1/2, so that the first step needs no exponentials.
+    """
+    weighted = 0.5 * w
+    gradient = -rows.signed.T @ weighted
+    theta = -batched.solve(batched.factor(rows.hessian(0.5, weighted, penalty)), gradient)
+    optimum, factored, active = theta, theta, np.arange(w.shape[1])
+    for iteration in range(_PLAIN_STEPS):
+        miss, weighted, gradient = rows.gradient(theta, w, penalty)
+        packed = batched.factor(rows.hessian(miss, weighted, penalty))
+        step = batched.solve(packed, gradient)
+        theta -= step
+        if theta is optimum:
+            factored = packed
+            if iteration < _FIRST_LOOK:
+                continue
+        else:
+            optimum[:, active], factored[:, active] = theta, packed
+        going = np.flatnonzero(~(np.abs(step).max(axis=0) <= _SETTLED * (1.0 + np.abs(theta).max(axis=0))))
+        if len(going) <= _FEW * len(optimum.T):
+            break
+        if 2 * len(going) <= len(active):
+            active, theta, w, penalty = active[going], theta[:, going], w[:, going], penalty[going]
+    return optimum, factored
+
+
+def _step_length(rows: _Rows, theta: Array, step: Array, gradient: Array, w: Array, penalty: Array) -> Array:
+    """Per replica the largest of 1, 1/2, 1/4, .. that lowers the objective enough (Armijo 1966)."""
+    start, slope = rows.objective(theta, w, penalty), (gradient * step).sum(axis=0)
+    length = np.ones(theta.shape[1])
+    for _ in range(40):
+        short = rows.objective(theta - length * step, w, penalty) > start - 1e-4 * length * slope + 1e-15 * np.abs(start)
+        if not short.any():
+            break
+        length[short] *= 0.5
+    return length
+
+
+_SETTLED = 1e-3
+_FIRST_LOOK = 2
+_FEW = 0.03
+_CHORD_STEPS = 4
+_CLOSE = 1e-8
 _ROUNDING = 8 * np.finfo(np.float64).eps
 _PLAIN_STEPS = 15
 _SEARCHED_STEPS = 200

@@ -12,9 +12,9 @@ BATCH = 50
 
 
 def packed(matrices):
-    """Lower triangles of (B, d, d), replica-last: entry (i, j) at i (i + 1) / 2 + j."""
+    """Lower triangles of (B, d, d), replica-last, column by column."""
     d = matrices.shape[1]
-    return np.stack([matrices[:, i, j] for i in range(d) for j in range(i + 1)])
+    return np.stack([matrices[:, i, j] for j in range(d) for i in range(j, d)])
 
 
 def spd(order, batch=BATCH, condition=1e3):
@@ -47,10 +47,10 @@ def test_factor_is_the_ldl_factorisation(order):
     matrices, _ = spd(order)
     factored = batched.factor(packed(matrices))
     lower, d = np.zeros_like(matrices), batched.diagonal(factored)
-    for i in range(order):
-        lower[:, i, i] = 1.0
-        for j in range(i):
-            lower[:, i, j] = factored[i * (i + 1) // 2 + j]
+    entries = iter(factored)
+    for j in range(order):
+        for i in range(j, order):
+            lower[:, i, j] = next(entries) if i > j else next(entries) * 0.0 + 1.0
     assert (d > 0.0).all()
     assert_close(np.einsum("bik,kb,bjk->bij", lower, d, lower), matrices, atol=4 * order * EPS, call=f"order {order}")
 
