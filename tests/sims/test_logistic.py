@@ -129,7 +129,8 @@ def gradient_norm(learner, theta, weights):
 
 def gradient_rounding(learner, theta, weights):
     """What two correct programs may differ by in that: N eps times the terms that cancel in it."""
-    points = np.abs(sm.Logit(learner.y, learner.X).score_obs(theta))
+    with np.errstate(over="ignore"):
+        points = np.abs(sm.Logit(learner.y, learner.X).score_obs(theta))
     return np.finfo(float).eps * np.linalg.norm(weights @ points + learner.n_points * learner.l2 * np.abs(theta))
 
 
