@@ -1,9 +1,11 @@
-"""The command line: python -m sims list | run | verify."""
+"""The command line: python -m sims list | run | verify | check."""
 
 import json
-import os
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -18,7 +20,9 @@ _OUT = click.option(
 )
 _SMALL = click.option("--small", is_flag=True, help="A few training points: seconds instead of a minute.")
 
-_WORKERS = click.option("--workers", type=click.IntRange(1), help="Cases run at a time [default: one per core; 1 with --small].")
+_WORKERS = click.option("--workers", type=click.IntRange(1), help="Processes [default: one per physical core; 1 with --small].")
+_DASK = click.option("--dask", metavar="ADDRESS", help="A running dask scheduler that trains instead, such as tcp://host:8786.")
+_POINTS = click.option("--points", type=click.IntRange(1, 40), help="Training points, for the data sets that have as many.")
 
 
 @click.group()
@@ -42,20 +46,27 @@ def list_() -> None:
 @cli.command()
 @click.argument("name")
 @_SMALL
+@_POINTS
 @_OUT
 @_WORKERS
+@_DASK
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON, nothing else.")
-def run(name: str, small: bool, out: Path, workers: int | None, as_json: bool) -> None:
-    """Run every case of the experiment NAME, store the results, print what they come to."""
+def run(name: str, small: bool, points: int | None, out: Path, workers: int | None, dask: str | None, as_json: bool) -> None:
+    """Run every case of the experiment NAME, store the results, print what they come to.
+
+    Every table of responses is stored block by block: after an interrupt or a crash the same command resumes.
+    """
     from sims.experiments import all_experiments
 
     experiments = all_experiments()
     if name not in experiments:
         raise click.BadParameter(f"experiment {name!r} is unknown, expected one of {', '.join(experiments)}")
-    from sims.cases import run_cases
+    from sims.cases import jobs_of, run_cases
     from sims.tables import summary_json, summary_text
 
-    results = run_cases([experiments[name]], small=small, out=out, workers=workers or _automatic(small), quiet=as_json)[name]
+    jobs = jobs_of([experiments[name]], small=small, points=points)
+    with _executor(workers, dask, small) as executor:
+        results = run_cases(jobs, out=out, executor=executor, quiet=as_json)[name]
     if as_json:
         click.echo(json.dumps([summary_json(result) for result in results], indent=2))
     else:
@@ -68,16 +79,18 @@ def run(name: str, small: bool, out: Path, workers: int | None, as_json: bool) -
 @_SMALL
 @_OUT
 @_WORKERS
+@_DASK
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write the ledger to this file.")
-def verify(small: bool, out: Path, workers: int | None, json_file: Path | None) -> None:
+def verify(small: bool, out: Path, workers: int | None, dask: str | None, json_file: Path | None) -> None:
     """Run every experiment and print the ledger of verdicts."""
-    from sims.cases import run_cases
+    from sims.cases import jobs_of, run_cases
     from sims.experiments import all_experiments
-    from sims.experiments.base import environment
+    from sims.provenance import environment
     from sims.tables import ledger_text, verdict_json
     from theory.claims import judge
 
-    results = run_cases(list(all_experiments().values()), small=small, out=out, workers=workers or _automatic(small))
+    with _executor(workers, dask, small) as executor:
+        results = run_cases(jobs_of(list(all_experiments().values()), small=small), out=out, executor=executor)
     verdicts = judge(results)
     click.echo(ledger_text(verdicts))
     click.echo(f"\nresults: {out}")
@@ -88,8 +101,43 @@ def verify(small: bool, out: Path, workers: int | None, json_file: Path | None) 
         click.echo(f"ledger:  {json_file}")
 
 
-def _automatic(small: bool) -> int:
-    return 1 if small else len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+@cli.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--repair", is_flag=True, help="Drop damaged blocks, so that the next run computes them again.")
+def check(folder: Path, repair: bool) -> None:
+    """Compare every stored block in FOLDER, or in folders below it, with its sha256. Exit status 1 where one is damaged."""
+    from sims import store
+
+    stores = store.find_stores(folder)
+    if not stores:
+        raise click.BadParameter(f"no stored table in {folder} or below it")
+    n_damages = 0
+    for path in stores:
+        damages, missing = store.check(path, repair=repair)
+        n_damages += len(damages)
+        state = f"{len(damages)} damages" if damages else "sound"
+        click.echo(f"{path}: {state}{f', {missing} blocks to compute' if missing else ', complete'}")
+        for damage in damages:
+            click.echo(f"    {damage.reason}")
+    if n_damages and repair:
+        click.echo("Dropped. Run the command that made the tables again to compute them.")
+    elif n_damages:
+        click.echo("Nothing was changed: --repair drops what is damaged.")
+        sys.exit(1)
+
+
+@contextmanager
+def _executor(workers: int | None, dask: str | None, small: bool) -> Generator[Any]:
+    """What trains: a dask scheduler, or a number of processes."""
+    from sims import engine
+
+    if dask is None:
+        yield workers or (1 if small else engine.physical_cores())
+    elif workers is not None:
+        raise click.UsageError("--workers and --dask exclude each other")
+    else:
+        with engine.dask_executor(dask) as executor:
+            yield executor
 
 
 def main() -> None:
@@ -99,8 +147,9 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("Interrupted: the cases that had finished are stored.", err=True)
+    except (click.Abort, KeyboardInterrupt) as interrupt:
+        what = str(interrupt) or "what had finished is stored"
+        click.echo(f"Interrupted: {what}. Run the same command to resume.", err=True)
         sys.exit(130)
     except (ValueError, ArithmeticError, MemoryError, OSError) as error:
         click.echo(f"Error: {error}", err=True)

@@ -1,72 +1,83 @@
 """Run the cases of experiments, several at a time, and store each as soon as it is done."""
 
-import multiprocessing
-import signal
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 import xarray as xr
-from threadpoolctl import threadpool_limits
 
+from sims import engine
 from sims.experiments import Experiment, all_experiments
-from sims.results import save
+from sims.results import case_folder, save
+from sims.retrain import response_table
 
-__all__ = ["run_cases"]
+__all__ = ["Job", "jobs_of", "run_cases"]
 
-Job = tuple[str, int, bool]
-"""Experiment name, index of the case, whether of the small ones."""
+
+@dataclass(frozen=True)
+class Job:
+    """One case of an experiment."""
+
+    experiment: str
+    config: Any
+
+    def __str__(self) -> str:
+        return f"{self.experiment}: {self.config.problem.name}"
+
+
+def jobs_of(experiments: Sequence[Experiment], *, small: bool = False, points: int | None = None) -> list[Job]:
+    """Every case; with `points` resized to that many training points, where the data set has them."""
+    jobs: list[Job] = []
+    for experiment in experiments:
+        for config in experiment.small if small else experiment.cases:
+            if points is None:
+                jobs.append(Job(experiment.name, config))
+                continue
+            resized = Job(experiment.name, experiment.resize(config, points))
+            try:
+                resized.config.problem.load()
+            except ValueError as error:
+                click.echo(f"{experiment.name}: {config.problem.name} left out: {error}", err=True)
+                continue
+            if resized not in jobs:
+                jobs.append(resized)
+    if not jobs:
+        raise ValueError(f"no case of {', '.join(e.name for e in experiments)} can have {points} training points")
+    return jobs
 
 
 def run_cases(
-    experiments: Sequence[Experiment], *, small: bool, out: Path, workers: int = 1, quiet: bool = False
+    jobs: Sequence[Job], *, out: Path, executor: engine.Executor | int = 1, quiet: bool = False
 ) -> dict[str, list[xr.Dataset]]:
-    """The results of every case by experiment, in the order of the cases; each is on disk as soon as it is done.
+    """The results of every case by experiment, in the order of the jobs; each is on disk as soon as it is done.
 
-    With more than one worker the cases run in spawned processes. What a case computes does not depend on the workers.
+    Several cases share a number of processes case by case; a single one, or any other executor, block by block. Tables of
+    responses are stored beside the results, so that a run that was stopped resumes. Nothing here changes a bit of a result.
     """
-    jobs: list[Job] = [(e.name, k, small) for e in experiments for k in range(len(_cases(e, small)))]
+    by_case = isinstance(executor, int) and len(jobs) > 1
+    work = partial(_run, out=out, executor=1 if by_case else executor, progress=not quiet and not (by_case and executor != 1))
     done: dict[Job, xr.Dataset] = {}
-    for job, result, seconds in _run_all(jobs, workers, quiet):
-        save(result, out)
-        done[job] = result
-        if not quiet:
-            click.echo(f"[{len(done)}/{len(jobs)}] {job[0]}: {result.attrs['case']}, {seconds:.1f} s", err=True)
-    return {e.name: [done[job] for job in jobs if job[0] == e.name] for e in experiments}
+    with closing(engine.completed(work, jobs, executor=executor if by_case else 1)) as results:
+        for finished in results:
+            for job, (result, seconds) in finished.items():
+                save(result, out)
+                done[job] = result
+                if not quiet:
+                    click.echo(f"[{len(done)}/{len(jobs)}] {job}, {seconds:.1f} s", err=True)
+    return {name: [done[job] for job in jobs if job.experiment == name] for name in dict.fromkeys(job.experiment for job in jobs)}
 
 
-def _run_all(jobs: Sequence[Job], workers: int, quiet: bool) -> Iterator[tuple[Job, xr.Dataset, float]]:
-    if workers == 1:
-        for job in jobs:
-            yield job, *_run(job, progress=not quiet)
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context, initializer=_die_on_interrupt) as pool:
-        futures = {pool.submit(_run, job): job for job in jobs}
-        try:
-            for future in as_completed(futures):
-                yield futures[future], *future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for child in multiprocessing.active_children():
-                child.terminate()
-            raise
-
-
-def _run(job: Job, *, progress: bool = False) -> tuple[xr.Dataset, float]:
-    name, index, small = job
-    experiment = all_experiments()[name]
-    start = time.perf_counter()
-    with threadpool_limits(1):  # small matrices: a second BLAS thread only adds waiting
-        result = experiment.run(_cases(experiment, small)[index], progress=progress)
-    return result, time.perf_counter() - start
-
-
-def _cases(experiment: Experiment, small: bool) -> Sequence[object]:
-    return experiment.small if small else experiment.cases
-
-
-def _die_on_interrupt() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C is answered once, by the coordinator
+def _run(jobs: tuple[Job, ...], *, out: Path, executor: engine.Executor | int, progress: bool) -> list[tuple[xr.Dataset, float]]:
+    results: list[tuple[xr.Dataset, float]] = []
+    for job in jobs:
+        start = time.perf_counter()
+        experiment = all_experiments()[job.experiment]
+        table = case_folder(out, job.experiment, job.config.problem.name).with_suffix(".table")
+        retrain = partial(response_table, store=table, executor=executor, progress=progress)
+        results.append((experiment.run(job.config, retrain=retrain, progress=progress), time.perf_counter() - start))
+    return results

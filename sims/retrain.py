@@ -1,17 +1,27 @@
 """Retrain a learner on all 2^N subsets of its training points, for every seed."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
+from sims import engine
+from sims import store as stores
+from sims.provenance import hardware, settings_of
 from theory.memory import require_memory
-from theory.response import BLOCK, Array, Learner
+from theory.response import Array, Learner
 from theory.subsets import mask_rows, name_subset
 
-__all__ = ["Responses", "response_table"]
+__all__ = ["Responses", "response_table", "retrain_blocks", "table_shape"]
+
+BLOCK_ROWS = 2**14
+"""Subsets of a canonical block, where the learner has no `block_rows` (a power of two) of its own."""
 
 
 @dataclass(frozen=True)
@@ -34,34 +44,143 @@ class Responses:
         return self.samples.std(axis=0, ddof=1) / np.sqrt(n_seeds)
 
 
-def response_table(learner: Learner, seeds: Sequence[int], *, progress: bool = False) -> Responses:
+def response_table(
+    learner: Learner,
+    seeds: Sequence[int],
+    *,
+    store: Path | str | None = None,
+    executor: engine.Executor | int | None = None,
+    progress: bool = False,
+) -> Responses:
     """Retrain on every subset with every seed; the same seeds serve every subset.
 
-    Refuses a table that does not fit into memory before training anything, and a response that is not finite by naming the
-    subset, seed and output. `progress` shows a bar on a terminal.
+    `store` is a folder in which every finished block is kept, so that the same call resumes; `executor` a number of processes or
+    anything with `submit`. Neither changes a bit of the table. Refuses a table that does not fit into memory before training
+    anything, and a response that is not finite by naming subset, seed and output. `progress` shows a bar on a terminal.
     """
-    n, n_seeds, n_outputs = learner.n_points, len(seeds), learner.n_outputs
-    what = f"the table of {n_seeds} seeds x 2**{n} subsets x {n_outputs} outputs"
-    require_memory(2 * 8 * n_seeds * 2**n * n_outputs, what, "take fewer training points, seeds or queries")
-    samples = np.empty((n_seeds, 2**n, n_outputs))
-    starts = range(0, 2**n, BLOCK)
-    with threadpool_limits(1), tqdm(total=2**n, unit="subset", unit_scale=True, disable=None if progress else True) as bar:
-        for start in starts:
-            stop = min(start + BLOCK, 2**n)
-            weights = mask_rows(start, stop, n)
-            block = learner.respond(weights, seeds)
-            _check_block(block, weights, seeds, n_outputs, learner)
-            samples[:, start:stop] = block.transpose(1, 0, 2)
-            bar.update(stop - start)
+    shape = table_shape(learner, seeds)
+    what = f"the table of {len(seeds)} seeds x 2**{learner.n_points} subsets x {shape.n_outputs} outputs"
+    size = 8 * len(seeds) * shape.n_subsets * shape.n_outputs
+    require_memory(2 * size, what, "take fewer training points, seeds or queries")
+    samples = np.empty((len(seeds), shape.n_subsets, shape.n_outputs))
+
+    def take(block: int, values: Array) -> None:
+        samples[:, shape.subsets(block)] = values
+
+    retrain_blocks(learner, seeds, take, store=store, executor=executor, progress=progress)
     return Responses(samples)
 
 
-def _check_block(block: Array, weights: Array, seeds: Sequence[int], n_outputs: int, learner: Learner) -> None:
-    expected = (len(weights), len(seeds), n_outputs)
-    if block.shape != expected:
-        raise ValueError(f"{learner!r}.respond returned shape {block.shape}, expected (subsets, seeds, outputs) = {expected}")
-    if not np.isfinite(block).all():
-        row, seed, output = (int(k) for k in np.argwhere(~np.isfinite(block))[0])
+def table_shape(learner: Learner, seeds: Sequence[int]) -> stores.TableShape:
+    """The table of all subsets and its canonical blocks: subset s is always row s % rows of block s // rows."""
+    rows = min(int(getattr(learner, "block_rows", BLOCK_ROWS)), 2**learner.n_points)
+    return stores.TableShape(tuple(int(seed) for seed in seeds), 2**learner.n_points, learner.n_outputs, rows)
+
+
+def retrain_blocks(
+    learner: Learner,
+    seeds: Sequence[int],
+    take: Callable[[int, Array], None],
+    *,
+    store: Path | str | None = None,
+    executor: engine.Executor | int | None = None,
+    progress: bool = False,
+) -> None:
+    """Call take(block, values (R, rows, M)) for every block of `table_shape`, once each, in any order.
+
+    For tables that are too large to keep: blocks are what is in memory, on disk where a `store` is given. Otherwise as
+    `response_table`.
+    """
+    shape = table_shape(learner, seeds)
+    engine.keep_freed_memory()
+    with ExitStack() as stack:
+        bar = stack.enter_context(tqdm(total=shape.n_subsets, unit="subset", unit_scale=True, disable=None if progress else True))
+        opened = stack.enter_context(stores.open_store(Path(store), settings_of(learner), shape)) if store is not None else None
+        try:
+            done = sorted(opened.done) if opened else []
+            for block in done:
+                take(block, opened.read(block))  # type: ignore[reportOptionalMemberAccess]
+            bar.update(shape.n_rows(done))
+            bar.unpause()
+            missing = [block for block in range(shape.n_blocks) if block not in set(done)]
+            for blocks in stack.enter_context(closing(_computed(learner, shape, missing, executor))):
+                if opened:
+                    opened.write(blocks)
+                for block, values in blocks.items():
+                    take(block, values)
+                bar.update(shape.n_rows(blocks))
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(_progress_of(opened, shape)) from None
+        except engine.WorkerDeathError as death:
+            names = ", ".join(shape.name(block) for block in death.pieces)
+            raise ChildProcessError(
+                f"{names} of {learner!r} killed the worker process, twice each; {_progress_of(opened, shape)}"
+            ) from death
+        if opened:
+            opened.finish()
+
+
+def _progress_of(opened: stores.BlockStore | None, shape: stores.TableShape) -> str:
+    return f"{len(opened.done)}/{shape.n_blocks} blocks are stored in {opened.folder}" if opened else "nothing is stored"
+
+
+def _computed(
+    learner: Learner, shape: stores.TableShape, blocks: Sequence[int], executor: engine.Executor | int | None
+) -> Generator[dict[int, Array]]:
+    """The given blocks, in tasks of about _TASK_SECONDS. Processes are not started where that takes longer than the work."""
+    if not blocks:
+        return
+    if len(blocks) == 1:
+        executor = None if isinstance(executor, int) else executor
+    seconds = _seconds_per_subset(learner, shape) * shape.rows if len(blocks) > 1 else _TASK_SECONDS
+    if isinstance(executor, int) and seconds * len(blocks) < _WORTH_PROCESSES:
+        executor = None
+    per_task = int(np.clip(_TASK_SECONDS / seconds, 1, -(-len(blocks) // 8)))
+    yield from engine.completed(partial(_compute, learner, shape, hardware()), blocks, executor=executor, per_task=per_task)
+
+
+def _compute(learner: Learner, shape: stores.TableShape, expected: dict[str, Any], blocks: tuple[int, ...]) -> list[Array]:
+    """Values (R, rows, M) of every block. A learner always sees whole canonical blocks, so that its rounding is always the same.
+
+    Refused on other hardware than the coordinator's: one table would then hold the rounding of two machines.
+    """
+    if hardware() != expected:
+        raise OSError(f"a worker has other hardware than the coordinator, {hardware()}, expected {expected}: use like machines")
+    results: list[Array] = []
+    for block in blocks:
+        subsets = shape.subsets(block)
+        weights = mask_rows(subsets.start, subsets.stop, learner.n_points)
+        values = learner.respond(weights, shape.seeds)
+        _check(values, weights, shape, learner)
+        results.append(np.ascontiguousarray(values.transpose(1, 0, 2)))
+    return results
+
+
+def _check(values: Array, weights: Array, shape: stores.TableShape, learner: Learner) -> None:
+    expected = (len(weights), len(shape.seeds), shape.n_outputs)
+    if values.shape != expected:
+        raise ValueError(f"{learner!r}.respond returned shape {values.shape}, expected (subsets, seeds, outputs) = {expected}")
+    if not np.isfinite(values).all():
+        row, seed, output = (int(k) for k in np.argwhere(~np.isfinite(values))[0])
         raise ArithmeticError(
-            f"{learner!r} answered {block[row, seed, output]} on {name_subset(weights[row])}, seed {seeds[seed]}, output {output}"
+            f"{learner!r} answered {values[row, seed, output]} on {name_subset(weights[row])}, seed {shape.seeds[seed]}, "
+            f"output {output}"
         )
+
+
+def _seconds_per_subset(learner: Learner, shape: stores.TableShape) -> float:
+    """A rough cost of one more subset, from training on all points once and, if that is quick, many times in one call."""
+
+    def seconds(copies: int) -> float:
+        start = time.perf_counter()
+        learner.respond(np.ones((copies, learner.n_points)), shape.seeds)
+        return time.perf_counter() - start
+
+    single, many = seconds(1), 256
+    if single < 0.1:
+        single = seconds(1)  # the first call may also do what is done once
+    return single if single > 0.01 else max((seconds(many) - single) / (many - 1), 1e-8)
+
+
+_TASK_SECONDS = 0.1
+_WORTH_PROCESSES = 1.0

@@ -3,10 +3,8 @@
 import dataclasses
 import importlib
 import json
-import platform
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,8 +12,10 @@ import xarray as xr
 from tqdm import tqdm
 
 from sims import datasets
+from sims.provenance import environment
+from sims.retrain import Responses
 from theory.metrics import compare
-from theory.response import Array, DifferentiableLearner, LinearizableLearner
+from theory.response import Array, DifferentiableLearner, Learner, LinearizableLearner
 
 __all__ = [
     "MEASURES",
@@ -23,12 +23,13 @@ __all__ = [
     "Experiment",
     "ParametricLearner",
     "Problem",
+    "Retrain",
     "Variables",
     "bar",
     "effect_coords",
-    "environment",
     "labelled",
     "measures",
+    "with_points",
 ]
 
 MEASURES = ("slope", "relative_error", "pearson", "spearman")
@@ -36,6 +37,10 @@ MEASURES = ("slope", "relative_error", "pearson", "spearman")
 
 Variables = dict[str, tuple[tuple[str, ...], Any, str]]
 """Variables of a result: name -> (dims, values, what it is)."""
+
+
+Retrain = Callable[[Learner, Sequence[int]], Responses]
+"""`response_table` with store, executor and progress settled; an experiment calls it at most once."""
 
 
 class ParametricLearner(DifferentiableLearner, LinearizableLearner, Protocol):
@@ -77,15 +82,24 @@ class Config(Protocol):
         ...
 
 
+def with_points(config: Any, n_points: int) -> Any:
+    """The same config with n_points training points."""
+    return dataclasses.replace(config, problem=dataclasses.replace(config.problem, n_points=n_points))
+
+
 @dataclass(frozen=True)
 class Experiment:
-    """What is asked, the cases in full and in small, and `run(config, progress=False)` that answers for one."""
+    """What is asked, the cases in full and in small, and `run(config, *, retrain, progress)` that answers for one.
+
+    `resize(config, n_points)` is a case with another number of training points; it may leave out what would cost too much.
+    """
 
     name: str
     question: str
     cases: tuple[Config, ...]
     small: tuple[Config, ...]
     run: Callable[..., xr.Dataset]
+    resize: Callable[[Any, int], Config] = with_points
 
 
 def labelled(experiment: str, config: Any, coords: Mapping[str, Any], variables: Variables) -> xr.Dataset:
@@ -106,12 +120,6 @@ def labelled(experiment: str, config: Any, coords: Mapping[str, Any], variables:
 def _coordinate(values: Any) -> Any:
     array = np.asarray(values)
     return array.astype(object) if array.dtype.kind == "U" else array  # zarr has no stable fixed-width strings
-
-
-def environment() -> dict[str, str]:
-    """Versions and machine, for results and ledgers."""
-    packages = ("dfdw", "numpy", "scipy", "statsmodels", "xarray", "zarr")
-    return {"python": platform.python_version(), "machine": platform.machine(), **{name: version(name) for name in packages}}
 
 
 def effect_coords(effect: Array) -> dict[str, Array]:

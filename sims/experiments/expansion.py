@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 from scipy import special
 
-from sims.experiments.base import Experiment, ParametricLearner, Problem, effect_coords, labelled
+from sims.experiments.base import Experiment, ParametricLearner, Problem, Retrain, effect_coords, labelled
 from sims.retrain import response_table
 from theory.datamodel import optimal_datamodel
 from theory.laws import Bernoulli
@@ -29,7 +29,7 @@ class ExpansionConfig:
     seeds: tuple[int, ...] = (0,)
 
 
-def run(config: ExpansionConfig, *, progress: bool = False) -> xr.Dataset:
+def run(config: ExpansionConfig, *, retrain: Retrain = response_table, progress: bool = False) -> xr.Dataset:
     """T3: beta^(p) from leave-one-out; T5: beta - D(1) as interaction plus curvature; T4 and T8 beside them.
 
     At p = 1/2, beta = D(1) - interaction - curvature with interaction_i = 2 sum_{A with i, |A| >= 2} Fhat(A) from the Walsh
@@ -38,7 +38,7 @@ def run(config: ExpansionConfig, *, progress: bool = False) -> xr.Dataset:
     """
     learner, seeds, p_values = config.problem.build(), config.seeds, config.probabilities
     n = learner.n_points
-    table = response_table(learner, seeds, progress=progress).mean
+    table = retrain(learner, seeds).mean
     models = [optimal_datamodel(table, Bernoulli(p)) for p in p_values]
     orders = difference_sums(table)  # (N, order, M)
     truncation = np.empty((len(p_values), n))

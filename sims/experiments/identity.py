@@ -1,11 +1,22 @@
 """Is the optimal datamodel coefficient the derivative of the response in the data weights?"""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import xarray as xr
 
-from sims.experiments.base import MEASURES, Experiment, Problem, Variables, bar, effect_coords, labelled, measures
+from sims.experiments.base import (
+    MEASURES,
+    Experiment,
+    Problem,
+    Retrain,
+    Variables,
+    bar,
+    effect_coords,
+    labelled,
+    measures,
+    with_points,
+)
 from sims.retrain import response_table
 from theory.datamodel import Datamodel, optimal_datamodel, quadrature_datamodel
 from theory.derivatives import average_derivatives, average_jumps, finite_difference
@@ -31,7 +42,7 @@ class IdentityConfig:
     seeds: tuple[int, ...] = (0,)
 
 
-def run(config: IdentityConfig, *, progress: bool = False) -> xr.Dataset:
+def run(config: IdentityConfig, *, retrain: Retrain = response_table, progress: bool = False) -> xr.Dataset:
     """Retrain on all subsets; beta^(p) beside D(1), D(p1), LOO, Hessian influence and the average derivative, for every p.
 
     Effects have dims (.., point, output), in the unit of the output per unit of weight. Nothing is sampled and nothing has a
@@ -39,7 +50,7 @@ def run(config: IdentityConfig, *, progress: bool = False) -> xr.Dataset:
     """
     learner, seeds, p_values = config.problem.build(), config.seeds, config.probabilities
     ones = np.ones(learner.n_points)
-    table = response_table(learner, seeds, progress=progress).mean
+    table = retrain(learner, seeds).mean
     models = [optimal_datamodel(table, Bernoulli(p)) for p in p_values]
     beta = np.stack([model.coefficients for model in models])
     derivative, loo = weight_derivative(learner, ones, seeds), leave_one_out(table)
@@ -98,6 +109,12 @@ def _optimality(table: Array, model: Datamodel, p: float) -> float:
     return float((np.abs(equations) / spread).max())
 
 
+def _resized(config: IdentityConfig, n_points: int) -> IdentityConfig:
+    """Above 16 points without the average derivative, about N 2^(N-1) weight Jacobians per node, and with one local scale."""
+    cheap = config if n_points <= 16 else replace(config, nodes=(), scales=config.scales[-1:])
+    return with_points(cheap, n_points)
+
+
 _MIN_NORM = ("longley", "least_squares", (("l2", 0.0), ("undefined", "min_norm")))
 _SPECTOR, _LONGLEY = ("spector", "logistic", (("l2", 0.1),)), ("longley", "least_squares", (("l2", 0.1),))
 _ONE_POINT = IdentityConfig(Problem("one_point", "least_squares", (("l2", 1.0),)), nodes=(8, 16))
@@ -120,4 +137,5 @@ EXPERIMENT = Experiment(
         _ONE_POINT,
     ),
     run=run,
+    resize=_resized,
 )

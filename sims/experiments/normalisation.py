@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from sims.experiments.base import Experiment, Problem, Variables, effect_coords, labelled
+from sims.experiments.base import Experiment, Problem, Retrain, Variables, effect_coords, labelled
 from sims.learners.erm import NORMALIZATIONS
 from sims.retrain import response_table
 from theory.datamodel import optimal_datamodel
@@ -25,14 +25,14 @@ class NormalisationConfig:
     seeds: tuple[int, ...] = (0,)
 
 
-def run(config: NormalisationConfig, *, progress: bool = False) -> xr.Dataset:
+def run(config: NormalisationConfig, *, retrain: Retrain = response_table, progress: bool = False) -> xr.Dataset:
     """First-order predictions of removing a point, in w and in eps, beside the truth; four objectives.
 
     eps upweights one point: theta_eps = argmin (1/N) sum_j l_j + eps l_i + penalty, so that w_i = 1 + N eps and removal is
     eps = -1/N. `removal_slope` measures every prediction of F(1) - F(1 - e_i) against the truth: 1 is right, 1/N too small by N.
     """
     learner, seeds, n = config.problem.build(), config.seeds, config.problem.build().n_points
-    table = response_table(learner, seeds, progress=progress).mean
+    table = retrain(learner, seeds).mean
     loo, beta = leave_one_out(table), optimal_datamodel(table).coefficients
     in_w, in_eps = weight_derivative(learner, np.ones(n), seeds), _derivative_in_eps(learner, config.step, seeds)
     predictions = {"(1/N) dF/dw": in_w / n, "dF/dw": in_w, "(1/N) dF/deps": in_eps / n, "datamodel beta": beta}

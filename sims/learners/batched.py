@@ -5,7 +5,7 @@ symmetric d x d matrix is packed as its lower triangle, column by column (`np.tr
 column does to the next is one operation too. Everything here works in float32 as in float64.
 """
 
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,8 @@ from theory.response import Array
 
 __all__ = ["add_to_diagonal", "condition_bound", "diagonal", "factor", "packed_outer_products", "solve"]
 
-Floats = NDArray[np.floating[Any]]
+AnyFloat = NDArray[np.floating[Any]]
+Floats = TypeVar("Floats", bound=AnyFloat)
 
 
 def packed_outer_products(X: Array) -> Array:
@@ -23,7 +24,7 @@ def packed_outer_products(X: Array) -> Array:
     return np.ascontiguousarray((X[:, row] * X[:, column]).T)
 
 
-def add_to_diagonal(packed: Floats, amount: Floats) -> None:
+def add_to_diagonal(packed: AnyFloat, amount: AnyFloat) -> None:
     """A += amount I in place, for packed (d (d + 1) / 2, B) and amount (B,)."""
     for k in _diagonal(_order(packed)):
         packed[k] += amount
@@ -54,7 +55,7 @@ def factor(packed: Floats) -> Floats:
     return packed
 
 
-def solve(factored: Floats, right: Floats) -> Floats:
+def solve(factored: AnyFloat, right: Floats) -> Floats:
     """A^-1 right in place of right, shape (d, B) or (d, K, B), from `factor(A)`. Returns right; it may be the wider type."""
     d = _order(factored)
     scratch = np.empty_like(right)
@@ -87,7 +88,7 @@ def _at(i: int, j: int, d: int) -> int:
     return j * d - j * (j - 1) // 2 + i - j
 
 
-def _order(packed: Floats) -> int:
+def _order(packed: AnyFloat) -> int:
     return int((np.sqrt(8 * len(packed) + 1) - 1) / 2)
 
 

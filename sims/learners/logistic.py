@@ -116,10 +116,10 @@ class Logistic:
         return theta
 
     def _refine(
-        self, rows: "_Rows", w: Array, penalty: Array, theta: Array, factored: batched.Floats
+        self, rows: "_Rows", w: Array, penalty: Array, theta: Array, factored: batched.AnyFloat
     ) -> tuple[Array, NDArray[np.intp]]:
         """Chord steps from theta (d, B); returns theta and the replicas without a certificate."""
-        optimum, active = theta, np.arange(w.shape[1])
+        optimum, active = theta, np.arange(w.shape[1], dtype=np.intp)
         for _ in range(_CHORD_STEPS):
             _, weighted, gradient = rows.gradient(theta, w, penalty)
             certified, polish = self._certificate(rows, theta, weighted, penalty, gradient)
@@ -237,8 +237,8 @@ class _Rows:
     1 - p(y) = 1 / (1 + exp(z . theta)) keeps its relative accuracy when it is tiny, which p - y does not.
     """
 
-    signed: batched.Floats  # (N, d)
-    outer: batched.Floats  # (d (d + 1) / 2, N), packed x x^T
+    signed: batched.AnyFloat  # (N, d)
+    outer: batched.AnyFloat  # (d (d + 1) / 2, N), packed x x^T
 
     def take(self, points: NDArray[np.intp]) -> "_Rows":
         return _Rows(self.signed[points], np.ascontiguousarray(self.outer[:, points]))
@@ -278,7 +278,7 @@ def _rough_optimum(rows: _Rows, w: Any, penalty: Any) -> tuple[Any, Any]:
     weighted = 0.5 * w
     gradient = -rows.signed.T @ weighted
     theta = -batched.solve(batched.factor(rows.hessian(0.5, weighted, penalty)), gradient)
-    optimum, factored, active = theta, theta, np.arange(w.shape[1])
+    optimum, factored, active = theta, theta, np.arange(w.shape[1], dtype=np.intp)
     for iteration in range(_PLAIN_STEPS):
         miss, weighted, gradient = rows.gradient(theta, w, penalty)
         packed = batched.factor(rows.hessian(miss, weighted, penalty))

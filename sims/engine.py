@@ -1,0 +1,198 @@
+"""Run independent pieces of work in order of completion: here, in spawned processes, or on any executor.
+
+A piece is named by a plain value (a block number, a case). The same function of the same piece gives the same bits wherever it
+runs; engines only decide where and when.
+"""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Hashable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+__all__ = ["Executor", "WorkerDeathError", "completed", "dask_executor", "keep_freed_memory", "physical_cores"]
+
+Piece = TypeVar("Piece", bound=Hashable)
+Result = TypeVar("Result")
+
+
+class Executor(Protocol):
+    """Anything that runs a function elsewhere, as in `concurrent.futures`."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any) -> "Future[Any]":
+        """Start fn(*args)."""
+        ...
+
+
+class WorkerDeathError(ChildProcessError):
+    """Pieces that killed the process they ran in, twice, the second time alone in it; all others were completed."""
+
+    def __init__(self, pieces: Sequence[Any]) -> None:
+        super().__init__(f"{', '.join(map(str, pieces))} killed the worker process, twice each")
+        self.pieces = tuple(pieces)
+
+
+def completed(
+    function: Callable[[tuple[Piece, ...]], Sequence[Result]],
+    pieces: Sequence[Piece],
+    *,
+    executor: Executor | int | None = None,
+    per_task: int = 1,
+) -> Generator[dict[Piece, Result]]:
+    """Results of function(pieces) by piece, a few at a time, in the order in which they come.
+
+    executor: None or 1 runs here, a number that many spawned processes, anything else is asked to `submit`. Tasks of `per_task`
+    pieces; at most two tasks per worker are in flight. An exception of `function` ends the run. A process that dies does not:
+    what it may have been working on is run again, one piece at a time, and `WorkerDeathError` names the guilty at the end.
+    """
+    tasks = deque(tuple(pieces[start : start + per_task]) for start in range(0, len(pieces), per_task))
+    if executor is None or executor == 1:
+        with threadpool_limits(1):
+            for task in tasks:
+                yield dict(zip(task, function(task), strict=True))
+    elif isinstance(executor, int):
+        yield from _in_processes(function, tasks, executor)
+    else:
+        yield from _in_flight(function, tasks, executor, 2 * _capacity(executor), {})
+
+
+def _in_flight(
+    function: Callable[[tuple[Piece, ...]], Sequence[Result]],
+    tasks: "deque[tuple[Piece, ...]]",
+    executor: Executor,
+    window: int,
+    running: "dict[Future[Sequence[Result]], tuple[Piece, ...]]",
+) -> Generator[dict[Piece, Result]]:
+    """Keep `window` tasks on the executor until none is left; `running` shows the caller what is there when that fails."""
+    try:
+        while tasks or running:
+            while tasks and len(running) < window:
+                with _interrupts_held_back():
+                    running[executor.submit(_single_threaded, function, tasks[0])] = tasks[0]
+                tasks.popleft()
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                results = future.result()
+                yield dict(zip(running.pop(future), results, strict=True))
+    except BaseException:
+        for future in running:
+            future.cancel()
+        raise
+
+
+def _in_processes(
+    function: Callable[[tuple[Piece, ...]], Sequence[Result]], tasks: "deque[tuple[Piece, ...]]", workers: int
+) -> Generator[dict[Piece, Result]]:
+    """The same in spawned processes, started again when one of them dies."""
+    deaths: dict[Piece, int] = {}
+    guilty: list[Piece] = []
+    suspects: deque[tuple[Piece, ...]] = deque()
+    while tasks or suspects:
+        running: dict[Future[Sequence[Result]], tuple[Piece, ...]] = {}
+        alone = bool(suspects)
+        with _pool(1 if alone else min(workers, len(tasks))) as pool:
+            try:
+                yield from _in_flight(function, suspects if alone else tasks, pool, 1 if alone else 2 * workers, running)
+            except BrokenProcessPool:
+                for future, task in running.items():
+                    if future.done() and not future.cancelled() and future.exception() is None:
+                        yield dict(zip(task, future.result(), strict=True))
+                        continue
+                    for piece in task:
+                        deaths[piece] = deaths.get(piece, 0) + alone
+                        if deaths[piece] < 2:
+                            suspects.append((piece,))
+                        else:
+                            guilty.append(piece)
+    if guilty:
+        raise WorkerDeathError(guilty)
+
+
+@contextmanager
+def _pool(workers: int) -> Generator[ProcessPoolExecutor]:
+    """Spawned processes that end with this block, whatever ends it, and with this process, whatever ends that."""
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
+    try:
+        yield pool
+    except BaseException:
+        for process in list((pool._processes or {}).values()):  # type: ignore[reportPrivateUsage] # public from Python 3.14 on
+            process.kill()
+        raise
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _start_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is answered once, by the coordinator
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    keep_freed_memory()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+@contextmanager
+def _interrupts_held_back() -> Generator[None]:
+    """Ctrl-C waits until the end of this block; a process started inside is never interrupted, not even before it has begun."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _single_threaded(function: Callable[[tuple[Piece, ...]], Sequence[Result]], task: tuple[Piece, ...]) -> Sequence[Result]:
+    with threadpool_limits(1):  # small matrices: a second BLAS thread only waits, and changes last bits
+        return function(task)
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep what is freed: it returns large arrays to the system at once, and every new one costs page faults.
+
+    Freeing one large array raises its threshold to that size (mallopt(3), M_MMAP_THRESHOLD, dynamic adjustment).
+    """
+    np.empty(2**25 - 2**16, dtype=np.uint8)
+
+
+def physical_cores() -> int:
+    """Cores that this process may use, hyper-threads not counted where Linux tells."""
+    usable = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
+    siblings: set[str] = set()
+    for cpu in usable:
+        try:
+            with open(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list") as file:
+                siblings.add(file.read())
+        except OSError:
+            siblings.add(str(cpu))
+    return len(siblings)
+
+
+@contextmanager
+def dask_executor(address: str) -> Generator[Executor]:
+    """The workers of a running dask scheduler, such as tcp://localhost:8786 (extra `dask`)."""
+    try:
+        from dask.distributed import Client  # type: ignore[reportMissingTypeStubs]
+    except ImportError as error:
+        raise ValueError("--dask needs dask.distributed: pip install 'dfdw[dask]'") from error
+    with Client(address, timeout="10s", set_as_default=False) as client:
+        yield client.get_executor(pure=False)
+
+
+def _capacity(executor: Executor) -> int:
+    """How many workers an executor has; as many as there are cores here, where it does not say."""
+    client = getattr(executor, "_client", None)
+    if client is not None:
+        return max(1, sum(client.ncores().values()))
+    return getattr(executor, "_max_workers", None) or physical_cores()

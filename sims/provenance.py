@@ -1,0 +1,78 @@
+"""What decides the bits of a result: learner, data, code, versions, machine."""
+
+import dataclasses
+import hashlib
+import inspect
+import platform
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_info
+
+from theory.response import Learner
+
+__all__ = ["environment", "hardware", "settings_of"]
+
+
+def environment() -> dict[str, str]:
+    """Versions and machine, for results and ledgers."""
+    packages = ("dfdw", "numpy", "scipy", "statsmodels", "xarray", "zarr")
+    return {"python": platform.python_version(), "machine": platform.machine(), **{name: version(name) for name in packages}}
+
+
+@cache
+def hardware() -> dict[str, Any]:
+    """What chooses the machine code: the vector extensions that numpy found, and the kernels of every BLAS."""
+    simd: dict[str, list[str]] = np.show_config(mode="dicts").get("SIMD Extensions", {})  # type: ignore[assignment, union-attr]
+    libraries: list[dict[str, Any]] = threadpool_info()
+    blas = sorted({str(info.get("architecture")) for info in libraries if info["user_api"] == "blas"})
+    return {"machine": platform.machine(), "simd": [*simd.get("baseline", []), *simd.get("found", [])], "blas": blas}
+
+
+def settings_of(learner: Learner) -> dict[str, Any]:
+    """Everything about a learner and the machine that decides a bit of its responses, as plain JSON values.
+
+    A learner is told by its class, by the source files behind it, and by its fields: arrays by shape and sha256, other values
+    as they are. A field of any other type is refused: two different learners could look the same.
+    """
+    kind = type(learner)
+    fields = [f.name for f in dataclasses.fields(learner)] if dataclasses.is_dataclass(learner) else sorted(vars(learner))
+    return {
+        "learner": {
+            "class": f"{kind.__module__}.{kind.__qualname__}",
+            **{name: _plain(getattr(learner, name), f"{kind.__name__}.{name}") for name in fields},
+        },
+        "code": _code(kind),
+        "versions": {name: version(name) for name in ("numpy", "scipy")},
+        "hardware": hardware(),
+    }
+
+
+def _plain(value: Any, name: str) -> Any:
+    if isinstance(value, np.ndarray):
+        array: NDArray[Any] = np.ascontiguousarray(value)
+        return f"{array.dtype} {array.shape} sha256 {hashlib.sha256(array.tobytes()).hexdigest()}"
+    if isinstance(value, np.generic):
+        return _plain(value.item(), name)
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, tuple | list):
+        return [_plain(item, name) for item in value]  # type: ignore[reportUnknownVariableType]
+    raise TypeError(
+        f"{name} is a {type(value).__name__}, expected numbers, text, arrays, or lists of them: a store is told by the values "
+        "that decide its table"
+    )
+
+
+def _code(kind: type) -> str:
+    """sha256 of the file that defines the class and of the learners' own modules."""
+    files = set((Path(__file__).parent / "learners").glob("*.py"))
+    source = inspect.getsourcefile(kind)
+    if source is not None and Path(source).exists():
+        files.add(Path(source))
+    content = b"".join(hashlib.sha256(file.read_bytes()).digest() for file in sorted(files, key=lambda file: file.name))
+    return hashlib.sha256(content).hexdigest()
