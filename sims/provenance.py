@@ -7,7 +7,7 @@ import platform
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,7 @@ def environment() -> dict[str, str]:
 def hardware() -> dict[str, Any]:
     """What chooses the machine code: the vector extensions that numpy found, and the kernels of every BLAS."""
     simd: dict[str, list[str]] = np.show_config(mode="dicts").get("SIMD Extensions", {})  # type: ignore[assignment, union-attr]
-    libraries: list[dict[str, Any]] = threadpool_info()
+    libraries = cast(list[dict[str, Any]], threadpool_info())
     blas = sorted({str(info.get("architecture")) for info in libraries if info["user_api"] == "blas"})
     return {"machine": platform.machine(), "simd": [*simd.get("baseline", []), *simd.get("found", [])], "blas": blas}
 
@@ -54,7 +54,7 @@ def settings_of(learner: Learner) -> dict[str, Any]:
 
 def _plain(value: Any, name: str) -> Any:
     if isinstance(value, np.ndarray):
-        array: NDArray[Any] = np.ascontiguousarray(value)
+        array = cast(NDArray[Any], np.ascontiguousarray(value))  # type: ignore[reportUnknownArgumentType]
         return f"{array.dtype} {array.shape} sha256 {hashlib.sha256(array.tobytes()).hexdigest()}"
     if isinstance(value, np.generic):
         return _plain(value.item(), name)
