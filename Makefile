@@ -1,13 +1,14 @@
 # make verify   the main job: retrain on all subsets, judge the claims, draw the figure
 # make test     the whole test suite
 # make lint     ruff and pyright
+# make bench    times beside scikit-learn, JAX and numpy (minutes; installs them), and the figure of the cost per subset
 # Needs python3 (>= 3.11) with venv, and make. Everything is installed into .venv, nothing outside.
 PYTHON ?= python3
 RESULTS ?= results
 PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: verify test lint clean
+.PHONY: verify test lint bench clean
 
 verify: .venv/run.stamp
 	$(PY) -m sims verify --out "$(RESULTS)" --json "$(RESULTS)/ledger.json"
@@ -21,6 +22,10 @@ lint: .venv/test.stamp
 	$(PY) -m ruff format --check .
 	$(PY) -m pyright
 
+bench: .venv/bench.stamp
+	$(PY) tests/benchmarks --out "$(RESULTS)"
+	$(PY) -m figures cost --from "$(RESULTS)" --out "$(RESULTS)/figures"
+
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
 
@@ -30,6 +35,10 @@ lint: .venv/test.stamp
 
 .venv/test.stamp: pyproject.toml constraints.txt | .venv/bin/python
 	$(PIP) --editable ".[test]"
+	touch $@ .venv/run.stamp
+
+.venv/bench.stamp: pyproject.toml constraints.txt | .venv/bin/python
+	$(PIP) --editable ".[bench]"
 	touch $@ .venv/run.stamp
 
 clean:

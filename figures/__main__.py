@@ -21,7 +21,7 @@ def _names() -> list[str]:
 @click.option("--from", "source", type=click.Path(file_okay=False, path_type=Path), default=Path("results"), show_default=True)
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for the pictures [default: FROM/figures].")
 def cli(names: tuple[str, ...], source: Path, out: Path | None) -> None:
-    """Draw the figures NAME... (all of them by default) as PNG and SVG, from stored results only."""
+    """Draw the figures NAME... (by default all that there are results for) as PNG and SVG, from stored results only."""
     known = _names()
     unknown = [name for name in names if name not in known]
     if unknown:
@@ -31,6 +31,9 @@ def cli(names: tuple[str, ...], source: Path, out: Path | None) -> None:
 
     for name in names or known:
         module = importlib.import_module(f"figures.fig_{name}")
+        if not names and not (source / module.EXPERIMENT).exists():
+            click.echo(f"figure {name} left out: no results of {module.EXPERIMENT!r} in {source}", err=True)
+            continue
         figure = module.draw(module.data(read(source, module.EXPERIMENT)))
         for file in save(figure, out or source / "figures", name):
             click.echo(f"figure: {file}")

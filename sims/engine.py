@@ -13,12 +13,21 @@ from collections.abc import Callable, Generator, Hashable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
-__all__ = ["Executor", "WorkerDeathError", "completed", "dask_executor", "keep_freed_memory", "physical_cores"]
+__all__ = [
+    "Executor",
+    "WorkerDeathError",
+    "completed",
+    "dask_executor",
+    "keep_freed_memory",
+    "physical_cores",
+    "process_pool",
+]
 
 Piece = TypeVar("Piece", bound=Hashable)
 Result = TypeVar("Result")
@@ -55,9 +64,8 @@ def completed(
     """
     tasks = deque(tuple(pieces[start : start + per_task]) for start in range(0, len(pieces), per_task))
     if executor is None or executor == 1:
-        with threadpool_limits(1):
-            for task in tasks:
-                yield dict(zip(task, function(task), strict=True))
+        for task in tasks:
+            yield dict(zip(task, _single_threaded(function, task), strict=True))
     elif isinstance(executor, int):
         yield from _in_processes(function, tasks, executor)
     else:
@@ -97,7 +105,7 @@ def _in_processes(
     while tasks or suspects:
         running: dict[Future[Sequence[Result]], tuple[Piece, ...]] = {}
         alone = bool(suspects)
-        with _pool(1 if alone else min(workers, len(tasks))) as pool:
+        with process_pool(1 if alone else min(workers, len(tasks))) as pool:
             try:
                 yield from _in_flight(function, suspects if alone else tasks, pool, 1 if alone else 2 * workers, running)
             except BrokenProcessPool:
@@ -116,7 +124,7 @@ def _in_processes(
 
 
 @contextmanager
-def _pool(workers: int) -> Generator[ProcessPoolExecutor]:
+def process_pool(workers: int) -> Generator[ProcessPoolExecutor]:
     """Spawned processes that end with this block, whatever ends it, and with this process, whatever ends that."""
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
@@ -154,8 +162,13 @@ def _interrupts_held_back() -> Generator[None]:
 
 
 def _single_threaded(function: Callable[[tuple[Piece, ...]], Sequence[Result]], task: tuple[Piece, ...]) -> Sequence[Result]:
-    with threadpool_limits(1):  # small matrices: a second BLAS thread only waits, and changes last bits
+    with _threads().limit(limits=1):  # small matrices: a second BLAS thread only waits, and changes last bits
         return function(task)
+
+
+@cache
+def _threads() -> ThreadpoolController:
+    return ThreadpoolController()  # looks at every loaded library: milliseconds
 
 
 def keep_freed_memory() -> None:

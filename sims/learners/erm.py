@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from theory.response import BLOCK, Array, Linearization
+from theory.response import Array, Linearization
 
 __all__ = [
     "Normalization",
@@ -105,11 +105,12 @@ def in_blocks(kernel: Callable[[Array], Array], weights: Array, n_seeds: int, sh
     repeated for every seed.
     """
     outputs = np.empty((*shape, len(weights)))
-    step = max(64, min(BLOCK, _CACHE_ENTRIES // int(np.prod(shape))))
+    step = max(64, min(_KERNEL_ROWS, _CACHE_ENTRIES // int(np.prod(shape))))
     for start in range(0, len(weights), step):
         outputs[..., start : start + step] = kernel(np.ascontiguousarray(weights[start : start + step].T))
     one_seed = outputs.T[:, None]
     return one_seed if n_seeds == 1 else np.repeat(one_seed, n_seeds, axis=1)
 
 
+_KERNEL_ROWS = 2**13
 _CACHE_ENTRIES = 2**19
