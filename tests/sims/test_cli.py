@@ -92,7 +92,7 @@ def test_list_names_experiments_cases_and_data_sets(tmp_path):
         (["frobnicate"], "sims", "No such command 'frobnicate'"),
         (["verify", "--workers", "0"], "sims", "0 is not in the range"),
         (["identity", "--from", "nowhere"], "figures", "no results of 'identity' in nowhere"),
-        (["pie"], "figures", "figure 'pie' is unknown, expected one of identity"),
+        (["pie"], "figures", "figure 'pie' is unknown, expected one of cost, identity"),
     ],
 )
 def test_a_mistake_is_answered_in_a_line_and_not_with_a_traceback(tmp_path, arguments, module, message):
