@@ -174,15 +174,14 @@ class Logistic:
         """
         limit = 0.5 * GRADIENT_TOLERANCE * self.n_points  # half: room for the rounding of whoever checks it
         certified = np.einsum("db,db->b", gradient, gradient) <= limit**2
-        polish = np.zeros_like(certified)
-        near = slice(None) if certified.all() else np.flatnonzero(certified)
-        if certified.any():
-            terms = np.abs(rows.signed).T @ weighted[:, near]
-            terms += np.abs(penalty[near] * theta[:, near])
-            size = np.abs(gradient[:, near])
-            certified[near] = (size <= RELATIVE_TOLERANCE * terms).all(axis=0)
-            terms *= _ROUNDING
-            polish[near] = (size > terms).any(axis=0) & (np.einsum("db,db->b", terms, terms) < limit**2)
+        if not certified.any():
+            return certified, certified
+        terms = np.abs(rows.signed).T @ weighted
+        terms += np.abs(penalty * theta)
+        size = np.abs(gradient)
+        certified &= (size <= RELATIVE_TOLERANCE * terms).all(axis=0)
+        terms *= _ROUNDING
+        polish = certified & (size > terms).any(axis=0) & (np.einsum("db,db->b", terms, terms) < limit**2)
         return certified, polish
 
     def _checked(self, weights: ArrayLike) -> Array:

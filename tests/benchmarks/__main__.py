@@ -7,11 +7,12 @@ Rounds are interleaved and medians reported: on a busy machine only the ratios m
 """
 
 import json
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
@@ -26,20 +27,10 @@ from sims.provenance import environment, hardware
 from sims.results import save
 from sims.retrain import response_table
 from theory.datamodel import optimal_datamodel
-from theory.subsets import all_masks, mask_rows
+from theory.subsets import all_masks
 
 SIZES = (12, 14, 16, 18, 20)
-L2 = 1e-2
-OURS, OURS_ALL, JAX, SKLEARN = "dfdw, 1 process", "dfdw, all cores", "JAX vmap(Newton)", "scikit-learn loop"
-
-
-def problem(n: int) -> peers.Problem:
-    """W1: standard normal columns, noisy labels, N = n."""
-    rng = np.random.default_rng(0)
-    X = rng.standard_normal((n, 5))
-    y = (X[:, 0] + rng.standard_normal(n) > 0.0).astype(float)
-    y[:2] = 0.0, 1.0
-    return X, y, rng.standard_normal((8, 5)), L2
+OURS_ALL = "dfdw, all cores"
 
 
 def seconds(function: Callable[[], object]) -> float:
@@ -49,48 +40,31 @@ def seconds(function: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def interleaved(functions: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+def interleaved(functions: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
     """Times of every function, one round after the other so that a slow minute hits all of them; a first round is not counted."""
     times: dict[str, list[float]] = {name: [] for name in functions}
     for count in range(rounds + 1):
         for name, function in functions.items():
-            elapsed = seconds(function)
+            elapsed = function()
             if count:
                 times[name].append(elapsed)
     return times
 
 
-def in_pieces(function: Callable[[np.ndarray], np.ndarray], n: int, rows: int = 2**16) -> np.ndarray:
-    """A peer on all subsets, in pieces that fit its memory."""
-    step = min(rows, 2**n)
-    return np.concatenate([function(mask_rows(start, start + step, n)) for start in range(0, 2**n, step)])
-
-
-def w1(n: int, rounds: int, pool: ProcessPoolExecutor, sampled: int) -> tuple[dict[str, list[float]], dict[str, float]]:
-    """Seconds per round for all 2^n subsets, and the largest difference of margins, by engine."""
-    X, y, queries, l2 = problem(n)
-    learner = Logistic(X, y, queries, l2=l2)
-    ours = response_table(learner, [0]).mean
-    engines: dict[str, Callable[[], object]] = {
-        OURS: lambda: response_table(learner, [0]),
-        OURS_ALL: lambda: response_table(learner, [0], executor=pool),
-    }
-    differences = {OURS: 0.0, OURS_ALL: float(np.abs(response_table(learner, [0], executor=pool).mean - ours).max())}
-    scale: dict[str, float] = {}
-    if peers.installed("jax"):
-        newton = peers.jax_newton((X, y, queries, l2))
-        differences[JAX] = float(np.abs(in_pieces(newton, n) - ours).max())
-        engines[JAX] = lambda: in_pieces(newton, n)
-    if peers.installed("sklearn"):
-        rows = np.random.default_rng(1).permutation(2**n)[: 8 * sampled]
-        masks = (rows[:, None] >> np.arange(n) & 1).astype(float)
-        both = (masks @ y > 0.0) & (masks @ (1.0 - y) > 0.0)
-        rows, masks = rows[both][:sampled], masks[both][:sampled]
-        loop = peers.sklearn_loop((X, y, queries, l2))
-        differences[SKLEARN] = float(np.abs(loop(masks) - ours[rows]).max())
-        engines[SKLEARN], scale[SKLEARN] = (lambda: loop(masks)), 2**n / len(rows)
-    times = interleaved(engines, rounds)
-    return {name: [t * scale.get(name, 1.0) for t in ts] for name, ts in times.items()}, differences
+def w1(n: int, rounds: int, pools: dict[str, engine.ProcessPoolExecutor]) -> tuple[dict[str, list[float]], dict[str, float]]:
+    """Seconds per round for all 2^n subsets, and the largest difference of margins from ours, by engine."""
+    X, y, queries, l2 = peers.problem(n)
+    learner, workers = Logistic(X, y, queries, l2=l2), pools[OURS_ALL]
+    reference = response_table(learner, [0], executor=workers).samples[0]
+    times: dict[str, Callable[[], float]] = {}
+    differences = {OURS_ALL: 0.0}
+    for name in peers.available():
+        times[name] = lambda pool=pools[name], name=name: pool.submit(peers.timed, name, n).result()
+        masks, margins = pools[name].submit(peers.margins, name, n).result()
+        differences[name] = float(np.abs(margins - reference[masks]).max())
+        if name == peers.OURS:
+            times[OURS_ALL] = lambda: seconds(lambda: response_table(learner, [0], executor=workers))
+    return interleaved(times, rounds), differences
 
 
 def limit(n: int) -> float:
@@ -110,52 +84,63 @@ def limit(n: int) -> float:
 
 
 def peak_memory(n: int) -> float:
-    """MiB that retraining on 2^n subsets takes beside its table, in a process of its own."""
+    """MiB that retraining on 2^n subsets takes at its peak beside the table and what N = 12 takes, in a process of its own."""
     code = (
-        "import resource, runpy, sys\n"
-        f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
-        f"bench = runpy.run_path({__file__!r}, run_name='bench')\n"
-        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024\n"
-        "def fit(n):\n"
-        "    X, y, queries, l2 = bench['problem'](n)\n"
-        "    return bench['response_table'](bench['Logistic'](X, y, queries, l2=l2), [0])\n"
-        f"fit(12); before = peak(); table = fit({n}); print(peak() - before - table.samples.nbytes / 2**20)\n"
+        "import pathlib, peers\n"
+        "def peak(n):\n"
+        "    peers.margins(peers.OURS, n)\n"
+        "    status = pathlib.Path('/proc/self/status').read_text()\n"
+        "    return int(status.split('VmHWM:')[1].split()[0]) / 1024\n"
+        f"print(-peak(12) + peak({n}))"
     )
-    return float(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)
+    places = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": places},
+    )
+    return float(run.stdout) - 2**n * 8 * 8 / 2**20
 
 
 def w4(rounds: int) -> dict[str, list[float]]:
     """Seconds per round for the datamodel of a table (2^20, 8)."""
     n = 20
     table = np.random.default_rng(2).standard_normal((2**n, 8))
-    engines: dict[str, Callable[[], object]] = {OURS: lambda: optimal_datamodel(table)}
     design = np.column_stack([np.ones(2**n), all_masks(n)])
-    engines["numpy lstsq"] = lambda: np.linalg.lstsq(design, table, rcond=None)
-    return interleaved(engines, rounds)
+    return interleaved(
+        {
+            peers.OURS: lambda: seconds(lambda: optimal_datamodel(table)),
+            "numpy lstsq": lambda: seconds(lambda: np.linalg.lstsq(design, table, rcond=None)),
+        },
+        rounds,
+    )
 
 
 @click.command()
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("results"), show_default=True)
 @click.option("--rounds", type=click.IntRange(1), default=5, show_default=True)
 @click.option("--sizes", default=",".join(map(str, SIZES)), show_default=True, help="N of W1, separated by commas.")
-@click.option("--sampled", type=click.IntRange(1), default=50, show_default=True, help="Subsets that scikit-learn is timed on.")
-def main(out: Path, rounds: int, sizes: str, sampled: int) -> None:
+def main(out: Path, rounds: int, sizes: str) -> None:
     """Time W1 and W4, print the table and store it for the figure `cost`."""
     points = [int(size) for size in sizes.split(",")]
     workers = engine.physical_cores()
     measured: dict[int, tuple[dict[str, list[float]], dict[str, float]]] = {}
     limits: list[float] = []
-    with threadpool_limits(1), engine.process_pool(workers) as pool:
+    with ExitStack() as stack:
+        stack.enter_context(threadpool_limits(1))
+        pools = {name: stack.enter_context(engine.process_pool(1)) for name in peers.available()}
+        pools[OURS_ALL] = stack.enter_context(engine.process_pool(workers))
         for n in points:
-            measured[n] = w1(n, rounds, pool, sampled)
+            measured[n] = w1(n, rounds, pools)
             limits.append(limit(n))
             report(n, *measured[n], limits[-1])
+    with threadpool_limits(1):
         other = w4(rounds)
     medians = {name: float(np.median(times)) for name, times in other.items()}
-    click.echo(
-        f"W4 (2^20, 8): {', '.join(f'{name} {1e3 * t:.1f} ms' for name, t in medians.items())}, "
-        f"ratio {medians['numpy lstsq'] / medians[OURS]:.0f}"
-    )
+    timings = ", ".join(f"{name} {1e3 * t:.1f} ms" for name, t in medians.items())
+    click.echo(f"W4, datamodel of a table (2^20, 8): {timings}, ratio {medians['numpy lstsq'] / medians[peers.OURS]:.0f}")
     memory = peak_memory(max(points))
     click.echo(f"memory beside the table at N = {max(points)}: {memory:.0f} MiB")
     names = list(measured[points[0]][0])
@@ -181,15 +166,13 @@ def main(out: Path, rounds: int, sizes: str, sampled: int) -> None:
 
 def report(n: int, times: dict[str, list[float]], differences: dict[str, float], best: float) -> None:
     """One block of the table."""
-    ours = np.median(times[OURS])
-    click.echo(f"W1, N = {n}: {2**n:,} fits")
-    for name, rounds in times.items():
-        median = np.median(rounds)
-        click.echo(
-            f"    {name:<20}{median:10.4g} s {1e6 * median / 2**n:10.3g} us/fit   {median / ours:8.3g} x   "
-            f"largest difference {differences[name]:.1e}" + ("   (sampled, extrapolated)" if name == SKLEARN else "")
-        )
-    click.echo(f"    {best / ours:.0%} of one core's limit")
+    medians = {name: float(np.median(rounds)) for name, rounds in times.items()}
+    click.echo(f"W1, N = {n}: {2**n:,} fits{'':24}us/fit   times ours (1 process, all cores)   largest difference")
+    for name, median in medians.items():
+        ratios = f"{median / medians[peers.OURS]:9.3g}, {median / medians[OURS_ALL]:.3g}"
+        note = f"   (from {peers.SAMPLED} subsets)" if name.startswith("scikit") else ""
+        click.echo(f"    {name:<20}{median:12.4g} s {1e6 * median / 2**n:12.3g} {ratios:>24} {differences[name]:22.1e}{note}")
+    click.echo(f"    one core's limit is {best / medians[peers.OURS]:.0%} of our time in 1 process")
 
 
 if __name__ == "__main__":

@@ -1,24 +1,72 @@
-"""What the engine is timed against: the same fits by other libraries, each used as its users would."""
+"""The engines that are timed: ours, and the same fits by other libraries, each used as its users would."""
 
+import time
 import warnings
 from collections.abc import Callable
+from functools import cache
 from importlib.util import find_spec
 
 import numpy as np
 
+from sims.learners import Logistic
+from sims.retrain import response_table
+from theory.subsets import mask_rows
+
 Problem = tuple[np.ndarray, np.ndarray, np.ndarray, float]
 """X (N, d), y (N,), X_query (M, d), l2."""
 
+Margins = tuple[np.ndarray, np.ndarray]
+"""Masks that were fitted, as integers (B,), and their margins (B, M)."""
+
+L2 = 1e-2
 GRADIENT_TOLERANCE = 1e-10
+SAMPLED = 50
+"""Subsets that scikit-learn is timed on; its time for all of them is extrapolated."""
 
 
-def installed(package: str) -> bool:
-    """Whether a peer can be timed here (extra `bench`)."""
-    return find_spec(package) is not None
+def problem(n: int) -> Problem:
+    """W1: standard normal columns, noisy labels, N = n."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((n, 5))
+    y = (X[:, 0] + rng.standard_normal(n) > 0.0).astype(float)
+    y[:2] = 0.0, 1.0
+    return X, y, rng.standard_normal((8, 5)), L2
 
 
-def jax_newton(problem: Problem) -> Callable[[np.ndarray], np.ndarray]:
-    """jit(vmap(Newton)): margins (B, M) for masks (B, N), every fit to ||grad L|| <= 1e-10 in float64."""
+def timed(engine: str, n: int) -> float:
+    """Seconds for all 2^n subsets."""
+    run = _ready(engine, n)
+    start = time.perf_counter()
+    masks, _ = run()
+    return (time.perf_counter() - start) * 2**n / len(masks)
+
+
+def margins(engine: str, n: int, masks: np.ndarray | None = None) -> Margins:
+    """What an engine answers, on the subsets that it fits or on those of them that are given."""
+    fitted, values = _ready(engine, n)()
+    return (fitted, values) if masks is None else (masks, values[masks])
+
+
+@cache
+def _ready(engine: str, n: int) -> Callable[[], Margins]:
+    return ENGINES[engine](problem(n))
+
+
+def available() -> list[str]:
+    """Engines that are installed here (extra `bench`)."""
+    needs = {"JAX vmap(Newton)": "jax", "scikit-learn loop": "sklearn"}
+    return [name for name in ENGINES if name not in needs or find_spec(needs[name])]
+
+
+def ours(problem: Problem) -> Callable[[], Margins]:
+    """`response_table` in one process."""
+    X, y, queries, l2 = problem
+    learner = Logistic(X, y, queries, l2=l2)
+    return lambda: (np.arange(2 ** len(X)), response_table(learner, [0]).samples[0])
+
+
+def jax_newton(problem: Problem) -> Callable[[], Margins]:
+    """jit(vmap(Newton)), every fit to ||grad L|| <= 1e-10 in float64, in pieces that fit its memory."""
     import jax
     import jax.numpy as jnp
 
@@ -44,26 +92,40 @@ def jax_newton(problem: Problem) -> Callable[[np.ndarray], np.ndarray]:
         theta, _, _ = jax.lax.while_loop(unfinished, step, (theta, gradient(theta, w), 0))
         return queries @ theta
 
-    compiled = jax.jit(jax.vmap(fit))
-    return lambda masks: np.asarray(compiled(masks))
+    compiled, step = jax.jit(jax.vmap(fit)), min(2**16, 2**n)
+
+    def run() -> Margins:
+        pieces = [np.asarray(compiled(mask_rows(start, start + step, n))) for start in range(0, 2**n, step)]
+        return np.arange(2**n), np.concatenate(pieces)
+
+    return run
 
 
-def sklearn_loop(problem: Problem) -> Callable[[np.ndarray], np.ndarray]:
-    """One LogisticRegression per subset; every mask must hold both classes, which it asks for."""
+def sklearn_loop(problem: Problem) -> Callable[[], Margins]:
+    """One LogisticRegression per subset, on a sample of those that hold both classes, which it asks for."""
     from sklearn.linear_model import LogisticRegression
 
     X, y, queries, l2 = problem
+    masks = np.random.default_rng(1).permutation(2 ** len(X))
+    present = (masks[: 8 * SAMPLED, None] >> np.arange(len(X)) & 1).astype(bool)
+    both = np.flatnonzero((present & (y > 0.0)).any(axis=1) & (present & (y == 0.0)).any(axis=1))[:SAMPLED]
 
-    def fit(mask: np.ndarray) -> np.ndarray:
-        present = mask > 0.0
-        model = LogisticRegression(
-            C=1.0 / (l2 * len(X)), fit_intercept=False, solver="newton-cholesky", tol=GRADIENT_TOLERANCE, max_iter=200
-        )
-        return queries @ model.fit(X[present], y[present]).coef_[0]
+    def fit(rows: np.ndarray) -> np.ndarray:
+        C = 1.0 / (l2 * len(X))
+        model = LogisticRegression(C=C, fit_intercept=False, solver="newton-cholesky", tol=GRADIENT_TOLERANCE, max_iter=200)
+        return queries @ model.fit(X[rows], y[rows]).coef_[0]
 
-    def margins(masks: np.ndarray) -> np.ndarray:
+    def run() -> Margins:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it warns where its line search ends at rounding
-            return np.stack([fit(mask) for mask in masks])
+            return masks[both], np.stack([fit(present[row]) for row in both])
 
-    return margins
+    return run
+
+
+OURS = "dfdw, 1 process"
+ENGINES: dict[str, Callable[[Problem], Callable[[], Margins]]] = {
+    OURS: ours,
+    "JAX vmap(Newton)": jax_newton,
+    "scikit-learn loop": sklearn_loop,
+}
