@@ -309,11 +309,11 @@ def _step_length(rows: _Rows, theta: Array, step: Array, gradient: Array, w: Arr
     return length
 
 
-_SETTLED = 1e-3
+_SETTLED = 1e-4
 _FIRST_LOOK = 2
 _FEW = 0.03
 _CHORD_STEPS = 4
-_CLOSE = 1e-8
+_CLOSE = 1e-11
 _ROUNDING = 8 * np.finfo(np.float64).eps
 _PLAIN_STEPS = 15
 _SEARCHED_STEPS = 200

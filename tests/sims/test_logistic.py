@@ -17,6 +17,7 @@ from sims.learners.erm import NORMALIZATIONS
 from sims.learners.logistic import GRADIENT_TOLERANCE, is_separable
 from theory.influence import hessian_influence
 from theory.response import weight_derivative
+from theory.subsets import mask_rows
 
 
 @pytest.fixture(scope="module")
@@ -377,3 +378,44 @@ def test_a_separation_by_a_small_margin_is_never_given_an_optimum(margin):
     X, y = [[1, 1], [1, 1], [1 + margin, 1]], [0, 1, 1]
     with pytest.raises((ValueError, ArithmeticError), match=r"\{0, 1, 2\} \(mask 7\)"):
         Logistic(X, y, X, l2=0.0).respond(np.ones((1, 3)), (0,))
+
+
+# --- the block kernel ------------------------------------------------------------------------------------------------------
+
+
+def extended_precision_margins(learner, weights, start):
+    """Newton with gradients in extended precision from a start (B, d) near the optimum: margins (B, M)."""
+    X, y, theta = (a.astype(np.longdouble) for a in (learner.X, learner.y, start))
+    for _ in range(4):
+        p = 1.0 / (1.0 + np.exp(-theta @ X.T))
+        gradient = (weights * (p - y)) @ X / learner.n_points + learner.l2 * theta
+        curvature = np.asarray(weights * p * (1.0 - p), dtype=float)
+        hessian = np.einsum("bi,ij,ik->bjk", curvature, learner.X, learner.X) / learner.n_points
+        hessian += learner.l2 * np.eye(X.shape[1])
+        theta = theta - np.linalg.solve(hessian, gradient.astype(float)[:, :, None])[:, :, 0]
+    return np.asarray(theta @ learner.X_query.T.astype(np.longdouble), dtype=float)
+
+
+@pytest.mark.parametrize("l2", [1e-2, 1e-4])
+def test_every_margin_of_a_block_is_exact_to_rounding_although_most_steps_are_in_single_precision(l2):
+    """Relative to the largest margin of its subset: 1e-12 is eps times the condition number, which is up to 1 / l2 here."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((16, 5))
+    learner = Logistic(X, (X[:, 0] + rng.standard_normal(16) > 0.0).astype(float), rng.standard_normal((8, 5)), l2=l2)
+    weights = mask_rows(40_000, 44_096, 16)
+    margins = learner.respond(weights, (0,))[:, 0]
+    start = np.linalg.lstsq(learner.X_query, margins.T, rcond=None)[0].T
+    expected = extended_precision_margins(learner, weights, start)
+    error = np.abs(margins - expected).max(axis=1) / np.abs(expected).max(axis=1)
+    assert error.max() < 1e-12
+    assert np.median(error) < 1e-15
+
+
+def test_what_single_precision_cannot_hold_is_computed_in_double():
+    """Columns of 1e-25 underflow in float32: their outer products, and the penalty, are 0 there."""
+    rng = np.random.default_rng(1)
+    X, y = rng.standard_normal((8, 2)), np.tile([0.0, 1.0], 4)
+    weights = mask_rows(0, 256, 8)
+    expected = Logistic(X, y, X, l2=1e-2).respond(weights, (0,))
+    scaled = Logistic(1e-25 * X, y, 1e-25 * X, l2=1e-52).respond(weights, (0,))
+    assert_close(scaled, expected, rtol=1e-10)
