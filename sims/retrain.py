@@ -14,11 +14,13 @@ from tqdm import tqdm
 from sims import engine
 from sims import store as stores
 from sims.provenance import hardware, settings_of
+from theory.laws import TwoLevelLaw
 from theory.memory import require_memory
 from theory.response import Array, Learner
+from theory.streaming import StreamedTable
 from theory.subsets import mask_rows, name_subset
 
-__all__ = ["Responses", "response_table", "retrain_blocks", "table_shape"]
+__all__ = ["Responses", "response_table", "retrain_blocks", "streamed_table", "table_shape"]
 
 BLOCK_ROWS = 2**14
 """Subsets of a canonical block, where the learner has no `block_rows` (a power of two) of its own."""
@@ -69,6 +71,28 @@ def response_table(
 
     retrain_blocks(learner, seeds, take, store=store, executor=executor, progress=progress)
     return Responses(samples)
+
+
+def streamed_table(
+    learner: Learner,
+    seeds: Sequence[int],
+    laws: Sequence[TwoLevelLaw],
+    *,
+    store: Path | str | None = None,
+    executor: engine.Executor | int | None = None,
+    progress: bool = False,
+) -> StreamedTable:
+    """The same retraining for a table too large to hold: what the given laws need of F, and leave-one-out, are kept.
+
+    `theory.datamodel.streamed_datamodels` makes the optimal datamodels of it. Otherwise as `response_table`.
+    """
+    streamed = StreamedTable(learner.n_points, learner.n_outputs, laws, table_shape(learner, seeds).rows)
+
+    def take(block: int, values: Array) -> None:
+        streamed.add(block, values.mean(axis=0))
+
+    retrain_blocks(learner, seeds, take, store=store, executor=executor, progress=progress)
+    return streamed
 
 
 def table_shape(learner: Learner, seeds: Sequence[int]) -> stores.TableShape:

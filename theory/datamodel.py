@@ -16,10 +16,11 @@ from numpy.typing import ArrayLike
 from theory.laws import Bernoulli, FixedSize, ProductLaw, Quadrature, TwoLevelLaw
 from theory.memory import require_memory
 from theory.response import BLOCK, Array, Learner, as_table, mean_response
+from theory.streaming import Moments, StreamedTable
 from theory.subsets import all_masks, sizes
 from theory.transforms import level_means, product_probabilities
 
-__all__ = ["Datamodel", "grid_rows", "optimal_datamodel", "quadrature_datamodel"]
+__all__ = ["Datamodel", "grid_rows", "optimal_datamodel", "quadrature_datamodel", "streamed_datamodels"]
 
 
 @dataclass(frozen=True)
@@ -58,15 +59,30 @@ def optimal_datamodel(table: ArrayLike, law: TwoLevelLaw | FixedSize = Bernoulli
     FixedSize(k): beta_i = (N - 1)/N (E[F | i in S] - E[F | i not in S]) + c with the representative c = 0 (T7).
     Sources: Ilyas et al. 2022; Saunshi et al. 2022, Thm 2.2 (theirs is for +-1 variables: half of ours).
     """
-    values, n = as_table(table)
     if isinstance(law, FixedSize):
-        return _fixed_size_datamodel(values, n, law)
+        return _fixed_size_datamodel(*as_table(table), law)
     if not isinstance(law, TwoLevelLaw):
         raise TypeError(
             f"{law} is not a law on a table of subsets, expected Bernoulli, TwoPoint or FixedSize: "
             "quadrature_datamodel takes every product law"
         )
-    return _grid_datamodel(values, n, law, law.quadrature(2))
+    values, n = as_table(table, check_finite=False)
+    streamed = StreamedTable(n, values.shape[1], (law,), len(values))
+    streamed.add(0, values)
+    return streamed_datamodels(streamed)[0]
+
+
+def streamed_datamodels(streamed: StreamedTable) -> list[Datamodel]:
+    """The optimal linear datamodel for every law of a streamed table."""
+    return [_from_moments(moments, law) for moments, law in zip(streamed.moments(), streamed.laws, strict=True)]
+
+
+def _from_moments(moments: Moments, law: TwoLevelLaw) -> Datamodel:
+    constant = np.sqrt(moments.variance) <= 4 * np.finfo(np.float64).eps * np.abs(moments.mean)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        r_squared = np.where(constant, np.nan, 1.0 - moments.residual_variance / moments.variance)
+    intercept = moments.mean - law.mean * moments.coefficients.sum(axis=0)
+    return Datamodel(intercept, moments.coefficients, moments.residual_variance, r_squared)
 
 
 def quadrature_datamodel(learner: Learner, law: ProductLaw, seeds: Sequence[int], nodes: int) -> Datamodel:

@@ -90,8 +90,11 @@ def weight_derivative(learner: DifferentiableLearner, weights: ArrayLike, seeds:
     return learner.weight_jacobian(np.asarray(weights, dtype=np.float64)[None], seeds)[0].mean(axis=0).T
 
 
-def as_table(table: ArrayLike) -> tuple[Array, int]:
-    """A response table (2**N, M) as float64, and N; refuses every other shape and every value that is not finite."""
+def as_table(table: ArrayLike, *, check_finite: bool = True) -> tuple[Array, int]:
+    """A response table (2**N, M) as float64, and N; refuses every other shape and every value that is not finite.
+
+    `check_finite=False` is for callers that check while they read, so that a large table is read once.
+    """
     values = np.asarray(table, dtype=np.float64)
     if values.ndim != 2 or values.shape[1] == 0:
         raise ValueError(
@@ -102,7 +105,7 @@ def as_table(table: ArrayLike) -> tuple[Array, int]:
         raise ValueError(
             f"table has {values.shape[0]} rows, expected 2**N with N >= 1: one row per subset, the empty one included"
         )
-    if not np.isfinite(values).all():
+    if check_finite and not np.isfinite(values).all():
         row, column = (int(k) for k in np.argwhere(~np.isfinite(values))[0])
         raise ValueError(
             f"table[{row}, {column}] is {values[row, column]}, expected a finite response (the row is the mask of the subset)"

@@ -6,9 +6,12 @@ import strategies
 from assertions import assert_close, assert_identical
 from hypothesis import given
 
-from sims.retrain import Responses, response_table
+from sims.retrain import Responses, response_table, streamed_table
 from theory import memory
+from theory.datamodel import optimal_datamodel, streamed_datamodels
+from theory.laws import Bernoulli
 from theory.subsets import all_masks
+from theory.values import leave_one_out
 
 
 class Noisy:
@@ -84,3 +87,22 @@ def test_a_learner_that_answers_in_another_shape_is_refused():
 
     with pytest.raises(ValueError, match=r"returned shape \(8, 2\), expected \(subsets, seeds, outputs\) = \(8, 1, 2\)"):
         response_table(Flat(), (0,))
+
+
+@pytest.mark.parametrize("seeds", [(0,), (3, 1)])
+def test_a_streamed_table_gives_the_datamodels_and_leave_one_out_of_the_held_one(seeds):
+    laws = [Bernoulli(0.5), Bernoulli(0.9)]
+
+    class Wavy(Noisy):
+        n_points, block_rows = 10, 64
+
+        def respond(self, weights, seeds):
+            size = np.asarray(weights) @ np.arange(1.0, 11.0)
+            return np.sin(size[:, None, None] + np.asarray(seeds)[None, :, None] + np.array([0.0, 0.5]))
+
+    streamed, table = streamed_table(Wavy(), seeds, laws), response_table(Wavy(), seeds).mean
+    assert_identical(streamed.leave_one_out(), leave_one_out(table))
+    for model, law in zip(streamed_datamodels(streamed), laws, strict=True):
+        expected = optimal_datamodel(table, law)
+        assert_close(model.coefficients, expected.coefficients, rtol=1e-12)
+        assert_close(model.r_squared, expected.r_squared, rtol=1e-12)

@@ -1,0 +1,168 @@
+"""Optimal linear datamodels from responses that come block by block, each read once: for tables in memory and for larger ones.
+
+A block holds `rows` = 2^c consecutive masks: the low c bits run through it, the high N - c bits name it. Under a product law the
+low and the high weights are independent, so that F splits into three parts that are orthogonal to each other,
+
+    F - g = [F - m_h - sum_low c_hi (w_i - m)]  +  [sum_low (c_hi - beta_i)(w_i - m)]  +  [m_h - E F - sum_high beta_i (w_i - m)],
+
+m_h the mean of block h and c_hi its own optimal coefficients: beta_i = E_h c_hi for low points, E_h[(w_i - m) m_h] / s^2 for
+high ones, and E (F - g)^2 is the sum of the three mean squares. Nothing is found as a difference of large numbers, so that the
+residual stays accurate when the fit is nearly perfect, and nothing depends on the order in which blocks come.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from theory.laws import TwoLevelLaw
+from theory.memory import require_memory
+from theory.response import Array
+from theory.subsets import mask_rows
+from theory.transforms import product_probabilities
+
+__all__ = ["Moments", "StreamedTable"]
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Of F under one law; beta and mean give the optimal linear datamodel g = mean + sum_i beta_i (w_i - E w_i)."""
+
+    mean: Array  # (M,), E F
+    coefficients: Array  # (N, M), beta
+    residual_variance: Array  # (M,), E (F - g)^2
+    variance: Array  # (M,), Var F
+
+
+class StreamedTable:
+    """A table (2**N, M) that is never held: what two-level laws need of it, and leave-one-out. Memory: O(2**N / rows).
+
+    `laws` are given in advance; `rows`, a power of two up to 2**N, is how many masks a block of `add` has.
+    """
+
+    def __init__(self, n_points: int, n_outputs: int, laws: Sequence[TwoLevelLaw], rows: int) -> None:
+        wrong = [law for law in laws if not isinstance(law, TwoLevelLaw)]
+        if wrong or not laws:
+            raise TypeError(f"laws is {list(laws)}, expected one or more of Bernoulli and TwoPoint")
+        if rows < 1 or rows & (rows - 1) or rows > 2**n_points:
+            raise ValueError(f"rows = {rows}, expected a power of two from 1 to 2**{n_points}: blocks share their high bits")
+        self.n_points, self.n_outputs, self.laws, self.rows = n_points, n_outputs, tuple(laws), rows
+        tile = min(rows, _TILE)
+        self._low = tile.bit_length() - 1
+        n_tiles = 2**n_points // tile
+        size = 8 * len(laws) * n_tiles * (self._low + 2) * n_outputs
+        require_memory(2 * size, f"the moments of {n_tiles} tiles", "take fewer laws, outputs or training points")
+        self._kernels = [_Kernel(law, self._low, n_outputs) for law in laws]
+        self._fits = np.empty((len(laws), n_tiles, 1 + self._low, n_outputs))  # tile mean, then its own coefficients
+        self._residuals = np.empty((len(laws), n_tiles, n_outputs))
+        self._missing = np.ones(2**n_points // rows, dtype=np.bool_)
+        self._last = np.empty((n_points + 1, n_outputs))  # F(1), then F(1 - e_i)
+        full = 2**n_points - 1
+        self._last_rows = np.array([full, *(full - 2 ** np.arange(n_points))])
+
+    def add(self, block: int, responses: Array) -> None:
+        """Rows block * rows, .. of the table, shape (rows, M): every block once, in any order."""
+        if not 0 <= block < len(self._missing):
+            raise ValueError(f"block {block} was added, expected 0 to {len(self._missing) - 1}")
+        if not self._missing[block]:
+            raise ValueError(f"block {block} was added twice")
+        values = np.ascontiguousarray(responses, dtype=np.float64)
+        if values.shape != (self.rows, self.n_outputs):
+            raise ValueError(f"block {block} has shape {values.shape}, expected (rows, outputs) = {self.rows, self.n_outputs}")
+        tile = 2**self._low
+        for number, start in enumerate(range(0, self.rows, tile), start=block * (self.rows // tile)):
+            for kernel, fits, residuals in zip(self._kernels, self._fits, self._residuals, strict=True):
+                fits[number], residuals[number] = kernel(values[start : start + tile])
+        first = block * (self.rows // tile)
+        if not np.isfinite(self._residuals[:, first : first + self.rows // tile]).all() and not np.isfinite(values).all():
+            row, column = (int(k) for k in np.argwhere(~np.isfinite(values))[0])
+            raise ValueError(
+                f"table[{block * self.rows + row}, {column}] is {values[row, column]}, expected a finite response (the row is "
+                "the mask of the subset)"
+            )
+        for k in np.flatnonzero(self._last_rows // self.rows == block):
+            self._last[k] = values[self._last_rows[k] % self.rows]
+        self._missing[block] = False
+
+    def moments(self) -> list[Moments]:
+        """One per law, once every block has been added."""
+        self._require_all()
+        return [self._moments(*parts) for parts in zip(self.laws, self._fits, self._residuals, strict=True)]
+
+    def leave_one_out(self) -> Array:
+        """F(1) - F(1 - e_i), shape (N, M)."""
+        self._require_all()
+        return self._last[0] - self._last[1:]
+
+    def _moments(self, law: TwoLevelLaw, fits: Array, within: Array) -> Moments:
+        high = self.n_points - self._low
+        probabilities, contrasts = _weights(law, high)
+        origin = fits[0, 0]
+        means, own = fits[:, 0] - origin, fits[:, 1:]
+        mean, between = probabilities @ means, contrasts / law.variance @ means
+        common = np.tensordot(probabilities, own, axes=1)
+        fitted = mean + _centred(law, high) @ between
+        within_variance = probabilities @ within
+        spread = probabilities @ ((own - common) ** 2).sum(axis=1) * law.variance
+        lack = probabilities @ (means - fitted) ** 2
+        residual = within_variance + spread + lack
+        coefficients = np.concatenate([common, between])
+        return Moments(origin + mean, coefficients, residual, residual + law.variance * (coefficients**2).sum(axis=0))
+
+    def _require_all(self) -> None:
+        if self._missing.any():
+            blocks = np.flatnonzero(self._missing)
+            raise ValueError(f"{len(blocks)} of {len(self._missing)} blocks are missing, the first of them block {blocks[0]}")
+
+
+class _Kernel:
+    """Mean, own coefficients and residual variance of a tile (2^c, M), which stays in the cache meanwhile.
+
+    The tile is seen as (high half of its bits, (low half, M)): then every product has long contiguous rows.
+    """
+
+    def __init__(self, law: TwoLevelLaw, bits: int, n_outputs: int) -> None:
+        low = bits // 2
+        self._shape = (2 ** (bits - low), 2**low, n_outputs)
+        self._variance = law.variance
+        self._outer, contrasts = _weights(law, bits - low)
+        self._outer_moments = np.concatenate([self._outer[None], contrasts / law.variance])
+        self._inner, contrasts = _weights(law, low)
+        self._inner_moments = np.concatenate([self._inner[None], contrasts / law.variance])
+        self._inner_design = np.column_stack([np.ones(2**low), _centred(law, low)])
+        self._outer_design = np.column_stack([np.ones(2 ** (bits - low)), _centred(law, bits - low)])
+        self._deviation = np.empty((self._shape[0], 2**low * n_outputs))
+        self._fitted = np.empty_like(self._deviation)
+
+    def __call__(self, values: Array) -> tuple[Array, Array]:
+        outer, inner, n_outputs = self._shape
+        origin = values[0]
+        np.subtract(values.reshape(outer, -1), np.tile(origin, inner), out=self._deviation)
+        moments = (self._outer_moments @ self._deviation).reshape(-1, inner, n_outputs)
+        by_inner = self._inner_moments @ moments[0]  # mean, coefficients of the inner bits
+        by_outer = np.tensordot(self._inner, moments[1:], axes=(0, 1))  # coefficients of the outer bits
+        parts = np.empty((1 + len(by_outer), inner, n_outputs))
+        parts[0], parts[1:] = self._inner_design @ by_inner, by_outer[:, None]
+        np.matmul(self._outer_design, parts.reshape(len(parts), -1), out=self._fitted)
+        np.subtract(self._deviation, self._fitted, out=self._fitted)
+        np.multiply(self._fitted, self._fitted, out=self._fitted)
+        residual = self._inner @ (self._outer @ self._fitted).reshape(inner, n_outputs)
+        by_inner[0] += origin
+        return np.concatenate([by_inner, by_outer]), residual
+
+
+def _weights(law: TwoLevelLaw, bits: int) -> tuple[Array, Array]:
+    """P(S) (2^bits,) and P(S) (w_i - E w_i) (bits, 2^bits) over all subsets of some points."""
+    probabilities = product_probabilities(np.tile(law.quadrature(2).probabilities, (bits, 1)))
+    return probabilities, _centred(law, bits).T * probabilities
+
+
+def _centred(law: TwoLevelLaw, bits: int) -> Array:
+    """w_i - E w_i over all subsets of some points: (2^bits, bits)."""
+    absent, present = law.levels
+    if bits == 0:
+        return np.empty((1, 0))
+    return np.where(mask_rows(0, 2**bits, bits) > 0.0, present, absent) - law.mean
+
+
+_TILE = 2**13
