@@ -1,0 +1,301 @@
+"""Engines: the same bits whoever computes them, and no crash, kill or interrupt loses a finished block or leaves a process."""
+
+import contextlib
+import dataclasses
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from wavy import Wavy
+
+from sims import engine, retrain, store
+from sims.learners import Logistic
+from sims.retrain import response_table
+
+SEEDS = (0, 3)
+LEARNER = Wavy()  # 32 blocks
+
+
+def digest(responses):
+    return hashlib.sha256(responses.samples.tobytes()).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def truth():
+    return digest(response_table(LEARNER, SEEDS))
+
+
+@pytest.fixture
+def processes_for_little_work(monkeypatch):
+    monkeypatch.setattr(retrain, "_WORTH_PROCESSES", 0.0)
+
+
+def processes_of(group):
+    """Running processes of a process group; a zombie only waits to be counted by its parent."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _, its_group = status.read_text().rpartition(")")[2].split()[:3]
+            if int(its_group) == group and state != "Z":
+                found.append(status.parent.name)
+    return found
+
+
+def assert_all_gone(group, within=5.0):
+    deadline = time.monotonic() + within
+    while processes_of(group) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert processes_of(group) == []
+
+
+# --- the same bits ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+@pytest.mark.usefixtures("processes_for_little_work")
+def test_any_number_of_processes_gives_the_same_bits(workers, truth):
+    assert digest(response_table(LEARNER, SEEDS, executor=workers)) == truth
+
+
+@pytest.mark.usefixtures("processes_for_little_work")
+def test_a_real_learner_gives_the_same_bits_in_processes_and_threads_and_in_any_grouping(monkeypatch):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((16, 4))
+    learner = Logistic(X, (X[:, 0] > 0.0).astype(float), X[:3], l2=1e-2)
+    expected = digest(response_table(learner, (0,)))
+    assert digest(response_table(learner, (0,), executor=2)) == expected
+    for seconds in (1e-9, 0.02, 10.0):
+        monkeypatch.setattr(retrain, "_TASK_SECONDS", seconds)
+        with ThreadPoolExecutor(2) as threads:
+            assert digest(response_table(learner, (0,), executor=threads)) == expected
+
+
+def test_a_dask_cluster_gives_the_same_bits(truth, tmp_path):
+    distributed = pytest.importorskip("dask.distributed")
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None) as cluster,
+        engine.dask_executor(cluster.scheduler_address) as executor,
+    ):
+        assert digest(response_table(LEARNER, SEEDS, executor=executor, store=tmp_path)) == truth
+
+
+@pytest.mark.parametrize("per_task", [1, 3, 50])
+def test_every_piece_comes_back_once_whatever_the_grouping(per_task):
+    with ThreadPoolExecutor(3) as threads:
+        results = list(engine.completed(_squares, range(20), executor=threads, per_task=per_task))
+    merged = {piece: value for result in results for piece, value in result.items()}
+    assert merged == {k: k * k for k in range(20)}
+    assert sum(len(result) for result in results) == 20
+
+
+def _squares(pieces):
+    return [k * k for k in pieces]
+
+
+def test_at_most_two_tasks_per_worker_are_in_flight():
+    class Counting(ThreadPoolExecutor):
+        in_flight = most = 0
+        lock = threading.Lock()
+
+        def submit(self, fn, /, *args):
+            with self.lock:
+                self.in_flight += 1
+                self.most = max(self.most, self.in_flight)
+            return super().submit(self.counted, fn, *args)
+
+        def counted(self, fn, *args):
+            time.sleep(0.005)
+            result = fn(*args)
+            with self.lock:
+                self.in_flight -= 1
+            return result
+
+    with Counting(2) as threads:
+        assert len(list(engine.completed(_squares, range(40), executor=threads))) == 40
+    assert threads.most <= 4
+
+
+def test_no_process_is_started_for_little_work(monkeypatch, truth):
+    def refuse(workers):
+        raise AssertionError("a pool was started")
+
+    monkeypatch.setattr(engine, "process_pool", refuse)
+    assert digest(response_table(LEARNER, SEEDS, executor=4)) == truth
+
+
+# --- what goes wrong in a worker -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("processes_for_little_work")
+def test_a_block_that_kills_its_worker_is_named_the_rest_is_stored_and_a_cure_resumes(tmp_path, truth):
+    learner = dataclasses.replace(LEARNER, poison=17, log=str(tmp_path / "log"), cure=str(tmp_path / "cure"))
+    with pytest.raises(
+        ChildProcessError, match=r"block 17 \(subsets 544..575\) of Wavy.* killed the worker process, twice each; 31/32"
+    ):
+        response_table(learner, SEEDS, executor=2, store=tmp_path / "s")
+    assert store.check(tmp_path / "s") == ([], 1)
+    before = len(learner.computed())
+    (tmp_path / "cure").touch()
+    assert digest(response_table(learner, SEEDS, executor=2, store=tmp_path / "s")) == truth
+    assert learner.computed()[before:] == [17]
+
+
+@pytest.mark.usefixtures("processes_for_little_work")
+def test_two_blocks_that_kill_are_both_named(tmp_path):
+    class Two(Wavy):
+        pass
+
+    with pytest.raises(engine.WorkerDeathError, match=r"3, 11 killed|11, 3 killed"):
+        for _ in engine.completed(_die_on_3_and_11, range(16), executor=2, per_task=4):
+            pass
+
+
+def _die_on_3_and_11(pieces):
+    if {3, 11} & set(pieces):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return list(pieces)
+
+
+@pytest.mark.usefixtures("processes_for_little_work")
+def test_a_worker_killed_from_outside_costs_nothing_but_time(tmp_path, truth):
+    learner = dataclasses.replace(LEARNER, delay=0.02, log=str(tmp_path / "log"))
+    killed = []
+
+    def kill_one():
+        while not killed:
+            time.sleep(0.01)
+            with contextlib.suppress(OSError, IndexError, ProcessLookupError):
+                worker = int((tmp_path / "log").read_text().splitlines()[2].split()[1])
+                assert worker != os.getpid()
+                os.kill(worker, signal.SIGKILL)
+                killed.append(worker)
+
+    killer = threading.Thread(target=kill_one)
+    killer.start()
+    assert digest(response_table(learner, SEEDS, executor=2)) == truth
+    killer.join()
+    assert killed
+
+
+@pytest.mark.usefixtures("processes_for_little_work")
+def test_an_error_of_the_learner_in_a_worker_is_that_error(tmp_path):
+    learner = dataclasses.replace(LEARNER, broken=5)
+    with pytest.raises(ArithmeticError, match="no optimum in block 5"):
+        response_table(learner, SEEDS, executor=2, store=tmp_path)
+
+
+def test_a_worker_on_other_hardware_is_refused():
+    with pytest.raises(OSError, match="a worker has other hardware than the coordinator"):
+        retrain._compute(LEARNER, retrain.table_shape(LEARNER, SEEDS), {"machine": "abacus"}, (0,))
+
+
+# --- what goes wrong in the coordinator ------------------------------------------------------------------------------------
+
+SCRIPT = """
+import hashlib, sys
+from sims.retrain import response_table
+from wavy import Wavy
+if __name__ == "__main__":
+    folder, log, workers = sys.argv[1:]
+    table = response_table(Wavy(delay=0.03, log=log), (0, 3), store=folder, executor=int(workers))
+    print(hashlib.sha256(table.samples.tobytes()).hexdigest())
+"""
+
+
+def start(tmp_path, workers):
+    (tmp_path / "run.py").write_text(SCRIPT)
+    return subprocess.Popen(
+        [sys.executable, "run.py", "s", "log", str(workers)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def journal_lines(tmp_path):
+    journal = tmp_path / "s" / "journal.jsonl"
+    return journal.read_text().count("\n") if journal.exists() else 0
+
+
+def test_ten_kills_of_the_coordinator_lose_no_finished_block_and_no_bit(tmp_path, truth):
+    """Each time once a random number of further blocks is done, plus a random moment; half of the times with two workers."""
+    rng = np.random.default_rng(11)
+    learner, finished = dataclasses.replace(LEARNER, log=str(tmp_path / "log")), set()
+    for kill in range(10):
+        process = start(tmp_path, workers=1 + kill % 2)
+        target, deadline = journal_lines(tmp_path) + rng.integers(0, 4), time.monotonic() + 20
+        before = len(learner.computed())
+        while journal_lines(tmp_path) < target and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.005)
+        time.sleep(rng.uniform(0.0, 0.1))
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate()
+        assert_all_gone(process.pid)
+        assert not finished & set(learner.computed()[before:]), "a finished block was computed again"
+        lines = (tmp_path / "s" / "journal.jsonl").read_text().splitlines() if journal_lines(tmp_path) else []
+        finished = {int(line.split(",")[0].split(":")[1]) for line in lines if line.endswith("}")}
+    process = start(tmp_path, workers=2)
+    output, errors = process.communicate(timeout=60)
+    assert output.strip() == truth, errors
+    assert store.check(tmp_path / "s") == ([], 0)
+    assert 0 < len(finished) <= 32
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_interrupt_says_how_many_blocks_are_stored_and_leaves_no_process(tmp_path, workers):
+    command = ["run", "identity", "--points", "20", "--workers", str(workers), "--out", "r"]
+    program = "import runpy, sys, sims.retrain as r; r._WORTH_PROCESSES = 0.0; sys.argv[0] = 'sims'; runpy.run_module('sims', run_name='__main__')"
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, *command],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        journals = list(tmp_path.glob("r/identity/*/journal.jsonl"))
+        if journals and journals[0].read_text().count("\n") >= 2:
+            break
+        time.sleep(0.002)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130, errors
+    last = errors.strip().splitlines()[-1]
+    assert last.startswith("Interrupted: ")
+    assert "/64 blocks are stored" in last
+    assert last.endswith("Run the same command to resume.")
+    assert "Traceback" not in errors
+    assert_all_gone(process.pid)
+
+
+@pytest.mark.parametrize("delay", [0.1, 0.6, 1.0, 1.5])
+def test_an_interrupt_while_processes_start_is_answered_once_and_without_a_traceback(tmp_path, delay):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sims", "verify", "--workers", "2", "--out", "r"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    time.sleep(delay)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode in (130, -signal.SIGINT, 1)
+    if delay >= 0.6:
+        assert process.returncode == 130, errors
+        assert "Traceback" not in errors
+    assert_all_gone(process.pid)
