@@ -51,7 +51,7 @@ class SpawnedPool(ProcessPoolExecutor):
 
 
 class WorkerDeathError(ChildProcessError):
-    """Pieces that killed the process they ran in, twice, the second time alone in it; all others were completed."""
+    """Pieces that killed the process they ran in, twice, alone in it; all others were completed."""
 
     def __init__(self, pieces: Sequence[Any]) -> None:
         super().__init__(f"{', '.join(map(str, pieces))} killed the worker process, twice each")

@@ -97,7 +97,10 @@ def streamed_table(
 
 def table_shape(learner: Learner, seeds: Sequence[int]) -> stores.TableShape:
     """The table of all subsets and its canonical blocks: subset s is always row s % rows of block s // rows."""
-    rows = min(int(getattr(learner, "block_rows", BLOCK_ROWS)), 2**learner.n_points)
+    rows = int(getattr(learner, "block_rows", BLOCK_ROWS))
+    if rows < 1 or rows & (rows - 1):
+        raise ValueError(f"{type(learner).__name__}.block_rows is {rows}, expected a power of two: blocks share their high bits")
+    rows = min(rows, 2**learner.n_points)
     return stores.TableShape(tuple(int(seed) for seed in seeds), 2**learner.n_points, learner.n_outputs, rows)
 
 

@@ -112,7 +112,8 @@ class Logistic:
             theta, factored = _rough_optimum(rows.as_type(np.float32), w.astype(np.float32), penalty.astype(np.float32))
             theta, unsettled = self._refine(rows, w, penalty, theta.astype(np.float64), factored)
             if unsettled.size:
-                theta[:, unsettled] = self._newton(rows, w[:, unsettled], penalty[unsettled], theta[:, unsettled])
+                start = np.where(np.isfinite(theta).all(axis=0), theta, 0.0)[:, unsettled]
+                theta[:, unsettled] = self._newton(rows, w[:, unsettled], penalty[unsettled], start)
         return theta
 
     def _refine(

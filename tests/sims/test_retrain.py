@@ -6,6 +6,8 @@ import strategies
 from assertions import assert_close, assert_identical
 from hypothesis import given
 
+from sims import datasets
+from sims.learners import LeastSquares
 from sims.retrain import Responses, response_table, streamed_table
 from theory import memory
 from theory.datamodel import optimal_datamodel, streamed_datamodels
@@ -106,3 +108,21 @@ def test_a_streamed_table_gives_the_datamodels_and_leave_one_out_of_the_held_one
         expected = optimal_datamodel(table, law)
         assert_close(model.coefficients, expected.coefficients, rtol=1e-12)
         assert_close(model.r_squared, expected.r_squared, rtol=1e-12)
+
+
+def test_blocks_that_are_not_a_power_of_two_are_refused():
+    class Odd(Noisy):
+        block_rows = 3
+
+    with pytest.raises(ValueError, match=r"Odd.block_rows is 3, expected a power of two"):
+        response_table(Odd(), (0,))
+
+
+def test_twenty_one_points_of_stackloss_are_2097152_fits_that_agree_with_single_ones():
+    data = datasets.by_name("stackloss", 21)
+    learner = LeastSquares(data.X, data.y, data.X_query[:1], l2=0.1)
+    table = response_table(learner, (0,)).samples[0]
+    rows = np.random.default_rng(0).integers(0, 2**21, 50)
+    weights = (rows[:, None] >> np.arange(21) & 1).astype(float)
+    assert table.shape == (2_097_152, 1)
+    assert_close(table[rows], learner.respond(weights, (0,))[:, 0], rtol=1e-12)
