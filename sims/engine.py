@@ -18,6 +18,7 @@ from functools import cache
 from itertools import accumulate, count
 from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
+from types import FrameType
 from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
@@ -172,12 +173,22 @@ def _end_with_parent() -> None:
 
 @contextmanager
 def _interrupts_held_back() -> Generator[None]:
-    """Ctrl-C waits until the end of this block; a process started inside is never interrupted, not even before it has begun."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    """Ctrl-C waits until the end of this block; a process started inside is never interrupted, not even before it has begun.
+
+    The mask is for that process, which inherits it; the handler is for this one, where another thread may take the signal.
+    """
+    held: list[tuple[int, FrameType | None]] = []
+    main = threading.current_thread() is threading.main_thread()
+    handler = signal.signal(signal.SIGINT, lambda number, frame: held.append((number, frame))) if main else None
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if main:
+            signal.signal(signal.SIGINT, handler)
+        if held and callable(handler):
+            handler(*held[0])
 
 
 def _single_threaded(function: Callable[[tuple[Piece, ...]], Sequence[Result]], task: tuple[Piece, ...]) -> Sequence[Result]:
