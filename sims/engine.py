@@ -103,8 +103,9 @@ def _in_flight(
                 results = unpack(future.result())
                 yield dict(zip(running.pop(future), results, strict=True))
     except BaseException:
-        for future in running:
-            future.cancel()
+        if not isinstance(executor, SpawnedPool):  # whose thread fails where a process is killed that a cancelled task waits for
+            for future in running:
+                future.cancel()
         raise
 
 
