@@ -8,14 +8,17 @@ from numpy.typing import ArrayLike, NDArray
 from theory.response import Array
 
 __all__ = [
+    "as_count",
     "as_design",
     "as_labels",
     "as_penalty",
+    "as_positive",
     "as_queries",
     "as_seeds",
     "as_targets",
     "as_weight_vector",
     "as_weights",
+    "one_of",
     "store",
 ]
 
@@ -65,6 +68,26 @@ def as_penalty(l2: float) -> float:
     if not (np.isfinite(l2) and l2 >= 0.0):
         raise ValueError(f"l2 = {l2}, expected a finite number >= 0")
     return float(l2)
+
+
+def as_positive(name: str, value: float) -> float:
+    """A finite number > 0."""
+    if not (np.isfinite(value) and value > 0.0):
+        raise ValueError(f"{name} = {value}, expected a finite number > 0")
+    return float(value)
+
+
+def as_count(name: str, value: int) -> int:
+    """A whole number >= 1."""
+    if value != int(value) or value < 1:
+        raise ValueError(f"{name} = {value}, expected a whole number >= 1")
+    return int(value)
+
+
+def one_of(name: str, value: str, allowed: Sequence[str]) -> None:
+    """One of the given names."""
+    if value not in allowed:
+        raise ValueError(f"{name} {value!r} is unknown, expected one of {', '.join(allowed)}")
 
 
 def as_weights(weights: ArrayLike, n_points: int) -> Array:

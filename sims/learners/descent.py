@@ -1,0 +1,321 @@
+"""Gradient descent on a network for many (weights, seed) replicas at once, and the exact derivatives of what it computes.
+
+With the objective's gradient g_t = (1/|batch_t|) sum_{i in batch_t} w_i grad l_i(theta_t) + l2 theta_t, a step is
+
+    v_{t+1} = momentum v_t + g_t,        theta_{t+1} = theta_t - rate_t v_{t+1},        v_0 = 0.
+
+A change of w moves theta by tangents that obey the differentiated steps (forward mode), and a change of theta_t moves an output by
+adjoints that obey their transpose (reverse mode). Both need H_t times a direction, never H_t. Replicas are trained in tiles that
+stay in the cache; b * S + s is the replica of weights b and seed s.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sims.learners.network import LOSSES, Network, Pass
+from theory.response import Array
+
+__all__ = ["Descent", "DivergedError", "Members"]
+
+Members = NDArray[np.bool_]
+"""Who is in the minibatch: (T, N, S)."""
+
+Flags, Indices = NDArray[np.bool_], NDArray[np.int64]
+
+
+class DivergedError(ArithmeticError):
+    """Training of row b of the weights with seed number s left the finite numbers at a step."""
+
+    def __init__(self, row: int, seed: int, step: int) -> None:
+        super().__init__(f"row {row}, seed number {seed}, step {step}")
+        self.row, self.seed, self.step = row, seed, step
+
+
+class State(NamedTuple):
+    """Parameters and velocity (P, R) before a step; changed in place by it."""
+
+    params: Array
+    velocity: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Descent:
+    """What is trained and how: N points, M queries, T steps with their rates, outputs after each of `snapshots` (the last is T)."""
+
+    network: Network
+    X: Array  # (N, d)
+    y: Array  # (N,)
+    X_query: Array  # (M, d)
+    loss: str
+    rates: Array  # (T,)
+    l2: float
+    momentum: float
+    snapshots: tuple[int, ...]
+
+    def outputs(self, weights: Array, initial: Array, members: Members | None) -> Array:
+        """Outputs (B, S, K M) for weights (B, N) and initial parameters (P, S), K snapshots: snapshot-major."""
+        size = (len(self.snapshots) * len(self.X_query),)
+        return self._in_tiles(_outputs, weights, initial, members, size, skip_absent=True)
+
+    def parameters(self, weights: Array, initial: Array, members: Members | None) -> Array:
+        """Parameters (B, S, K, P) at the snapshots."""
+        size = (len(self.snapshots), self.network.n_params)
+        return self._in_tiles(_parameters, weights, initial, members, size, skip_absent=True)
+
+    def jacobian(self, weights: Array, initial: Array, members: Members | None) -> Array:
+        """d outputs / d w, shape (B, S, K M, N), by whichever mode needs fewer products of a Hessian with a direction.
+
+        Forward: N for every step. Reverse: M for every step before each snapshot.
+        """
+        (n, m), size = (len(self.X), len(self.X_query)), (len(self.snapshots) * len(self.X_query), len(self.X))
+        if n * self.snapshots[-1] <= m * sum(self.snapshots):
+            return self._in_tiles(_forward_jacobian, weights, initial, members, size, directions=n)
+        return self._in_tiles(_reverse_jacobian, weights, initial, members, size, directions=m)
+
+    def amplification(self, weights: Array, initial: Array, members: Members | None) -> Array:
+        """||d theta_T / d theta_0||, the spectral norm of the product of the Jacobians of all steps: shape (B, S)."""
+        return self._in_tiles(_amplification, weights, initial, members, (), directions=self.network.n_params)
+
+    def at(self, params: Array, weights: Array) -> tuple[Array, Array, Array, Array]:
+        """For the full-batch objective with weights (N,), at parameters (P, R): its gradient (R, P) and Hessian (R, P, P).
+
+        Then the gradients of the losses of all points, (R, N, P), and of the outputs, (R, M, P).
+        """
+        size, replicas = params.shape
+        tile = _Tile(self, np.repeat(weights[:, None], replicas, axis=1), params, 1.0 / len(self.X), np.arange(replicas))
+        gradient, hessian = tile.gradient(params, 0).copy(), np.empty((size, size, replicas))
+        step = max(1, _CACHE_ENTRIES // (replicas * max(self.network.widths) * len(self.X)))
+        for start in range(0, size, step):
+            unit = np.eye(size)[:, start : start + step, None]
+            hessian[:, start : start + step] = tile.gradient_tangents(params, np.repeat(unit, replicas, axis=2), 0)
+        losses = tile.points.point_gradients(params) * tile.slopes[:, None]
+        symmetric, outputs = 0.5 * (hessian + hessian.transpose(1, 0, 2)), tile.query_gradients(params)
+        return gradient.T, symmetric.transpose(2, 0, 1), losses.transpose(2, 0, 1), outputs.transpose(2, 1, 0)
+
+    def _in_tiles(
+        self,
+        work: "Callable[[_Tile], Array]",
+        weights: Array,
+        initial: Array,
+        members: Members | None,
+        size: tuple[int, ...],
+        *,
+        directions: int = 1,
+        skip_absent: bool = False,
+    ) -> Array:
+        """work(tile) (*size, R) for tiles whose buffers stay in the cache, put together as (B, S, *size)."""
+        b, s = len(weights), initial.shape[1]
+        per_replica = directions * len(self.X) * max(1, sum(self.network.widths[1:-1]))
+        replicas = max(_SMALLEST_TILE, _CACHE_ENTRIES // per_replica)
+        seeds, rows = min(s, replicas), max(1, replicas // s)
+        results = np.empty((b, s, *size))
+        for row in range(0, b, rows):
+            for seed in range(0, s, seeds):
+                some, who = weights[row : row + rows], slice(seed, seed + seeds)
+                starts = initial[:, who]
+                present = some.any(axis=0) if skip_absent else np.ones(len(self.X), dtype=np.bool_)
+                batches = None if members is None else members[:, :, who]
+                try:
+                    values = self._tile(work, some, starts, batches, present)
+                except DivergedError as error:
+                    raise DivergedError(row + error.row, seed + error.seed, error.step) from None
+                count = len(some) * starts.shape[1]
+                results[row : row + rows, who] = np.moveaxis(values[..., :count], -1, 0).reshape(len(some), -1, *size)
+        return results
+
+    def _tile(
+        self, work: "Callable[[_Tile], Array]", weights: Array, initial: Array, members: Members | None, present: Flags
+    ) -> Array:
+        """work on one tile; points that no replica has are left out, which changes no sum."""
+        b, s = len(weights), initial.shape[1]
+        replica = np.arange(max(b * s, 2)) % (b * s)  # at least 2: one column would be another product, with other rounding
+        fewer = self if present.all() else dataclasses.replace(self, X=self.X[present], y=self.y[present])
+        share = 1.0 / len(self.X) if members is None else members[:, present] / members.sum(axis=1, keepdims=True)
+        with np.errstate(over="ignore", invalid="ignore"):  # divergence shows in what is not finite
+            tile = _Tile(fewer, weights[replica // s].T[present], initial[:, replica % s], share, replica % s)
+            values = work(tile)
+            if not np.isfinite(values).all():
+                place, step = tile.first_divergence()
+                raise DivergedError(place // s, place % s, step)
+        return values
+
+
+class _Tile:
+    """Replicas that are trained together: their weights, starts and buffers.
+
+    A point counts `share` x w_i in the gradient of a step: 1/N, or (T, N, S) for batches, S seeds of which replica r has `seed[r]`.
+    """
+
+    def __init__(self, plan: Descent, weights: Array, initial: Array, share: Array | float, seed: Indices) -> None:
+        self.plan, self.initial, self._weights = plan, np.ascontiguousarray(initial), np.ascontiguousarray(weights)
+        self._share, self._seed = share, seed
+        self._loss, self._targets = LOSSES[plan.loss], plan.y[:, None]
+        self._fixed = weights * share if isinstance(share, float) else None
+        self._gradient, self._scratch = np.empty_like(self.initial), np.empty_like(self.initial)
+        self._tangents = np.empty(0)
+        self.points = Pass(plan.network, plan.X, initial.shape[1])
+        self.queries = Pass(plan.network, plan.X_query, initial.shape[1])
+        self.slopes = np.empty_like(weights)
+
+    def start(self) -> State:
+        """Before the first step."""
+        return State(self.initial.copy(), np.zeros_like(self.initial))
+
+    def share(self, t: int) -> Array | float:
+        """What multiplies w_i grad l_i in step t: a number or (N, R)."""
+        return self._share if isinstance(self._share, float) else self._share[t][:, self._seed]
+
+    def _weighted(self, t: int) -> Array:
+        """share(t) times the weights: (N, R)."""
+        return self._weights * self.share(t) if self._fixed is None else self._fixed
+
+    def gradient(self, params: Array, t: int) -> Array:
+        """g_t (P, R); leaves dl/df (N, R) in `slopes`."""
+        self.slopes = self._loss.slope(self.points.outputs(params), self._targets)
+        self._delta = self.slopes * self._weighted(t)
+        self.points.gradient(params, self._delta, self._gradient)
+        if self.plan.l2:
+            self._gradient += np.multiply(params, self.plan.l2, out=self._scratch)
+        return self._gradient
+
+    def gradient_tangents(self, params: Array, directions: Array, t: int, *, of_weights: bool = False) -> Array:
+        """H_t times the directions (P, K, R), after `gradient(params, t)`; leaves df of the points (N, K, R) in `moved`.
+
+        `of_weights`: direction i moves w_i as well, at unit speed.
+        """
+        self.moved = self.points.output_tangents(params, directions)
+        moved_delta = self.moved * (self._loss.curvature(self.slopes) * self._weighted(t))[:, None]
+        if of_weights:
+            every = np.arange(len(self.slopes))
+            moved_delta[every, every] += self.slopes * self.share(t)
+        if self._tangents.shape != directions.shape:
+            self._tangents = np.empty_like(directions)
+        self.points.gradient_tangents(params, directions, self._delta, moved_delta, self._tangents)
+        if self.plan.l2:
+            self._tangents += self.plan.l2 * directions
+        return self._tangents
+
+    def step(self, state: State, t: int, gradient: Array | None = None) -> None:
+        """From t to t + 1, in place."""
+        gradient = self.gradient(state.params, t) if gradient is None else gradient
+        _descend(state.params, state.velocity, gradient, self.plan.rates[t], self.plan.momentum, self._scratch)
+
+    def query_gradients(self, params: Array) -> Array:
+        """Gradients of the outputs: (P, M, R)."""
+        self.queries.outputs(params)
+        return np.ascontiguousarray(self.queries.point_gradients(params).swapaxes(0, 1))
+
+    def at_snapshots(self) -> Generator[Array]:
+        """Train, and stop at every snapshot with the parameters (P, R)."""
+        state = self.start()
+        for t in range(self.plan.snapshots[-1]):
+            self.step(state, t)
+            if t + 1 in self.plan.snapshots:
+                yield state.params
+
+    def push(self, tangents: Array, *, of_weights: bool) -> Generator[tuple[Array, Array]]:
+        """Train, and move tangents (P, K, R) of the parameters along; stop at every snapshot with parameters and tangents."""
+        state, velocity, scratch = self.start(), np.zeros_like(tangents), np.empty_like(tangents)
+        for t in range(self.plan.snapshots[-1]):
+            gradient = self.gradient(state.params, t)
+            moved = self.gradient_tangents(state.params, tangents, t, of_weights=of_weights)
+            _descend(tangents, velocity, moved, self.plan.rates[t], self.plan.momentum, scratch)
+            self.step(state, t, gradient)
+            if t + 1 in self.plan.snapshots:
+                yield state.params, tangents
+
+    def backwards(self, kept: list[State], stride: int, stop: int) -> Generator[tuple[int, Array]]:
+        """(t, parameters before step t) for t = stop - 1 .. 0, from states kept at every stride-th step."""
+        for start in range((stop - 1) // stride * stride, -1, -stride):
+            state = State(*(part.copy() for part in kept[start // stride]))
+            segment = [state.params.copy()]
+            for t in range(start, min(start + stride, stop) - 1):
+                self.step(state, t)
+                segment.append(state.params.copy())
+            for k in range(len(segment) - 1, -1, -1):
+                yield start + k, segment[k]
+
+    def first_divergence(self) -> tuple[int, int]:
+        """The replica that first left the finite numbers, and after how many steps; the last step where only a derivative did."""
+        state = self.start()
+        for t in range(self.plan.snapshots[-1]):
+            self.step(state, t)
+            bad = np.flatnonzero(~np.isfinite(state.params).all(axis=0))
+            if bad.size:
+                return int(bad[0]), t + 1
+        return 0, self.plan.snapshots[-1]
+
+
+def _descend(params: Array, velocity: Array, gradient: Array, rate: float, momentum: float, scratch: Array) -> None:
+    """One step in place, of the parameters or of their tangents."""
+    if momentum:
+        velocity *= momentum
+        velocity += gradient
+        gradient = velocity
+    params -= np.multiply(gradient, rate, out=scratch)
+
+
+def _outputs(tile: _Tile) -> Array:
+    """(K M, R)."""
+    return np.concatenate([tile.queries.outputs(params).copy() for params in tile.at_snapshots()])
+
+
+def _parameters(tile: _Tile) -> Array:
+    """(K, P, R)."""
+    return np.stack([params.copy() for params in tile.at_snapshots()])
+
+
+def _forward_jacobian(tile: _Tile) -> Array:
+    """(K M, N, R)."""
+    tangents = np.zeros((len(tile.initial), len(tile.plan.X), tile.initial.shape[1]))
+    return np.concatenate(
+        [
+            np.einsum("pmr,pkr->mkr", tile.query_gradients(params), moved)
+            for params, moved in tile.push(tangents, of_weights=True)
+        ]
+    )
+
+
+def _reverse_jacobian(tile: _Tile) -> Array:
+    """(K M, N, R), from states kept at every step, or at every sqrt(T)-th where that takes too much memory."""
+    plan, steps = tile.plan, tile.plan.snapshots[-1]
+    stride = 1 if steps * tile.initial.nbytes <= _TRAJECTORY_BYTES else math.isqrt(steps)
+    kept: list[State] = []
+    ends: list[Array] = []
+    state = tile.start()
+    for t in range(steps):
+        if t % stride == 0:
+            kept.append(State(*(part.copy() for part in state)))
+        tile.step(state, t)
+        if t + 1 in plan.snapshots:
+            ends.append(state.params.copy())
+    jacobian = np.zeros((len(ends), len(plan.X_query), len(plan.X), tile.initial.shape[1]))
+    for end, stop, result in zip(ends, plan.snapshots, jacobian, strict=True):
+        adjoint = tile.query_gradients(end)  # of theta_{t+1}
+        velocity = np.zeros_like(adjoint)  # of v_{t+1}
+        for t, params in tile.backwards(kept, stride, stop):
+            tile.gradient(params, t)
+            velocity *= plan.momentum
+            velocity -= plan.rates[t] * adjoint
+            adjoint += tile.gradient_tangents(params, velocity, t)
+            result += (tile.moved * (tile.slopes * tile.share(t))[:, None]).swapaxes(0, 1)
+    return jacobian.reshape(-1, *jacobian.shape[2:])
+
+
+def _amplification(tile: _Tile) -> Array:
+    """(R,)."""
+    size, replicas = tile.initial.shape
+    (*_, (_, moved)) = tile.push(np.repeat(np.eye(size)[:, :, None], replicas, axis=2), of_weights=False)
+    finite = np.isfinite(moved).all()
+    return np.linalg.norm(np.moveaxis(moved, -1, 0), 2, axis=(1, 2)) if finite else np.full(replicas, np.nan)
+
+
+_CACHE_ENTRIES = 40_000  # of the largest buffers, in float64
+_SMALLEST_TILE = 16
+_TRAJECTORY_BYTES = 2**26

@@ -1,0 +1,176 @@
+"""Networks trained by gradient descent from random starts: responses, and exact derivatives through every step of training."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from sims.learners import checks
+from sims.learners.descent import Descent, DivergedError
+from sims.learners.network import ACTIVATIONS, LOSSES, Network
+from sims.streams import stream
+from theory.response import Array, Linearization
+from theory.subsets import name_subset
+
+__all__ = ["MLP"]
+
+SCHEDULES = ("constant", "cosine")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, eq=False)
+class MLP:
+    """f(x; theta) of a network d -> hidden.. -> 1 after `steps` steps of gradient descent on L(theta; w).
+
+    L = (1/N) sum_i w_i l_i(theta) + (l2/2) ||theta||^2 over all parameters, with l = log(1 + exp(-(2y - 1) f)) for labels 0 and 1
+    (`loss="logistic"`, f is a logit) or l = (f - y)^2 / 2 ("squared", f is in the units of y). `hidden` may be empty: a linear
+    model with a bias. Every layer has a bias; X (N, d) needs no column of ones.
+
+    A step is v <- momentum v + g, theta <- theta - rate_t v. g is grad L, or with `batch_size` the gradient of (1/|batch|) sum over
+    the batch of w_i l_i, plus the penalty; batches go through random orders of all points, drawn per seed and whatever the
+    weights. rate_t = learning_rate, or learning_rate (1 + cos(pi t / steps)) / 2 for `schedule="cosine"`.
+
+    Starts: W = init_scale times standard normal / sqrt(inputs of the layer), b = 0, by seed. `snapshots` (t1, t2, ..): outputs after
+    each of these numbers of steps instead of the last one only, output k * n_queries + q for query q at snapshot k. `jitter` moves
+    every start by that relative amount at random: to see what training makes of rounding.
+    """
+
+    X: Array = field(repr=False)
+    y: Array = field(repr=False)
+    X_query: Array = field(repr=False)
+    hidden: tuple[int, ...] = (8,)
+    activation: str = "tanh"
+    loss: str = "logistic"
+    steps: int = 500
+    learning_rate: float = 0.5
+    l2: float = 0.0
+    momentum: float = 0.0
+    batch_size: int | None = None
+    init_scale: float = 1.0
+    schedule: str = "constant"
+    snapshots: tuple[int, ...] = ()
+    jitter: float = 0.0
+
+    block_rows = 64
+    """Subsets of a canonical block of the retraining engine."""
+    has_bias = True
+
+    def __post_init__(self) -> None:
+        X = checks.as_design(self.X)
+        checks.one_of("loss", self.loss, tuple(LOSSES))
+        checks.one_of("activation", self.activation, tuple(ACTIVATIONS))
+        checks.one_of("schedule", self.schedule, SCHEDULES)
+        y = checks.as_labels(self.y, len(X)) if self.loss == "logistic" else checks.as_targets(self.y, len(X))
+        checks.store(self, X=X, y=y, X_query=checks.as_queries(self.X_query, X.shape[1]), l2=checks.as_penalty(self.l2))
+        checks.store(self, hidden=tuple(checks.as_count("every hidden size", size) for size in self.hidden))
+        checks.store(self, steps=checks.as_count("steps", self.steps))
+        checks.store(self, learning_rate=checks.as_positive("learning_rate", self.learning_rate))
+        checks.store(self, init_scale=checks.as_positive("init_scale", self.init_scale))
+        if not 0.0 <= self.momentum < 1.0:
+            raise ValueError(f"momentum = {self.momentum}, expected 0 <= momentum < 1")
+        if not 0.0 <= self.jitter < 1.0:
+            raise ValueError(f"jitter = {self.jitter}, expected 0 <= jitter < 1: a relative change of the initial parameters")
+        if self.batch_size is not None and checks.as_count("batch_size", self.batch_size) > len(X):
+            raise ValueError(f"batch_size = {self.batch_size}, expected 1 to the {len(X)} training points, or None for all")
+        times = tuple(checks.as_count("every snapshot", t) for t in self.snapshots)
+        if list(times) != sorted(set(times)) or max(times, default=1) > self.steps:
+            raise ValueError(f"snapshots {self.snapshots}, expected increasing numbers of steps from 1 to steps = {self.steps}")
+        checks.store(self, snapshots=times)
+
+    @property
+    def n_points(self) -> int:
+        return len(self.X)
+
+    @property
+    def n_outputs(self) -> int:
+        return len(self._times) * len(self.X_query)
+
+    @property
+    def _times(self) -> tuple[int, ...]:
+        return self.snapshots or (self.steps,)
+
+    @cached_property
+    def _network(self) -> Network:
+        return Network((self.X.shape[1], *self.hidden, 1), self.activation)
+
+    @cached_property
+    def _descent(self) -> Descent:
+        t = np.arange(self._times[-1])
+        decay = np.ones(len(t)) if self.schedule == "constant" else 0.5 * (1.0 + np.cos(np.pi * t / self.steps))
+        rates = self.learning_rate * decay
+        return Descent(
+            self._network, self.X, self.y, self.X_query, self.loss, rates, self.l2, float(self.momentum), self._times
+        )
+
+    def initial_params(self, seeds: Sequence[int]) -> Array:
+        """theta_0 (R, P): per layer W (in, out) row-major, then b (out)."""
+        params = np.zeros((len(checks.as_seeds(seeds)), self._network.n_params))
+        for row, seed in zip(params, seeds, strict=True):
+            normal = stream("MLP initial parameters", seed).standard_normal
+            for layer in self._network.layers(row):
+                inputs = len(layer) - 1
+                layer[:-1] = self.init_scale * normal((inputs, layer.shape[1])) / np.sqrt(inputs)
+            if self.jitter:
+                row *= 1.0 + self.jitter * stream("MLP jitter", seed).standard_normal(len(row))
+        return params
+
+    def batches(self, seeds: Sequence[int]) -> NDArray[np.bool_]:
+        """Who is in the minibatch: (R, steps, N); the same whatever the weights."""
+        return np.stack([_members(seed, self.n_points, self.batch_size, self.steps) for seed in checks.as_seeds(seeds)])
+
+    def respond(self, weights: ArrayLike, seeds: Sequence[int]) -> Array:
+        """Outputs (B, R, M) after training with weights (B, N)."""
+        return self._trained(self._descent.outputs, weights, seeds)
+
+    def weight_jacobian(self, weights: ArrayLike, seeds: Sequence[int]) -> Array:
+        """d outputs / d w, shape (B, R, M, N): the exact derivative of `respond` through every step of training."""
+        return self._trained(self._descent.jacobian, weights, seeds)
+
+    def amplification(self, weights: ArrayLike, seeds: Sequence[int]) -> Array:
+        """||d theta_T / d theta_0||_2, shape (B, R): by how much training amplifies a small change of the start, rounding included."""
+        return self._trained(self._descent.amplification, weights, seeds)
+
+    def linearize(self, weights: ArrayLike, seeds: Sequence[int]) -> Linearization:
+        """Gradients and Hessian of the full-batch L at the trained parameters, for weights (N,)."""
+        if len(self._times) > 1:
+            raise ValueError(f"linearize with {len(self._times)} snapshots, expected one: use linearizations")
+        return self.linearizations(weights, seeds)[0]
+
+    def linearizations(self, weights: ArrayLike, seeds: Sequence[int]) -> tuple[Linearization, ...]:
+        """The same at every snapshot."""
+        w = checks.as_weight_vector(weights, self.n_points)
+        params = self._trained(self._descent.parameters, w[None], seeds)[0]  # (R, K, P)
+        results: list[Linearization] = []
+        for theta in params.swapaxes(0, 1):
+            gradient, hessian, losses, outputs = self._descent.at(np.ascontiguousarray(theta.T), w)
+            results.append(Linearization(theta, hessian, losses, outputs, np.linalg.norm(gradient, axis=1)))
+        return tuple(results)
+
+    def _trained(self, work: Callable[[Array, Array, NDArray[np.bool_] | None], Result], weights: ArrayLike, seeds: Sequence[int]) -> Result:
+        values = checks.as_weights(weights, self.n_points)
+        initial = np.ascontiguousarray(self.initial_params(seeds).T)
+        members = None if self.batch_size is None else np.ascontiguousarray(self.batches(seeds).transpose(1, 2, 0))
+        try:
+            return work(values, initial, members)
+        except DivergedError as error:
+            raise ArithmeticError(
+                f"{self!r} diverged on {name_subset(values[error.row])}, seed {tuple(seeds)[error.seed]}, at step {error.step}: its "
+                "parameters or their derivatives are not finite; take a smaller learning_rate"
+            ) from None
+
+
+@lru_cache(maxsize=256)
+def _members(seed: int, n_points: int, batch_size: int | None, steps: int) -> NDArray[np.bool_]:
+    """(steps, N): random orders of all points, each cut into consecutive batches, the last one smaller if need be."""
+    size = batch_size or n_points
+    per_epoch = -(-n_points // size)
+    epochs = -(-steps // per_epoch)
+    order = stream("MLP batch order", seed).permuted(np.tile(np.arange(n_points), (epochs, 1)), axis=1)
+    batch = np.argsort(order, axis=1) // size  # in which batch of the epoch a point is
+    return (batch[:, None] == np.arange(per_epoch)[:, None]).reshape(-1, n_points)[:steps]
+
+
+LEARNER = MLP
