@@ -93,8 +93,8 @@ class Descent:
         step = max(1, _CACHE_ENTRIES // (replicas * max(self.network.widths) * len(self.X)))
         for start in range(0, size, step):
             unit = np.eye(size)[:, start : start + step, None]
-            hessian[:, start : start + step] = tile.gradient_tangents(params, np.repeat(unit, replicas, axis=2), 0)
-        losses = tile.points.point_gradients(params) * tile.slopes[:, None]
+            hessian[:, start : start + step] = tile.gradient_tangents(np.repeat(unit, replicas, axis=2), 0)
+        losses = tile.points.point_gradients() * tile.slopes[:, None]
         symmetric, outputs = 0.5 * (hessian + hessian.transpose(1, 0, 2)), tile.query_gradients(params)
         return gradient.T, symmetric.transpose(2, 0, 1), losses.transpose(2, 0, 1), outputs.transpose(2, 1, 0)
 
@@ -112,8 +112,8 @@ class Descent:
         """work(tile) (*size, R) for tiles whose buffers stay in the cache, put together as (B, S, *size)."""
         b, s = len(weights), initial.shape[1]
         per_replica = directions * len(self.X) * max(1, sum(self.network.widths[1:-1]))
-        replicas = max(_SMALLEST_TILE, _CACHE_ENTRIES // per_replica)
-        seeds, rows = min(s, replicas), max(1, replicas // s)
+        replicas = max(_SMALLEST_TILE, _CACHE_ENTRIES * (1 if directions == 1 else 3) // per_replica)
+        seeds, rows = -(-s // -(-s // replicas)), max(1, replicas // s)  # as few tiles as possible, of one size
         results = np.empty((b, s, *size))
         for row in range(0, b, rows):
             for seed in range(0, s, seeds):
@@ -175,28 +175,32 @@ class _Tile:
         """share(t) times the weights: (N, R)."""
         return self._weights * self.share(t) if self._fixed is None else self._fixed
 
-    def gradient(self, params: Array, t: int) -> Array:
-        """g_t (P, R); leaves dl/df (N, R) in `slopes`."""
+    def visit(self, params: Array, t: int) -> None:
+        """Outputs and their derivatives at the points, for step t; leaves dl/df (N, R) in `slopes`."""
         self.slopes = self._loss.slope(self.points.outputs(params), self._targets)
-        self._delta = self.slopes * self._weighted(t)
-        self.points.gradient(params, self._delta, self._gradient)
+        self.points.backward(self.slopes * self._weighted(t))
+
+    def gradient(self, params: Array, t: int) -> Array:
+        """g_t (P, R), with a visit."""
+        self.visit(params, t)
+        self.points.gradient(self._gradient)
         if self.plan.l2:
             self._gradient += np.multiply(params, self.plan.l2, out=self._scratch)
         return self._gradient
 
-    def gradient_tangents(self, params: Array, directions: Array, t: int, *, of_weights: bool = False) -> Array:
-        """H_t times the directions (P, K, R), after `gradient(params, t)`; leaves df of the points (N, K, R) in `moved`.
+    def gradient_tangents(self, directions: Array, t: int, *, of_weights: bool = False) -> Array:
+        """H_t times the directions (P, K, R), after a visit; leaves df of the points (N, K, R) in `moved`.
 
         `of_weights`: direction i moves w_i as well, at unit speed.
         """
-        self.moved = self.points.output_tangents(params, directions)
+        self.moved = self.points.output_tangents(directions)
         moved_delta = self.moved * (self._loss.curvature(self.slopes) * self._weighted(t))[:, None]
         if of_weights:
             every = np.arange(len(self.slopes))
             moved_delta[every, every] += self.slopes * self.share(t)
         if self._tangents.shape != directions.shape:
             self._tangents = np.empty_like(directions)
-        self.points.gradient_tangents(params, directions, self._delta, moved_delta, self._tangents)
+        self.points.gradient_tangents(moved_delta, self._tangents)
         if self.plan.l2:
             self._tangents += self.plan.l2 * directions
         return self._tangents
@@ -209,7 +213,7 @@ class _Tile:
     def query_gradients(self, params: Array) -> Array:
         """Gradients of the outputs: (P, M, R)."""
         self.queries.outputs(params)
-        return np.ascontiguousarray(self.queries.point_gradients(params).swapaxes(0, 1))
+        return np.ascontiguousarray(self.queries.point_gradients().swapaxes(0, 1))
 
     def at_snapshots(self) -> Generator[Array]:
         """Train, and stop at every snapshot with the parameters (P, R)."""
@@ -224,7 +228,7 @@ class _Tile:
         state, velocity, scratch = self.start(), np.zeros_like(tangents), np.empty_like(tangents)
         for t in range(self.plan.snapshots[-1]):
             gradient = self.gradient(state.params, t)
-            moved = self.gradient_tangents(state.params, tangents, t, of_weights=of_weights)
+            moved = self.gradient_tangents(tangents, t, of_weights=of_weights)
             _descend(tangents, velocity, moved, self.plan.rates[t], self.plan.momentum, scratch)
             self.step(state, t, gradient)
             if t + 1 in self.plan.snapshots:
@@ -298,12 +302,12 @@ def _reverse_jacobian(tile: _Tile) -> Array:
     jacobian = np.zeros((len(ends), len(plan.X_query), len(plan.X), tile.initial.shape[1]))
     for end, stop, result in zip(ends, plan.snapshots, jacobian, strict=True):
         adjoint = tile.query_gradients(end)  # of theta_{t+1}
-        velocity = np.zeros_like(adjoint)  # of v_{t+1}
+        velocity, scratch = np.zeros_like(adjoint), np.empty_like(adjoint)  # of v_{t+1}
         for t, params in tile.backwards(kept, stride, stop):
-            tile.gradient(params, t)
-            velocity *= plan.momentum
-            velocity -= plan.rates[t] * adjoint
-            adjoint += tile.gradient_tangents(params, velocity, t)
+            tile.visit(params, t)
+            moved = np.multiply(adjoint, -plan.rates[t], out=scratch)
+            velocity = velocity * plan.momentum + moved if plan.momentum else moved
+            adjoint += tile.gradient_tangents(velocity, t)
             result += (tile.moved * (tile.slopes * tile.share(t))[:, None]).swapaxes(0, 1)
     return jacobian.reshape(-1, *jacobian.shape[2:])
 

@@ -109,13 +109,16 @@ class Pass:
         self._values = [np.ones((n, width + 1, replicas)) for width in hidden]
         self._slopes = [np.empty((n, width, replicas)) for width in hidden]
         self._pulls = [np.empty((n, width, replicas)) for width in hidden]  # d objective / d value
-        self._deltas = [np.empty((n, width, replicas)) for width in hidden]  # d objective / d z
+        self._deltas = [np.empty((n, width, replicas)) for width in (*hidden, 1)]  # d objective / d z
         self._out = np.empty((n, 1, replicas))
+        self._layers: list[Array] = []
+        self._moved_layers: list[Array] = []
         self._tangents: list[Array] = []
 
     def outputs(self, params: Array) -> Array:
         """f (n, R)."""
-        for k, layer in enumerate(self.network.layers(params)):
+        self._layers = self.network.layers(params)
+        for k, layer in enumerate(self._layers):
             last = k == len(self._values)
             z = self._out if last else self._values[k][:, :-1]
             if k:
@@ -130,50 +133,60 @@ class Pass:
                 self._rule.apply(z)
         return self._out[:, 0]
 
-    def gradient(self, params: Array, delta: Array, out: Array) -> None:
-        """sum_n delta_n grad f_n for delta (n, R), into out (P, R)."""
-        layers, gradients, down = self.network.layers(params), self.network.layers(out), delta[:, None]
-        for k in range(len(layers) - 1, 0, -1):
-            np.einsum("nir,nor->ior", self._values[k - 1], down, out=gradients[k])
-            np.einsum("ior,nor->nir", layers[k][:-1], down, out=self._pulls[k - 1])
-            self._rule.slope(self._values[k - 1][:, :-1], self._slopes[k - 1])
-            down = np.multiply(self._pulls[k - 1], self._slopes[k - 1], out=self._deltas[k - 1])
-        np.matmul(self._inputs.T, down.reshape(len(down), -1), out=gradients[0].reshape(len(gradients[0]), -1))
+    def backward(self, delta: Array) -> None:
+        """Take delta (n, R), the derivative of an objective in the outputs, back to every layer."""
+        down = delta[:, None]
+        self._deltas[-1] = down
+        for k in range(len(self._values) - 1, -1, -1):
+            np.einsum("ior,nor->nir", self._layers[k + 1][:-1], down, out=self._pulls[k])
+            self._rule.slope(self._values[k][:, :-1], self._slopes[k])
+            down = np.multiply(self._pulls[k], self._slopes[k], out=self._deltas[k])
 
-    def output_tangents(self, params: Array, directions: Array) -> Array:
+    def gradient(self, out: Array) -> None:
+        """sum_n delta_n grad f_n into out (P, R)."""
+        gradients = self.network.layers(out)
+        for value, delta, gradient in zip(self._values, self._deltas[1:], gradients[1:], strict=True):
+            np.einsum("nir,nor->ior", value, delta, out=gradient)
+        self._to_first_layer(self._deltas[0], gradients[0])
+
+    def output_tangents(self, directions: Array) -> Array:
         """df along the directions (P, K, R): shape (n, K, R)."""
-        layers, moved, n = self.network.layers(params), self.network.layers(directions), len(self._inputs)
+        moved, n = self.network.layers(directions), len(self._inputs)
+        self._moved_layers = moved
         tangent = (self._inputs @ moved[0].reshape(len(moved[0]), -1)).reshape(n, *moved[0].shape[1:])
         self._tangents = []
         for k, value in enumerate(self._values):
             tangent *= self._slopes[k][:, :, None]
             self._tangents.append(tangent)
-            pushed = np.einsum("nikr,ior->nokr", tangent, layers[k + 1][:-1])
+            pushed = np.einsum("nikr,ior->nokr", tangent, self._layers[k + 1][:-1])
             tangent = np.einsum("nir,iokr->nokr", value, moved[k + 1])
             tangent += pushed
         return tangent[:, 0]
 
-    def gradient_tangents(self, params: Array, directions: Array, delta: Array, moved_delta: Array, out: Array) -> None:
-        """d of `gradient` along the directions, when delta (n, R) moves by moved_delta (n, K, R); into out (P, K, R)."""
-        layers, moved, gradients = (self.network.layers(x) for x in (params, directions, out))
-        deltas, down = [*self._deltas, delta[:, None]], moved_delta[:, None]
-        for k in range(len(layers) - 1, 0, -1):
-            tangent, hidden = self._tangents[k - 1], slice(None, -1)
-            np.einsum("nir,nokr->iokr", self._values[k - 1], down, out=gradients[k])
-            gradients[k][hidden] += np.einsum("nikr,nor->iokr", tangent, deltas[k])
-            lower = np.einsum("iokr,nor->nikr", moved[k][hidden], deltas[k])
-            lower += np.einsum("ior,nokr->nikr", layers[k][hidden], down)
-            lower *= self._slopes[k - 1][:, :, None]
+    def gradient_tangents(self, moved_delta: Array, out: Array) -> None:
+        """d of `gradient` along the directions, when delta moves by moved_delta (n, K, R); into out (P, K, R)."""
+        gradients, down, weights = self.network.layers(out), moved_delta[:, None], slice(None, -1)
+        for k in range(len(self._values) - 1, -1, -1):
+            value, tangent, delta = self._values[k], self._tangents[k], self._deltas[k + 1]
+            np.einsum("nir,nokr->iokr", value, down, out=gradients[k + 1])
+            gradients[k + 1][weights] += np.einsum("nikr,nor->iokr", tangent, delta)
+            lower = np.einsum("iokr,nor->nikr", self._moved_layers[k + 1][weights], delta)
+            lower += np.einsum("ior,nokr->nikr", self._layers[k + 1][weights], down)
+            lower *= self._slopes[k][:, :, None]
             if self._rule.bend is not None:
-                tangent *= (self._rule.bend(self._values[k - 1][:, :-1]) * self._pulls[k - 1])[:, :, None]
+                tangent *= (self._rule.bend(value[:, :-1]) * self._pulls[k])[:, :, None]
                 lower += tangent
             down = lower
-        np.matmul(self._inputs.T, down.reshape(len(down), -1), out=gradients[0].reshape(len(gradients[0]), -1))
+        self._to_first_layer(down, gradients[0])
 
-    def point_gradients(self, params: Array) -> Array:
-        """grad f_n for every input, after `outputs(params)`: shape (n, P, R)."""
-        n, replicas = len(self._inputs), params.shape[1]
-        gradients = np.empty((n, *params.shape))
+    def point_gradients(self) -> Array:
+        """grad f_n for every input, after `outputs`: shape (n, P, R)."""
+        n, replicas = len(self._inputs), self._out.shape[-1]
+        gradients = np.empty((n, self.network.n_params, replicas))
         for i in range(n):
-            self.gradient(params, np.repeat(np.eye(n)[i][:, None], replicas, axis=1), gradients[i])
+            self.backward(np.repeat(np.eye(n)[i][:, None], replicas, axis=1))
+            self.gradient(gradients[i])
         return gradients
+
+    def _to_first_layer(self, delta: Array, out: Array) -> None:
+        np.matmul(self._inputs.T, delta.reshape(len(delta), -1), out=out.reshape(len(out), -1))
