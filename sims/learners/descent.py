@@ -92,11 +92,11 @@ class Descent:
         gradient, hessian = tile.gradient(params, 0).copy(), np.empty((size, size, replicas))
         step = max(1, _CACHE_ENTRIES // (replicas * max(self.network.widths) * len(self.X)))
         for start in range(0, size, step):
-            unit = np.eye(size)[:, start : start + step, None]
-            hessian[:, start : start + step] = tile.gradient_tangents(np.repeat(unit, replicas, axis=2), 0)
+            unit = np.eye(size)[start : start + step, :, None]
+            hessian[start : start + step] = tile.gradient_tangents(np.repeat(unit, replicas, axis=2), 0)
         losses = tile.points.point_gradients() * tile.slopes[:, None]
         symmetric, outputs = 0.5 * (hessian + hessian.transpose(1, 0, 2)), tile.query_gradients(params)
-        return gradient.T, symmetric.transpose(2, 0, 1), losses.transpose(2, 0, 1), outputs.transpose(2, 1, 0)
+        return gradient.T, symmetric.transpose(2, 0, 1), losses.transpose(2, 0, 1), outputs.transpose(2, 0, 1)
 
     def _in_tiles(
         self,
@@ -189,12 +189,12 @@ class _Tile:
         return self._gradient
 
     def gradient_tangents(self, directions: Array, t: int, *, of_weights: bool = False) -> Array:
-        """H_t times the directions (P, K, R), after a visit; leaves df of the points (N, K, R) in `moved`.
+        """H_t times the directions (K, P, R), after a visit; leaves df of the points (K, N, R) in `moved`.
 
         `of_weights`: direction i moves w_i as well, at unit speed.
         """
         self.moved = self.points.output_tangents(directions)
-        moved_delta = self.moved * (self._loss.curvature(self.slopes) * self._weighted(t))[:, None]
+        moved_delta = self.moved * (self._loss.curvature(self.slopes) * self._weighted(t))
         if of_weights:
             every = np.arange(len(self.slopes))
             moved_delta[every, every] += self.slopes * self.share(t)
@@ -211,9 +211,9 @@ class _Tile:
         _descend(state.params, state.velocity, gradient, self.plan.rates[t], self.plan.momentum, self._scratch)
 
     def query_gradients(self, params: Array) -> Array:
-        """Gradients of the outputs: (P, M, R)."""
+        """Gradients of the outputs: (M, P, R)."""
         self.queries.outputs(params)
-        return np.ascontiguousarray(self.queries.point_gradients().swapaxes(0, 1))
+        return self.queries.point_gradients()
 
     def at_snapshots(self) -> Generator[Array]:
         """Train, and stop at every snapshot with the parameters (P, R)."""
@@ -224,7 +224,7 @@ class _Tile:
                 yield state.params
 
     def push(self, tangents: Array, *, of_weights: bool) -> Generator[tuple[Array, Array]]:
-        """Train, and move tangents (P, K, R) of the parameters along; stop at every snapshot with parameters and tangents."""
+        """Train, and move tangents (K, P, R) of the parameters along; stop at every snapshot with parameters and tangents."""
         state, velocity, scratch = self.start(), np.zeros_like(tangents), np.empty_like(tangents)
         for t in range(self.plan.snapshots[-1]):
             gradient = self.gradient(state.params, t)
@@ -277,10 +277,10 @@ def _parameters(tile: _Tile) -> Array:
 
 def _forward_jacobian(tile: _Tile) -> Array:
     """(K M, N, R)."""
-    tangents = np.zeros((len(tile.initial), len(tile.plan.X), tile.initial.shape[1]))
+    tangents = np.zeros((len(tile.plan.X), *tile.initial.shape))
     return np.concatenate(
         [
-            np.einsum("pmr,pkr->mkr", tile.query_gradients(params), moved)
+            np.einsum("mpr,kpr->mkr", tile.query_gradients(params), moved)
             for params, moved in tile.push(tangents, of_weights=True)
         ]
     )
@@ -308,7 +308,7 @@ def _reverse_jacobian(tile: _Tile) -> Array:
             moved = np.multiply(adjoint, -plan.rates[t], out=scratch)
             velocity = velocity * plan.momentum + moved if plan.momentum else moved
             adjoint += tile.gradient_tangents(velocity, t)
-            result += (tile.moved * (tile.slopes * tile.share(t))[:, None]).swapaxes(0, 1)
+            result += tile.moved * (tile.slopes * tile.share(t))
     return jacobian.reshape(-1, *jacobian.shape[2:])
 
 

@@ -99,7 +99,7 @@ class Network:
 class Pass:
     """A network at fixed inputs X (n, d) for R replicas, with its buffers. Call the methods in the order in which they stand.
 
-    K directions at a time are arrays (P, K, R), their outputs (n, K, R). What a method returns is overwritten by its next call.
+    K directions at a time are arrays (K, P, R), their outputs (K, n, R). What a method returns is overwritten by its next call.
     """
 
     def __init__(self, network: Network, X: Array, replicas: int) -> None:
@@ -114,6 +114,8 @@ class Pass:
         self._layers: list[Array] = []
         self._moved_layers: list[Array] = []
         self._tangents: list[Array] = []
+        self._lower: list[Array] = []
+        self._scratch: list[Array] = []
 
     def outputs(self, params: Array) -> Array:
         """f (n, R)."""
@@ -147,37 +149,41 @@ class Pass:
         gradients = self.network.layers(out)
         for value, delta, gradient in zip(self._values, self._deltas[1:], gradients[1:], strict=True):
             np.einsum("nir,nor->ior", value, delta, out=gradient)
-        self._to_first_layer(self._deltas[0], gradients[0])
+        np.matmul(self._inputs.T, _flat(self._deltas[0]), out=_flat(gradients[0]))
 
     def output_tangents(self, directions: Array) -> Array:
-        """df along the directions (P, K, R): shape (n, K, R)."""
-        moved, n = self.network.layers(directions), len(self._inputs)
-        self._moved_layers = moved
-        tangent = (self._inputs @ moved[0].reshape(len(moved[0]), -1)).reshape(n, *moved[0].shape[1:])
-        self._tangents = []
-        for k, value in enumerate(self._values):
-            tangent *= self._slopes[k][:, :, None]
-            self._tangents.append(tangent)
-            pushed = np.einsum("nikr,ior->nokr", tangent, self._layers[k + 1][:-1])
-            tangent = np.einsum("nir,iokr->nokr", value, moved[k + 1])
-            tangent += pushed
-        return tangent[:, 0]
+        """df along the directions (K, P, R): shape (K, n, R)."""
+        self._moved_layers = moved = self._stacked(directions)
+        self._make_room(len(directions))
+        for k, tangent in enumerate(self._tangents):
+            if k:
+                np.einsum("knir,ior->knor", self._tangents[k - 1], self._layers[k][:-1], out=tangent)
+                tangent += np.einsum("nir,kior->knor", self._values[k - 1], moved[k], out=self._scratch[k])
+            else:
+                np.matmul(self._inputs, _flat(moved[0]), out=_flat(tangent))
+            if k < len(self._slopes):
+                tangent *= self._slopes[k]
+        return self._tangents[-1][:, :, 0]
 
     def gradient_tangents(self, moved_delta: Array, out: Array) -> None:
-        """d of `gradient` along the directions, when delta moves by moved_delta (n, K, R); into out (P, K, R)."""
-        gradients, down, weights = self.network.layers(out), moved_delta[:, None], slice(None, -1)
+        """d of `gradient` along the directions, when delta moves by moved_delta (K, n, R); into out (K, P, R)."""
+        gradients, down = self._stacked(out), moved_delta[:, :, None]
         for k in range(len(self._values) - 1, -1, -1):
-            value, tangent, delta = self._values[k], self._tangents[k], self._deltas[k + 1]
-            np.einsum("nir,nokr->iokr", value, down, out=gradients[k + 1])
-            gradients[k + 1][weights] += np.einsum("nikr,nor->iokr", tangent, delta)
-            lower = np.einsum("iokr,nor->nikr", self._moved_layers[k + 1][weights], delta)
-            lower += np.einsum("ior,nokr->nikr", self._layers[k + 1][weights], down)
-            lower *= self._slopes[k][:, :, None]
+            value, tangent, delta, gradient = self._values[k], self._tangents[k], self._deltas[k + 1], gradients[k + 1]
+            np.einsum("nir,knor->kior", value, down, out=gradient)
+            gradient[:, :-1] += np.einsum("knir,nor->kior", tangent, delta)
+            moved, lower = self._moved_layers[k + 1][:, :-1], self._lower[k]
+            if moved.shape[2] == 1:  # the same, in a better order
+                np.multiply(moved[:, None, :, 0], delta, out=lower)
+            else:
+                np.einsum("kior,nor->knir", moved, delta, out=lower)
+            lower += np.einsum("ior,knor->knir", self._layers[k + 1][:-1], down, out=self._scratch[k])
+            lower *= self._slopes[k]
             if self._rule.bend is not None:
-                tangent *= (self._rule.bend(value[:, :-1]) * self._pulls[k])[:, :, None]
+                tangent *= self._rule.bend(value[:, :-1]) * self._pulls[k]
                 lower += tangent
             down = lower
-        self._to_first_layer(down, gradients[0])
+        np.matmul(self._inputs.T, _flat(down), out=_flat(gradients[0]))
 
     def point_gradients(self) -> Array:
         """grad f_n for every input, after `outputs`: shape (n, P, R)."""
@@ -188,5 +194,19 @@ class Pass:
             self.gradient(gradients[i])
         return gradients
 
-    def _to_first_layer(self, delta: Array, out: Array) -> None:
-        np.matmul(self._inputs.T, delta.reshape(len(delta), -1), out=out.reshape(len(out), -1))
+    def _stacked(self, directions: Array) -> list[Array]:
+        """Views (K, in + 1, out, R) of (K, P, R)."""
+        return [layer.transpose(2, 0, 1, 3) for layer in self.network.layers(directions.swapaxes(0, 1))]
+
+    def _make_room(self, directions: int) -> None:
+        """Buffers (K, n, width, R) of every layer for K directions."""
+        if not self._tangents or len(self._tangents[0]) != directions:
+            n, replicas = len(self._inputs), self._out.shape[-1]
+            self._tangents, self._lower, self._scratch = (
+                [np.empty((directions, n, width, replicas)) for width in self.network.widths[1:]] for _ in range(3)
+            )
+
+
+def _flat(layers: Array) -> Array:
+    """(.., n, width, R) as (.., n, width R), a view where both are contiguous."""
+    return layers.reshape(*layers.shape[:-2], -1)
