@@ -1,6 +1,12 @@
 """Learners: one file each. Every learner has `n_points`, `n_outputs` and `respond`; see `theory.response` for the protocols."""
 
+from sims.learners.bistable import Bistable
+from sims.learners.interpolator import Interpolator
+from sims.learners.kernel_sum import KernelSum
 from sims.learners.least_squares import LeastSquares
 from sims.learners.logistic import Logistic
+from sims.learners.mlp import MLP
+from sims.learners.moving_jump import MovingJump
+from sims.learners.one_step import OneStep
 
-__all__ = ["LeastSquares", "Logistic"]
+__all__ = ["MLP", "Bistable", "Interpolator", "KernelSum", "LeastSquares", "Logistic", "MovingJump", "OneStep"]

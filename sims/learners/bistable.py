@@ -1,0 +1,144 @@
+"""One parameter in a double well, by gradient descent from a random start: for a given start the result jumps in the weights."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.stats import norm
+
+from sims.learners import checks
+from sims.streams import normals
+from theory.response import Array
+from theory.subsets import name_subset
+
+__all__ = ["Bistable"]
+
+
+@dataclass(frozen=True, eq=False)
+class Bistable:
+    """f_m = x_qm0 theta after `steps` steps on L = (1/N) sum_i w_i ((theta^2 - 1)^2 / 4 - y_i x_i0 theta) + (l2/2) theta^2.
+
+    x_i0 is the first column of X. The start is init_scale times standard normal, by seed. As steps -> infinity theta ends in the
+    left or the right well, by the side of the barrier on which it starts; the barrier moves with w, so that F(w) over all starts
+    has a derivative that no start has (T9). The methods `limit_*` give that limit in closed form.
+    """
+
+    X: Array = field(repr=False)
+    y: Array = field(repr=False)
+    X_query: Array = field(repr=False)
+    steps: int = 200
+    learning_rate: float = 0.2
+    init_scale: float = 1.0
+    l2: float = 0.0
+
+    block_rows = 8
+
+    def __post_init__(self) -> None:
+        X = checks.as_design(self.X)
+        checks.store(self, X=X, y=checks.as_targets(self.y, len(X)), X_query=checks.as_queries(self.X_query, X.shape[1]))
+        checks.store(self, steps=checks.as_count("steps", self.steps), l2=checks.as_penalty(self.l2))
+        checks.store(self, learning_rate=checks.as_positive("learning_rate", self.learning_rate))
+        checks.store(self, init_scale=checks.as_positive("init_scale", self.init_scale))
+
+    @property
+    def n_points(self) -> int:
+        return len(self.X)
+
+    @property
+    def n_outputs(self) -> int:
+        return len(self.X_query)
+
+    @property
+    def _tilts(self) -> Array:
+        """y_i x_i0: (N,)."""
+        return self.y * self.X[:, 0]
+
+    def respond(self, weights: ArrayLike, seeds: Sequence[int]) -> Array:
+        """f (B, R, M)."""
+        values = checks.as_weights(weights, self.n_points)
+        theta = self._trained(values, checks.as_seeds(seeds), derivatives=False)[0]
+        return theta[:, :, None] * self.X_query[:, 0]
+
+    def weight_jacobian(self, weights: ArrayLike, seeds: Sequence[int]) -> Array:
+        """df/dw (B, R, M, N) for given starts, through every step; it does not see jumps."""
+        values = checks.as_weights(weights, self.n_points)
+        by_well, by_tilt = self._trained(values, checks.as_seeds(seeds), derivatives=True)[1:]
+        moved = (by_well[:, :, None] + by_tilt[:, :, None] * self._tilts) / self.n_points  # (B, R, N)
+        return moved[:, :, None] * self.X_query[:, :1]
+
+    def _trained(self, weights: Array, seeds: tuple[int, ...], *, derivatives: bool) -> tuple[Array, Array, Array]:
+        """theta (B, R), and its derivatives in depth = sum w / N and in tilt = sum w_i y_i x_i0 / N if asked for.
+
+        The gradient is depth (theta^3 - theta) - tilt + l2 theta: all that training sees of w is these two numbers.
+        """
+        start = self.init_scale * normals("Bistable start", seeds)
+        depth, tilt = weights.sum(axis=1) / self.n_points, np.einsum("bn,n->b", weights, self._tilts) / self.n_points
+        results = tuple(np.zeros((len(weights), len(seeds))) for _ in range(3))
+        for row, (a, b) in enumerate(zip(depth, tilt, strict=True)):
+            for first in range(0, len(seeds), _TILE):
+                some = slice(first, first + _TILE)
+                theta, by_depth, by_tilt = start[some].copy(), *np.zeros((2, len(start[some])))
+                with np.errstate(over="ignore", invalid="ignore"):  # divergence shows in what is not finite
+                    for _ in range(self.steps):
+                        square = theta * theta
+                        well = theta * (square - 1.0)
+                        if derivatives:
+                            bend = a * (3.0 * square - 1.0) + self.l2
+                            by_depth -= self.learning_rate * (bend * by_depth + well)
+                            by_tilt -= self.learning_rate * (bend * by_tilt - 1.0)
+                        theta -= self.learning_rate * (a * well - b + self.l2 * theta)
+                if not np.isfinite(theta).all():
+                    self._refuse(weights[row], seeds[first + int(np.flatnonzero(~np.isfinite(theta))[0])], a, b)
+                for result, values in zip(results, (theta, by_depth, by_tilt), strict=True):
+                    result[row, some] = values
+        return results[0], results[1], results[2]
+
+    def _refuse(self, weights: Array, seed: int, depth: float, tilt: float) -> None:
+        theta, step = self.init_scale * float(normals("Bistable start", (seed,))[0]), 0
+        while np.isfinite(theta):
+            theta, step = theta - self.learning_rate * (depth * (theta**3 - theta) - tilt + self.l2 * theta), step + 1
+        raise ArithmeticError(
+            f"{self!r} diverged on {name_subset(weights)}, seed {seed}, at step {step}: take a smaller learning_rate or init_scale"
+        )
+
+    def stationary_points(self, weights: ArrayLike) -> tuple[float, float, float]:
+        """Left well, barrier and right well for weights (N,): the real roots of depth (theta^3 - theta) - tilt + l2 theta."""
+        w = checks.as_weight_vector(weights, self.n_points)
+        depth, tilt = w.sum() / self.n_points, w @ self._tilts / self.n_points
+        roots = np.roots([depth, 0.0, self.l2 - depth, -tilt])
+        real = np.sort(roots[np.abs(roots.imag) < 1e-9].real)
+        if len(real) != 3 or np.diff(real).min() < 1e-6:
+            raise ValueError(f"{name_subset(w)} has one well only (depth {depth:g}, tilt {tilt:g}): expected two and a barrier")
+        return float(real[0]), float(real[1]), float(real[2])
+
+    def limit_response(self, weights: ArrayLike) -> Array:
+        """F over all starts as steps -> infinity, for weights (N,): (M,)."""
+        left, barrier, right = self.stationary_points(weights)
+        below = norm.cdf(barrier / self.init_scale)
+        return self.X_query[:, 0] * (left * below + right * (1.0 - below))
+
+    def limit_pathwise_derivative(self, weights: ArrayLike) -> Array:
+        """The mean over starts of the derivative for a given start, in the same limit: (N, M)."""
+        left, barrier, right = self.stationary_points(weights)
+        below = norm.cdf(barrier / self.init_scale)
+        moved = below * self._speed(left, weights) + (1.0 - below) * self._speed(right, weights)
+        return np.multiply.outer(moved, self.X_query[:, 0])
+
+    def limit_derivative(self, weights: ArrayLike) -> Array:
+        """dF/dw in the same limit, (N, M): path-wise, plus jump (left - right) x density of starts at the barrier x its speed."""
+        left, barrier, right = self.stationary_points(weights)
+        density = norm.pdf(barrier / self.init_scale) / self.init_scale
+        boundary = (left - right) * density * self._speed(barrier, weights)
+        return self.limit_pathwise_derivative(weights) + np.multiply.outer(boundary, self.X_query[:, 0])
+
+    def _speed(self, theta: float, weights: ArrayLike) -> Array:
+        """d theta / d w_i of a stationary point, by the implicit function theorem: (N,)."""
+        depth = checks.as_weight_vector(weights, self.n_points).sum() / self.n_points
+        return -(theta**3 - theta - self._tilts) / self.n_points / (depth * (3.0 * theta**2 - 1.0) + self.l2)
+
+
+_TILE = 2**13
+
+
+LEARNER = Bistable

@@ -1,0 +1,72 @@
+"""A threshold that moves with the weights: every path is flat, their average is not (T9)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.stats import norm
+
+from sims.learners import checks
+from sims.streams import normals
+from theory.response import Array
+
+__all__ = ["MovingJump"]
+
+
+@dataclass(frozen=True, eq=False)
+class MovingJump:
+    """f_m = sign(r + a_m . w) with a_mi = y_i (x_i . x_qm) / N and r = init_scale times standard normal, by seed; sign(0) = 1.
+
+    For a given seed the derivative in w is 0 wherever it exists, but F(w) = E_r f = 2 Phi(a_m . w / init_scale) - 1 has
+    dF/dw_i = 2 phi(a_m . w / init_scale) a_mi / init_scale: all of it is the boundary term of T9.
+    """
+
+    X: Array = field(repr=False)
+    y: Array = field(repr=False)
+    X_query: Array = field(repr=False)
+    init_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        X = checks.as_design(self.X)
+        checks.store(self, X=X, y=checks.as_targets(self.y, len(X)), X_query=checks.as_queries(self.X_query, X.shape[1]))
+        checks.store(self, init_scale=checks.as_positive("init_scale", self.init_scale))
+
+    @property
+    def n_points(self) -> int:
+        return len(self.X)
+
+    @property
+    def n_outputs(self) -> int:
+        return len(self.X_query)
+
+    def respond(self, weights: ArrayLike, seeds: Sequence[int]) -> Array:
+        """-1 or 1: (B, R, M)."""
+        values = checks.as_weights(weights, self.n_points)
+        start = self.init_scale * normals("MovingJump threshold", checks.as_seeds(seeds))
+        shift = np.einsum("bn,mn->bm", values, self._slopes)
+        return np.where(start[:, None] + shift[:, None] >= 0.0, 1.0, -1.0)
+
+    def weight_jacobian(self, weights: ArrayLike, seeds: Sequence[int]) -> Array:
+        """The derivative for given seeds: 0, of shape (B, R, M, N)."""
+        values = checks.as_weights(weights, self.n_points)
+        return np.zeros((len(values), len(checks.as_seeds(seeds)), self.n_outputs, self.n_points))
+
+    def expected_response(self, weights: ArrayLike) -> Array:
+        """F over all starts for weights (B, N): (B, M)."""
+        values = checks.as_weights(weights, self.n_points)
+        return 2.0 * norm.cdf(np.einsum("bn,mn->bm", values, self._slopes) / self.init_scale) - 1.0
+
+    def expected_derivative(self, weights: ArrayLike) -> Array:
+        """dF/dw over all starts at weights (N,): (N, M)."""
+        at = self._slopes @ checks.as_weight_vector(weights, self.n_points) / self.init_scale
+        return (2.0 * norm.pdf(at)[:, None] * self._slopes / self.init_scale).T
+
+    @cached_property
+    def _slopes(self) -> Array:
+        """a: (M, N)."""
+        return np.einsum("md,nd->mn", self.X_query, self.X) * self.y / self.n_points
+
+
+LEARNER = MovingJump

@@ -1,0 +1,76 @@
+"""One step of gradient descent on a linear model: F is affine in the weights for every start."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import expit
+
+from sims.learners import checks
+from sims.streams import stream
+from theory.response import Array
+
+__all__ = ["OneStep"]
+
+LOSSES = ("logistic", "squared")
+
+
+@dataclass(frozen=True, eq=False)
+class OneStep:
+    """f = x_q . theta after one step on L = (1/N) sum_i w_i l_i + (l2/2) ||theta||^2 from a random theta_0.
+
+    theta = theta_0 (1 - eta l2) - (eta/N) sum_i w_i l'_i x_i with eta = learning_rate, and l' = sigmoid(x_i . theta_0) - y_i for
+    labels 0 and 1 (`loss="logistic"`) or x_i . theta_0 - y_i ("squared"). theta_0 = init_scale times standard normal / sqrt(d), by
+    seed. beta = LOO = D(w) for every p and w (T5: F is affine). X (N, d) is used as given.
+    """
+
+    X: Array = field(repr=False)
+    y: Array = field(repr=False)
+    X_query: Array = field(repr=False)
+    loss: str = "logistic"
+    learning_rate: float = 0.5
+    l2: float = 0.0
+    init_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        X = checks.as_design(self.X)
+        checks.one_of("loss", self.loss, LOSSES)
+        y = checks.as_labels(self.y, len(X)) if self.loss == "logistic" else checks.as_targets(self.y, len(X))
+        checks.store(self, X=X, y=y, X_query=checks.as_queries(self.X_query, X.shape[1]), l2=checks.as_penalty(self.l2))
+        checks.store(self, learning_rate=checks.as_positive("learning_rate", self.learning_rate))
+        checks.store(self, init_scale=checks.as_positive("init_scale", self.init_scale))
+
+    @property
+    def n_points(self) -> int:
+        return len(self.X)
+
+    @property
+    def n_outputs(self) -> int:
+        return len(self.X_query)
+
+    def initial_params(self, seeds: Sequence[int]) -> Array:
+        """theta_0: (R, d)."""
+        d = self.X.shape[1]
+        draws = [stream("OneStep initial parameters", seed).standard_normal(d) for seed in checks.as_seeds(seeds)]
+        return self.init_scale * np.stack(draws) / np.sqrt(d)
+
+    def respond(self, weights: ArrayLike, seeds: Sequence[int]) -> Array:
+        """f (B, R, M)."""
+        values, start = checks.as_weights(weights, self.n_points), self.initial_params(seeds)
+        at_start = np.einsum("rd,md->rm", (1.0 - self.learning_rate * self.l2) * start, self.X_query)
+        return at_start + np.einsum("bn,rmn->brm", values, self._effects(start))
+
+    def weight_jacobian(self, weights: ArrayLike, seeds: Sequence[int]) -> Array:
+        """df/dw (B, R, M, N), the same for all weights."""
+        values = checks.as_weights(weights, self.n_points)
+        return np.tile(self._effects(self.initial_params(seeds)), (len(values), 1, 1, 1))
+
+    def _effects(self, start: Array) -> Array:
+        """-(eta/N) l'_i x_q . x_i: (R, M, N)."""
+        f = np.einsum("rd,nd->rn", start, self.X)
+        slope = (expit(f) if self.loss == "logistic" else f) - self.y
+        return (-self.learning_rate / self.n_points) * slope[:, None] * np.einsum("md,nd->mn", self.X_query, self.X)
+
+
+LEARNER = OneStep
