@@ -79,8 +79,9 @@ class Descent:
         return self._in_tiles(_reverse_jacobian, weights, initial, members, size, directions=m)
 
     def amplification(self, weights: Array, initial: Array, members: Members | None) -> Array:
-        """||d theta_T / d theta_0||, the spectral norm of the product of the Jacobians of all steps: shape (B, S)."""
-        return self._in_tiles(_amplification, weights, initial, members, (), directions=self.network.n_params)
+        """||d theta_t / d theta_0||, the spectral norm of the product of the steps' Jacobians, at the snapshots t: (B, S, K)."""
+        size = (len(self.snapshots),)
+        return self._in_tiles(_amplification, weights, initial, members, size, directions=self.network.n_params)
 
     def at(self, params: Array, weights: Array) -> tuple[Array, Array, Array, Array]:
         """For the full-batch objective with weights (N,), at parameters (P, R): its gradient (R, P) and Hessian (R, P, P).
@@ -313,11 +314,13 @@ def _reverse_jacobian(tile: _Tile) -> Array:
 
 
 def _amplification(tile: _Tile) -> Array:
-    """(R,)."""
+    """(K, R)."""
     size, replicas = tile.initial.shape
-    (*_, (_, moved)) = tile.push(np.repeat(np.eye(size)[:, :, None], replicas, axis=2), of_weights=False)
-    finite = np.isfinite(moved).all()
-    return np.linalg.norm(np.moveaxis(moved, -1, 0), 2, axis=(1, 2)) if finite else np.full(replicas, np.nan)
+    norms: list[Array] = []
+    for _, moved in tile.push(np.repeat(np.eye(size)[:, :, None], replicas, axis=2), of_weights=False):
+        finite = np.isfinite(moved).all()
+        norms.append(np.linalg.norm(np.moveaxis(moved, -1, 0), 2, axis=(1, 2)) if finite else np.full(replicas, np.nan))
+    return np.stack(norms)
 
 
 _CACHE_ENTRIES = 40_000  # of the largest buffers, in float64

@@ -130,7 +130,11 @@ class MLP:
         return self._trained(self._descent.jacobian, weights, seeds)
 
     def amplification(self, weights: ArrayLike, seeds: Sequence[int]) -> Array:
-        """||d theta_T / d theta_0||_2, shape (B, R): by how much training amplifies a small change of the start, rounding included."""
+        """||d theta_t / d theta_0||_2 at every snapshot t, or after all steps: shape (B, R, K).
+
+        The norm of the product of the Jacobians of all steps: by how much training amplifies a small change of the start, and
+        with it rounding. The derivatives of outputs feel up to its square.
+        """
         return self._trained(self._descent.amplification, weights, seeds)
 
     def linearize(self, weights: ArrayLike, seeds: Sequence[int]) -> Linearization:
