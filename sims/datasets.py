@@ -129,6 +129,39 @@ def noisy_line(n_points: int = 64) -> DataSet:
     )
 
 
+@_register
+def xor(n_points: int = 8) -> DataSet:
+    """Four corners (-1, -1), (1, 1): label 0, (-1, 1), (1, -1): label 1, taken in turn, plus normal noise of sd 0.35; 8 queries."""
+
+    def draw(count: int, seed: int) -> tuple[Array, Array]:
+        corners = np.array([[-1.0, -1.0], [-1.0, 1.0], [1.0, 1.0], [1.0, -1.0]])[np.arange(count) % 4]
+        return corners + 0.35 * stream("xor", seed).standard_normal((count, 2)), (np.arange(count) % 2).astype(np.float64)
+
+    return _two_columns("xor", *draw(n_points, 0), draw(8, 1)[0])
+
+
+@_register
+def two_moons(n_points: int = 10) -> DataSet:
+    """Two half circles of radius 1, interleaved, labels in turn, plus normal noise of sd 0.2; 8 queries.
+
+    Label 0: (cos t, sin t), label 1: (1 - cos t, 1/2 - sin t), t uniform on (0, pi); both moved by (-1/2, -1/4).
+    """
+
+    def draw(count: int, seed: int) -> tuple[Array, Array]:
+        rng, y = stream("two_moons", seed), (np.arange(count) % 2).astype(np.float64)
+        t = rng.uniform(0.0, np.pi, count)
+        moons = np.stack([(1 - 2 * y) * np.cos(t) + y - 0.5, (1 - 2 * y) * np.sin(t) + 0.5 * y - 0.25], axis=1)
+        return moons + 0.2 * rng.standard_normal((count, 2)), y
+
+    return _two_columns("two_moons", *draw(n_points, 0), draw(8, 1)[0])
+
+
+def _two_columns(name: str, X: Array, y: Array, X_query: Array) -> DataSet:
+    if len(X) < 4:
+        raise ValueError(f"n_points = {len(X)}, expected at least 4 for {name}")
+    return DataSet(name, X, y, X_query, ("x1", "x2"), "logit", "synthetic")
+
+
 def with_eigenvalues(n_points: int, eigenvalues: Sequence[float], seed: int) -> Array:
     """A random design (N, d) for which (1/N) X^T X has exactly the given eigenvalues (random orthonormal bases on both sides)."""
     values = np.asarray(eigenvalues, dtype=np.float64)

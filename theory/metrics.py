@@ -4,6 +4,7 @@ Every measure takes two arrays of one shape and pools all entries. Undefined sta
 of a constant array is NaN, never 0 or 1.
 """
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,7 @@ from scipy import stats
 
 from theory.response import Array
 
-__all__ = ["Comparison", "compare", "pearson", "relative_error", "slope", "spearman"]
+__all__ = ["Comparison", "compare", "jackknife_errors", "pearson", "relative_error", "slope", "spearman"]
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,21 @@ class Comparison:
 def compare(estimate: ArrayLike, reference: ArrayLike) -> Comparison:
     """All four measures of `estimate` against `reference`."""
     return Comparison(*(measure(estimate, reference) for measure in (slope, relative_error, pearson, spearman)))
+
+
+def jackknife_errors(estimates: Array, references: Array) -> Comparison:
+    """Standard errors of the four measures of a mean over seeds, for estimates and references (R, ..) of one seed each.
+
+    Delete-one jackknife (Efron & Stein 1981): sqrt((R - 1)/R sum_r (m_(r) - mean)^2), m_(r) the measure without seed r. NaN
+    (undefined) for one seed.
+    """
+    n_seeds = len(estimates)
+    if n_seeds == 1:
+        return Comparison(*[float("nan")] * 4)
+    without = [[(x.sum(axis=0) - x[r]) / (n_seeds - 1) for x in (estimates, references)] for r in range(n_seeds)]
+    values = np.array([dataclasses.astuple(compare(*pair)) for pair in without])
+    errors = np.sqrt((n_seeds - 1) * values.var(axis=0))
+    return Comparison(*(float(error) for error in errors))
 
 
 def slope(estimate: ArrayLike, reference: ArrayLike) -> float:

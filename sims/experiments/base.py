@@ -47,30 +47,43 @@ class ParametricLearner(DifferentiableLearner, LinearizableLearner, Protocol):
     """A learner whose responses, exact derivatives and linearisation are all known."""
 
 
+Option = float | str | tuple[int, ...]
+"""A value that a learner is built with."""
+
+
 @dataclass(frozen=True)
 class Problem:
-    """A learner on a data set: `LEARNER` of module `sims.learners.<learner>`, built with `options` such as l2."""
+    """A learner on a data set: `LEARNER` of module `sims.learners.<learner>`, built with `options` such as l2.
+
+    A learner that has a bias of its own (`has_bias`) does not get the data set's column of ones: two would be one too many.
+    """
 
     data: str
     learner: str
-    options: tuple[tuple[str, float | str], ...] = ()
+    options: tuple[tuple[str, Option], ...] = ()
     n_points: int | None = None
 
     @property
     def name(self) -> str:
         """As the ledger shows it: data set, number of training points, learner and options."""
-        options = (f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}" for key, value in self.options)
+        options = (f"{key}={_shown(value)}" for key, value in self.options)
         return " ".join([f"{self.data}-{len(self.load().X)}", self.learner, *options])
 
     def load(self) -> datasets.DataSet:
         """The data set, with `n_points` training points or its own default."""
         return datasets.by_name(self.data, self.n_points)
 
-    def build(self, **changes: float | str) -> ParametricLearner:
+    def build(self, **changes: Option) -> ParametricLearner:
         """The learner, with some of its options changed."""
-        data = self.load()
-        module = importlib.import_module(f"sims.learners.{self.learner}")
-        return module.LEARNER(data.X, data.y, data.X_query, **{**dict(self.options), **changes})
+        data, kind = self.load(), importlib.import_module(f"sims.learners.{self.learner}").LEARNER
+        columns = [name != "intercept" or not getattr(kind, "has_bias", False) for name in data.columns]
+        return kind(data.X[:, columns], data.y, data.X_query[:, columns], **{**dict(self.options), **changes})
+
+
+def _shown(value: Option) -> str:
+    if isinstance(value, tuple):
+        return "x".join(map(str, value)) or "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 class Config(Protocol):

@@ -1,0 +1,167 @@
+"""Where the essay's identity and Hessian influence are right as training goes on: from one step to convergence."""
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from sims.experiments.base import MEASURES, Experiment, Problem, Retrain, Variables, effect_coords, labelled
+from sims.learners.mlp import MLP
+from sims.retrain import response_table
+from theory.datamodel import optimal_datamodel
+from theory.influence import hessian_influences, null_space_sizes
+from theory.metrics import compare, jackknife_errors, relative_error
+from theory.response import Array, Linearization
+from theory.values import leave_one_out
+
+__all__ = ["EXPERIMENT", "TrainingTimeConfig", "run"]
+
+
+@dataclass(frozen=True)
+class TrainingTimeConfig:
+    """A network on a data set, when to look, how many seeds, cut-offs of the pseudo-inverse."""
+
+    problem: Problem
+    times: tuple[int, ...] = (1, 3, 10, 30, 100, 300, 1000, 3000, 10000)
+    n_seeds: int = 32
+    cutoffs: tuple[float, ...] = (1e-8, 1e-6, 1e-4, 1e-2)
+    jitter: float = 2.0**-40
+
+
+PAIRS = (
+    ("beta", "derivative"),
+    ("beta", "derivative_at_half"),
+    ("leave_one_out", "derivative"),
+    ("influence", "derivative"),
+    ("influence", "beta"),
+    ("influence", "leave_one_out"),
+)
+"""Estimate and reference of every comparison."""
+
+
+def run(config: TrainingTimeConfig, *, retrain: Retrain = response_table, progress: bool = False) -> xr.Dataset:
+    """beta, D(1), D(1/2), leave-one-out and exact-Hessian influence at several training times of one run, on all subsets.
+
+    Standard errors are those of the mean over seeds: the jackknife for measures. Where a seed's Hessian is singular the
+    influence and its measures are NaN (undefined). `rounding` is what rounding alone can move F and D(1) by, relative: the
+    change when every start moves by `jitter`, scaled to eps sqrt(time), one rounding per step.
+    """
+    learner = config.problem.build(snapshots=config.times, steps=max(config.times))
+    assert isinstance(learner, MLP)
+    seeds, ones = tuple(range(config.n_seeds)), np.ones(learner.n_points)
+    samples = retrain(learner, seeds).samples
+
+    def split(effects: Array) -> Array:
+        """(R, N, K M) as (R, K, N, M)."""
+        return effects.reshape(*effects.shape[:2], len(config.times), -1).swapaxes(1, 2)
+
+    def derivative(w: Array, of: MLP = learner) -> Array:
+        return split(of.weight_jacobian(w[None], seeds)[0].swapaxes(1, 2))
+
+    linearizations = learner.linearizations(ones, seeds)
+    effects = {
+        "beta": split(np.stack([optimal_datamodel(table).coefficients for table in samples])),
+        "derivative": derivative(ones),
+        "derivative_at_half": derivative(0.5 * ones),
+        "leave_one_out": split(np.stack([leave_one_out(table) for table in samples])),
+        "influence": np.stack([_influence(at) for at in linearizations], axis=1),
+    }
+    moved = dataclasses.replace(learner, jitter=config.jitter)
+    eigenvalues = np.stack([np.linalg.eigvalsh(at.hessian)[:, 0] for at in linearizations])
+    cutoffs = [
+        [_error(hessian_influences(at, "pseudo_inverse", cutoff=c), effects["derivative"][:, k]) for c in config.cutoffs]
+        for k, at in enumerate(linearizations)
+    ]
+    scale = np.finfo(np.float64).eps / config.jitter * np.sqrt(config.times)
+    rounding = [
+        scale * _changes(split(learner.respond(ones[None], seeds)[0][:, None]), split(moved.respond(ones[None], seeds)[0][:, None])),
+        scale * _changes(effects["derivative"], derivative(ones, moved)),
+    ]
+    dims = ("time", "point", "output")
+    variables: Variables = {
+        name: (dims, values.mean(axis=0), f"{_NAMES[name]}, mean over seeds") for name, values in effects.items()
+    }
+    for name, values in effects.items():
+        spread = values.std(axis=0, ddof=1) / np.sqrt(config.n_seeds)
+        variables[f"{name}_error"] = (dims, spread, f"standard error over seeds of {_NAMES[name]}")
+    measured = [[_measures(effects[a][:, k], effects[b][:, k]) for a, b in PAIRS] for k in range(len(config.times))]
+    variables |= {
+        "measured": (("time", "pair", "measure"), [[m[0] for m in row] for row in measured], "estimate against reference"),
+        "measured_error": (("time", "pair", "measure"), [[m[1] for m in row] for row in measured], "its standard error over seeds"),
+        "gradient_norm": (("time", "seed"), [at.gradient_norm for at in linearizations], "||grad L|| at w = 1"),
+        "least_eigenvalue": (("time", "seed"), eigenvalues, "least eigenvalue of the Hessian of L at w = 1"),
+        "null_space": (("time", "seed"), [null_space_sizes(at) for at in linearizations], "eigenvalues below 1e-10 of the largest"),
+        "cutoff_error": (("time", "cutoff"), cutoffs, "||pseudo-inverse influence - D(1)|| / ||D(1)||"),
+        "amplification": (
+            ("time", "seed"),
+            learner.amplification(ones[None], seeds)[0].T,
+            "||product of the Jacobians of all steps|| at w = 1",
+        ),
+        "rounding": (("of", "time"), rounding, "relative change that rounding alone can make"),
+    }
+    coords = {
+        "time": config.times,
+        "seed": seeds,
+        "pair": [f"{_NAMES[a]} on {_NAMES[b]}" for a, b in PAIRS],
+        "measure": MEASURES,
+        "cutoff": config.cutoffs,
+        "of": ("F", "D(1)"),
+        **effect_coords(effects["beta"][0, 0]),
+    }
+    result = labelled("training_time", config, coords, variables)
+    if np.max(rounding) > 1e-6:
+        late = config.times[int(np.argmax(np.max(rounding, axis=0) > 1e-6))]
+        result.attrs["warning"] = f"from step {late} on rounding alone can move F or D(1) by more than 1e-6 (see `rounding`)"
+    return result
+
+
+_NAMES = {
+    "beta": "beta",
+    "derivative": "D(1)",
+    "derivative_at_half": "D(1/2)",
+    "leave_one_out": "LOO",
+    "influence": "Hessian influence",
+}
+
+
+def _influence(at: Linearization) -> Array:
+    """Exact-Hessian influence of every seed (R, N, M), NaN throughout where some seed's Hessian is singular."""
+    try:
+        return hessian_influences(at)
+    except np.linalg.LinAlgError:
+        return np.full((len(at.params), at.point_gradients.shape[1], at.output_gradients.shape[1]), np.nan)
+
+
+def _measures(estimate: Array, reference: Array) -> tuple[list[float], list[float]]:
+    """Measures of the means over seeds, and their standard errors; NaN where the estimate is undefined."""
+    if not np.isfinite(estimate).all():
+        return [np.nan] * len(MEASURES), [np.nan] * len(MEASURES)
+    measured, errors = compare(estimate.mean(axis=0), reference.mean(axis=0)), jackknife_errors(estimate, reference)
+    return [getattr(measured, m) for m in MEASURES], [getattr(errors, m) for m in MEASURES]
+
+
+def _error(estimate: Array, reference: Array) -> float:
+    return relative_error(estimate.mean(axis=0), reference.mean(axis=0))
+
+
+def _changes(before: Array, after: Array) -> Array:
+    """||after - before|| / ||before|| at every time, the largest over seeds: (K,)."""
+    sizes = np.linalg.norm(after - before, axis=(2, 3)) / np.linalg.norm(before, axis=(2, 3))
+    return np.max(sizes, axis=0)
+
+
+_NETWORK = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5))
+_SHORT = (1, 3, 10, 30, 100, 300, 1000, 3000)
+
+EXPERIMENT = Experiment(
+    name="training_time",
+    question="Which is right when: the essay's identity early in training, Hessian influence at convergence?",
+    cases=(
+        TrainingTimeConfig(Problem("xor", "mlp", _NETWORK)),
+        TrainingTimeConfig(Problem("two_moons", "mlp", _NETWORK, n_points=8)),
+        TrainingTimeConfig(Problem("spector", "mlp", _NETWORK, n_points=8)),
+    ),
+    small=(TrainingTimeConfig(Problem("xor", "mlp", _NETWORK, n_points=6), times=_SHORT, n_seeds=8),),
+    run=run,
+)
