@@ -1,0 +1,87 @@
+"""The average-derivative identity (T2) for networks that were not trained to an optimum: any time, any law."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from sims.experiments.base import Experiment, Problem, Retrain, bar, effect_coords, labelled
+from sims.retrain import response_table
+from theory.datamodel import optimal_datamodel, quadrature_datamodel
+from theory.derivatives import average_derivatives
+from theory.laws import Bernoulli, Gaussian, ProductLaw, TwoPoint
+from theory.metrics import relative_error
+from theory.response import Array
+
+__all__ = ["EXPERIMENT", "AverageDerivativeConfig", "run"]
+
+LAWS: dict[str, Callable[[float], ProductLaw]] = {"Bernoulli": Bernoulli, "TwoPoint": TwoPoint, "Gaussian": Gaussian}
+
+
+@dataclass(frozen=True)
+class AverageDerivativeConfig:
+    """A network, training times, a law and its parameter, Gauss nodes (few first), how many seeds."""
+
+    problem: Problem
+    times: tuple[int, ...] = (1, 50, 500)
+    laws: tuple[tuple[str, float], ...] = (("Bernoulli", 0.5), ("TwoPoint", 0.5))
+    nodes: tuple[int, ...] = (2, 4, 8)
+    n_seeds: int = 2
+
+
+def run(config: AverageDerivativeConfig, *, retrain: Retrain = response_table, progress: bool = False) -> xr.Dataset:
+    """Relative error of the average derivative against the optimal datamodel, per law, number of nodes and training time.
+
+    Both sides are the mean over the same seeds, so that nothing has a standard error. For Gaussian weights the datamodel itself
+    is a quadrature with the most nodes. Amplitudes: ||D(1) - beta|| / ||beta|| is given beside, the essay's identity.
+    """
+    learner = config.problem.build(snapshots=config.times, steps=max(config.times))
+    seeds, ones = tuple(range(config.n_seeds)), np.ones(learner.n_points)
+    table = retrain(learner, seeds).mean
+    essay, betas, averages = learner.weight_jacobian(ones[None], seeds)[0].mean(axis=0).T, [], []
+    for name, parameter in config.laws:
+        law = LAWS[name](parameter)
+        if isinstance(law, Bernoulli):
+            betas.append(optimal_datamodel(table, law).coefficients)
+        else:
+            betas.append(quadrature_datamodel(learner, law, seeds, nodes=max(config.nodes)).coefficients)
+        averages.append(
+            [
+                average_derivatives(learner, [law], seeds, k, progress=bar(f"{law}, {k} nodes", progress))[0]
+                for k in config.nodes
+            ]
+        )
+
+    def errors(estimate: Array, beta: Array) -> list[float]:
+        """One relative error per training time."""
+        split = [np.split(x, len(config.times), axis=1) for x in (estimate, beta)]
+        return [relative_error(*pair) for pair in zip(*split, strict=True)]
+
+    variables = {
+        "beta": (("law", "point", "output"), betas, "optimal datamodel coefficient; outputs of one time after the other"),
+        "average_derivative": (("law", "point", "output"), [a[-1] for a in averages], "E D_i, w_i of the zero-bias law"),
+        "error": (
+            ("law", "nodes", "time"),
+            [[errors(a, beta) for a in row] for row, beta in zip(averages, betas, strict=True)],
+            "||average derivative - beta|| / ||beta||",
+        ),
+        "essay_error": (("law", "time"), [errors(essay, beta) for beta in betas], "||D(1) - beta|| / ||beta||"),
+    }
+    laws = [f"{name}({parameter:g})" for name, parameter in config.laws]
+    coords = {"law": laws, "nodes": config.nodes, "time": config.times, **effect_coords(betas[0])}
+    return labelled("average_derivative", config, coords, variables)
+
+
+_NETWORK = (("hidden", (3,)), ("learning_rate", 0.2))
+
+EXPERIMENT = Experiment(
+    name="average_derivative",
+    question="Is beta the derivative averaged over the datamodel's law for networks too, however long they are trained?",
+    cases=(
+        AverageDerivativeConfig(Problem("xor", "mlp", _NETWORK, n_points=6), nodes=(2, 4, 8, 12)),
+        AverageDerivativeConfig(Problem("xor", "mlp", _NETWORK, n_points=4), laws=(("Gaussian", 0.1),), nodes=(2, 3, 4, 5)),
+    ),
+    small=(AverageDerivativeConfig(Problem("xor", "mlp", _NETWORK, n_points=5), times=(1, 50), nodes=(2, 4, 8)),),
+    run=run,
+)

@@ -1,0 +1,92 @@
+"""The derivative of an average is not the average of derivatives where training jumps (T9)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from sims.experiments.base import Experiment, Problem, Retrain, Variables, effect_coords, labelled
+from sims.learners.bistable import Bistable
+from sims.learners.moving_jump import MovingJump
+from sims.retrain import response_table
+from theory.datamodel import optimal_datamodel
+from theory.metrics import relative_error, slope
+from theory.response import Array
+
+__all__ = ["EXPERIMENT", "JumpsConfig", "run"]
+
+
+@dataclass(frozen=True)
+class JumpsConfig:
+    """A learner that jumps in w for a given seed; numbers of seeds; the step of differences of F; groups for standard errors."""
+
+    problem: Problem
+    n_seeds: tuple[int, ...] = (64, 256, 1024, 4096, 16384)
+    step: float = 0.25
+    groups: int = 16
+
+
+def run(config: JumpsConfig, *, retrain: Retrain = response_table, progress: bool = False) -> xr.Dataset:
+    """E_r of path-wise derivatives, differences of F with common seeds, beta: against dF/dw over all starts, in closed form.
+
+    `slope` is that of every estimate on the exact dF/dw; its standard error comes from `groups` equal groups of the seeds. The
+    difference quotient has order 2 in `step`: `difference_bias` is what it misses for infinitely many seeds.
+    """
+    learner = config.problem.build()
+    if not isinstance(learner, Bistable | MovingJump):
+        raise TypeError(f"{learner!r} has no derivative in closed form, expected bistable or moving_jump")
+    n, seeds, ones = learner.n_points, tuple(range(max(config.n_seeds))), np.ones(learner.n_points)
+    truth = learner.limit_derivative(ones) if isinstance(learner, Bistable) else learner.expected_derivative(ones)
+    moves = 1.0 + config.step * np.concatenate([np.eye(n), -np.eye(n)])
+    moved = learner.respond(moves, seeds)  # (2 N, R, M)
+    per_seed = {
+        "path-wise derivative": learner.weight_jacobian(ones[None], seeds)[0].swapaxes(1, 2),
+        "difference of F": ((moved[:n] - moved[n:]) / (2.0 * config.step)).swapaxes(0, 1),
+        "beta": _datamodels(retrain(learner, seeds).samples),
+    }
+    exact = [_exact(learner, row) for row in moves]
+    quotient = (np.stack(exact[:n]) - np.stack(exact[n:])) / (2.0 * config.step)
+    slopes = [[slope(x[:r].mean(axis=0), truth) for r in config.n_seeds] for x in per_seed.values()]
+    errors = [[_group_error(x[:r], truth, config.groups) for r in config.n_seeds] for x in per_seed.values()]
+    estimates = [x.mean(axis=0) for x in per_seed.values()]
+    variables: Variables = {
+        "truth": (("point", "output"), truth, "dF/dw at w = 1 over all starts, closed form"),
+        "estimate": (("quantity", "point", "output"), estimates, "mean over the largest number of seeds"),
+        "slope": (("quantity", "n_seeds"), slopes, "slope on dF/dw"),
+        "slope_error": (("quantity", "n_seeds"), errors, "its standard error, from groups of seeds"),
+        "relative_error": (("quantity",), [relative_error(x, truth) for x in estimates], "||estimate - dF/dw|| / ||dF/dw||"),
+        "difference_bias": ((), relative_error(quotient, truth), "of the difference of F, with infinitely many seeds"),
+    }
+    coords = {"quantity": tuple(per_seed), "n_seeds": config.n_seeds, **effect_coords(truth)}
+    return labelled("jumps", config, coords, variables)
+
+
+def _datamodels(samples: Array) -> Array:
+    """beta of every seed, (R, N, M): beta is linear in F, so that all seeds are outputs of one table."""
+    n_seeds, subsets, outputs = samples.shape
+    beta = optimal_datamodel(samples.swapaxes(0, 1).reshape(subsets, -1)).coefficients
+    return beta.reshape(-1, n_seeds, outputs).swapaxes(0, 1)
+
+
+def _exact(learner: Bistable | MovingJump, weights: Array) -> Array:
+    return learner.limit_response(weights) if isinstance(learner, Bistable) else learner.expected_response(weights[None])[0]
+
+
+def _group_error(effects: Array, truth: Array, groups: int) -> float:
+    parts = [slope(part.mean(axis=0), truth) for part in np.array_split(effects, groups)]
+    return float(np.std(parts, ddof=1) / np.sqrt(groups))
+
+
+EXPERIMENT = Experiment(
+    name="jumps",
+    question="What do path-wise derivatives miss where training from a given start jumps in the weights?",
+    cases=(
+        JumpsConfig(Problem("two_moons", "bistable", (("steps", 200),), n_points=6)),
+        JumpsConfig(Problem("two_moons", "moving_jump", n_points=6)),
+    ),
+    small=(
+        JumpsConfig(Problem("two_moons", "bistable", (("steps", 200),), n_points=4), n_seeds=(64, 512, 4096)),
+        JumpsConfig(Problem("two_moons", "moving_jump", n_points=4), n_seeds=(64, 512, 4096)),
+    ),
+    run=run,
+)
