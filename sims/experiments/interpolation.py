@@ -8,7 +8,7 @@ import xarray as xr
 from sims.experiments.base import Experiment, Problem, Retrain, Variables, labelled
 from sims.retrain import response_table
 from theory.datamodel import optimal_datamodel
-from theory.response import Array
+from theory.response import Array, DifferentiableLearner
 from theory.values import leave_one_out
 
 __all__ = ["EXPERIMENT", "InterpolationConfig", "run"]
@@ -45,10 +45,10 @@ def run(config: InterpolationConfig, *, retrain: Retrain = response_table, progr
     return labelled("interpolation", config, coords, variables)
 
 
-def _sizes(learner: Learner, seeds: tuple[int, ...], retrain: Retrain) -> Array:
+def _sizes(learner: DifferentiableLearner, seeds: tuple[int, ...], retrain: Retrain) -> Array:
     """Norm of the seed average and its jackknife error, for D(1), beta and leave-one-out: (3, 2)."""
     samples = retrain(learner, seeds).samples
-    jacobian = learner.weight_jacobian(np.ones((1, learner.n_points)), seeds)[0].swapaxes(1, 2)  # type: ignore[attr-defined]
+    jacobian = learner.weight_jacobian(np.ones((1, learner.n_points)), seeds)[0].swapaxes(1, 2)
     effects = (jacobian, [optimal_datamodel(t).coefficients for t in samples], [leave_one_out(t) for t in samples])
     return np.array([_norm(np.asarray(effect)) for effect in effects])
 

@@ -74,33 +74,18 @@ class Bistable:
         """
         start = self.init_scale * normals("Bistable start", seeds)
         depth, tilt = weights.sum(axis=1) / self.n_points, np.einsum("bn,n->b", weights, self._tilts) / self.n_points
-        results = tuple(np.zeros((len(weights), len(seeds))) for _ in range(3))
+        results = np.empty((3, len(weights), len(seeds)))
         for row, (a, b) in enumerate(zip(depth, tilt, strict=True)):
             for first in range(0, len(seeds), _TILE):
                 some = slice(first, first + _TILE)
-                theta, by_depth, by_tilt = start[some].copy(), *np.zeros((2, len(start[some])))
-                with np.errstate(over="ignore", invalid="ignore"):  # divergence shows in what is not finite
-                    for _ in range(self.steps):
-                        square = theta * theta
-                        well = theta * (square - 1.0)
-                        if derivatives:
-                            bend = a * (3.0 * square - 1.0) + self.l2
-                            by_depth -= self.learning_rate * (bend * by_depth + well)
-                            by_tilt -= self.learning_rate * (bend * by_tilt - 1.0)
-                        theta -= self.learning_rate * (a * well - b + self.l2 * theta)
-                if not np.isfinite(theta).all():
-                    self._refuse(weights[row], seeds[first + int(np.flatnonzero(~np.isfinite(theta))[0])], a, b)
-                for result, values in zip(results, (theta, by_depth, by_tilt), strict=True):
-                    result[row, some] = values
+                for state in self._descend(start[some], a, b, derivatives=derivatives):
+                    results[:, row, some] = state
+                bad = ~np.isfinite(results[:, row, some]).all(axis=0)
+                if bad.any():
+                    place = first + int(np.argmax(bad))
+                    path = self._descend(start[place : place + 1], a, b, derivatives=derivatives)
+                    self._refuse(weights[row], seeds[place], [np.isfinite(state).all() for state in path].index(False) + 1)
         return results[0], results[1], results[2]
-
-    def _refuse(self, weights: Array, seed: int, depth: float, tilt: float) -> None:
-        theta, step = self.init_scale * float(normals("Bistable start", (seed,))[0]), 0
-        while np.isfinite(theta):
-            theta, step = theta - self.learning_rate * (depth * (theta**3 - theta) - tilt + self.l2 * theta), step + 1
-        raise ArithmeticError(
-            f"{self!r} diverged on {name_subset(weights)}, seed {seed}, at step {step}: take a smaller learning_rate or init_scale"
-        )
 
     def stationary_points(self, weights: ArrayLike) -> tuple[float, float, float]:
         """Left well, barrier and right well for weights (N,): the real roots of depth (theta^3 - theta) - tilt + l2 theta."""
