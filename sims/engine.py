@@ -147,8 +147,11 @@ def process_pool(workers: int) -> Generator[SpawnedPool]:
     try:
         yield pool
     except BaseException:
-        for process in list((pool._processes or {}).values()):  # type: ignore[reportPrivateUsage] # public from Python 3.14 on
+        processes = list((pool._processes or {}).values())  # type: ignore[reportPrivateUsage] # public from Python 3.14 on
+        for process in processes:
             process.kill()
+        for process in processes:
+            process.join()  # what it leaves in shared memory is then complete
         raise
     finally:
         pool.shutdown(wait=False, cancel_futures=True)

@@ -34,7 +34,8 @@ def run(config: AverageDerivativeConfig, *, retrain: Retrain = response_table, p
     """Relative error of the average derivative against the optimal datamodel, per law, number of nodes and training time.
 
     Both sides are the mean over the same seeds, so that nothing has a standard error. For Gaussian weights the datamodel itself
-    is a quadrature with the most nodes. Amplitudes: ||D(1) - beta|| / ||beta|| is given beside, the essay's identity.
+    is a quadrature with the most nodes. `node_change` says how far the
+    quadrature has converged, without beta; `essay_error` is ||D(1) - beta|| / ||beta||.
     """
     learner = config.problem.build(snapshots=config.times, steps=max(config.times))
     seeds, ones = tuple(range(config.n_seeds)), np.ones(learner.n_points)
@@ -66,6 +67,11 @@ def run(config: AverageDerivativeConfig, *, retrain: Retrain = response_table, p
             [[errors(a, beta) for a in row] for row, beta in zip(averages, betas, strict=True)],
             "||average derivative - beta|| / ||beta||",
         ),
+        "node_change": (
+            ("law", "time"),
+            [errors(row[-2], row[-1]) for row in averages],
+            "relative change of the average derivative from the last but one to the last number of nodes",
+        ),
         "essay_error": (("law", "time"), [errors(essay, beta) for beta in betas], "||D(1) - beta|| / ||beta||"),
     }
     laws = [f"{name}({parameter:g})" for name, parameter in config.laws]
@@ -79,6 +85,7 @@ EXPERIMENT = Experiment(
     name="average_derivative",
     question="Is beta the derivative averaged over the datamodel's law for networks too, however long they are trained?",
     cases=(
+        AverageDerivativeConfig(Problem("two_moons", "mlp", (*_NETWORK, ("l2", 0.01)), n_points=6), nodes=(4, 8, 16, 32)),
         AverageDerivativeConfig(Problem("xor", "mlp", _NETWORK, n_points=6), nodes=(2, 4, 8, 12)),
         AverageDerivativeConfig(Problem("xor", "mlp", _NETWORK, n_points=4), laws=(("Gaussian", 0.1),), nodes=(2, 3, 4, 5)),
     ),

@@ -63,29 +63,58 @@ class Bistable:
     def weight_jacobian(self, weights: ArrayLike, seeds: Sequence[int]) -> Array:
         """df/dw (B, R, M, N) for given starts, through every step; it does not see jumps."""
         values = checks.as_weights(weights, self.n_points)
-        by_well, by_tilt = self._trained(values, checks.as_seeds(seeds), derivatives=True)[1:]
-        moved = (by_well[:, :, None] + by_tilt[:, :, None] * self._tilts) / self.n_points  # (B, R, N)
+        _, by_depth, by_tilt = self._trained(values, checks.as_seeds(seeds), derivatives=True)
+        moved = (by_depth[:, :, None] + by_tilt[:, :, None] * self._tilts) / self.n_points  # (B, R, N)
         return moved[:, :, None] * self.X_query[:, :1]
 
-    def _trained(self, weights: Array, seeds: tuple[int, ...], *, derivatives: bool) -> tuple[Array, Array, Array]:
-        """theta (B, R), and its derivatives in depth = sum w / N and in tilt = sum w_i y_i x_i0 / N if asked for.
+    def _trained(self, weights: Array, seeds: tuple[int, ...], *, derivatives: bool) -> Array:
+        """theta, and its derivatives in depth = sum w / N and in tilt = sum w_i y_i x_i0 / N if asked for: (3, B, R).
 
-        The gradient is depth (theta^3 - theta) - tilt + l2 theta: all that training sees of w is these two numbers.
+        All that training sees of w is these two numbers.
         """
         start = self.init_scale * normals("Bistable start", seeds)
-        depth, tilt = weights.sum(axis=1) / self.n_points, np.einsum("bn,n->b", weights, self._tilts) / self.n_points
         results = np.empty((3, len(weights), len(seeds)))
-        for row, (a, b) in enumerate(zip(depth, tilt, strict=True)):
+        for row, (depth, tilt) in enumerate(zip(*self._depth_and_tilt(weights), strict=True)):
             for first in range(0, len(seeds), _TILE):
                 some = slice(first, first + _TILE)
-                for state in self._descend(start[some], a, b, derivatives=derivatives):
-                    results[:, row, some] = state
-                bad = ~np.isfinite(results[:, row, some]).all(axis=0)
-                if bad.any():
-                    place = first + int(np.argmax(bad))
-                    path = self._descend(start[place : place + 1], a, b, derivatives=derivatives)
-                    self._refuse(weights[row], seeds[place], [np.isfinite(state).all() for state in path].index(False) + 1)
-        return results[0], results[1], results[2]
+                state = _at_start(start[some])
+                for _ in range(self.steps):
+                    self._step(state, depth, tilt, derivatives=derivatives)
+                bad = np.flatnonzero(~np.isfinite(state).all(axis=0))
+                if bad.size:
+                    place = first + int(bad[0])
+                    step = self._first_bad_step(start[place : place + 1], depth, tilt, derivatives=derivatives)
+                    raise ArithmeticError(
+                        f"{self!r} diverged on {name_subset(weights[row])}, seed {seeds[place]}, at step {step}: theta "
+                        f"{'or its derivative ' if derivatives else ''}is not finite; take a smaller learning_rate or init_scale"
+                    )
+                results[:, row, some] = state
+        return results
+
+    def _depth_and_tilt(self, weights: Array) -> tuple[Array, Array]:
+        """sum w / N and sum w_i y_i x_i0 / N, for weights (B, N): (B,) each, the same bits for a row whatever the batch."""
+        rows = np.ascontiguousarray(weights)
+        return rows.sum(axis=1) / self.n_points, np.einsum("bn,n->b", rows, self._tilts) / self.n_points
+
+    def _step(self, state: Array, depth: float, tilt: float, *, derivatives: bool) -> None:
+        """theta <- theta - rate (depth (theta^3 - theta) - tilt + l2 theta) and its derivatives: the state (3, R), in place."""
+        theta, by_depth, by_tilt = state
+        with np.errstate(over="ignore", invalid="ignore"):  # divergence shows in what is not finite
+            square = theta * theta
+            well = theta * (square - 1.0)
+            if derivatives:
+                bend = depth * (3.0 * square - 1.0) + self.l2
+                by_depth -= self.learning_rate * (bend * by_depth + well)
+                by_tilt -= self.learning_rate * (bend * by_tilt - 1.0)
+            theta -= self.learning_rate * (depth * well - tilt + self.l2 * theta)
+
+    def _first_bad_step(self, start: Array, depth: float, tilt: float, *, derivatives: bool) -> int:
+        """After how many steps a path that ends in what is not finite first is not: the same arithmetic once more."""
+        state, step = _at_start(start), 0
+        while np.isfinite(state).all() and step < self.steps:
+            self._step(state, depth, tilt, derivatives=derivatives)
+            step += 1
+        return step
 
     def stationary_points(self, weights: ArrayLike) -> tuple[float, float, float]:
         """Left well, barrier and right well for weights (N,): the real roots of depth (theta^3 - theta) - tilt + l2 theta."""
@@ -123,7 +152,13 @@ class Bistable:
         return -(theta**3 - theta - self._tilts) / self.n_points / (depth * (3.0 * theta**2 - 1.0) + self.l2)
 
 
+def _at_start(start: Array) -> Array:
+    """theta = the start, which no weight moves: (3, R)."""
+    return np.stack([start, *np.zeros((2, len(start)))])
+
+
 _TILE = 2**13
+"""Starts trained at once: what a step touches stays in the cache."""
 
 
 LEARNER = Bistable

@@ -90,16 +90,21 @@ def test_plain_loss_and_softplus_equal_their_formulas_and_do_not_overflow(loss):
 
 
 def test_initial_weights_are_normal_with_variance_one_over_inputs_and_biases_are_zero():
-    learner = network(d=20, hidden=(40, 30), steps=1)
-    params = learner.initial_params((0, 1, 2))
-    assert params.shape == (3, plain.n_params(learner))
-    for row in params:
-        for W, b in plain.layers(learner, row):
-            z = W * math.sqrt(len(W))
-            assert abs(z.mean()) < 5.0 / math.sqrt(z.size)
-            assert abs((z**2).mean() - 1.0) < 5.0 * math.sqrt(2.0 / z.size)
-            assert not b.any()
-    assert abs(np.corrcoef(params)[~np.eye(3, dtype=bool)]).max() < 5.0 / math.sqrt(params.shape[1])
+    """Over 4000 seeds: moments of every layer, no correlation between any two weights."""
+    learner = network(d=2, hidden=(4, 3), steps=1)
+    params = learner.initial_params(range(4000))
+    assert params.shape == (4000, plain.n_params(learner)) == (4000, 31)
+    for k, (inputs, outputs) in enumerate([(2, 4), (4, 3), (3, 1)]):
+        found = [plain.layers(learner, row)[k] for row in params]
+        z = np.sqrt(inputs) * np.stack([W for W, _ in found])
+        assert z.shape == (4000, inputs, outputs)
+        assert abs(z.mean()) < 5.0 / math.sqrt(z.size)
+        assert abs((z**2).mean() - 1.0) < 5.0 * math.sqrt(2.0 / z.size)
+        assert abs((z**4).mean() - 3.0) < 5.0 * math.sqrt(96.0 / z.size)
+        assert not any(b.any() for _, b in found)
+    correlation = np.corrcoef(params[:, params.any(axis=0)].T)
+    assert len(correlation) == 8 + 12 + 3
+    assert np.abs(correlation - np.eye(23)).max() < 5.0 / math.sqrt(4000)
 
 
 def test_init_scale_multiplies_the_initial_parameters():
