@@ -152,6 +152,7 @@ def process_pool(workers: int) -> Generator[SpawnedPool]:
             process.kill()
         for process in processes:
             process.join()  # what it leaves in shared memory is then complete
+        pool.shutdown(wait=True, cancel_futures=True)
         raise
     finally:
         pool.shutdown(wait=False, cancel_futures=True)

@@ -48,10 +48,7 @@ def run(config: AverageDerivativeConfig, *, retrain: Retrain = response_table, p
         else:
             betas.append(quadrature_datamodel(learner, law, seeds, nodes=max(config.nodes)).coefficients)
         averages.append(
-            [
-                average_derivatives(learner, [law], seeds, k, progress=bar(f"{law}, {k} nodes", progress))[0]
-                for k in config.nodes
-            ]
+            [average_derivatives(learner, [law], seeds, k, progress=bar(f"{law}, {k} nodes", progress))[0] for k in config.nodes]
         )
 
     def errors(estimate: Array, beta: Array) -> list[float]:

@@ -63,6 +63,8 @@ EXPERIMENT = Experiment(
     name="interpolation",
     question="What is left of D(1), beta and leave-one-out when a model fits every point exactly?",
     cases=(InterpolationConfig(Problem("two_moons", "interpolator", n_points=8)),),
-    small=(InterpolationConfig(Problem("two_moons", "interpolator", n_points=6), widths=(2, 8), penalties=(1e-2, 1e-8), n_seeds=4),),
+    small=(
+        InterpolationConfig(Problem("two_moons", "interpolator", n_points=6), widths=(2, 8), penalties=(1e-2, 1e-8), n_seeds=4),
+    ),
     run=run,
 )

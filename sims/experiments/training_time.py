@@ -75,7 +75,8 @@ def run(config: TrainingTimeConfig, *, retrain: Retrain = response_table, progre
     ]
     scale = np.finfo(np.float64).eps / config.jitter * np.sqrt(config.times)
     rounding = [
-        scale * _changes(split(learner.respond(ones[None], seeds)[0][:, None]), split(moved.respond(ones[None], seeds)[0][:, None])),
+        scale
+        * _changes(split(learner.respond(ones[None], seeds)[0][:, None]), split(moved.respond(ones[None], seeds)[0][:, None])),
         scale * _changes(effects["derivative"], derivative(ones, moved)),
     ]
     dims = ("time", "point", "output")
@@ -88,10 +89,18 @@ def run(config: TrainingTimeConfig, *, retrain: Retrain = response_table, progre
     measured = [[_measures(effects[a][:, k], effects[b][:, k]) for a, b in PAIRS] for k in range(len(config.times))]
     variables |= {
         "measured": (("time", "pair", "measure"), [[m[0] for m in row] for row in measured], "estimate against reference"),
-        "measured_error": (("time", "pair", "measure"), [[m[1] for m in row] for row in measured], "its standard error over seeds"),
+        "measured_error": (
+            ("time", "pair", "measure"),
+            [[m[1] for m in row] for row in measured],
+            "its standard error over seeds",
+        ),
         "gradient_norm": (("time", "seed"), [at.gradient_norm for at in linearizations], "||grad L|| at w = 1"),
         "least_eigenvalue": (("time", "seed"), eigenvalues, "least eigenvalue of the Hessian of L at w = 1"),
-        "null_space": (("time", "seed"), [null_space_sizes(at) for at in linearizations], "eigenvalues below 1e-10 of the largest"),
+        "null_space": (
+            ("time", "seed"),
+            [null_space_sizes(at) for at in linearizations],
+            "eigenvalues below 1e-10 of the largest",
+        ),
         "cutoff_error": (("time", "cutoff"), cutoffs, "||pseudo-inverse influence - D(1)|| / ||D(1)||"),
         "amplification": (
             ("time", "seed"),

@@ -280,10 +280,7 @@ def _forward_jacobian(tile: _Tile) -> Array:
     """(K M, N, R)."""
     tangents = np.zeros((len(tile.plan.X), *tile.initial.shape))
     return np.concatenate(
-        [
-            np.einsum("mpr,kpr->mkr", tile.query_gradients(params), moved)
-            for params, moved in tile.push(tangents, of_weights=True)
-        ]
+        [np.einsum("mpr,kpr->mkr", tile.query_gradients(params), moved) for params, moved in tile.push(tangents, of_weights=True)]
     )
 
 

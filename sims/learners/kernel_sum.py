@@ -45,9 +45,9 @@ class KernelSum:
         return np.exp(-0.5 * cdist(self.X_query, self.X, "sqeuclidean") / self.bandwidth**2) * self.y / self.n_points
 
     def respond(self, weights: ArrayLike, seeds: Sequence[int]) -> Array:
-        """F (B, R, M)."""
+        """F (B, R, M); a row gives the same bits whatever the batch."""
         values, n_seeds = checks.as_weights(weights, self.n_points), len(checks.as_seeds(seeds))
-        return np.repeat(np.einsum("bn,mn->bm", values, self._effects)[:, None], n_seeds, axis=1)
+        return np.repeat(np.einsum("bn,mn->bm", np.ascontiguousarray(values), self._effects)[:, None], n_seeds, axis=1)
 
     def weight_jacobian(self, weights: ArrayLike, seeds: Sequence[int]) -> Array:
         """dF/dw (B, R, M, N), the same everywhere."""

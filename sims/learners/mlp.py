@@ -101,9 +101,7 @@ class MLP:
         t = np.arange(self._times[-1])
         decay = np.ones(len(t)) if self.schedule == "constant" else 0.5 * (1.0 + np.cos(np.pi * t / self.steps))
         rates = self.learning_rate * decay
-        return Descent(
-            self._network, self.X, self.y, self.X_query, self.loss, rates, self.l2, float(self.momentum), self._times
-        )
+        return Descent(self._network, self.X, self.y, self.X_query, self.loss, rates, self.l2, float(self.momentum), self._times)
 
     def initial_params(self, seeds: Sequence[int]) -> Array:
         """theta_0 (R, P): per layer W (in, out) row-major, then b (out)."""
@@ -153,7 +151,9 @@ class MLP:
             results.append(Linearization(theta, hessian, losses, outputs, np.linalg.norm(gradient, axis=1)))
         return tuple(results)
 
-    def _trained(self, work: Callable[[Array, Array, NDArray[np.bool_] | None], Result], weights: ArrayLike, seeds: Sequence[int]) -> Result:
+    def _trained(
+        self, work: Callable[[Array, Array, NDArray[np.bool_] | None], Result], weights: ArrayLike, seeds: Sequence[int]
+    ) -> Result:
         values = checks.as_weights(weights, self.n_points)
         initial = np.ascontiguousarray(self.initial_params(seeds).T)
         members = None if self.batch_size is None else np.ascontiguousarray(self.batches(seeds).transpose(1, 2, 0))

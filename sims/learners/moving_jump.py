@@ -45,7 +45,7 @@ class MovingJump:
         """-1 or 1: (B, R, M)."""
         values = checks.as_weights(weights, self.n_points)
         start = self.init_scale * normals("MovingJump threshold", checks.as_seeds(seeds))
-        shift = np.einsum("bn,mn->bm", values, self._slopes)
+        shift = np.einsum("bn,mn->bm", np.ascontiguousarray(values), self._slopes)
         return np.where(start[:, None] + shift[:, None] >= 0.0, 1.0, -1.0)
 
     def weight_jacobian(self, weights: ArrayLike, seeds: Sequence[int]) -> Array:

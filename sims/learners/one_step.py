@@ -21,8 +21,8 @@ class OneStep:
     """f = x_q . theta after one step on L = (1/N) sum_i w_i l_i + (l2/2) ||theta||^2 from a random theta_0.
 
     theta = theta_0 (1 - eta l2) - (eta/N) sum_i w_i l'_i x_i with eta = learning_rate, and l' = sigmoid(x_i . theta_0) - y_i for
-    labels 0 and 1 (`loss="logistic"`) or x_i . theta_0 - y_i ("squared"). theta_0 = init_scale times standard normal / sqrt(d), by
-    seed. beta = LOO = D(w) for every p and w (T5: F is affine). X (N, d) is used as given.
+    labels 0 and 1 (`loss="logistic"`) or x_i . theta_0 - y_i ("squared"). theta_0 = init_scale times standard normal / sqrt(d),
+    by seed. beta = LOO = D(w) for every p and w (T5: F is affine). X (N, d) is used as given.
     """
 
     X: Array = field(repr=False)
@@ -56,10 +56,10 @@ class OneStep:
         return self.init_scale * np.stack(draws) / np.sqrt(d)
 
     def respond(self, weights: ArrayLike, seeds: Sequence[int]) -> Array:
-        """f (B, R, M)."""
+        """f (B, R, M); a row gives the same bits whatever the batch."""
         values, start = checks.as_weights(weights, self.n_points), self.initial_params(seeds)
         at_start = np.einsum("rd,md->rm", (1.0 - self.learning_rate * self.l2) * start, self.X_query)
-        return at_start + np.einsum("bn,rmn->brm", values, self._effects(start))
+        return at_start + np.einsum("bn,rmn->brm", np.ascontiguousarray(values), self._effects(start))
 
     def weight_jacobian(self, weights: ArrayLike, seeds: Sequence[int]) -> Array:
         """df/dw (B, R, M, N), the same for all weights."""
