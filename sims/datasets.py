@@ -131,7 +131,7 @@ def noisy_line(n_points: int = 64) -> DataSet:
 
 @_register
 def xor(n_points: int = 8) -> DataSet:
-    """Four corners (-1, -1), (1, 1): label 0, (-1, 1), (1, -1): label 1, taken in turn, plus normal noise of sd 0.35; 8 queries."""
+    """Four corners (-1, -1), (1, 1): label 0, (-1, 1), (1, -1): label 1, in turn, plus normal noise of sd 0.35; 8 queries."""
 
     def draw(count: int, seed: int) -> tuple[Array, Array]:
         corners = np.array([[-1.0, -1.0], [-1.0, 1.0], [1.0, 1.0], [1.0, -1.0]])[np.arange(count) % 4]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from sims.experiments.base import Experiment, Problem, Retrain, bar, effect_coords, labelled
+from sims.experiments.base import Experiment, Problem, Retrain, Variables, bar, effect_coords, labelled
 from sims.retrain import response_table
 from theory.datamodel import optimal_datamodel, quadrature_datamodel
 from theory.derivatives import average_derivatives
@@ -40,7 +40,9 @@ def run(config: AverageDerivativeConfig, *, retrain: Retrain = response_table, p
     learner = config.problem.build(snapshots=config.times, steps=max(config.times))
     seeds, ones = tuple(range(config.n_seeds)), np.ones(learner.n_points)
     table = retrain(learner, seeds).mean
-    essay, betas, averages = learner.weight_jacobian(ones[None], seeds)[0].mean(axis=0).T, [], []
+    essay = learner.weight_jacobian(ones[None], seeds)[0].mean(axis=0).T
+    betas: list[Array] = []
+    averages: list[list[Array]] = []
     for name, parameter in config.laws:
         law = LAWS[name](parameter)
         if isinstance(law, Bernoulli):
@@ -56,7 +58,7 @@ def run(config: AverageDerivativeConfig, *, retrain: Retrain = response_table, p
         split = [np.split(x, len(config.times), axis=1) for x in (estimate, beta)]
         return [relative_error(*pair) for pair in zip(*split, strict=True)]
 
-    variables = {
+    variables: Variables = {
         "beta": (("law", "point", "output"), betas, "optimal datamodel coefficient; outputs of one time after the other"),
         "average_derivative": (("law", "point", "output"), [a[-1] for a in averages], "E D_i, w_i of the zero-bias law"),
         "error": (

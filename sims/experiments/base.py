@@ -69,6 +69,13 @@ class Problem:
         options = (f"{key}={_shown(value)}" for key, value in self.options)
         return " ".join([f"{self.data}-{len(self.load().X)}", self.learner, *options])
 
+    def number(self, option: str, default: float = 0.0) -> float:
+        """An option that is a number."""
+        value = dict(self.options).get(option, default)
+        if not isinstance(value, int | float):
+            raise TypeError(f"{option} of {self.name} is {value!r}, expected a number")
+        return float(value)
+
     def load(self) -> datasets.DataSet:
         """The data set, with `n_points` training points or its own default."""
         return datasets.by_name(self.data, self.n_points)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from sims.experiments.base import Experiment, Problem, Retrain, labelled
+from sims.experiments.base import Experiment, Problem, Retrain, Variables, labelled
 from sims.retrain import response_table
 from theory.datamodel import optimal_datamodel
 from theory.laws import Bernoulli
@@ -46,7 +46,7 @@ def run(config: FiniteTimeConfig, *, retrain: Retrain = response_table, progress
         return learner.weight_jacobian(scale * ones[None], seeds)[0].swapaxes(1, 2)  # (R, N, K M)
 
     full, dims = derivative(1.0), ("p", "time")
-    slopes, slope_errors, flow_slopes, flow_slope_errors, flow_errors, errors = ([] for _ in range(6))
+    slopes, slope_errors, flow_slopes, flow_slope_errors, flow_errors, errors = (list[list[float]]() for _ in range(6))
     for p in config.probabilities:
         beta = np.stack([optimal_datamodel(table, Bernoulli(p)).coefficients for table in samples])
         centre = derivative(p)
@@ -57,14 +57,14 @@ def run(config: FiniteTimeConfig, *, retrain: Retrain = response_table, progress
         flow_slope_errors.append([jackknife_errors(b, f).slope for b, _, f, _ in pairs])
         errors.append([compare(b.mean(axis=0), f.mean(axis=0)).relative_error for b, _, f, _ in pairs])
         flow_errors.append([compare(c.mean(axis=0), f.mean(axis=0)).relative_error for _, _, f, c in pairs])
-    variables = {
+    variables: Variables = {
         "slope": (dims, slopes, "slope of beta on D(1)"),
         "slope_error": (dims, slope_errors, "its standard error over seeds"),
         "flow_slope": (dims, flow_slopes, "slope of beta at time t on (1/p) D(1) at time p t"),
         "flow_slope_error": (dims, flow_slope_errors, "its standard error over seeds"),
         "interaction": (dims, errors, "||beta(t) - (1/p) D(1; p t)|| / ||(1/p) D(1; p t)||"),
         "flow_error": (dims, flow_errors, "||D(p 1; t) - (1/p) D(1; p t)|| / ||(1/p) D(1; p t)||"),
-        "eta_t": (("time",), float(dict(config.problem.options)["learning_rate"]) * np.array(config.times), "eta T"),
+        "eta_t": (("time",), config.problem.number("learning_rate") * np.array(config.times), "eta T"),
     }
     return labelled("finite_time_scale", config, {"p": config.probabilities, "time": config.times}, variables)
 

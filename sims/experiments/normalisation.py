@@ -39,7 +39,7 @@ def run(config: NormalisationConfig, *, retrain: Retrain = response_table, progr
     variants = {name: config.problem.build(normalization=name) for name in NORMALIZATIONS}
     derivatives = {name: weight_derivative(variant, np.ones(n), seeds) for name, variant in variants.items()}
     removals = {name: _removal(variant, seeds) for name, variant in variants.items()}
-    as_sum = config.problem.build(normalization="sum", l2=n * float(dict(config.problem.options)["l2"]))
+    as_sum = config.problem.build(normalization="sum", l2=n * config.problem.number("l2"))
     projected = derivatives["n_points"] - derivatives["n_points"].mean(axis=0)
     effect = ("point", "output")
     variables: Variables = {

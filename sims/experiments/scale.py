@@ -43,7 +43,7 @@ def run(config: ScaleConfig, *, retrain: Retrain = response_table, progress: boo
     derivative = weight_derivative(learner, ones, config.seeds)
     at_mean = {name: weight_derivative(learner, law.mean * ones, config.seeds) for name, law in laws.items()}
     rows = [_slopes(learner, law, derivative, at_mean[name], config, name) for name, law in laws.items()]
-    l2 = float(dict(config.problem.options).get("l2", 0.0))
+    l2 = config.problem.number("l2")
     rescaled = [
         relative_error(at_mean[name], weight_derivative(config.problem.build(l2=l2 / law.mean), ones, config.seeds) / law.mean)
         for name, law in laws.items()

@@ -23,7 +23,8 @@ class Bistable:
     left or the right well, by the side of the barrier on which it starts; the barrier moves with w, so that F(w) over all starts
     has a derivative that no start has (T9). The methods `limit_*` give that limit in closed form, for steps too short to leave a
     well: without tilt and penalty a start beyond sqrt(1 + 1/r), r = learning_rate depth, steps over the barrier, and one beyond
-    sqrt(1 + 2/r) diverges and is refused. At r = 0.2 that is 1 in 70 and 1 in 1100 of the starts, at r = 0.05 1 in 2 10^5 and none.
+    sqrt(1 + 2/r) diverges and is refused. At r = 0.2 that is 1 in 70 and 1 in 1100 of standard normal starts, at r = 0.05 about
+    1 in 2 10^5 and 1 in 7 10^9.
     """
 
     X: Array = field(repr=False)
@@ -126,8 +127,8 @@ class Bistable:
         real = np.sort(roots[np.abs(roots.imag) < 1e-9].real)
         if len(real) != 3 or np.diff(real).min() < 1e-6:
             raise ValueError(
-                f"{name_subset(w)} has one well only (depth {depth:g}, tilt {tilt:g}, l2 {self.l2:g}), expected two and a barrier: "
-                "take smaller y or l2"
+                f"{name_subset(w)} has one well only (depth {depth:g}, tilt {tilt:g}, l2 {self.l2:g}), expected two and a "
+                "barrier: take smaller y or l2"
             )
         return float(real[0]), float(real[1]), float(real[2])
 

@@ -4,7 +4,7 @@ With the objective's gradient g_t = (1/|batch_t|) sum_{i in batch_t} w_i grad l_
 
     v_{t+1} = momentum v_t + g_t,        theta_{t+1} = theta_t - rate_t v_{t+1},        v_0 = 0.
 
-A change of w moves theta by tangents that obey the differentiated steps (forward mode), and a change of theta_t moves an output by
+A change of w moves theta by tangents that obey the differentiated steps (forward mode), a change of theta_t moves an output by
 adjoints that obey their transpose (reverse mode). Both need H_t times a direction, never H_t. Replicas are trained in tiles that
 stay in the cache; b * S + s is the replica of weights b and seed s.
 """
@@ -46,7 +46,7 @@ class State(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Descent:
-    """What is trained and how: N points, M queries, T steps with their rates, outputs after each of `snapshots` (the last is T)."""
+    """What is trained and how: N points, M queries, T steps with their rates, outputs after each of `snapshots` (last: T)."""
 
     network: Network
     X: Array  # (N, d)
@@ -89,7 +89,7 @@ class Descent:
         Then the gradients of the losses of all points, (R, N, P), and of the outputs, (R, M, P).
         """
         size, replicas = params.shape
-        tile = _Tile(self, np.repeat(weights[:, None], replicas, axis=1), params, 1.0 / len(self.X), np.arange(replicas))
+        tile = _Tile(self, np.repeat(weights[:, None], replicas, axis=1), params, 1.0 / len(self.X), None, np.arange(0))
         gradient, hessian = tile.gradient(params, 0).copy(), np.empty((size, size, replicas))
         step = max(1, _CACHE_ENTRIES // (replicas * max(self.network.widths) * len(self.X)))
         for start in range(0, size, step):
@@ -120,7 +120,7 @@ class Descent:
             for seed in range(0, s, seeds):
                 some, who = weights[row : row + rows], slice(seed, seed + seeds)
                 starts = initial[:, who]
-                present = some.any(axis=0) if skip_absent else np.ones(len(self.X), dtype=np.bool_)
+                present = np.asarray(some.any(axis=0) if skip_absent else np.ones(len(self.X)), dtype=np.bool_)
                 batches = None if members is None else members[:, :, who]
                 try:
                     values = self._tile(work, some, starts, batches, present)
@@ -135,11 +135,13 @@ class Descent:
     ) -> Array:
         """work on one tile; points that no replica has are left out, which changes no sum."""
         b, s = len(weights), initial.shape[1]
-        replica = np.arange(max(b * s, 2)) % (b * s)  # at least 2: one column would be another product, with other rounding
+        # at least 2 replicas: a product with one column is another routine, with other rounding
+        replica = np.resize(np.arange(b * s, dtype=np.int64), max(b * s, 2))
+        rows, seeds = replica // s, replica % s
         fewer = self if present.all() else dataclasses.replace(self, X=self.X[present], y=self.y[present])
-        share = 1.0 / len(self.X) if members is None else members[:, present] / members.sum(axis=1, keepdims=True)
+        shares = None if members is None else members[:, present] / members.sum(axis=1, keepdims=True)
         with np.errstate(over="ignore", invalid="ignore"):  # divergence shows in what is not finite
-            tile = _Tile(fewer, weights[replica // s].T[present], initial[:, replica % s], share, replica % s)
+            tile = _Tile(fewer, weights[rows].T[present], initial[:, seeds], 1.0 / len(self.X), shares, seeds)
             values = work(tile)
             if not np.isfinite(values).all():
                 place, step = tile.first_divergence()
@@ -150,14 +152,14 @@ class Descent:
 class _Tile:
     """Replicas that are trained together: their weights, starts and buffers.
 
-    A point counts `share` x w_i in the gradient of a step: 1/N, or (T, N, S) for batches, S seeds of which replica r has `seed[r]`.
+    A point counts share x w_i in the gradient of a step. The share is 1/N, or in `shares` (T, N, S), replica r of `seeds[r]`.
     """
 
-    def __init__(self, plan: Descent, weights: Array, initial: Array, share: Array | float, seed: Indices) -> None:
+    def __init__(self, plan: Descent, weights: Array, initial: Array, share: float, shares: Array | None, seeds: Indices) -> None:
         self.plan, self.initial, self._weights = plan, np.ascontiguousarray(initial), np.ascontiguousarray(weights)
-        self._share, self._seed = share, seed
+        self._share, self._shares, self._seeds = share, shares, seeds
         self._loss, self._targets = LOSSES[plan.loss], plan.y[:, None]
-        self._fixed = weights * share if isinstance(share, float) else None
+        self._fixed = self._weights * share
         self._gradient, self._scratch = np.empty_like(self.initial), np.empty_like(self.initial)
         self._tangents = np.empty(0)
         self.points = Pass(plan.network, plan.X, initial.shape[1])
@@ -170,11 +172,11 @@ class _Tile:
 
     def share(self, t: int) -> Array | float:
         """What multiplies w_i grad l_i in step t: a number or (N, R)."""
-        return self._share if isinstance(self._share, float) else self._share[t][:, self._seed]
+        return self._share if self._shares is None else self._shares[t][:, self._seeds]
 
     def _weighted(self, t: int) -> Array:
         """share(t) times the weights: (N, R)."""
-        return self._weights * self.share(t) if self._fixed is None else self._fixed
+        return self._fixed if self._shares is None else self._weights * self.share(t)
 
     def visit(self, params: Array, t: int) -> None:
         """Outputs and their derivatives at the points, for step t; leaves dl/df (N, R) in `slopes`."""
@@ -315,8 +317,9 @@ def _amplification(tile: _Tile) -> Array:
     size, replicas = tile.initial.shape
     norms: list[Array] = []
     for _, moved in tile.push(np.repeat(np.eye(size)[:, :, None], replicas, axis=2), of_weights=False):
-        finite = np.isfinite(moved).all()
-        norms.append(np.linalg.norm(np.moveaxis(moved, -1, 0), 2, axis=(1, 2)) if finite else np.full(replicas, np.nan))
+        norms.append(np.full(replicas, np.nan))
+        if np.isfinite(moved).all():
+            norms[-1][:] = np.linalg.norm(np.moveaxis(moved, -1, 0), 2, axis=(1, 2))
     return np.stack(norms)
 
 

@@ -21,7 +21,8 @@ class Interpolator:
 
     omega (width, d) is standard normal, b uniform on (0, 2 pi), by seed (random Fourier features: Rahimi & Recht 2007). With
     width >= N and l2 = 0 every point of positive weight is fitted exactly: theta(w) depends on which weights are positive only,
-    D(1) = 0 up to rounding, while beta and leave-one-out are not 0; and averaging over seeds does not change that.
+    D(1) = 0 while beta and leave-one-out are not 0; and averaging over seeds does not change that. Rounding leaves |D_i(1)| below
+    (N + width) eps cond(phi(X)) ||y|| ||phi(X)^+T phi(x_q)||: about 1e-14 at condition 1e2, 1e-12 at 1e3.
     """
 
     X: Array = field(repr=False)

@@ -29,12 +29,12 @@ class MLP:
     (`loss="logistic"`, f is a logit) or l = (f - y)^2 / 2 ("squared", f is in the units of y). `hidden` may be empty: a linear
     model with a bias. Every layer has a bias; X (N, d) needs no column of ones.
 
-    A step is v <- momentum v + g, theta <- theta - rate_t v. g is grad L, or with `batch_size` the gradient of (1/|batch|) sum over
-    the batch of w_i l_i, plus the penalty; batches go through random orders of all points, drawn per seed and whatever the
+    A step is v <- momentum v + g, theta <- theta - rate_t v. g is grad L, or with `batch_size` that of (1/|batch|) sum over the
+    batch of w_i l_i, plus the penalty; batches go through random orders of all points, drawn per seed and whatever the
     weights. rate_t = learning_rate, or learning_rate (1 + cos(pi t / steps)) / 2 for `schedule="cosine"`.
 
-    Starts: W = init_scale times standard normal / sqrt(inputs of the layer), b = 0, by seed. `snapshots` (t1, t2, ..): outputs after
-    each of these numbers of steps instead of the last one only, output k * n_queries + q for query q at snapshot k. `jitter` moves
+    Starts: W = init_scale times standard normal / sqrt(inputs of the layer), b = 0, by seed. `snapshots` (t1, t2, ..): outputs
+    after each of these numbers of steps, output k * n_queries + q for query q at snapshot k. `jitter` moves
     every start by that relative amount at random: to see what training makes of rounding.
     """
 
@@ -161,7 +161,7 @@ class MLP:
             return work(values, initial, members)
         except DivergedError as error:
             raise ArithmeticError(
-                f"{self!r} diverged on {name_subset(values[error.row])}, seed {tuple(seeds)[error.seed]}, at step {error.step}: its "
+                f"{self!r} diverged on {name_subset(values[error.row])}, seed {tuple(seeds)[error.seed]}, at step {error.step}: "
                 "parameters or their derivatives are not finite; take a smaller learning_rate"
             ) from None
 

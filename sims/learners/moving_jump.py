@@ -56,7 +56,8 @@ class MovingJump:
     def expected_response(self, weights: ArrayLike) -> Array:
         """F over all starts for weights (B, N): (B, M)."""
         values = checks.as_weights(weights, self.n_points)
-        return 2.0 * norm.cdf(np.einsum("bn,mn->bm", values, self._slopes) / self.init_scale) - 1.0
+        at = np.einsum("bn,mn->bm", values, self._slopes) / self.init_scale
+        return np.asarray(2.0 * norm.cdf(at) - 1.0, dtype=np.float64)
 
     def expected_derivative(self, weights: ArrayLike) -> Array:
         """dF/dw over all starts at weights (N,): (N, M)."""

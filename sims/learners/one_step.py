@@ -51,9 +51,11 @@ class OneStep:
 
     def initial_params(self, seeds: Sequence[int]) -> Array:
         """theta_0: (R, d)."""
-        d = self.X.shape[1]
-        draws = [stream("OneStep initial parameters", seed).standard_normal(d) for seed in checks.as_seeds(seeds)]
-        return self.init_scale * np.stack(draws) / np.sqrt(d)
+        values = checks.as_seeds(seeds)
+        draws = np.empty((len(values), self.X.shape[1]))
+        for row, seed in zip(draws, values, strict=True):
+            stream("OneStep initial parameters", seed).standard_normal(out=row)
+        return self.init_scale * draws / np.sqrt(draws.shape[1])
 
     def respond(self, weights: ArrayLike, seeds: Sequence[int]) -> Array:
         """f (B, R, M); a row gives the same bits whatever the batch."""
@@ -69,8 +71,8 @@ class OneStep:
     def _effects(self, start: Array) -> Array:
         """-(eta/N) l'_i x_q . x_i: (R, M, N)."""
         f = np.einsum("rd,nd->rn", start, self.X)
-        slope = (expit(f) if self.loss == "logistic" else f) - self.y
-        return (-self.learning_rate / self.n_points) * slope[:, None] * np.einsum("md,nd->mn", self.X_query, self.X)
+        fitted = np.asarray(expit(f), dtype=np.float64) if self.loss == "logistic" else f
+        return (-self.learning_rate / self.n_points) * (fitted - self.y)[:, None] * np.einsum("md,nd->mn", self.X_query, self.X)
 
 
 LEARNER = OneStep
