@@ -66,7 +66,8 @@ def run(config: FiniteTimeConfig, *, retrain: Retrain = response_table, progress
         "flow_error": (dims, flow_errors, "||D(p 1; t) - (1/p) D(1; p t)|| / ||(1/p) D(1; p t)||"),
         "eta_t": (("time",), config.problem.number("learning_rate") * np.array(config.times), "eta T"),
     }
-    return labelled("finite_time_scale", config, {"p": config.probabilities, "time": config.times}, variables)
+    result = labelled("finite_time_scale", config, {"p": config.probabilities, "time": config.times}, variables)
+    return result.assign_attrs(n_seeds=config.n_seeds)
 
 
 _LINEAR = (("hidden", ()), ("loss", "squared"), ("learning_rate", 0.02))

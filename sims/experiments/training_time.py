@@ -45,7 +45,7 @@ def run(config: TrainingTimeConfig, *, retrain: Retrain = response_table, progre
 
     Standard errors are those of the mean over seeds: the jackknife for measures. Where a seed's Hessian is singular the
     influence and its measures are NaN (undefined). `rounding` is what rounding alone can move F and D(1) by, relative: the
-    change when every start moves by `jitter`, scaled to eps sqrt(time), one rounding per step.
+    change when every start moves by `jitter`, scaled to eps sqrt(time), one rounding per step, and at least eps.
     """
     learner = config.problem.build(snapshots=config.times, steps=max(config.times))
     assert isinstance(learner, MLP)
@@ -107,7 +107,11 @@ def run(config: TrainingTimeConfig, *, retrain: Retrain = response_table, progre
             learner.amplification(ones[None], seeds)[0].T,
             "||product of the Jacobians of all steps|| at w = 1",
         ),
-        "rounding": (("of", "time"), rounding, "relative change that rounding alone can make"),
+        "rounding": (
+            ("of", "time"),
+            np.maximum(rounding, np.finfo(np.float64).eps),
+            "relative change that rounding alone can make",
+        ),
     }
     coords = {
         "time": config.times,
@@ -161,6 +165,7 @@ def _changes(before: Array, after: Array) -> Array:
 
 
 _NETWORK = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5))
+_WIDE = (("hidden", (8,)), ("loss", "squared"), ("l2", 0.0), ("learning_rate", 0.2))  # more parameters than points
 _SHORT = (1, 3, 10, 30, 100, 300, 1000, 3000)
 
 EXPERIMENT = Experiment(
@@ -170,6 +175,7 @@ EXPERIMENT = Experiment(
         TrainingTimeConfig(Problem("xor", "mlp", _NETWORK)),
         TrainingTimeConfig(Problem("two_moons", "mlp", _NETWORK, n_points=8)),
         TrainingTimeConfig(Problem("spector", "mlp", _NETWORK, n_points=8)),
+        TrainingTimeConfig(Problem("xor", "mlp", _WIDE), times=_SHORT),
     ),
     small=(TrainingTimeConfig(Problem("xor", "mlp", _NETWORK, n_points=6), times=_SHORT, n_seeds=8),),
     run=run,

@@ -156,7 +156,8 @@ class _Tile:
     """
 
     def __init__(self, plan: Descent, weights: Array, initial: Array, share: float, shares: Array | None, seeds: Indices) -> None:
-        self.plan, self.initial, self._weights = plan, np.ascontiguousarray(initial), np.ascontiguousarray(weights)
+        self.plan, self._weights = plan, np.ascontiguousarray(weights)
+        self.initial: Array = np.ascontiguousarray(initial)
         self._share, self._shares, self._seeds = share, shares, seeds
         self._loss, self._targets = LOSSES[plan.loss], plan.y[:, None]
         self._fixed = self._weights * share

@@ -56,7 +56,7 @@ def unconverged_training_breaks_influence(results: Results) -> Verdict:
     for ds in results["training_time"]:
         error, spread = _errors(ds, _INFLUENCE)
         early = ds.time <= ds.time[-1] / 100
-        k = int(error[early].values.argmin())
+        k = int(np.nanargmin(error[early].values))
         evidence.append(Evidence(ds.attrs["case"], float(error[k])))
         uncertainty.append(float(spread[k]))
         negative = (ds.least_eigenvalue < 0).mean("seed")

@@ -1,0 +1,60 @@
+"""The factor between the datamodel and the derivative grows with training time, from 1 to about 1/p and beyond."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import matplotlib as mpl
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from figures.style import BLUE, GREEN, ORANGE, style
+
+__all__ = ["EXPERIMENT", "Panel", "data", "draw"]
+
+EXPERIMENT = "finite_time_scale"
+
+_COLOURS = (BLUE, ORANGE, GREEN)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Slope of beta on D(1) by p and eta T, with standard errors over seeds."""
+
+    title: str
+    n_seeds: int
+    eta_t: NDArray[np.float64]
+    p: NDArray[np.float64]
+    slope: NDArray[np.float64]
+    spread: NDArray[np.float64]
+
+
+def data(results: Sequence[xr.Dataset]) -> list[Panel]:
+    """A panel per case, the linear model first."""
+    panels: list[Panel] = []
+    for ds in sorted(results, key=lambda ds: "hidden=none" not in ds.attrs["case"]):
+        kind = "linear model" if "hidden=none" in ds.attrs["case"] else "network"
+        title = f"{kind} on {ds.attrs['data'].replace('_', ' ')}, N = {ds.attrs['case'].split()[0].rsplit('-', 1)[1]}"
+        panels.append(
+            Panel(title, int(ds.attrs["n_seeds"]), ds.eta_t.values, ds.p.values, ds.slope.values, ds.slope_error.values)
+        )
+    return panels
+
+
+def draw(panels: list[Panel]) -> Figure:
+    """Slopes with bars, and 1/p as dashed lines."""
+    with mpl.rc_context(style()):
+        figure = Figure(figsize=(5.4 * len(panels) + 0.6, 4.6), layout="constrained")
+        figure.suptitle("The datamodel outgrows the derivative as training goes on", fontsize=14)
+        axes = figure.subplots(1, len(panels), squeeze=False)[0]
+        for ax, panel in zip(axes, panels, strict=True):
+            for p, colour, slope, spread in zip(panel.p, _COLOURS, panel.slope, panel.spread, strict=False):
+                ax.axhline(1.0 / p, color=colour, linewidth=1, linestyle="--")
+                ax.errorbar(panel.eta_t, slope, yerr=2.0 * spread, color=colour, marker="o", markersize=5, label=f"p = {p:g}")
+            ax.set(xscale="log", title=panel.title, xlabel="learning rate × steps", ylim=(0.0, 1.5 / panel.p.min()))
+        axes[0].set_ylabel("slope of β on D(1)")
+        axes[0].legend(title="dashed: 1/p", loc="upper left")
+        seeds = ", ".join(str(panel.n_seeds) for panel in panels)
+        figure.supxlabel(f"no penalty; mean over {seeds} seeds, bars: 2 standard errors", fontsize=10)
+    return figure

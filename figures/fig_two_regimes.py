@@ -1,0 +1,77 @@
+"""The central picture: the essay's identity is right early in training, Hessian influence at its end, and they cross."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import matplotlib as mpl
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from figures.style import BLUE, GREY, ORANGE, style
+
+__all__ = ["EXPERIMENT", "Panel", "data", "draw"]
+
+EXPERIMENT = "training_time"
+
+_SERIES = {
+    "beta on D(1)": ("datamodel β (the essay's identity)", ORANGE, "o"),
+    "Hessian influence on D(1)": ("Hessian influence, exact Hessian", BLUE, "s"),
+}
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Relative error against D(1) by training time, for both estimates, with standard errors over seeds."""
+
+    title: str
+    n_seeds: int
+    time: NDArray[np.int64]
+    error: dict[str, NDArray[np.float64]]
+    spread: dict[str, NDArray[np.float64]]
+
+
+def data(results: Sequence[xr.Dataset]) -> list[Panel]:
+    """A panel per case, the penalised ones first."""
+    panels: list[Panel] = []
+    for ds in sorted(results, key=lambda ds: ("l2=0 " in ds.attrs["case"], ds.attrs["case"])):
+        at = ds.measured.sel(measure="relative_error"), ds.measured_error.sel(measure="relative_error")
+        error, spread = ({name: values.sel(pair=name).values for name in _SERIES} for values in at)
+        name = ds.attrs["data"].replace("_", " ")
+        kind = "no penalty, more parameters than points" if "l2=0 " in ds.attrs["case"] else "penalised"
+        panels.append(
+            Panel(f"{name}, N = {ds.sizes['point']}, {kind}", ds.sizes["seed"], ds.time.values.astype(np.int64), error, spread)
+        )
+    return panels
+
+
+def draw(panels: list[Panel]) -> Figure:
+    """Log-log lines per case; undefined influence (a singular Hessian) is a gap."""
+    with mpl.rc_context(style()):
+        columns = min(2, len(panels))
+        rows = -(-len(panels) // columns)
+        figure = Figure(figsize=(5.6 * columns + 0.8, 3.6 * rows + 1.2), layout="constrained")
+        figure.suptitle("The essay's identity holds early in training, Hessian influence at its end", fontsize=14)
+        axes = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
+        for ax, panel in zip(axes, panels, strict=False):
+            _lines(ax, panel)
+        for ax in axes[len(panels) :]:
+            ax.remove()
+        for ax in axes[::columns]:
+            ax.set_ylabel("relative error against D(1)")
+        axes[0].legend(loc="lower center", fontsize=10)
+        figure.supxlabel(
+            f"training time (gradient steps); networks, mean over {panels[0].n_seeds} seeds, bars: 2 standard errors", fontsize=11
+        )
+    return figure
+
+
+def _lines(ax: Axes, panel: Panel) -> None:
+    for name, (label, colour, marker) in _SERIES.items():
+        error, bar = panel.error[name], 2.0 * panel.spread[name]
+        low = np.minimum(bar, 0.9 * error)  # a bar that reaches 0 has no end on a log scale
+        ax.errorbar(panel.time, error, yerr=[low, bar], color=colour, marker=marker, markersize=5, linewidth=1.6, label=label)
+    ax.axhline(1.0, color=GREY, linewidth=0.8, linestyle=":")
+    ax.set(xscale="log", yscale="log", title=panel.title)
