@@ -52,7 +52,7 @@ def draw(panels: list[Panel]) -> Figure:
             for p, colour, slope, spread in zip(panel.p, _COLOURS, panel.slope, panel.spread, strict=False):
                 ax.axhline(1.0 / p, color=colour, linewidth=1, linestyle="--")
                 ax.errorbar(panel.eta_t, slope, yerr=2.0 * spread, color=colour, marker="o", markersize=5, label=f"p = {p:g}")
-            ax.set(xscale="log", title=panel.title, xlabel="learning rate × steps", ylim=(0.0, 1.5 / panel.p.min()))
+            ax.set(xscale="log", title=panel.title, xlabel="learning rate times steps", ylim=(0.0, 1.5 / panel.p.min()))
         axes[0].set_ylabel("slope of β on D(1)")
         axes[0].legend(title="dashed: 1/p", loc="upper left")
         seeds = ", ".join(str(panel.n_seeds) for panel in panels)

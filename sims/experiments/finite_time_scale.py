@@ -78,7 +78,7 @@ EXPERIMENT = Experiment(
     question="How does the factor between beta and D(1) grow from 1 (one step) to 1/p (convergence)?",
     cases=(
         FiniteTimeConfig(Problem("noisy_line", "mlp", _LINEAR, n_points=12), times=(4, 16, 64, 256, 1024), n_seeds=8),
-        FiniteTimeConfig(Problem("xor", "mlp", _NETWORK)),
+        FiniteTimeConfig(Problem("xor", "mlp", _NETWORK), times=(4, 16, 64, 256, 1024)),
     ),
     small=(FiniteTimeConfig(Problem("noisy_line", "mlp", _LINEAR, n_points=8), times=(4, 64, 1024), n_seeds=4),),
     run=run,

@@ -1,0 +1,93 @@
+"""The figures of training time, finite-time scale and jumps: their numbers, labels and bytes."""
+
+import numpy as np
+import pytest
+import xarray as xr
+from assertions import assert_identical
+
+from figures import fig_finite_time_scale, fig_jumps, fig_two_regimes
+from figures.style import save
+
+MEASURES = ["slope", "relative_error", "pearson", "spearman"]
+
+
+def training(case, data):
+    pairs = ["beta on D(1)", "Hessian influence on D(1)"]
+    values = np.arange(1.0, 25.0).reshape(3, 2, 4)
+    return xr.Dataset(
+        {
+            "measured": (("time", "pair", "measure"), values),
+            "measured_error": (("time", "pair", "measure"), 0.1 * values),
+            "beta": (("time", "point", "output"), np.ones((3, 8, 2))),
+            "gradient_norm": (("time", "seed"), np.ones((3, 4))),
+        },
+        {"time": [1, 10, 100], "pair": pairs, "measure": MEASURES},
+        {"case": case, "data": data},
+    )
+
+
+def scale(case, data):
+    slope = np.array([[1.0, 2.0], [1.0, 1.5]])
+    values = {"slope": (("p", "time"), slope), "slope_error": (("p", "time"), 0.1 * slope), "eta_t": (("time",), [0.1, 1.0])}
+    return xr.Dataset(values, {"p": [0.5, 0.75], "time": [4, 40]}, {"case": case, "data": data, "n_seeds": 5})
+
+
+def jumping(learner):
+    quantities = ["path-wise derivative", "difference of F", "beta"]
+    values = {name: (("quantity", "n_seeds"), np.arange(6.0).reshape(3, 2) + 1.0) for name in ("slope", "slope_error")}
+    effect = {"truth": (("point", "output"), np.ones((4, 1)))}
+    return xr.Dataset({**values, **effect}, {"quantity": quantities, "n_seeds": [10, 100]}, {"learner": learner})
+
+
+FIGURES = {
+    "two_regimes": (fig_two_regimes, [training("xor-8 mlp l2=0 x", "xor"), training("two_moons-8 mlp l2=0.01", "two_moons")]),
+    "finite_time_scale": (
+        fig_finite_time_scale,
+        [scale("xor-8 mlp hidden=4", "xor"), scale("noisy_line-12 mlp hidden=none", "noisy_line")],
+    ),
+    "jumps": (fig_jumps, [jumping("bistable"), jumping("moving_jump")]),
+}
+
+
+def test_two_regimes_has_the_relative_errors_by_time_penalised_cases_first():
+    first, second = fig_two_regimes.data(FIGURES["two_regimes"][1])
+    assert first.title == "two moons, N = 8, penalised"
+    assert second.title == "xor, N = 8, no penalty, more parameters than points"
+    assert_identical(first.error["beta on D(1)"], np.array([2.0, 10.0, 18.0]))
+    assert_identical(first.error["Hessian influence on D(1)"], np.array([6.0, 14.0, 22.0]))
+    assert first.n_seeds == 4
+
+
+def test_two_regimes_is_drawn_on_log_axes_with_bars_and_a_unit_of_time():
+    figure = fig_two_regimes.draw(fig_two_regimes.data(FIGURES["two_regimes"][1]))
+    first = figure.axes[0]
+    assert (first.get_xscale(), first.get_yscale()) == ("log", "log")
+    assert "against D(1)" in first.get_ylabel()
+    assert len(first.containers) == 2
+    assert "gradient steps" in figure.get_supxlabel()
+    assert "4 seeds" in figure.get_supxlabel()
+
+
+def test_finite_time_scale_has_a_line_per_p_and_its_limit():
+    figure = fig_finite_time_scale.draw(fig_finite_time_scale.data(FIGURES["finite_time_scale"][1]))
+    first = figure.axes[0]
+    assert first.get_title() == "linear model on noisy line, N = 12"
+    assert [text.get_text() for text in first.get_legend().get_texts()] == ["p = 0.5", "p = 0.75"]
+    assert sorted({line.get_ydata()[0] for line in first.lines if line.get_linestyle() == "--"}) == [1 / 0.75, 2.0]
+
+
+def test_jumps_has_three_lines_with_bars_per_learner():
+    panels = fig_jumps.data(FIGURES["jumps"][1])
+    assert_identical(panels[0].slope["difference of F"], np.array([3.0, 4.0]))
+    figure = fig_jumps.draw(panels)
+    assert [len(ax.containers) for ax in figure.axes] == [3, 3]
+    assert figure.axes[1].get_title() == "sign of a moving threshold, N = 4"
+    assert figure.axes[0].get_xlabel() == "number of seeds averaged"
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_the_same_results_give_the_same_bytes(name, tmp_path):
+    module, results = FIGURES[name]
+    files = [save(module.draw(module.data(results)), tmp_path / copy, name) for copy in "ab"]
+    for one, two in zip(*files, strict=True):
+        assert one.read_bytes() == two.read_bytes()

@@ -1,0 +1,128 @@
+"""Claims about training that has not converged, jumps or interpolates: every status that they can reach, on made-up results."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from theory.claims import Status, all_claims
+
+MEASURES = ["slope", "relative_error", "pearson", "spearman"]
+PAIRS = ["beta on D(1)", "Hessian influence on D(1)"]
+
+
+def judged(identifier, **results):
+    return next(c for c in all_claims() if c.id == identifier).judge(results)
+
+
+def training(essay, influence, spread=0.0, cutoffs=(0.0, 0.0), beta=1.0):
+    """A `training_time` result with relative errors (essay, influence) at times 1, 10, .., and standard errors all equal."""
+    times = 10 ** np.arange(len(essay))
+    measured = np.ones((len(essay), 2, 4))
+    measured[:, 0, 1], measured[:, 1, 1] = essay, influence
+    per_seed = np.ones((len(essay), 2))
+    return xr.Dataset(
+        {
+            "measured": (("time", "pair", "measure"), measured),
+            "measured_error": (("time", "pair", "measure"), np.full_like(measured, spread)),
+            "cutoff_error": (("time", "cutoff"), np.tile(cutoffs, (len(essay), 1))),
+            "null_space": (("time", "seed"), per_seed),
+            "least_eigenvalue": (("time", "seed"), -per_seed),
+            "gradient_norm": (("time", "seed"), per_seed),
+            "beta": (("time", "point", "output"), np.full((len(essay), 1, 1), beta)),
+        },
+        {"time": times, "pair": PAIRS, "measure": MEASURES},
+        {"case": f"made up {essay}"},
+    )
+
+
+def average(error, node_change):
+    values = {"error": (("law", "nodes", "time"), [[[1.0], [error]]]), "node_change": (("law", "time"), [[node_change]])}
+    return xr.Dataset(values, {"law": ["L"], "nodes": [1, 2], "time": [5]}, {"case": f"{error}, {node_change}"})
+
+
+def jumping(difference, spread=0.01, path=0.0):
+    quantities = ["path-wise derivative", "difference of F", "beta"]
+    dims = ("quantity", "n_seeds")
+    return xr.Dataset(
+        {
+            "slope": (dims, [[path], [difference], [1.0]]),
+            "slope_error": (dims, [[spread], [spread], [spread]]),
+            "relative_error": (("quantity",), [1.0, 0.0, 0.0]),
+            "difference_bias": 0.0,
+        },
+        {"quantity": quantities, "n_seeds": [100]},
+        {"case": f"slope {difference}"},
+    )
+
+
+def interpolating(derivative):
+    size = xr.DataArray([[1.0, 2.0, 3.0], [derivative, 2.0, 4.0]], {"width": [2, 32], "effect": ["D(1)", "beta", "LOO"]})
+    return xr.Dataset({"size": size}, attrs={"case": "made up"})
+
+
+@pytest.mark.parametrize(("early", "spread", "status"), [(0.5, 0.0, "HOLDS"), (0.01, 0.0, "FAILS"), (0.06, 0.02, "INCONCLUSIVE")])
+def test_c3_needs_a_large_error_at_every_early_time_beyond_its_standard_error(early, spread, status):
+    wrong = training([0.1] * 4, [9.0, early, 0.1, 1e-9], spread)
+    assert judged("C3", training_time=[training([0.1] * 4, [9.0, 9.0, 0.1, 1e-9]), wrong]).status == status
+
+
+def test_c3_looks_at_the_first_hundredth_of_training_only():
+    assert judged("C3", training_time=[training([0.1] * 4, [9.0, 9.0, 0.0, 0.0])]).figure == 9.0
+
+
+def test_c3_leaves_out_times_at_which_the_influence_is_undefined():
+    assert judged("C3", training_time=[training([0.1] * 4, [np.nan, 7.0, 0.0, 0.0])]).figure == 7.0
+
+
+@pytest.mark.parametrize(("last", "spread", "status"), [(1.0, 0.0, "FAILS"), (0.01, 0.0, "HOLDS"), (0.06, 0.02, "INCONCLUSIVE")])
+def test_c6_for_networks_is_decided_at_the_end_of_training_by_the_mildest_case(last, spread, status):
+    cases = [training([0.0, 9.0], [1.0, 1.0], spread), training([0.0, last], [1.0, 1.0], spread)]
+    verdict = judged("C6 networks", training_time=cases)
+    assert verdict.status == status
+    assert verdict.figure == last
+
+
+def test_c2_holds_where_the_cut_off_decides_the_influence_and_not_where_it_does_not():
+    assert judged("C2", training_time=[training([1.0], [1.0], cutoffs=(0.1, 0.9))]).status is Status.HOLDS_WHEN
+    assert judged("C2", training_time=[training([1.0], [1.0], cutoffs=(0.1, 0.1))]).status is Status.FAILS
+
+
+def test_c9_judges_converged_quadratures_only_and_says_which_were_not():
+    cases = [average(1e-9, 1e-8), average(0.3, 0.2)]
+    verdict = judged("C9", training_time=[training([1.0], [1.0])], average_derivative=cases)
+    assert verdict.status is Status.HOLDS_WHEN
+    assert len(verdict.evidence) == 1
+    assert "nothing said: 0.3, 0.2, L, 5 steps: 0.3" in verdict.condition
+
+
+def test_c9_fails_where_a_converged_average_is_not_beta_or_beta_is_not_finite():
+    good = [training([1.0], [1.0])]
+    assert judged("C9", training_time=good, average_derivative=[average(0.3, 1e-9)]).status is Status.FAILS
+    broken = [training([1.0], [1.0], beta=np.nan)]
+    assert judged("C9", training_time=broken, average_derivative=[average(1e-9, 1e-9)]).status is Status.FAILS
+
+
+@pytest.mark.parametrize(
+    ("slope", "spread", "status"), [(1.0, 0.01, "HOLDS WHEN"), (1.5, 0.01, "INCONCLUSIVE"), (1.0, 0.3, "INCONCLUSIVE")]
+)
+def test_c12_needs_differences_of_the_average_to_find_the_derivative(slope, spread, status):
+    assert judged("C12", jumps=[jumping(slope, spread)], interpolation=[interpolating(0.0)]).status == status
+
+
+def test_t9_fails_beyond_three_standard_errors_and_is_open_where_nothing_jumps():
+    assert judged("T9", jumps=[jumping(1.02)]).status is Status.HOLDS
+    assert judged("T9", jumps=[jumping(1.04)]).status is Status.FAILS
+    assert judged("T9", jumps=[jumping(1.0, path=0.99)]).status is Status.INCONCLUSIVE
+
+
+def test_t11_holds_where_the_derivative_vanishes():
+    assert judged("T11", interpolation=[interpolating(1e-14)]).status is Status.HOLDS_WHEN
+    assert judged("T11", interpolation=[interpolating(1e-3)]).status is Status.FAILS
+
+
+@pytest.mark.parametrize(("error", "status"), [(0.01, Status.HOLDS_WHEN), (0.1, Status.FAILS)])
+def test_t6_over_time_is_decided_by_the_law_of_gradient_flow(error, status):
+    dims = ("p", "time")
+    values = {name: (dims, [[value]]) for name, value in (("flow_error", error), ("slope", 1.5), ("interaction", 0.1))}
+    result = xr.Dataset({**values, "eta_t": (("time",), [0.1])}, {"p": [0.5], "time": [4]}, {"case": "made up"})
+    assert judged("T6 time", finite_time_scale=[result]).status is status
