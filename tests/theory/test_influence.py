@@ -12,7 +12,7 @@ from scipy import special
 
 from sims.learners import LeastSquares, Logistic
 from theory.derivatives import finite_difference
-from theory.influence import hessian_influence, loo_gap_bound
+from theory.influence import hessian_influence, loo_gap_bound, null_space_sizes
 from theory.metrics import compare
 from theory.response import Linearization, mean_response, weight_derivative
 
@@ -225,3 +225,31 @@ def test_influence_misses_leave_one_out_by_the_gap_in_the_outputs_too():
     gaps, _ = loo_gaps_and_bounds(learner)
     assert_close(np.linalg.norm(removed + influence, axis=1), gaps, rtol=1e-7)
     assert (np.linalg.norm(removed - influence, axis=1) > gaps).all()
+
+
+def made_up(hessian, seed=0, n=4, m=2):
+    """A linearization of one seed with the given Hessian and random gradients."""
+    rng, p = np.random.default_rng(seed), len(hessian)
+    points, outputs = rng.standard_normal((1, n, p)), rng.standard_normal((1, m, p))
+    return Linearization(np.zeros((1, p)), np.asarray(hessian)[None], points, outputs, np.zeros(1))
+
+
+def test_pseudo_inverse_influence_is_the_exact_one_where_nothing_is_cut_off():
+    linearization = made_up(np.diag([1.0, -0.5, 0.1]))
+    assert_close(
+        hessian_influence(linearization, "pseudo_inverse", cutoff=1e-3), hessian_influence(linearization), rtol=1e-12, call="full"
+    )
+
+
+def test_pseudo_inverse_influence_leaves_out_small_eigenvalues_of_either_sign_as_numpy_does():
+    hessian = np.diag([2.0, -1e-3, 1e-5])
+    linearization = made_up(hessian)
+    for cutoff in (1e-2, 1e-4, 1e-6):
+        inverse = np.linalg.pinv(hessian, rcond=cutoff)
+        expected = -0.25 * linearization.point_gradients[0] @ inverse @ linearization.output_gradients[0].T
+        assert_close(hessian_influence(linearization, "pseudo_inverse", cutoff=cutoff), expected, rtol=1e-12, call=f"{cutoff}")
+
+
+def test_the_null_space_is_counted_relative_to_the_largest_eigenvalue():
+    assert null_space_sizes(made_up(np.diag([-100.0, 1e-9, 0.0])), 1e-10).tolist() == [2]
+    assert null_space_sizes(made_up(np.diag([-100.0, 1e-7, 0.0])), 1e-10).tolist() == [1]

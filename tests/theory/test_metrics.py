@@ -160,3 +160,24 @@ def test_slope_and_relative_error_do_not_depend_on_the_unit_of_the_effects(scale
     assert metrics.relative_error(scale * estimate, scale * reference) == pytest.approx(
         metrics.relative_error(estimate, reference), rel=1e-14
     )
+
+
+def test_jackknife_of_a_linear_measure_is_its_standard_error():
+    """Against a reference that does not vary, the slope is linear in the estimate: the jackknife is then sd / sqrt(R)."""
+    rng = np.random.default_rng(1)
+    estimates, reference = rng.standard_normal((9, 4, 2)), rng.standard_normal((4, 2))
+    errors = metrics.jackknife_errors(estimates, np.repeat(reference[None], 9, axis=0))
+    slopes = [metrics.slope(one, reference) for one in estimates]
+    assert errors.slope == pytest.approx(stats.sem(slopes), rel=1e-12)
+
+
+def test_jackknife_of_a_ratio_is_that_of_resampled_means():
+    rng = np.random.default_rng(2)
+    pairs = 1.0 + 0.1 * rng.standard_normal((2, 40, 3))
+    errors = metrics.jackknife_errors(*pairs)
+    draws = [metrics.slope(*pairs[:, rng.integers(0, 40, 40)].mean(axis=1)) for _ in range(2000)]
+    assert errors.slope == pytest.approx(np.std(draws), rel=0.15)
+
+
+def test_jackknife_of_one_seed_is_undefined():
+    assert math.isnan(metrics.jackknife_errors(np.ones((1, 3)), np.ones((1, 3))).slope)
