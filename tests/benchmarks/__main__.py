@@ -1,6 +1,8 @@
 """make bench: the time of exhaustive retraining and of an exact datamodel beside other libraries, in one run.
 
 W1   l2-regularised logistic regression on all 2^N subsets (d = 5, l2 = 0.01, ||grad L|| <= 1e-10, margins at 8 queries)
+W2   a network 4-8-1 by 500 steps of gradient descent on all 2^10 subsets, 32 seeds
+W3   the exact derivative of 8 outputs in 10 weights through these 500 steps, 32 and 128 seeds
 W4   the exact Bernoulli(1/2) datamodel from a table of 2^20 subsets and 8 outputs
 
 Rounds are interleaved and medians reported: on a busy machine only the ratios mean something.
@@ -13,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -118,6 +121,33 @@ def w4(rounds: int) -> dict[str, list[float]]:
     )
 
 
+def networks(rounds: int) -> None:
+    """Print W2 and W3: medians, ratios to ours, largest difference. Every engine in a process of its own, JAX on every core."""
+    jax = [name for name in peers.NETWORK_ENGINES if name.startswith("JAX")] if find_spec("jax") else []
+    with ExitStack() as stack:
+        pools = {name: stack.enter_context(engine.process_pool(1)) for name in (peers.OURS, *jax)}
+        workers = stack.enter_context(engine.process_pool(engine.physical_cores()))
+        for title, work, seeds in (("W2", "table", 32), ("W3", "derivative", 32), ("W3", "derivative", 128)):
+            names = [name for name in pools if name == peers.OURS or ("vmap" in name) == (work == "table")]
+            answers = {name: pools[name].submit(peers.network_answer, name, work, seeds).result() for name in names}
+            functions: dict[str, Callable[[], float]] = {
+                name: lambda name=name, work=work, seeds=seeds: (
+                    pools[name].submit(peers.timed_network, name, work, seeds).result()
+                )
+                for name in names
+            }
+            if work == "table":
+                functions[OURS_ALL] = lambda seeds=seeds: seconds(
+                    lambda: response_table(peers.network(), range(seeds), executor=workers)
+                )
+            medians = {name: float(np.median(times)) for name, times in interleaved(functions, rounds).items()}
+            best = min(value for name, value in medians.items() if name.startswith("dfdw"))
+            click.echo(f"{title}, {seeds} seeds{'':20}times our best   largest difference")
+            for name, median in medians.items():
+                difference = f"{np.abs(answers[name] - answers[peers.OURS]).max():.1e}" if name in answers else ""
+                click.echo(f"    {name:<20}{median:10.4g} s {median / best:10.3g} {difference:>18}")
+
+
 @click.command()
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("results"), show_default=True)
 @click.option("--rounds", type=click.IntRange(1), default=5, show_default=True)
@@ -136,6 +166,7 @@ def main(out: Path, rounds: int, sizes: str) -> None:
             measured[n] = w1(n, rounds, pools)
             limits.append(limit(n))
             report(n, *measured[n], limits[-1])
+    networks(rounds)
     with threadpool_limits(1):
         other = w4(rounds)
     medians = {name: float(np.median(times)) for name, times in other.items()}

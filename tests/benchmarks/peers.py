@@ -3,12 +3,12 @@
 import time
 import warnings
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from importlib.util import find_spec
 
 import numpy as np
 
-from sims.learners import Logistic
+from sims.learners import MLP, Logistic
 from sims.retrain import response_table
 from theory.subsets import mask_rows
 
@@ -128,4 +128,81 @@ ENGINES: dict[str, Callable[[Problem], Callable[[], Margins]]] = {
     OURS: ours,
     "JAX vmap(Newton)": jax_newton,
     "scikit-learn loop": sklearn_loop,
+}
+
+
+STEPS, SEEDS, POINTS = 500, 32, 10
+"""Of W2 and W3: a network 4-8-1, gradient descent with learning rate 0.2."""
+
+
+def network() -> MLP:
+    """W2 and W3: standard normal columns, labels in turn, 8 queries."""
+    rng = np.random.default_rng(0)
+    X, queries = rng.standard_normal((POINTS, 4)), rng.standard_normal((8, 4))
+    return MLP(X, np.arange(POINTS) % 2, queries, hidden=(8,), steps=STEPS, learning_rate=0.2)
+
+
+def timed_network(engine: str, work: str, seeds: int) -> float:
+    """Seconds for the second call of an engine, compiled by the first."""
+    run = _ready_network(engine, work, seeds)
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def network_answer(engine: str, work: str, seeds: int) -> np.ndarray:
+    """What an engine computes: outputs (B, R, M) or derivatives (R, M, N)."""
+    return _ready_network(engine, work, seeds)()
+
+
+@cache
+def _ready_network(engine: str, work: str, seeds: int) -> Callable[[], np.ndarray]:
+    run = NETWORK_ENGINES[engine](work, seeds)
+    run()
+    return run
+
+
+def our_network(work: str, seeds: int) -> Callable[[], np.ndarray]:
+    """`response_table` and `weight_jacobian`, in this process."""
+    learner = network()
+    if work == "table":
+        return lambda: response_table(learner, range(seeds)).samples.swapaxes(0, 1)
+    return lambda: learner.weight_jacobian(np.ones((1, POINTS)), range(seeds))[0]
+
+
+def jax_network(work: str, seeds: int, mode: str = "") -> Callable[[], np.ndarray]:
+    """jit(vmap(..)) over subsets and seeds; derivatives by jacfwd or jacrev through all steps. It may use every core."""
+    import jax
+    import jax.numpy as jnp
+
+    jax.config.update("jax_enable_x64", True)
+    learner = network()
+    X, queries, sign = jnp.asarray(learner.X), jnp.asarray(learner.X_query), jnp.asarray(2.0 * learner.y - 1.0)
+    d, h = X.shape[1], learner.hidden[0]
+    starts = jnp.asarray(learner.initial_params(range(seeds)))
+
+    def output(theta, x):
+        hidden = jnp.tanh(x @ theta[: d * h].reshape(d, h) + theta[d * h : (d + 1) * h])
+        return hidden @ theta[(d + 1) * h : (d + 2) * h] + theta[-1]
+
+    def loss(theta, w):
+        return jnp.sum(w * jnp.logaddexp(0.0, -sign * output(theta, X))) / POINTS
+
+    def train(w, theta):
+        step = lambda theta, _: (theta - 0.2 * jax.grad(loss)(theta, w), None)  # noqa: E731
+        return output(jax.lax.scan(step, theta, None, length=STEPS)[0], queries)
+
+    if work == "table":
+        compiled, masks = jax.jit(jax.vmap(jax.vmap(train, (None, 0)), (0, None))), jnp.asarray(mask_rows(0, 2**POINTS, POINTS))
+        return lambda: np.asarray(compiled(masks, starts))
+    derivative = {"forward": jax.jacfwd, "reverse": jax.jacrev}[mode](train)
+    compiled, ones = jax.jit(jax.vmap(derivative, (None, 0))), jnp.ones(POINTS)
+    return lambda: np.asarray(compiled(ones, starts))
+
+
+NETWORK_ENGINES: dict[str, Callable[[str, int], Callable[[], np.ndarray]]] = {
+    OURS: our_network,
+    "JAX vmap": jax_network,
+    "JAX jacfwd": partial(jax_network, mode="forward"),
+    "JAX jacrev": partial(jax_network, mode="reverse"),
 }
