@@ -144,7 +144,7 @@ class Descent:
             tile = _Tile(fewer, weights[rows].T[present], initial[:, seeds], 1.0 / len(self.X), shares, seeds)
             values = work(tile)
             if not np.isfinite(values).all():
-                place, step = tile.first_divergence()
+                place, step = tile.first_divergence(values)
                 raise DivergedError(place // s, place % s, step)
         return values
 
@@ -249,15 +249,19 @@ class _Tile:
             for k in range(len(segment) - 1, -1, -1):
                 yield start + k, segment[k]
 
-    def first_divergence(self) -> tuple[int, int]:
-        """The replica that first left the finite numbers, and after how many steps; the last step where only a derivative did."""
+    def first_divergence(self, values: Array) -> tuple[int, int]:
+        """The replica whose parameters first left the finite numbers, and after how many steps.
+
+        If none did: the first replica with an entry of `values` (.., R) that is not finite, and the last step.
+        """
         state = self.start()
         for t in range(self.plan.snapshots[-1]):
             self.step(state, t)
             bad = np.flatnonzero(~np.isfinite(state.params).all(axis=0))
             if bad.size:
                 return int(bad[0]), t + 1
-        return 0, self.plan.snapshots[-1]
+        finite = np.isfinite(values).reshape(-1, values.shape[-1]).all(axis=0)
+        return int(np.flatnonzero(~finite)[0]), self.plan.snapshots[-1]
 
 
 def _descend(params: Array, velocity: Array, gradient: Array, rate: float, momentum: float, scratch: Array) -> None:

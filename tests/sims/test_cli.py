@@ -88,11 +88,11 @@ def test_list_names_experiments_cases_and_data_sets(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "module", "message"),
     [
-        (["run", "idenity"], "sims", "experiment 'idenity' is unknown, expected one of expansion, identity"),
+        (["run", "idenity"], "sims", "experiment 'idenity' is unknown, expected one of average_derivative, expansion,"),
         (["frobnicate"], "sims", "No such command 'frobnicate'"),
         (["verify", "--workers", "0"], "sims", "0 is not in the range"),
         (["identity", "--from", "nowhere"], "figures", "no results of 'identity' in nowhere"),
-        (["pie"], "figures", "figure 'pie' is unknown, expected one of cost, identity"),
+        (["pie"], "figures", "figure 'pie' is unknown, expected one of cost, finite_time_scale, identity"),
     ],
 )
 def test_a_mistake_is_answered_in_a_line_and_not_with_a_traceback(tmp_path, arguments, module, message):
