@@ -1,4 +1,4 @@
-# make verify   the main job: retrain on all subsets, judge the claims, draw the figure
+# make verify   the main job: retrain on all subsets, judge the claims, draw the figures
 # make test     the whole test suite
 # make lint     ruff and pyright
 # make bench    times beside scikit-learn, JAX and numpy (minutes; installs them), and the figure of the cost per subset
@@ -12,7 +12,7 @@ PIP := $(PY) -m pip --disable-pip-version-check install --quiet --constraint con
 
 verify: .venv/run.stamp
 	$(PY) -m sims verify --out "$(RESULTS)" --json "$(RESULTS)/ledger.json"
-	$(PY) -m figures identity --from "$(RESULTS)" --out "$(RESULTS)/figures"
+	$(PY) -m figures --from "$(RESULTS)" --out "$(RESULTS)/figures"
 
 test: .venv/test.stamp
 	$(PY) -m pytest

@@ -53,7 +53,9 @@ def draw(panels: list[Panel]) -> Figure:
         columns = min(2, len(panels))
         rows = -(-len(panels) // columns)
         figure = Figure(figsize=(5.6 * columns + 0.8, 3.6 * rows + 1.2), layout="constrained")
-        figure.suptitle("The essay's identity holds early in training, Hessian influence at its end if the optimum is isolated", fontsize=14)
+        figure.suptitle(
+            "The essay's identity holds early in training, Hessian influence at its end if the optimum is isolated", fontsize=14
+        )
         axes = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
         for ax, panel in zip(axes, panels, strict=False):
             _lines(ax, panel)

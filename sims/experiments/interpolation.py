@@ -27,13 +27,14 @@ class InterpolationConfig:
 def run(config: InterpolationConfig, *, retrain: Retrain = response_table, progress: bool = False) -> xr.Dataset:
     """||D(1)||, ||beta|| and ||leave-one-out|| of the seed average against width (l2 = 0) and against l2 (largest width).
 
-    All exact for the given seeds; `_error` is the standard error over seeds of the norm, by jackknife.
+    Every learner has a table of its own, none of which is stored: they are small. All exact for the
+    given seeds; `_error` is the standard error over seeds of the norm, by jackknife.
     """
     seeds = tuple(range(config.n_seeds))
     widest = config.widths[-1]
     learners = [config.problem.build(width=width, l2=0.0) for width in config.widths]
     penalised = [config.problem.build(width=widest, l2=l2) for l2 in config.penalties]
-    sizes = np.stack([_sizes(learner, seeds, response_table) for learner in (*learners, *penalised)])  # (cases, 3, 2)
+    sizes = np.stack([_sizes(learner, seeds) for learner in (*learners, *penalised)])  # (cases, 3, 2)
     by_width, by_penalty = np.split(sizes, [len(learners)])
     variables: Variables = {
         "size": (("width", "effect"), by_width[..., 0], "||effect|| without penalty, Euclidean over points and outputs"),
@@ -45,9 +46,9 @@ def run(config: InterpolationConfig, *, retrain: Retrain = response_table, progr
     return labelled("interpolation", config, coords, variables)
 
 
-def _sizes(learner: DifferentiableLearner, seeds: tuple[int, ...], retrain: Retrain) -> Array:
+def _sizes(learner: DifferentiableLearner, seeds: tuple[int, ...]) -> Array:
     """Norm of the seed average and its jackknife error, for D(1), beta and leave-one-out: (3, 2)."""
-    samples = retrain(learner, seeds).samples
+    samples = response_table(learner, seeds).samples
     jacobian = learner.weight_jacobian(np.ones((1, learner.n_points)), seeds)[0].swapaxes(1, 2)
     effects = (jacobian, [optimal_datamodel(t).coefficients for t in samples], [leave_one_out(t) for t in samples])
     return np.array([_norm(np.asarray(effect)) for effect in effects])

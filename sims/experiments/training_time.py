@@ -97,9 +97,9 @@ def run(config: TrainingTimeConfig, *, retrain: Retrain = response_table, progre
         "gradient_norm": (("time", "seed"), [at.gradient_norm for at in linearizations], "||grad L|| at w = 1"),
         "least_eigenvalue": (("time", "seed"), eigenvalues, "least eigenvalue of the Hessian of L at w = 1"),
         "null_space": (
-            ("time", "seed"),
-            [null_space_sizes(at) for at in linearizations],
-            "eigenvalues below 1e-10 of the largest",
+            ("time", "cutoff", "seed"),
+            [[null_space_sizes(at, c) for c in config.cutoffs] for at in linearizations],
+            "eigenvalues at most the cut-off times the largest",
         ),
         "cutoff_error": (("time", "cutoff"), cutoffs, "||pseudo-inverse influence - D(1)|| / ||D(1)||"),
         "amplification": (
@@ -175,7 +175,7 @@ EXPERIMENT = Experiment(
         TrainingTimeConfig(Problem("xor", "mlp", _NETWORK)),
         TrainingTimeConfig(Problem("two_moons", "mlp", _NETWORK, n_points=8)),
         TrainingTimeConfig(Problem("spector", "mlp", _NETWORK, n_points=8)),
-        TrainingTimeConfig(Problem("xor", "mlp", _WIDE), times=_SHORT),
+        TrainingTimeConfig(Problem("xor", "mlp", _WIDE)),
     ),
     small=(TrainingTimeConfig(Problem("xor", "mlp", _NETWORK, n_points=6), times=_SHORT, n_seeds=8),),
     run=run,

@@ -321,8 +321,8 @@ def _amplification(tile: _Tile) -> Array:
     """(K, R)."""
     size, replicas = tile.initial.shape
     norms: list[Array] = []
-    for _, moved in tile.push(np.repeat(np.eye(size)[:, :, None], replicas, axis=2), of_weights=False):
-        norms.append(np.full(replicas, np.nan))
+    for _, moved in tile.push(np.eye(size)[:, :, None] * np.ones(replicas), of_weights=False):
+        norms.append(np.nan * np.ones(replicas))
         if np.isfinite(moved).all():
             norms[-1][:] = np.linalg.norm(np.moveaxis(moved, -1, 0), 2, axis=(1, 2))
     return np.stack(norms)
