@@ -113,7 +113,7 @@ class Descent:
         """work(tile) (*size, R) for tiles whose buffers stay in the cache, put together as (B, S, *size)."""
         b, s = len(weights), initial.shape[1]
         per_replica = directions * len(self.X) * max(1, sum(self.network.widths[1:-1]))
-        replicas = max(_SMALLEST_TILE, _CACHE_ENTRIES * (1 if directions == 1 else 3) // per_replica)
+        replicas = max(_SMALLEST_TILE, _CACHE_ENTRIES * min(directions, 2) // per_replica)
         seeds, rows = -(-s // -(-s // replicas)), max(1, replicas // s)  # as few tiles as possible, of one size
         results = np.empty((b, s, *size))
         for row in range(0, b, rows):
@@ -328,6 +328,6 @@ def _amplification(tile: _Tile) -> Array:
     return np.stack(norms)
 
 
-_CACHE_ENTRIES = 40_000  # of the largest buffers, in float64
+_CACHE_ENTRIES = 80_000  # of the largest buffers, in float64; twice as many for directions
 _SMALLEST_TILE = 16
 _TRAJECTORY_BYTES = 2**26

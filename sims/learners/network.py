@@ -57,7 +57,8 @@ class Loss:
 def _logistic_slope(f: Array, y: Array) -> Array:
     sign = 2.0 * y - 1.0
     slope = np.multiply(sign, f)
-    np.exp(slope, out=slope)
+    with np.errstate(over="ignore"):  # exp = inf says that the slope is 0
+        np.exp(slope, out=slope)
     slope += 1.0
     return np.divide(-sign, slope, out=slope)
 
