@@ -4,8 +4,8 @@ The response of a learner Phi to weights w is F(w) = E_r f(Phi(r; w)), the mean 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from dataclasses import dataclass, fields, replace
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,11 +14,14 @@ __all__ = [
     "BLOCK",
     "Array",
     "DifferentiableLearner",
+    "Fit",
+    "Layer",
     "Learner",
     "LinearizableLearner",
     "Linearization",
     "as_table",
     "mean_response",
+    "stacked",
     "weight_derivative",
 ]
 
@@ -57,11 +60,36 @@ class DifferentiableLearner(Learner, Protocol):
 
 
 @dataclass(frozen=True)
+class Layer:
+    """One layer's part of grad f_i: the outer product inputs_i deltas_i^T, in the order of its parameters W (in, out)."""
+
+    inputs: Array  # (R, N, in), with the 1 that a bias multiplies
+    deltas: Array  # (R, N, out), df_i/dz at what leaves the layer before its activation
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A model at its own training points, f_i = f(x_i; theta) and l_i = l(f_i, y_i): what curvature models are made of.
+
+    grad l_i = slopes_i grad f_i,        Hess l_i = curvatures_i grad f_i grad f_i^T + slopes_i Hess f_i.
+    """
+
+    gradients: Array  # (R, N, P), grad f_i
+    slopes: Array  # (R, N), dl/df
+    curvatures: Array  # (R, N), d^2l/df^2
+    fisher: Array  # (R, N), E (dl/df)^2 over targets drawn from the model
+    layers: tuple[Layer, ...]  # in the order of their parameters
+    weights: Array  # (N,), at which the model was trained
+    penalty: float  # what the objective's Hessian has of the identity: l2 where L is the project's own
+
+
+@dataclass(frozen=True)
 class Linearization:
     """First and second order of a trained model at one weight vector; R seeds, P parameters, N points, M outputs.
 
     hessian is that of L(theta; w) = (1/N) sum_i w_i l_i(theta) + (l2/2) ||theta||^2; point_gradients are those of the
-    unweighted losses l_i; gradient_norm is ||grad L||, which tells how far training was from a stationary point.
+    unweighted losses l_i; gradient_norm is ||grad L||, which tells how far training was from a stationary point. `fit` is
+    asked for by methods that replace the Hessian; a learner that leaves it out is refused by these only.
     """
 
     params: Array  # (R, P)
@@ -69,6 +97,22 @@ class Linearization:
     point_gradients: Array  # (R, N, P)
     output_gradients: Array  # (R, M, P)
     gradient_norm: Array  # (R,)
+    fit: Fit | None = None
+
+
+def stacked(parts: Sequence[Linearization]) -> Linearization:
+    """Linearizations of some seeds each, put together; `fit` is dropped where one of them has none."""
+    fits = [part.fit for part in parts if part.fit is not None]
+
+    def along_seeds(of: Sequence[Any], leave_out: tuple[str, ...] = ()) -> dict[str, Array]:
+        names = [f.name for f in fields(of[0]) if f.name not in leave_out]
+        return {name: np.concatenate([getattr(one, name) for one in of]) for name in names}
+
+    fit = None
+    if len(fits) == len(parts):
+        layers = tuple(Layer(**along_seeds(layer)) for layer in zip(*(one.layers for one in fits), strict=True))
+        fit = replace(fits[0], layers=layers, **along_seeds(fits, ("layers", "weights", "penalty")))
+    return Linearization(**along_seeds(parts, ("fit",)), fit=fit)
 
 
 @runtime_checkable

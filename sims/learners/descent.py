@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sims.learners.network import LOSSES, Network, Pass
-from theory.response import Array
+from theory.response import Array, Fit, Layer, Linearization
 
 __all__ = ["Descent", "DivergedError", "Members"]
 
@@ -83,11 +83,8 @@ class Descent:
         size = (len(self.snapshots),)
         return self._in_tiles(_amplification, weights, initial, members, size, directions=self.network.n_params)
 
-    def at(self, params: Array, weights: Array) -> tuple[Array, Array, Array, Array]:
-        """For the full-batch objective with weights (N,), at parameters (P, R): its gradient (R, P) and Hessian (R, P, P).
-
-        Then the gradients of the losses of all points, (R, N, P), and of the outputs, (R, M, P).
-        """
+    def at(self, params: Array, weights: Array) -> Linearization:
+        """Of the full-batch objective with weights (N,), at parameters (P, R)."""
         size, replicas = params.shape
         tile = _Tile(self, np.repeat(weights[:, None], replicas, axis=1), params, 1.0 / len(self.X), None, np.arange(0))
         gradient, hessian = tile.gradient(params, 0).copy(), np.empty((size, size, replicas))
@@ -95,9 +92,15 @@ class Descent:
         for start in range(0, size, step):
             unit = np.eye(size)[start : start + step, :, None]
             hessian[start : start + step] = tile.gradient_tangents(np.repeat(unit, replicas, axis=2), 0)
-        losses = tile.points.point_gradients() * tile.slopes[:, None]
-        symmetric, outputs = 0.5 * (hessian + hessian.transpose(1, 0, 2)), tile.query_gradients(params)
-        return gradient.T, symmetric.transpose(2, 0, 1), losses.transpose(2, 0, 1), outputs.transpose(2, 0, 1)
+        fit = tile.fit(weights)
+        return Linearization(
+            params=params.T,
+            hessian=(0.5 * (hessian + hessian.transpose(1, 0, 2))).transpose(2, 0, 1),
+            point_gradients=fit.gradients * fit.slopes[:, :, None],
+            output_gradients=tile.query_gradients(params).transpose(2, 0, 1),
+            gradient_norm=np.linalg.norm(gradient, axis=0),
+            fit=fit,
+        )
 
     def _in_tiles(
         self,
@@ -213,6 +216,20 @@ class _Tile:
         """From t to t + 1, in place."""
         gradient = self.gradient(state.params, t) if gradient is None else gradient
         _descend(state.params, state.velocity, gradient, self.plan.rates[t], self.plan.momentum, self._scratch)
+
+    def fit(self, weights: Array) -> Fit:
+        """The model at its training points, after a visit."""
+        slopes, outputs = self.slopes, self.points.last_outputs
+        gradients, factors = self.points.point_gradients(), self.points.point_factors()
+        return Fit(
+            gradients=gradients.transpose(2, 0, 1),
+            slopes=slopes.T,
+            curvatures=self._loss.curvature(slopes).T,
+            fisher=self._loss.fisher(outputs).T,
+            layers=tuple(Layer(*(part.transpose(2, 0, 1).copy() for part in pair)) for pair in factors),
+            weights=weights,
+            penalty=self.plan.l2,
+        )
 
     def query_gradients(self, params: Array) -> Array:
         """Gradients of the outputs: (M, P, R)."""

@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from theory.response import Array, Linearization
+from theory.response import Array, Fit, Layer, Linearization
 
 __all__ = [
     "Normalization",
@@ -79,9 +79,22 @@ def implicit_jacobian(X: Array, adjoint: Array, residuals: Array, theta: Array, 
 
 
 def linearization(
-    X: Array, X_query: Array, theta: Array, residual: Array, gradient: Array, packed_hessian: Array, n_seeds: int
+    X: Array,
+    X_query: Array,
+    theta: Array,
+    gradient: Array,
+    packed_hessian: Array,
+    *,
+    slopes: Array,
+    curvatures: Array,
+    weights: Array,
+    penalty: float,
+    n_seeds: int,
 ) -> Linearization:
-    """One fit, repeated for every seed: theta (d,), residuals a_i (N,), gradient (d,) and packed Hessian of L."""
+    """One fit, repeated for every seed: theta (d,), gradient (d,) and packed Hessian of L, and l', l'' (N,) of the points.
+
+    For both losses here the mean of l'^2 over targets drawn from the model is l'' itself.
+    """
     row, column = np.triu_indices(len(theta))
     hessian = np.empty((len(theta), len(theta)))
     hessian[row, column] = hessian[column, row] = packed_hessian
@@ -92,9 +105,18 @@ def linearization(
     return Linearization(
         params=per_seed(theta),
         hessian=per_seed(hessian),
-        point_gradients=per_seed(residual[:, None] * X),
+        point_gradients=per_seed(slopes[:, None] * X),
         output_gradients=per_seed(X_query),
         gradient_norm=np.full(n_seeds, float(np.linalg.norm(gradient))),
+        fit=Fit(
+            gradients=per_seed(X),
+            slopes=per_seed(slopes),
+            curvatures=per_seed(curvatures),
+            fisher=per_seed(curvatures),
+            layers=(Layer(inputs=per_seed(X), deltas=np.ones((n_seeds, len(X), 1))),),
+            weights=weights,
+            penalty=penalty,
+        ),
     )
 
 

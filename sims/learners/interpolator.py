@@ -1,7 +1,7 @@
 """Minimum-norm least squares on random features: interpolation once there are as many features as points (T11)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from sims.learners import checks
 from sims.learners.least_squares import LeastSquares
 from sims.streams import stream
-from theory.response import Array, Linearization
+from theory.response import Array, Linearization, stacked
 
 __all__ = ["Interpolator"]
 
@@ -58,8 +58,7 @@ class Interpolator:
 
     def linearize(self, weights: ArrayLike, seeds: Sequence[int]) -> Linearization:
         """Gradients and Hessian of L in the width parameters, per seed."""
-        parts = [self._model(seed).linearize(weights, (seed,)) for seed in checks.as_seeds(seeds)]
-        return Linearization(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Linearization)))
+        return stacked([self._model(seed).linearize(weights, (seed,)) for seed in checks.as_seeds(seeds)])
 
     def _model(self, seed: int) -> LeastSquares:
         omega, shift = _frequencies(seed, self.width, self.X.shape[1])

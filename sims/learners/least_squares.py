@@ -78,10 +78,13 @@ class LeastSquares:
             self.X,
             self.X_query,
             theta[:, 0],
-            residual[:, 0],
             gradient[:, 0] / self.n_points,
             packed[:, 0] / self.n_points,
-            n_seeds,
+            slopes=residual[:, 0],
+            curvatures=np.ones(self.n_points),
+            weights=w[:, 0],
+            penalty=float(penalty[0]) / self.n_points,
+            n_seeds=n_seeds,
         )
 
     def _penalty(self, w: Array) -> Array:

@@ -78,10 +78,13 @@ class Logistic:
             self.X,
             self.X_query,
             theta[:, 0],
-            self._residuals(miss)[:, 0],
             gradient[:, 0] / self.n_points,
             packed[:, 0] / self.n_points,
-            n_seeds,
+            slopes=self._residuals(miss)[:, 0],
+            curvatures=(miss * (1.0 - miss))[:, 0],
+            weights=w[:, 0],
+            penalty=float(penalty[0]) / self.n_points,
+            n_seeds=n_seeds,
         )
 
     def _jacobian(self, w: Array) -> Array:

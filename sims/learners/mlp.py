@@ -145,11 +145,7 @@ class MLP:
         """The same at every snapshot."""
         w = checks.as_weight_vector(weights, self.n_points)
         params = self._trained(self._descent.parameters, w[None], seeds)[0]  # (R, K, P)
-        results: list[Linearization] = []
-        for theta in params.swapaxes(0, 1):
-            gradient, hessian, losses, outputs = self._descent.at(np.ascontiguousarray(theta.T), w)
-            results.append(Linearization(theta, hessian, losses, outputs, np.linalg.norm(gradient, axis=1)))
-        return tuple(results)
+        return tuple(self._descent.at(np.ascontiguousarray(theta.T), w) for theta in params.swapaxes(0, 1))
 
     def _trained(
         self, work: Callable[[Array, Array, NDArray[np.bool_] | None], Result], weights: ArrayLike, seeds: Sequence[int]

@@ -11,6 +11,7 @@ from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
+from scipy.special import expit
 
 from theory.response import Array
 
@@ -48,10 +49,15 @@ ACTIVATIONS = {
 
 @dataclass(frozen=True)
 class Loss:
-    """The loss l of one point in its output f: dl/df for f (n, R) and targets (n, 1), and d^2l/df^2 written in dl/df."""
+    """The loss l of one point in its output f: dl/df for f (n, R) and targets (n, 1), and d^2l/df^2 written in dl/df.
+
+    `fisher` is the mean of (dl/df)^2 over targets drawn from the model at f: labels of probability p(f), or f plus noise of
+    variance 1.
+    """
 
     slope: Callable[[Array, Array], Array]
     curvature: Callable[[Array], Array]
+    fisher: Callable[[Array], Array]
 
 
 def _logistic_slope(f: Array, y: Array) -> Array:
@@ -64,8 +70,8 @@ def _logistic_slope(f: Array, y: Array) -> Array:
 
 
 LOSSES = {
-    "logistic": Loss(_logistic_slope, lambda slope: np.abs(slope) - slope * slope),
-    "squared": Loss(lambda f, y: f - y, np.ones_like),
+    "logistic": Loss(_logistic_slope, lambda slope: np.abs(slope) - slope * slope, lambda f: expit(f) * expit(-f)),
+    "squared": Loss(lambda f, y: f - y, np.ones_like, np.ones_like),
 }
 """By name: l = log(1 + exp(-(2y - 1) f)) for labels y in {0, 1}, and l = (f - y)^2 / 2."""
 
@@ -134,6 +140,11 @@ class Pass:
                 np.matmul(self._inputs, layer.reshape(len(layer), -1), out=flat)
             if not last:
                 self._rule.apply(z)
+        return self.last_outputs
+
+    @property
+    def last_outputs(self) -> Array:
+        """What `outputs` returned last: (n, R)."""
         return self._out[:, 0]
 
     def backward(self, delta: Array) -> None:
@@ -186,14 +197,16 @@ class Pass:
             down = lower
         np.matmul(self._inputs.T, _flat(down), out=_flat(gradients[0]))
 
+    def point_factors(self) -> list[tuple[Array, Array]]:
+        """After `outputs`, per layer: what enters it (n, in + 1, R) and df_n/dz (n, out, R), whose product is grad f_n there."""
+        self.backward(np.ones_like(self._out[:, 0]))
+        first = np.repeat(self._inputs[:, :, None], self._out.shape[-1], axis=2)
+        return list(zip([first, *self._values], self._deltas, strict=True))
+
     def point_gradients(self) -> Array:
         """grad f_n for every input, after `outputs`: shape (n, P, R)."""
-        n, replicas = len(self._inputs), self._out.shape[-1]
-        gradients = np.empty((n, self.network.n_params, replicas))
-        for i in range(n):
-            self.backward(np.repeat(np.eye(n)[i][:, None], replicas, axis=1))
-            self.gradient(gradients[i])
-        return gradients
+        parts = [np.einsum("nir,nor->nior", *factors) for factors in self.point_factors()]
+        return np.concatenate([part.reshape(len(part), -1, part.shape[-1]) for part in parts], axis=1)
 
     def _stacked(self, directions: Array) -> list[Array]:
         """Views (K, in + 1, out, R) of (K, P, R)."""

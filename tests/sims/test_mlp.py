@@ -9,7 +9,7 @@ import numpy as np
 import plain_mlp as plain
 import pytest
 import strategies
-from assertions import assert_close, assert_identical
+from assertions import arrays_of, assert_close, assert_identical
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -336,6 +336,27 @@ def assert_linearization_is_plain(learner, weights, after=None):
         assert_close(found.point_gradients[r], points, rtol=1e-8, call="point_gradients")
         assert_close(found.output_gradients[r], plain.output_gradients(learner, theta), rtol=1e-8, call="output_gradients")
         assert_close(found.gradient_norm[r], np.linalg.norm(gradient), rtol=1e-8, call="gradient_norm")
+        assert_fit_is_plain(found.fit, r, learner, theta)
+    assert_identical(found.fit.weights, weights, call="weights of the fit")
+    assert found.fit.penalty == learner.l2
+
+
+def assert_fit_is_plain(fit, r, learner, theta):
+    f = np.array([plain.output(learner, theta, x) for x in learner.X])
+    slope = plain.LOSSES[learner.loss][1]
+    gradients = plain.complex_step(lambda at: np.array([plain.output(learner, at, x) for x in learner.X]), theta)
+    curvatures = [plain.complex_step(lambda at, y=y: slope(at, y), [at])[0, 0] for at, y in zip(f, learner.y, strict=True)]
+    p, q = plain.sigmoid(f), plain.sigmoid(-f)  # of labels 1 and 0, with slopes -q and p
+    drawn = p * q**2 + q * p**2 if learner.loss == "logistic" else np.ones_like(f)
+    assert_close(fit.gradients[r], gradients, rtol=1e-8, call="gradients of the fit")
+    assert_close(fit.slopes[r], slope(f, learner.y), rtol=1e-8, call="slopes of the fit")
+    assert_close(fit.curvatures[r], curvatures, rtol=1e-8, call="curvatures of the fit")
+    assert_close(fit.fisher[r], drawn, rtol=1e-8, call="fisher of the fit")
+    entering = [plain.forward(learner, theta, x)[0] for x in learner.X]
+    for k, layer in enumerate(fit.layers):
+        assert_close(layer.inputs[r], [[*a[k], 1.0] for a in entering], rtol=1e-8, call=f"inputs of layer {k}")
+    products = [np.einsum("ni,no->nio", layer.inputs[r], layer.deltas[r]).reshape(len(f), -1) for layer in fit.layers]
+    assert_close(np.concatenate(products, axis=1), gradients, rtol=1e-8, call="inputs times deltas")
 
 
 # --- snapshots -------------------------------------------------------------------------------------------------------------
@@ -363,15 +384,15 @@ def test_linearizations_at_snapshots_equal_those_of_separate_runs(variant):
     assert len(found) == 3
     for t, at_snapshot in zip(times, found, strict=True):
         alone = dataclasses.replace(learner, steps=t, snapshots=()).linearize(weights, SEEDS)
-        for field in dataclasses.fields(alone):
-            assert_close(getattr(at_snapshot, field.name), getattr(alone, field.name), rtol=1e-11, call=f"{field.name} after {t}")
+        for name, expected in arrays_of(alone).items():
+            assert_close(arrays_of(at_snapshot)[name], expected, rtol=1e-11, call=f"{name} after {t}")
 
 
 def test_linearizations_without_snapshots_are_the_one_at_the_end():
     learner, weights = network(steps=20), some_weights()[0]
     (only,) = learner.linearizations(weights, SEEDS)
-    for field in dataclasses.fields(only):
-        assert_identical(getattr(only, field.name), getattr(learner.linearize(weights, SEEDS), field.name), call=field.name)
+    for name, expected in arrays_of(learner.linearize(weights, SEEDS)).items():
+        assert_identical(arrays_of(only)[name], expected, call=name)
 
 
 def test_linearize_refuses_several_snapshots_and_says_what_to_call():
