@@ -1,49 +1,137 @@
 """Influence from gradients and a Hessian at one trained model, and how far it can be from leave-one-out.
 
 Convention: every score estimates D_i(1) = dF/dw_i at w = 1. It is positive when including the point raises the output, and
-carries the 1/N of the objective; the predicted effect of removing point i is minus the score.
+carries the 1/N of the objective; the predicted effect of removing point i is minus the score. Only "newton" estimates the
+finite LOO_i = F(1) - F(1 - e_i), with the same sign.
 """
 
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import linalg
 
+from theory.curvature import CURVATURES, curvature_matrix, required_fit
+from theory.inverse import SOLVERS, System, null_space_size, solve
 from theory.response import Array, Linearization
 
-__all__ = ["hessian_influence", "hessian_influences", "loo_gap_bound", "null_space_sizes"]
+__all__ = [
+    "METHODS",
+    "Influence",
+    "hessian_influence",
+    "influence",
+    "leverages",
+    "loo_gap_bound",
+    "newton_change",
+    "null_space_sizes",
+]
+
+METHODS: dict[str, tuple[str, str]] = {
+    **dict.fromkeys(("exact", "damped", "newton"), ("hessian", "exact")),
+    **{solver: ("hessian", solver) for solver in SOLVERS if solver != "exact"},
+    **{kind: (kind, "exact") for kind in CURVATURES if kind != "hessian"},
+}
+"""Name -> what stands for H (`theory.curvature`) and how it is inverted (`theory.inverse`)."""
 
 
-def hessian_influence(linearization: Linearization, method: str = "exact", **options: float) -> Array:
-    """I_i = -(1/N) grad f^T H^-1 grad l_i, averaged over seeds: shape (N, M).
+@dataclass(frozen=True)
+class Influence:
+    """Scores of every seed, and what is known of the system A x = grad f that gave them."""
 
-    Equals D_i(1) at a nondegenerate stationary point (implicit function theorem), and only there. Methods: "exact" solves for H
-    densely and refuses a Hessian that is singular to working precision; "pseudo_inverse" leaves out the eigenvalues that are not
-    larger than `cutoff` (default 1e-10) times the largest, in absolute value. Sources: Hampel 1974; Cook & Weisberg 1982; Koh &
-    Liang 2017, eq. 2 (theirs is the derivative in eps of an upweighting eps l_i: N times ours; removal is eps = -1/N).
+    scores: Array  # (R, N, M)
+    residual: Array  # (R,), ||A x - grad f|| / ||grad f|| over all outputs
+    null_space: NDArray[np.int64]  # (R,), eigenvalues of A that are zero to working precision
+    least_eigenvalue: Array  # (R,), of A
+
+    @property
+    def mean(self) -> Array:
+        """Over seeds: (N, M)."""
+        return self.scores.mean(axis=0)
+
+
+def hessian_influence(
+    linearization: Linearization, method: str = "exact", *, damping: float = 0.0, curvature: str | None = None, **options: float
+) -> Array:
+    """I_i = -(1/N) grad f^T A^-1 grad l_i, averaged over seeds: shape (N, M). `influence` says more."""
+    return influence(linearization, method, damping=damping, curvature=curvature, **options).mean
+
+
+def influence(
+    linearization: Linearization, method: str = "exact", *, damping: float = 0.0, curvature: str | None = None, **options: float
+) -> Influence:
+    """I_i = -(1/N) grad f^T A^-1 grad l_i for every seed, A = curvature + damping I.
+
+    With the exact Hessian, undamped, it equals D_i(1) at a nondegenerate stationary point (implicit function theorem), and only
+    there. Methods, with the options of `theory.inverse` that they ask for:
+
+    - "exact" refuses an A that is singular to working precision; "damped" is the same with damping > 0;
+    - "pseudo_inverse" (cutoff), "conjugate_gradients" (iterations), "lissa" (depth, scale), "low_rank" (rank), "nystroem" (rank,
+      seed) invert otherwise; `curvature` tells them what to invert;
+    - "gauss_newton", "fisher", "empirical_fisher", "kfac", "ekfac", "diagonal", "absolute" invert another curvature exactly;
+    - "newton" divides the exact score by 1 - h_i: one Newton step to the optimum without i, exact for least squares (T4).
+
+    Sources: Hampel 1974; Cook & Weisberg 1982; Koh & Liang 2017, eq. 2 (theirs is the derivative in eps of an upweighting eps
+    l_i: N times ours; removal is eps = -1/N); Newton step: Pregibon 1981, Rad & Maleki 2020.
     """
-    return hessian_influences(linearization, method, **options).mean(axis=0)
+    if method not in METHODS:
+        raise ValueError(f"method {method!r} is unknown, expected one of {sorted(METHODS)}")
+    if not (np.isfinite(damping) and damping >= 0.0):
+        raise ValueError(f"damping = {damping}, expected a finite number >= 0")
+    if method == "damped" and damping == 0.0:
+        raise ValueError("method 'damped' got damping = 0, expected damping > 0; method 'exact' is without")
+    kind, solver = METHODS[method]
+    if curvature is not None and method in CURVATURES:
+        raise ValueError(f"method {method!r} inverts its own curvature, got curvature = {curvature!r}: take method='exact'")
+    kind = curvature or kind
+    n_points, identity = linearization.point_gradients.shape[1], np.eye(linearization.params.shape[1])
+    matrices = curvature_matrix(linearization, kind) + damping * identity
+    floor = damping + (linearization.fit.penalty if linearization.fit and kind != "absolute" else 0.0)
+    right = linearization.output_gradients.swapaxes(1, 2)
+    solved = np.stack([solve(System(a, b, floor), solver, **options) for a, b in zip(matrices, right, strict=True)])
+    scores = -(1.0 / n_points) * linearization.point_gradients @ solved
+    if method == "newton":
+        scores /= _one_minus(_leverages(linearization, matrices))[:, :, None]
+    return Influence(
+        scores=scores,
+        residual=_norms(matrices @ solved - right) / _norms(right),
+        null_space=np.array([null_space_size(a) for a in matrices]),
+        least_eigenvalue=np.array([linalg.eigvalsh(a)[0] for a in matrices]),
+    )
 
 
-def hessian_influences(linearization: Linearization, method: str = "exact", **options: float) -> Array:
-    """The same for every seed: (R, N, M)."""
-    if method not in _METHODS:
-        raise ValueError(f"method {method!r} is unknown, expected one of {sorted(_METHODS)}")
-    n_points = linearization.point_gradients.shape[1]
-    scores = [
-        -(1.0 / n_points) * point_gradients @ _METHODS[method](hessian, output_gradients.T, **options)
-        for hessian, point_gradients, output_gradients in zip(
-            linearization.hessian, linearization.point_gradients, linearization.output_gradients, strict=True
-        )
-    ]
-    return np.stack(scores)
+def leverages(linearization: Linearization, *, damping: float = 0.0) -> Array:
+    """h_i = (w_i/N) c_i grad f_i^T (H + damping I)^-1 grad f_i for every seed: (R, N).
+
+    For least squares without penalty the leverages of the design, which add up to P.
+    """
+    identity = np.eye(linearization.params.shape[1])
+    return _leverages(linearization, linearization.hessian + damping * identity)
+
+
+def newton_change(linearization: Linearization, weights: ArrayLike, *, damping: float = 0.0) -> Array:
+    """F(w) - F(1) by one Newton step from the model trained at w = 1 toward weights (B, N): shape (R, B, M).
+
+    -(1/N) grad f^T (H + damping I + (1/N) sum_i (w_i - 1) c_i J_i J_i^T)^-1 sum_i (w_i - 1) grad l_i, J_i = grad f_i: removal of
+    groups, with the change of the Hessian by Gauss-Newton terms (its whole change for linear models). Exact for least squares.
+    Sources: Pregibon 1981; Koh et al. 2019, sec. 3.
+    """
+    fit, moves = required_fit(linearization, "a Newton step"), np.asarray(weights, dtype=np.float64) - 1.0
+    n_seeds, n_points, size = linearization.point_gradients.shape
+    if moves.ndim != 2 or moves.shape[1] != n_points:
+        raise ValueError(f"weights has shape {moves.shape}, expected (B, {n_points}): one column per training point")
+    changes = np.empty((n_seeds, len(moves), linearization.output_gradients.shape[1]))
+    for r in range(n_seeds):
+        vectors, matrix = fit.gradients[r], linearization.hessian[r] + damping * np.eye(size)
+        for b, move in enumerate(moves):
+            moved = matrix + (vectors.T * (move * fit.curvatures[r])) @ vectors / n_points
+            right = (move @ linearization.point_gradients[r] / n_points)[:, None]
+            changes[r, b] = -linearization.output_gradients[r] @ solve(System(moved, right), "exact")[:, 0]
+    return changes
 
 
 def null_space_sizes(linearization: Linearization, cutoff: float = 1e-10) -> NDArray[np.int64]:
     """How many eigenvalues of each seed's Hessian are at most `cutoff` times the largest, in absolute value: (R,)."""
-    sizes = np.abs(np.linalg.eigvalsh(linearization.hessian))
-    return (sizes <= cutoff * sizes.max(axis=1, keepdims=True)).sum(axis=1)
+    return np.array([null_space_size(hessian, cutoff) for hessian in linearization.hessian])
 
 
 def loo_gap_bound(strong_convexity: ArrayLike, gradient: ArrayLike, hessian: ArrayLike, third: ArrayLike) -> Array:
@@ -61,23 +149,22 @@ def loo_gap_bound(strong_convexity: ArrayLike, gradient: ArrayLike, hessian: Arr
     return b * g / mu**2 + lipschitz * g**2 / (2.0 * mu**3)
 
 
-def _solve_exactly(hessian: Array, right: Array) -> Array:
-    eigenvalues = linalg.eigvalsh(hessian)
-    cutoff = len(hessian) * np.finfo(np.float64).eps * np.abs(eigenvalues).max()
-    null = int((np.abs(eigenvalues) <= cutoff).sum())
-    if null:
+def _leverages(linearization: Linearization, matrices: Array) -> Array:
+    fit = required_fit(linearization, "leverage")
+    across = np.stack([solve(System(a, j.T), "exact") for a, j in zip(matrices, fit.gradients, strict=True)])
+    return fit.weights * fit.curvatures / fit.gradients.shape[1] * np.einsum("rnp,rpn->rn", fit.gradients, across)
+
+
+def _one_minus(leverage: Array) -> Array:
+    rest = 1.0 - leverage
+    if (np.abs(rest) <= leverage.shape[1] * np.finfo(np.float64).eps * np.abs(leverage)).any():
+        seed, point = (int(k) for k in np.argwhere(np.abs(rest) == np.abs(rest).min())[0])
         raise np.linalg.LinAlgError(
-            f"the Hessian is singular: {null} of its {len(hessian)} eigenvalues are zero to working precision, so the "
-            "influence is not defined; add an l2 penalty or remove collinear columns"
+            f"point {point} has leverage 1 (seed number {seed}): the Hessian without it is singular and its Newton step "
+            "undefined; add an l2 penalty or damping"
         )
-    return np.asarray(linalg.solve(hessian, right, assume_a="sym"))
+    return rest
 
 
-def _solve_pseudo_inversely(hessian: Array, right: Array, cutoff: float = 1e-10) -> Array:
-    values, vectors = np.linalg.eigh(hessian)
-    kept = np.abs(values) > cutoff * np.abs(values).max()
-    inverse = np.where(kept, 1.0 / np.where(kept, values, 1.0), 0.0)
-    return vectors @ (inverse[:, None] * (vectors.T @ right))
-
-
-_METHODS: dict[str, Callable[..., Array]] = {"exact": _solve_exactly, "pseudo_inverse": _solve_pseudo_inversely}
+def _norms(matrices: Array) -> Array:
+    return np.linalg.norm(matrices, axis=(1, 2))

@@ -10,7 +10,7 @@ from sims.experiments.base import MEASURES, Experiment, Problem, Retrain, Variab
 from sims.learners.mlp import MLP
 from sims.retrain import response_table
 from theory.datamodel import optimal_datamodel
-from theory.influence import hessian_influences, null_space_sizes
+from theory.influence import influence, null_space_sizes
 from theory.metrics import compare, jackknife_errors, relative_error
 from theory.response import Array, Linearization
 from theory.values import leave_one_out
@@ -70,7 +70,7 @@ def run(config: TrainingTimeConfig, *, retrain: Retrain = response_table, progre
     moved = dataclasses.replace(learner, jitter=config.jitter)
     eigenvalues = np.stack([np.linalg.eigvalsh(at.hessian)[:, 0] for at in linearizations])
     cutoffs = [
-        [_error(hessian_influences(at, "pseudo_inverse", cutoff=c), effects["derivative"][:, k]) for c in config.cutoffs]
+        [_error(influence(at, "pseudo_inverse", cutoff=c).scores, effects["derivative"][:, k]) for c in config.cutoffs]
         for k, at in enumerate(linearizations)
     ]
     scale = np.finfo(np.float64).eps / config.jitter * np.sqrt(config.times)
@@ -141,7 +141,7 @@ _NAMES = {
 def _influence(at: Linearization) -> Array:
     """Exact-Hessian influence of every seed (R, N, M), NaN throughout where some seed's Hessian is singular."""
     try:
-        return hessian_influences(at)
+        return influence(at).scores
     except np.linalg.LinAlgError:
         return np.full((len(at.params), at.point_gradients.shape[1], at.output_gradients.shape[1]), np.nan)
 

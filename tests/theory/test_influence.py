@@ -162,8 +162,8 @@ def test_one_singular_seed_is_not_averaged_away():
 
 def test_an_unknown_method_is_refused_with_the_list_of_known_ones():
     learner = problem("ridge", 0, 0.1)
-    with pytest.raises(ValueError, match=r"method 'lissa' is unknown, expected one of \[.*'exact'.*\]"):
-        hessian_influence(learner.linearize(np.ones(learner.n_points), SEEDS), method="lissa")
+    with pytest.raises(ValueError, match=r"method 'arnoldi' is unknown, expected one of \[.*'exact'.*\]"):
+        hessian_influence(learner.linearize(np.ones(learner.n_points), SEEDS), method="arnoldi")
 
 
 def loo_gaps_and_bounds(learner):

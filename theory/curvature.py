@@ -1,0 +1,123 @@
+"""What stands in for the Hessian of L at a trained model: symmetric (P, P) matrices, one per seed, the penalty always included.
+
+With J_i = grad f_i, c_i = d^2l/df^2, g_i = grad l_i, all at the trained parameters and weights w,
+
+    Hessian           (1/N) sum_i w_i Hess l_i + penalty I
+    Gauss-Newton      (1/N) sum_i w_i c_i J_i J_i^T + penalty I              leaves out the bend of f; Schraudolph 2002
+    Fisher            the same with E (dl/df)^2 over the model's own targets for c_i (equal to it for both losses here)
+    empirical Fisher  (1/N) sum_i w_i g_i g_i^T + penalty I                  of the given targets; Kunstner et al. 2019
+    K-FAC             per layer A (x) G + penalty I, A the mean of inputs inputs^T, G = (1/N) sum_i w_i c_i deltas deltas^T
+    E-K-FAC           K-FAC's eigenvectors with Gauss-Newton's own diagonal in them; George et al. 2018, Grosse et al. 2023
+    diagonal          the Hessian's diagonal
+    absolute          the Hessian with the absolute values of its eigenvalues (saddle-free); Dauphin et al. 2014
+
+K-FAC: Martens & Grosse 2015, with the exact mean over targets where they draw targets.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy import linalg
+
+from theory.response import Array, Fit, Layer, Linearization
+
+__all__ = ["CURVATURES", "curvature_matrix", "required_fit"]
+
+
+def curvature_matrix(linearization: Linearization, kind: str = "hessian") -> Array:
+    """One of `CURVATURES` for every seed: (R, P, P)."""
+    if kind not in CURVATURES:
+        raise ValueError(f"curvature {kind!r} is unknown, expected one of {', '.join(CURVATURES)}")
+    return CURVATURES[kind](linearization)
+
+
+def required_fit(linearization: Linearization, what: str) -> Fit:
+    """The linearization's `fit`; refused where the learner gives none."""
+    if linearization.fit is None:
+        raise ValueError(
+            f"{what} needs the model at its training points, and this linearization has fit = None: "
+            "use a learner whose linearize gives it, or a method on the Hessian"
+        )
+    return linearization.fit
+
+
+def _hessian(at: Linearization) -> Array:
+    return at.hessian
+
+
+def _diagonal(at: Linearization) -> Array:
+    return at.hessian * np.eye(at.hessian.shape[-1])
+
+
+def _absolute(at: Linearization) -> Array:
+    values, vectors = np.linalg.eigh(at.hessian)
+    return (vectors * np.abs(values)[:, None]) @ vectors.swapaxes(1, 2)
+
+
+def _gauss_newton(at: Linearization) -> Array:
+    fit = required_fit(at, "Gauss-Newton")
+    return _gram(fit.gradients, fit.weights * fit.curvatures, fit.penalty)
+
+
+def _fisher(at: Linearization) -> Array:
+    fit = required_fit(at, "Fisher")
+    return _gram(fit.gradients, fit.weights * fit.fisher, fit.penalty)
+
+
+def _empirical_fisher(at: Linearization) -> Array:
+    fit = required_fit(at, "empirical Fisher")
+    return _gram(at.point_gradients, fit.weights * np.ones_like(fit.slopes), fit.penalty)
+
+
+def _gram(vectors: Array, coefficients: Array, penalty: float) -> Array:
+    """(1/N) sum_i coefficients_i v_i v_i^T + penalty I, for vectors (R, N, P) and coefficients (R, N)."""
+    n, size = vectors.shape[1:]
+    return (vectors * coefficients[:, :, None]).swapaxes(1, 2) @ vectors / n + penalty * np.eye(size)
+
+
+def _kfac(at: Linearization) -> Array:
+    return _by_layer(required_fit(at, "K-FAC"), _kronecker)
+
+
+def _ekfac(at: Linearization) -> Array:
+    return _by_layer(required_fit(at, "E-K-FAC"), _corrected)
+
+
+def _by_layer(fit: Fit, block: Callable[[Fit, Layer, int], Array]) -> Array:
+    """Block-diagonal: block(fit, layer, seed number) of every layer, plus the penalty."""
+    matrices = [linalg.block_diag(*(block(fit, layer, r) for layer in fit.layers)) for r in range(len(fit.slopes))]
+    return np.asarray(matrices, dtype=np.float64) + fit.penalty * np.eye(len(matrices[0]))
+
+
+def _factors(fit: Fit, layer: Layer, r: int) -> tuple[Array, Array]:
+    """A = mean of inputs inputs^T, G = (1/N) sum of w c deltas deltas^T, the mean weighted by w."""
+    share = fit.weights / (fit.weights.sum() or 1.0)
+    inputs, deltas = layer.inputs[r], layer.deltas[r]
+    scale = fit.weights * fit.curvatures[r] / len(share)
+    return (inputs.T * share) @ inputs, (deltas.T * scale) @ deltas
+
+
+def _kronecker(fit: Fit, layer: Layer, r: int) -> Array:
+    return np.kron(*_factors(fit, layer, r))
+
+
+def _corrected(fit: Fit, layer: Layer, r: int) -> Array:
+    """U diag(s) U^T with U the eigenvectors of A (x) G and s the diagonal of U^T (Gauss-Newton block) U."""
+    of_inputs, of_deltas = (np.linalg.eigh(factor)[1] for factor in _factors(fit, layer, r))
+    squares = np.einsum("ni,no->nio", (layer.inputs[r] @ of_inputs) ** 2, (layer.deltas[r] @ of_deltas) ** 2)
+    scale = np.tensordot(fit.weights * fit.curvatures[r], squares, axes=1) / len(fit.weights)
+    vectors = np.kron(of_inputs, of_deltas)
+    return (vectors * scale.ravel()) @ vectors.T
+
+
+CURVATURES: dict[str, Callable[[Linearization], Array]] = {
+    "hessian": _hessian,
+    "gauss_newton": _gauss_newton,
+    "fisher": _fisher,
+    "empirical_fisher": _empirical_fisher,
+    "kfac": _kfac,
+    "ekfac": _ekfac,
+    "diagonal": _diagonal,
+    "absolute": _absolute,
+}
+"""By name: what `curvature_matrix` makes."""

@@ -1,0 +1,162 @@
+"""A^-1 b for the symmetric matrices of influence functions: exactly, and as practice approximates it.
+
+Every solver takes a `System`, b being one column per output, and its own options. Iterative and low-rank solvers touch A through
+products A v only, as they would where A is too large to form.
+"""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import linalg
+from scipy.sparse import linalg as iterative
+
+from theory.response import Array
+
+__all__ = ["SOLVERS", "System", "null_space_size", "solve"]
+
+
+@dataclass(frozen=True)
+class System:
+    """A x = b: matrix (P, P) symmetric, right (P, M); `floor` times the identity is known to be part of A."""
+
+    matrix: Array
+    right: Array
+    floor: float = 0.0
+
+    @property
+    def operator(self) -> iterative.LinearOperator:
+        """A as a function v -> A v."""
+        return iterative.aslinearoperator(self.matrix)
+
+
+def solve(system: System, solver: str, **options: float) -> Array:
+    """x (P, M) by one of `SOLVERS`; options are refused where the solver has none of that name."""
+    if solver not in SOLVERS:
+        raise ValueError(f"solver {solver!r} is unknown, expected one of {', '.join(SOLVERS)}")
+    known = list(inspect.signature(SOLVERS[solver]).parameters.values())[1:]
+    wrong = set(options) - {parameter.name for parameter in known}
+    missing = {parameter.name for parameter in known if parameter.default is parameter.empty} - set(options)
+    if wrong or missing:
+        raise ValueError(
+            f"{solver} got the options {sorted(options)}, expected {[str(parameter).split(':')[0] for parameter in known]}"
+        )
+    return SOLVERS[solver](system, **options)
+
+
+def null_space_size(matrix: Array, cutoff: float | None = None) -> int:
+    """How many eigenvalues are at most `cutoff` (default: P eps) times the largest, all in absolute value."""
+    sizes = np.abs(linalg.eigvalsh(matrix))
+    return int((sizes <= (_rounding(matrix) if cutoff is None else cutoff) * sizes.max()).sum())
+
+
+def _exact(system: System) -> Array:
+    """Dense solve. Refuses a matrix that is singular to working precision."""
+    null = null_space_size(system.matrix)
+    if null:
+        raise np.linalg.LinAlgError(
+            f"the curvature is singular: {null} of its {len(system.matrix)} eigenvalues are zero to working precision, so the "
+            "influence is not defined; take method='pseudo_inverse' or damping > 0, add an l2 penalty or remove collinear columns"
+        )
+    return np.asarray(linalg.solve(system.matrix, system.right, assume_a="sym"))
+
+
+def _pseudo_inverse(system: System, cutoff: float = 1e-10) -> Array:
+    """Without the eigenvalues that are at most `cutoff` times the largest, in absolute value."""
+    if not 0.0 <= cutoff < 1.0:
+        raise ValueError(f"cutoff = {cutoff}, expected 0 <= cutoff < 1: a share of the largest absolute eigenvalue")
+    values, vectors = np.linalg.eigh(system.matrix)
+    kept = np.abs(values) > cutoff * np.abs(values).max()
+    return _in_basis(vectors[:, kept], values[kept], system.right)
+
+
+def _conjugate_gradients(system: System, iterations: int) -> Array:
+    """`iterations` steps from 0 for every column, fewer where the residual is at rounding (Hestenes & Stiefel 1952)."""
+    steps = _whole("iterations", iterations)
+    columns = [iterative.cg(system.operator, b, rtol=np.finfo(np.float64).eps, maxiter=steps)[0] for b in system.right.T]
+    return np.stack(columns, axis=1)
+
+
+def _lissa(system: System, depth: int, scale: float) -> Array:
+    """x = v_depth / scale with v_0 = b, v_{t+1} = b + (I - A / scale) v_t (Agarwal et al. 2017, Koh & Liang 2017).
+
+    Every product takes all points, where they draw a batch. Converges iff every eigenvalue is in (0, 2 scale).
+    """
+    steps = _whole("depth", depth)
+    values = linalg.eigvalsh(system.matrix)
+    if values[0] <= 0.0:
+        raise ValueError(f"LiSSA cannot converge: the least eigenvalue is {values[0]:.3g}; raise damping above {-values[0]:.3g}")
+    if not scale > values[-1] / 2.0:
+        raise ValueError(
+            f"LiSSA cannot converge with scale = {scale:g}: expected > {values[-1] / 2.0:.6g}, half the largest eigenvalue"
+        )
+    product, v = system.operator, system.right
+    for _ in range(steps):
+        v = system.right + v - product.matmat(v) / scale
+    return v / scale
+
+
+def _low_rank(system: System, rank: int) -> Array:
+    """On the `rank` eigenvectors of largest absolute eigenvalue, 0 on the rest (Lanczos; Schioppa et al. 2022)."""
+    size = len(system.matrix)
+    kept = _rank(rank, size)
+    if kept == size:  # Lanczos leaves one out
+        values, vectors = np.linalg.eigh(system.matrix)
+    else:
+        start = np.random.Generator(np.random.Philox(key=0)).standard_normal(size)
+        values, vectors = iterative.eigsh(system.operator, kept, which="LM", v0=start)
+    return _in_basis(vectors, values, system.right)
+
+
+def _nystroem(system: System, rank: int, seed: int = 0) -> Array:
+    """(C_k + floor I)^-1 b with C = A - floor I and C_k = C V (V^T C V)^+ V^T C, V (P, rank) random orthonormal.
+
+    Woodbury's identity leaves a `rank` by `rank` system (Frangella et al. 2023; Hataya & Yamada 2023 take columns of I for V).
+    """
+    size = len(system.matrix)
+    kept = _rank(rank, size)
+    if kept < size and not system.floor > 0.0:
+        raise ValueError(f"nystroem of rank {kept} < {size} without a penalty is singular: take damping > 0")
+    normal = np.random.Generator(np.random.Philox(key=_whole("seed", seed, least=0))).standard_normal((size, kept))
+    basis = np.linalg.qr(normal)[0]
+    image = system.operator.matmat(basis) - system.floor * basis
+    values, vectors = np.linalg.eigh(basis.T @ image)
+    large = np.abs(values) > _rounding(system.matrix) * np.abs(values).max()
+    root = image @ vectors[:, large]  # C_k = root diag(1 / values) root^T
+    if not system.floor > 0.0:
+        return np.asarray(linalg.solve((root / values[large]) @ root.T, system.right, assume_a="sym"))
+    inner = system.floor * np.diag(values[large]) + root.T @ root
+    return (system.right - root @ linalg.solve(inner, root.T @ system.right, assume_a="sym")) / system.floor
+
+
+def _in_basis(vectors: Array, values: Array, right: Array) -> Array:
+    return vectors @ ((vectors.T @ right) / values[:, None])
+
+
+def _rounding(matrix: NDArray[np.float64]) -> float:
+    return len(matrix) * float(np.finfo(np.float64).eps)
+
+
+def _whole(name: str, value: float, least: int = 1) -> int:
+    if value != int(value) or value < least:
+        raise ValueError(f"{name} = {value}, expected a whole number >= {least}")
+    return int(value)
+
+
+def _rank(rank: float, size: int) -> int:
+    if not 1 <= rank <= size or rank != int(rank):
+        raise ValueError(f"rank = {rank}, expected a whole number from 1 to the {size} parameters")
+    return int(rank)
+
+
+SOLVERS: dict[str, Callable[..., Array]] = {
+    "exact": _exact,
+    "pseudo_inverse": _pseudo_inverse,
+    "conjugate_gradients": _conjugate_gradients,
+    "lissa": _lissa,
+    "low_rank": _low_rank,
+    "nystroem": _nystroem,
+}
+"""By name: System, options -> x."""
