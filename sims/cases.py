@@ -13,8 +13,9 @@ import xarray as xr
 
 from sims import engine
 from sims.experiments import Experiment, all_experiments
-from sims.results import case_folder, save
-from sims.retrain import response_table
+from sims.results import save, table_folder
+from sims.retrain import Responses, response_table
+from theory.response import Learner
 
 __all__ = ["Job", "jobs_of", "run_cases"]
 
@@ -77,7 +78,10 @@ def _run(jobs: tuple[Job, ...], *, out: Path, executor: engine.Executor | int, p
     for job in jobs:
         start = time.perf_counter()
         experiment = all_experiments()[job.experiment]
-        table = case_folder(out, job.experiment, job.config.problem.name).with_suffix(".table")
-        retrain = partial(response_table, store=table, executor=executor, progress=progress)
+
+        def retrain(learner: Learner, seeds: Sequence[int], *, part: str = "", job: Job = job) -> Responses:
+            store = table_folder(out, job.experiment, job.config.problem.name, part)
+            return response_table(learner, seeds, store=store, executor=executor, progress=progress)
+
         results.append((experiment.run(job.config, retrain=retrain, progress=progress), time.perf_counter() - start))
     return results

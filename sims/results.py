@@ -7,12 +7,21 @@ from pathlib import Path
 import xarray as xr
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
-__all__ = ["case_folder", "save"]
+__all__ = ["case_folder", "save", "table_folder"]
 
 
 def case_folder(out: Path, experiment: str, case: str) -> Path:
     """out/<experiment>/<case>.zarr, with what a file name cannot hold replaced."""
-    return out / experiment / f"{re.sub(r'[^A-Za-z0-9._=-]+', '_', case)}.zarr"
+    return out / experiment / f"{_file_name(case)}.zarr"
+
+
+def table_folder(out: Path, experiment: str, case: str, part: str = "") -> Path:
+    """out/<experiment>/<case>.table, or <case>.<part>.table, for responses."""
+    return out / experiment / f"{_file_name(f'{case}.{part}' if part else case)}.table"
+
+
+def _file_name(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._=-]+", "_", text)
 
 
 def save(result: xr.Dataset, out: Path) -> Path:

@@ -5,6 +5,7 @@ of a constant array is NaN, never 0 or 1.
 """
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ from scipy import stats
 
 from theory.response import Array
 
-__all__ = ["Comparison", "compare", "jackknife_errors", "pearson", "relative_error", "slope", "spearman"]
+__all__ = ["Comparison", "compare", "jackknife", "jackknife_errors", "lds", "pearson", "relative_error", "slope", "spearman"]
 
 
 @dataclass(frozen=True)
@@ -32,18 +33,41 @@ def compare(estimate: ArrayLike, reference: ArrayLike) -> Comparison:
 
 
 def jackknife_errors(estimates: Array, references: Array) -> Comparison:
-    """Standard errors of the four measures of a mean over seeds, for estimates and references (R, ..) of one seed each.
+    """Standard errors of the four measures of a mean over seeds, for estimates and references (R, ..) of one seed each."""
+
+    def measures(estimate: Array, reference: Array) -> tuple[float, ...]:
+        return dataclasses.astuple(compare(estimate, reference))
+
+    return Comparison(*map(float, jackknife(measures, estimates, references)))
+
+
+def jackknife(measure: Callable[..., ArrayLike], *samples: Array) -> Array:
+    """Standard errors of measure(mean over seeds of every sample), for samples (R, ..) of one seed each.
 
     Delete-one jackknife (Efron & Stein 1981): sqrt((R - 1)/R sum_r (m_(r) - mean)^2), m_(r) the measure without seed r. NaN
     (undefined) for one seed.
     """
-    n_seeds = len(estimates)
+    n_seeds = len(samples[0])
     if n_seeds == 1:
-        return Comparison(*[float("nan")] * 4)
-    without = [[(x.sum(axis=0) - x[r]) / (n_seeds - 1) for x in (estimates, references)] for r in range(n_seeds)]
-    values = np.array([dataclasses.astuple(compare(*pair)) for pair in without])
-    errors = np.sqrt((n_seeds - 1) * values.var(axis=0))
-    return Comparison(*(float(error) for error in errors))
+        return np.full(np.shape(measure(*(x[0] for x in samples))), np.nan)
+    totals = [x.sum(axis=0) for x in samples]
+    without = [
+        np.asarray(measure(*((total - x[r]) / (n_seeds - 1) for total, x in zip(totals, samples, strict=True))))
+        for r in range(n_seeds)
+    ]
+    return np.sqrt((n_seeds - 1) * np.var(np.array(without, dtype=np.float64), axis=0))
+
+
+def lds(predicted: ArrayLike, actual: ArrayLike) -> float:
+    """Linear datamodeling score: Spearman over subsets of predicted on actual responses (B, M), averaged over the M outputs.
+
+    NaN (undefined) where an output of either is constant. Source: Park et al. 2023, def. 2.3 (theirs is over random subsets of
+    one size; here over the rows given).
+    """
+    p, a = np.asarray(predicted, dtype=np.float64), np.asarray(actual, dtype=np.float64)
+    if p.ndim != 2 or p.shape != a.shape:
+        raise ValueError(f"predicted has shape {p.shape}, actual {a.shape}: expected one shape (subsets, outputs)")
+    return float(np.mean([spearman(*columns) for columns in zip(p.T, a.T, strict=True)]))
 
 
 def slope(estimate: ArrayLike, reference: ArrayLike) -> float:

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from sims.experiments.base import Experiment, Problem, Retrain, Variables, bar, effect_coords, labelled
-from sims.retrain import response_table
+from sims.experiments.base import Experiment, Problem, Retrain, Variables, bar, effect_coords, in_memory, labelled
 from theory.datamodel import optimal_datamodel, quadrature_datamodel
 from theory.derivatives import average_derivatives
 from theory.laws import Bernoulli, Gaussian, ProductLaw, TwoPoint
@@ -30,7 +29,7 @@ class AverageDerivativeConfig:
     n_seeds: int = 2
 
 
-def run(config: AverageDerivativeConfig, *, retrain: Retrain = response_table, progress: bool = False) -> xr.Dataset:
+def run(config: AverageDerivativeConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
     """Relative error of the average derivative against the optimal datamodel, per law, number of nodes and training time.
 
     Both sides are the mean over the same seeds, so that nothing has a standard error. For Gaussian weights the datamodel itself

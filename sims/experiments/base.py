@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from sims import datasets
 from sims.provenance import environment
-from sims.retrain import Responses
+from sims.retrain import Responses, response_table
 from theory.metrics import compare
 from theory.response import Array, DifferentiableLearner, Learner, LinearizableLearner
 
@@ -27,6 +27,7 @@ __all__ = [
     "Variables",
     "bar",
     "effect_coords",
+    "in_memory",
     "labelled",
     "measures",
     "with_points",
@@ -39,8 +40,17 @@ Variables = dict[str, tuple[tuple[str, ...], Any, str]]
 """Variables of a result: name -> (dims, values, what it is)."""
 
 
-Retrain = Callable[[Learner, Sequence[int]], Responses]
-"""`response_table` with store, executor and progress settled; an experiment calls it at most once."""
+class Retrain(Protocol):
+    """`response_table` with store, executor and progress settled."""
+
+    def __call__(self, learner: Learner, seeds: Sequence[int], *, part: str = "") -> Responses:
+        """Every table of an experiment has a `part` of its own, by which it is stored and resumed."""
+        ...
+
+
+def in_memory(learner: Learner, seeds: Sequence[int], *, part: str = "") -> Responses:
+    """`response_table` without a store."""
+    return response_table(learner, seeds)
 
 
 class ParametricLearner(DifferentiableLearner, LinearizableLearner, Protocol):

@@ -6,8 +6,7 @@ import numpy as np
 import xarray as xr
 from scipy import special
 
-from sims.experiments.base import Experiment, ParametricLearner, Problem, Retrain, effect_coords, labelled
-from sims.retrain import response_table
+from sims.experiments.base import Experiment, ParametricLearner, Problem, Retrain, effect_coords, in_memory, labelled
 from theory.datamodel import optimal_datamodel
 from theory.laws import Bernoulli
 from theory.metrics import relative_error
@@ -29,7 +28,7 @@ class ExpansionConfig:
     seeds: tuple[int, ...] = (0,)
 
 
-def run(config: ExpansionConfig, *, retrain: Retrain = response_table, progress: bool = False) -> xr.Dataset:
+def run(config: ExpansionConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
     """T3: beta^(p) from leave-one-out; T5: beta - D(1) as interaction plus curvature; T4 and T8 beside them.
 
     At p = 1/2, beta = D(1) - interaction - curvature with interaction_i = 2 sum_{A with i, |A| >= 2} Fhat(A) from the Walsh

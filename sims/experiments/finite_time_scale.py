@@ -5,8 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from sims.experiments.base import Experiment, Problem, Retrain, Variables, labelled
-from sims.retrain import response_table
+from sims.experiments.base import Experiment, Problem, Retrain, Variables, in_memory, labelled
 from theory.datamodel import optimal_datamodel
 from theory.laws import Bernoulli
 from theory.metrics import compare, jackknife_errors
@@ -25,7 +24,7 @@ class FiniteTimeConfig:
     n_seeds: int = 16
 
 
-def run(config: FiniteTimeConfig, *, retrain: Retrain = response_table, progress: bool = False) -> xr.Dataset:
+def run(config: FiniteTimeConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
     """Slope of beta^(p) at time t on D(1) at time t, and on (1/p) D(1) at time p t, the law of gradient flow.
 
     Without penalty F(c w; t) = F(w; c t) for gradient flow, so that D(p 1; t) = (1/p) D(1; p t) up to O(learning rate):

@@ -13,11 +13,11 @@ from sims.experiments.base import (
     Variables,
     bar,
     effect_coords,
+    in_memory,
     labelled,
     measures,
     with_points,
 )
-from sims.retrain import response_table
 from theory.datamodel import Datamodel, optimal_datamodel, quadrature_datamodel
 from theory.derivatives import average_derivatives, average_jumps, finite_difference
 from theory.influence import hessian_influence
@@ -42,7 +42,7 @@ class IdentityConfig:
     seeds: tuple[int, ...] = (0,)
 
 
-def run(config: IdentityConfig, *, retrain: Retrain = response_table, progress: bool = False) -> xr.Dataset:
+def run(config: IdentityConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
     """Retrain on all subsets; beta^(p) beside D(1), D(p1), LOO, Hessian influence and the average derivative, for every p.
 
     Effects have dims (.., point, output), in the unit of the output per unit of weight. Nothing is sampled and nothing has a

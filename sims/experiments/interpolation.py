@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from sims.experiments.base import Experiment, Problem, Retrain, Variables, labelled
-from sims.retrain import response_table
+from sims.experiments.base import Experiment, Problem, Retrain, Variables, in_memory, labelled
 from theory.datamodel import optimal_datamodel
+from theory.metrics import jackknife
 from theory.response import Array, DifferentiableLearner
 from theory.values import leave_one_out
 
@@ -24,18 +24,21 @@ class InterpolationConfig:
     n_seeds: int = 8
 
 
-def run(config: InterpolationConfig, *, retrain: Retrain = response_table, progress: bool = False) -> xr.Dataset:
+def run(config: InterpolationConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
     """||D(1)||, ||beta|| and ||leave-one-out|| of the seed average against width (l2 = 0) and against l2 (largest width).
 
-    Every learner has a table of its own, none of which is stored: they are small. All exact for the
-    given seeds; `_error` is the standard error over seeds of the norm, by jackknife.
+    Every learner has a table of its own. All exact for the given seeds; `_error` is the standard error over seeds of the norm, by
+    jackknife.
     """
     seeds = tuple(range(config.n_seeds))
     widest = config.widths[-1]
-    learners = [config.problem.build(width=width, l2=0.0) for width in config.widths]
-    penalised = [config.problem.build(width=widest, l2=l2) for l2 in config.penalties]
-    sizes = np.stack([_sizes(learner, seeds) for learner in (*learners, *penalised)])  # (cases, 3, 2)
-    by_width, by_penalty = np.split(sizes, [len(learners)])
+
+    def sizes(width: int, l2: float) -> Array:
+        learner = config.problem.build(width=width, l2=l2)
+        return _sizes(learner, seeds, retrain(learner, seeds, part=f"width={width} l2={l2:g}").samples)
+
+    by_width = np.stack([sizes(width, 0.0) for width in config.widths])  # (widths, 3, 2)
+    by_penalty = np.stack([sizes(widest, l2) for l2 in config.penalties])
     variables: Variables = {
         "size": (("width", "effect"), by_width[..., 0], "||effect|| without penalty, Euclidean over points and outputs"),
         "size_error": (("width", "effect"), by_width[..., 1], "its standard error over seeds"),
@@ -46,18 +49,15 @@ def run(config: InterpolationConfig, *, retrain: Retrain = response_table, progr
     return labelled("interpolation", config, coords, variables)
 
 
-def _sizes(learner: DifferentiableLearner, seeds: tuple[int, ...]) -> Array:
+def _sizes(learner: DifferentiableLearner, seeds: tuple[int, ...], samples: Array) -> Array:
     """Norm of the seed average and its jackknife error, for D(1), beta and leave-one-out: (3, 2)."""
-    samples = response_table(learner, seeds).samples
     jacobian = learner.weight_jacobian(np.ones((1, learner.n_points)), seeds)[0].swapaxes(1, 2)
     effects = (jacobian, [optimal_datamodel(t).coefficients for t in samples], [leave_one_out(t) for t in samples])
     return np.array([_norm(np.asarray(effect)) for effect in effects])
 
 
 def _norm(effects: Array) -> tuple[float, float]:
-    n_seeds = len(effects)
-    without = [np.linalg.norm((effects.sum(axis=0) - one) / (n_seeds - 1)) for one in effects]
-    return float(np.linalg.norm(effects.mean(axis=0))), float(np.sqrt((n_seeds - 1) * np.var(without)))
+    return float(np.linalg.norm(effects.mean(axis=0))), float(jackknife(np.linalg.norm, effects))
 
 
 EXPERIMENT = Experiment(

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from sims.experiments.base import Experiment, Problem, Retrain, Variables, effect_coords, labelled
+from sims.experiments.base import Experiment, Problem, Retrain, Variables, effect_coords, in_memory, labelled
 from sims.learners.bistable import Bistable
 from sims.learners.moving_jump import MovingJump
-from sims.retrain import response_table
 from theory.datamodel import optimal_datamodel
 from theory.metrics import relative_error, slope
 from theory.response import Array
@@ -26,7 +25,7 @@ class JumpsConfig:
     groups: int = 16
 
 
-def run(config: JumpsConfig, *, retrain: Retrain = response_table, progress: bool = False) -> xr.Dataset:
+def run(config: JumpsConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
     """E_r of path-wise derivatives, differences of F with common seeds, beta: against dF/dw over all starts, in closed form.
 
     `slope` is that of every estimate on the exact dF/dw; its standard error comes from `groups` equal groups of the seeds. The

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from sims.experiments.base import Experiment, Problem, Retrain, Variables, effect_coords, labelled
+from sims.experiments.base import Experiment, Problem, Retrain, Variables, effect_coords, in_memory, labelled
 from sims.learners.erm import NORMALIZATIONS
-from sims.retrain import response_table
 from theory.datamodel import optimal_datamodel
 from theory.metrics import relative_error, slope
 from theory.response import Array, Learner, mean_response, weight_derivative
@@ -25,7 +24,7 @@ class NormalisationConfig:
     seeds: tuple[int, ...] = (0,)
 
 
-def run(config: NormalisationConfig, *, retrain: Retrain = response_table, progress: bool = False) -> xr.Dataset:
+def run(config: NormalisationConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
     """First-order predictions of removing a point, in w and in eps, beside the truth; four objectives.
 
     eps upweights one point: theta_eps = argmin (1/N) sum_j l_j + eps l_i + penalty, so that w_i = 1 + N eps and removal is

@@ -6,8 +6,7 @@ import numpy as np
 import statsmodels.api as sm
 import xarray as xr
 
-from sims.experiments.base import Experiment, ParametricLearner, Problem, Retrain, labelled
-from sims.retrain import response_table
+from sims.experiments.base import Experiment, ParametricLearner, Problem, Retrain, in_memory, labelled
 from sims.streams import stream
 from theory.datamodel import quadrature_datamodel
 from theory.laws import Bernoulli, Poisson, ProductLaw, TwoPoint
@@ -27,7 +26,7 @@ class ScaleConfig:
     seeds: tuple[int, ...] = (0,)
 
 
-def run(config: ScaleConfig, *, retrain: Retrain = response_table, progress: bool = False) -> xr.Dataset:
+def run(config: ScaleConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
     """Slope of beta on D(1) per law and output, with its standard error, beside the slope that T6 predicts.
 
     Laws: Bernoulli(p), weights {0, 2} (mean 1) and, when sampling, Poisson(1). Predicted: 1/p at leading order in 1/N without

@@ -6,14 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from sims.experiments.base import MEASURES, Experiment, Problem, Retrain, Variables, effect_coords, labelled
+from sims.experiments.base import MEASURES, Experiment, Problem, Retrain, Variables, effect_coords, in_memory, labelled
+from sims.experiments.effects import against, by_time, derivatives, references, scores_or_undefined
 from sims.learners.mlp import MLP
-from sims.retrain import response_table
-from theory.datamodel import optimal_datamodel
 from theory.influence import influence, null_space_sizes
-from theory.metrics import compare, jackknife_errors, relative_error
-from theory.response import Array, Linearization
-from theory.values import leave_one_out
+from theory.metrics import relative_error
+from theory.response import Array
 
 __all__ = ["EXPERIMENT", "TrainingTimeConfig", "run"]
 
@@ -40,7 +38,7 @@ PAIRS = (
 """Estimate and reference of every comparison."""
 
 
-def run(config: TrainingTimeConfig, *, retrain: Retrain = response_table, progress: bool = False) -> xr.Dataset:
+def run(config: TrainingTimeConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
     """beta, D(1), D(1/2), leave-one-out and exact-Hessian influence at several training times of one run, on all subsets.
 
     Standard errors are those of the mean over seeds: the jackknife for measures. Where a seed's Hessian is singular the
@@ -52,32 +50,25 @@ def run(config: TrainingTimeConfig, *, retrain: Retrain = response_table, progre
     seeds, ones = tuple(range(config.n_seeds)), np.ones(learner.n_points)
     samples = retrain(learner, seeds).samples
 
-    def split(effects: Array) -> Array:
-        """(R, N, K M) as (R, K, N, M)."""
-        return effects.reshape(*effects.shape[:2], len(config.times), -1).swapaxes(1, 2)
-
-    def derivative(w: Array, of: MLP = learner) -> Array:
-        return split(of.weight_jacobian(w[None], seeds)[0].swapaxes(1, 2))
-
-    linearizations = learner.linearizations(ones, seeds)
+    n_times, at_times = len(config.times), learner.linearizations(ones, seeds)
+    exact = references(learner, seeds, samples, n_times)
     effects = {
-        "beta": split(np.stack([optimal_datamodel(table).coefficients for table in samples])),
-        "derivative": derivative(ones),
-        "derivative_at_half": derivative(0.5 * ones),
-        "leave_one_out": split(np.stack([leave_one_out(table) for table in samples])),
-        "influence": np.stack([_influence(at) for at in linearizations], axis=1),
+        "beta": exact["beta"],
+        "derivative": exact["D(1)"],
+        "derivative_at_half": derivatives(learner, 0.5 * ones, seeds, n_times),
+        "leave_one_out": exact["LOO"],
+        "influence": np.stack([scores_or_undefined(at) for at in at_times], axis=1),
     }
     moved = dataclasses.replace(learner, jitter=config.jitter)
-    eigenvalues = np.stack([np.linalg.eigvalsh(at.hessian)[:, 0] for at in linearizations])
+    eigenvalues = np.stack([np.linalg.eigvalsh(at.hessian)[:, 0] for at in at_times])
     cutoffs = [
         [_error(influence(at, "pseudo_inverse", cutoff=c).scores, effects["derivative"][:, k]) for c in config.cutoffs]
-        for k, at in enumerate(linearizations)
+        for k, at in enumerate(at_times)
     ]
     scale = np.finfo(np.float64).eps / config.jitter * np.sqrt(config.times)
     rounding = [
-        scale
-        * _changes(split(learner.respond(ones[None], seeds)[0][:, None]), split(moved.respond(ones[None], seeds)[0][:, None])),
-        scale * _changes(effects["derivative"], derivative(ones, moved)),
+        scale * _changes(*(by_time(of.respond(ones[None], seeds)[0][:, None], n_times) for of in (learner, moved))),
+        scale * _changes(effects["derivative"], derivatives(moved, ones, seeds, n_times)),
     ]
     dims = ("time", "point", "output")
     variables: Variables = {
@@ -86,7 +77,7 @@ def run(config: TrainingTimeConfig, *, retrain: Retrain = response_table, progre
     for name, values in effects.items():
         spread = values.std(axis=0, ddof=1) / np.sqrt(config.n_seeds)
         variables[f"{name}_error"] = (dims, spread, f"standard error over seeds of {_NAMES[name]}")
-    measured = [[_measures(effects[a][:, k], effects[b][:, k]) for a, b in PAIRS] for k in range(len(config.times))]
+    measured = [[against(effects[a][:, k], effects[b][:, k]) for a, b in PAIRS] for k in range(n_times)]
     variables |= {
         "measured": (("time", "pair", "measure"), [[m[0] for m in row] for row in measured], "estimate against reference"),
         "measured_error": (
@@ -94,11 +85,11 @@ def run(config: TrainingTimeConfig, *, retrain: Retrain = response_table, progre
             [[m[1] for m in row] for row in measured],
             "its standard error over seeds",
         ),
-        "gradient_norm": (("time", "seed"), [at.gradient_norm for at in linearizations], "||grad L|| at w = 1"),
+        "gradient_norm": (("time", "seed"), [at.gradient_norm for at in at_times], "||grad L|| at w = 1"),
         "least_eigenvalue": (("time", "seed"), eigenvalues, "least eigenvalue of the Hessian of L at w = 1"),
         "null_space": (
             ("time", "cutoff", "seed"),
-            [[null_space_sizes(at, c) for c in config.cutoffs] for at in linearizations],
+            [[null_space_sizes(at, c) for c in config.cutoffs] for at in at_times],
             "eigenvalues at most the cut-off times the largest",
         ),
         "cutoff_error": (("time", "cutoff"), cutoffs, "||pseudo-inverse influence - D(1)|| / ||D(1)||"),
@@ -136,22 +127,6 @@ _NAMES = {
     "leave_one_out": "LOO",
     "influence": "Hessian influence",
 }
-
-
-def _influence(at: Linearization) -> Array:
-    """Exact-Hessian influence of every seed (R, N, M), NaN throughout where some seed's Hessian is singular."""
-    try:
-        return influence(at).scores
-    except np.linalg.LinAlgError:
-        return np.full((len(at.params), at.point_gradients.shape[1], at.output_gradients.shape[1]), np.nan)
-
-
-def _measures(estimate: Array, reference: Array) -> tuple[list[float], list[float]]:
-    """Measures of the means over seeds, and their standard errors; NaN where the estimate is undefined."""
-    if not np.isfinite(estimate).all():
-        return [np.nan] * len(MEASURES), [np.nan] * len(MEASURES)
-    measured, errors = compare(estimate.mean(axis=0), reference.mean(axis=0)), jackknife_errors(estimate, reference)
-    return [getattr(measured, m) for m in MEASURES], [getattr(errors, m) for m in MEASURES]
 
 
 def _error(estimate: Array, reference: Array) -> float:

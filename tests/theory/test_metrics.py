@@ -181,3 +181,26 @@ def test_jackknife_of_a_ratio_is_that_of_resampled_means():
 
 def test_jackknife_of_one_seed_is_undefined():
     assert math.isnan(metrics.jackknife_errors(np.ones((1, 3)), np.ones((1, 3))).slope)
+
+
+@given(strategies.SEEDS, st.integers(2, 9))
+def test_the_jackknife_of_a_mean_is_its_standard_error(seed, n_seeds):
+    samples = np.random.default_rng(seed).standard_normal((n_seeds, 3))
+    expected = samples.std(axis=0, ddof=1) / np.sqrt(n_seeds)
+    assert_close(metrics.jackknife(lambda mean: mean, samples), expected, rtol=1e-12, call="jackknife of the mean")
+    assert np.isnan(metrics.jackknife(lambda mean: mean, samples[:1])).all()
+
+
+@given(strategies.SEEDS)
+def test_lds_is_the_mean_over_outputs_of_spearmans_correlation_over_subsets(seed):
+    predicted, actual = pair(seed, (9, 3))
+    expected = np.mean([stats.spearmanr(predicted[:, m], actual[:, m]).statistic for m in range(3)])
+    assert metrics.lds(predicted, actual) == pytest.approx(expected, abs=1e-13)
+    assert metrics.lds(-predicted, actual) == pytest.approx(-expected, abs=1e-13)
+    actual[:, 1] = 7.0
+    assert math.isnan(metrics.lds(predicted, actual))
+
+
+def test_lds_refuses_responses_of_other_subsets():
+    with pytest.raises(ValueError, match=r"predicted has shape \(4, 2\), actual \(5, 2\): expected one shape"):
+        metrics.lds(np.ones((4, 2)), np.ones((5, 2)))
