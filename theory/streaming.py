@@ -6,8 +6,8 @@ low and the high weights are independent, so that F splits into three parts that
     F - g = [F - m_h - sum_low c_hi (w_i - m)]  +  [sum_low (c_hi - beta_i)(w_i - m)]  +  [m_h - E F - sum_high beta_i (w_i - m)],
 
 m_h the mean of block h and c_hi its own optimal coefficients: beta_i = E_h c_hi for low points, E_h[(w_i - m) m_h] / s^2 for
-high ones, and E (F - g)^2 is the sum of the three mean squares. Nothing is found as a difference of large numbers, so that the
-residual stays accurate when the fit is nearly perfect, and nothing depends on the order in which blocks come.
+high ones, and E (F - g)^2 is the sum of the three mean squares. Nothing is left as a difference of nearly equal numbers, so that
+the residual stays accurate when the fit is nearly perfect, and nothing depends on the order in which blocks come.
 """
 
 from collections.abc import Sequence
@@ -118,37 +118,64 @@ class StreamedTable:
 class _Kernel:
     """Mean, own coefficients and residual variance of a tile (2^c, M), which stays in the cache meanwhile.
 
-    The tile is seen as (high half of its bits, (low half, M)): then every product has long contiguous rows.
+    The bits of a row fall into three groups, high, middle and low. The coefficient of w_i needs the mean of F given its own group
+    only, so that two products that read the tile once, E[F | middle, low] and E[F | high, low], lead to all of them.
     """
 
     def __init__(self, law: TwoLevelLaw, bits: int, n_outputs: int) -> None:
-        low = bits // 2
-        self._shape = (2 ** (bits - low), 2**low, n_outputs)
+        few = 2 * bits // 7  # the low group is larger: its rows are what is read at a time
+        groups = (few, few, bits - 2 * few)
         self._variance = law.variance
-        self._outer, contrasts = _weights(law, bits - low)
-        self._outer_moments = np.concatenate([self._outer[None], contrasts / law.variance])
-        self._inner, contrasts = _weights(law, low)
-        self._inner_moments = np.concatenate([self._inner[None], contrasts / law.variance])
-        self._inner_design = np.column_stack([np.ones(2**low), _centred(law, low)])
-        self._outer_design = np.column_stack([np.ones(2 ** (bits - low)), _centred(law, bits - low)])
-        self._deviation = np.empty((self._shape[0], 2**low * n_outputs))
-        self._fitted = np.empty_like(self._deviation)
+        self._probabilities, contrasts = zip(*(_weights(law, group) for group in groups), strict=True)
+        self._contrasts = [contrast / law.variance for contrast in contrasts]
+        self._centred = [_centred(law, group) for group in groups]
+        self._scratch = np.empty((2**bits, n_outputs))
 
     def __call__(self, values: Array) -> tuple[Array, Array]:
-        outer, inner, n_outputs = self._shape
-        origin = values[0]
-        np.subtract(values.reshape(outer, -1), np.tile(origin, inner), out=self._deviation)
-        moments = (self._outer_moments @ self._deviation).reshape(-1, inner, n_outputs)
-        by_inner = self._inner_moments @ moments[0]  # mean, coefficients of the inner bits
-        by_outer = np.tensordot(self._inner, moments[1:], axes=(0, 1))  # coefficients of the outer bits
-        parts = np.empty((1 + len(by_outer), inner, n_outputs))
-        parts[0], parts[1:] = self._inner_design @ by_inner, by_outer[:, None]
-        np.matmul(self._outer_design, parts.reshape(len(parts), -1), out=self._fitted)
-        np.subtract(self._deviation, self._fitted, out=self._fitted)
-        np.multiply(self._fitted, self._fitted, out=self._fitted)
-        residual = self._inner @ (self._outer @ self._fitted).reshape(inner, n_outputs)
-        by_inner[0] += origin
-        return np.concatenate([by_inner, by_outer]), residual
+        """The residual variance is E F^2 - (E F)^2 - s^2 sum c_i^2 (Parseval), unless that difference loses its digits.
+
+        Rounding moves each mean by at most u sqrt(E F^2), as (w_i - m) / s has mean square 1, and so the difference by at most
+        u (3 + 2 sqrt(c)) E F^2 < 11 u E F^2, u a few eps. Above _CANCELLED of E F^2 this is a relative error of 1e-12; outputs
+        below it (a nearly perfect fit, a mean far above the spread) have their squared residuals summed.
+        """
+        with np.errstate(over="ignore", invalid="ignore"):
+            fit = self._fit(values)
+            squares = self._mean(np.multiply(values, values, out=self._scratch))
+            residual = squares - fit[0] ** 2 - self._variance * (fit[1:] ** 2).sum(axis=0)
+            cancelled = ~(residual >= _CANCELLED * squares)
+        if cancelled.any():
+            precise = self._summed(values)
+            fit, residual = np.where(cancelled, precise[0], fit), np.where(cancelled, precise[1], residual)
+        return fit, residual
+
+    def _summed(self, values: Array) -> tuple[Array, Array]:
+        """The same from what is left beside values[0], and then beside the fit."""
+        high, middle, low = self._centred
+        left = self._scratch.reshape(len(high), len(middle), -1)  # rows of all low bits and outputs: long and contiguous
+        np.subtract(values.reshape(left.shape), np.tile(values[0], len(low)), out=left)
+        fit = self._fit(self._scratch)
+        own_low, own_middle, own_high = np.split(fit[1:], np.cumsum([low.shape[1], middle.shape[1]]))
+        left -= ((middle @ own_middle)[:, None] + (fit[0] + low @ own_low)).reshape(left.shape[1:])
+        left -= np.tile(high @ own_high, len(low))[:, None]
+        fit[0] += values[0]
+        return fit, self._mean(np.multiply(left, left, out=left))
+
+    def _fit(self, values: Array) -> Array:
+        """E F, then c_i for the lowest bit first: (1 + c, M)."""
+        high, middle, low = self._probabilities
+        of_high, of_middle, of_low = self._contrasts
+        shape = (len(high), len(middle), len(low), values.shape[1])
+        given_middle_low = (high @ values.reshape(shape[0], -1)).reshape(shape[1:])
+        given_high_low = (middle @ values.reshape(*shape[:2], -1)).reshape(shape[0], *shape[2:])
+        given_low = (middle @ given_middle_low.reshape(shape[1], -1)).reshape(shape[2:])
+        coefficients = of_low @ given_low, of_middle @ (low @ given_middle_low), of_high @ (low @ given_high_low)
+        return np.concatenate([(low @ given_low)[None], *coefficients])
+
+    def _mean(self, values: Array) -> Array:
+        """E F, (M,): summed group by group."""
+        for probabilities in self._probabilities:
+            values = probabilities @ values.reshape(len(probabilities), -1)
+        return values
 
 
 def _weights(law: TwoLevelLaw, bits: int) -> tuple[Array, Array]:
@@ -165,4 +192,5 @@ def _centred(law: TwoLevelLaw, bits: int) -> Array:
     return np.where(mask_rows(0, 2**bits, bits) > 0.0, present, absent) - law.mean
 
 
-_TILE = 2**13
+_TILE = 2**15
+_CANCELLED = 1e-2

@@ -84,6 +84,20 @@ def test_the_residual_of_a_nearly_additive_table_keeps_its_digits(rows, p):
     assert_close(model.residual_variance, [1e-14 * (p * (1.0 - p)) ** 2], rtol=1e-6)
 
 
+@pytest.mark.parametrize("p", [0.5, 0.8])
+@pytest.mark.parametrize("offset", [0.0, 1e4])
+@pytest.mark.parametrize("slope", [0.0, 3.0, 30.0, 3e3])
+def test_residuals_keep_their_digits_on_both_sides_of_the_switch_to_summing_them(p, offset, slope):
+    """Noise, the same noise on a steep plane (R^2 up to 1 - 1e-8), and a constant whose square overflows, in one table."""
+    masks, law = all_masks(9), Bernoulli(p)
+    noise = np.random.default_rng(6).integers(-4, 5, (2**9, 1)).astype(float)
+    table = np.column_stack([noise, noise + slope * masks.sum(axis=1, keepdims=True) + offset, np.full(2**9, 1e160)])
+    (model,) = streamed_datamodels(streamed(table, 2**9, [law]))
+    beta, residual = direct(noise, law)
+    assert_close(model.coefficients[:, 1:2], beta + slope, rtol=1e-11, atol=1e-14 * offset)
+    assert_close(model.residual_variance, [*residual, *residual, 0.0], rtol=1e-12)
+
+
 def test_weighted_least_squares_of_statsmodels_agrees():
     rng = np.random.default_rng(4)
     table, law = rng.standard_normal((2**9, 1)), Bernoulli(0.3)
@@ -95,7 +109,7 @@ def test_weighted_least_squares_of_statsmodels_agrees():
 
 
 def test_tables_of_more_than_one_tile_are_those_of_small_blocks():
-    table = np.random.default_rng(5).standard_normal((2**15, 2))
+    table = np.random.default_rng(5).standard_normal((2**16, 2))
     whole, pieces = optimal_datamodel(table, Bernoulli(0.4)), streamed_datamodels(streamed(table, 512, [Bernoulli(0.4)]))[0]
     assert_close(pieces.coefficients, whole.coefficients, rtol=1e-13)
     assert_close(pieces.residual_variance, whole.residual_variance, rtol=1e-13)
