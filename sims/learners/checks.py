@@ -79,7 +79,7 @@ def as_positive(name: str, value: float) -> float:
 
 def as_count(name: str, value: int) -> int:
     """A whole number >= 1."""
-    if value != int(value) or value < 1:
+    if not np.isfinite(value) or value != int(value) or value < 1:
         raise ValueError(f"{name} = {value}, expected a whole number >= 1")
     return int(value)
 
@@ -117,8 +117,8 @@ def as_seeds(seeds: Sequence[int]) -> tuple[int, ...]:
     values = tuple(int(seed) for seed in seeds)
     if not values:
         raise ValueError("seeds is empty, expected at least one: F is the mean over the given seeds")
-    if len(set(values)) != len(values) or min(values) < 0:
-        raise ValueError(f"seeds {values} must be distinct integers >= 0: a repeated seed would count twice in the mean")
+    if values != tuple(seeds) or len(set(values)) != len(values) or min(values) < 0:
+        raise ValueError(f"seeds {tuple(seeds)} must be distinct integers >= 0: a repeated seed would count twice in the mean")
     return values
 
 

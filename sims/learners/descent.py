@@ -21,10 +21,7 @@ from numpy.typing import NDArray
 from sims.learners.network import LOSSES, Network, Pass
 from theory.response import Array, Fit, Layer, Linearization
 
-__all__ = ["Descent", "DivergedError", "Members"]
-
-Members = NDArray[np.bool_]
-"""Who is in the minibatch: (T, N, S)."""
+__all__ = ["Batches", "Descent", "DivergedError"]
 
 Flags, Indices = NDArray[np.bool_], NDArray[np.int64]
 
@@ -35,6 +32,13 @@ class DivergedError(ArithmeticError):
     def __init__(self, row: int, seed: int, step: int) -> None:
         super().__init__(f"row {row}, seed number {seed}, step {step}")
         self.row, self.seed, self.step = row, seed, step
+
+
+class Batches(NamedTuple):
+    """Step t of training is on batch t mod K of epoch t // K, K = len(sizes)."""
+
+    numbers: NDArray[np.integer]  # (epochs, N, S): the batch of the epoch that a point is in, for every seed
+    sizes: tuple[int, ...]
 
 
 class State(NamedTuple):
@@ -58,30 +62,35 @@ class Descent:
     momentum: float
     snapshots: tuple[int, ...]
 
-    def outputs(self, weights: Array, initial: Array, members: Members | None) -> Array:
+    def outputs(self, weights: Array, initial: Array, batches: Batches | None) -> Array:
         """Outputs (B, S, K M) for weights (B, N) and initial parameters (P, S), K snapshots: snapshot-major."""
         size = (len(self.snapshots) * len(self.X_query),)
-        return self._in_tiles(_outputs, weights, initial, members, size, skip_absent=True)
+        return self._in_tiles(_outputs, weights, initial, batches, size, skip_absent=True)
 
-    def parameters(self, weights: Array, initial: Array, members: Members | None) -> Array:
+    def parameters(self, weights: Array, initial: Array, batches: Batches | None) -> Array:
         """Parameters (B, S, K, P) at the snapshots."""
         size = (len(self.snapshots), self.network.n_params)
-        return self._in_tiles(_parameters, weights, initial, members, size, skip_absent=True)
+        return self._in_tiles(_parameters, weights, initial, batches, size, skip_absent=True)
 
-    def jacobian(self, weights: Array, initial: Array, members: Members | None) -> Array:
+    def jacobian(self, weights: Array, initial: Array, batches: Batches | None) -> Array:
         """d outputs / d w, shape (B, S, K M, N), by whichever mode needs fewer products of a Hessian with a direction.
 
         Forward: N for every step. Reverse: M for every step before each snapshot.
         """
         (n, m), size = (len(self.X), len(self.X_query)), (len(self.snapshots) * len(self.X_query), len(self.X))
         if n * self.snapshots[-1] <= m * sum(self.snapshots):
-            return self._in_tiles(_forward_jacobian, weights, initial, members, size, directions=n)
-        return self._in_tiles(_reverse_jacobian, weights, initial, members, size, directions=m)
+            return self._in_tiles(_forward_jacobian, weights, initial, batches, size, directions=n)
+        return self._in_tiles(_reverse_jacobian, weights, initial, batches, size, directions=m, kept=3 * self.stride)
 
-    def amplification(self, weights: Array, initial: Array, members: Members | None) -> Array:
+    @property
+    def stride(self) -> int:
+        """Steps between the states that the reverse mode keeps when it cannot keep all: sqrt(T)."""
+        return math.isqrt(self.snapshots[-1])
+
+    def amplification(self, weights: Array, initial: Array, batches: Batches | None) -> Array:
         """||d theta_t / d theta_0||, the spectral norm of the product of the steps' Jacobians, at the snapshots t: (B, S, K)."""
         size = (len(self.snapshots),)
-        return self._in_tiles(_amplification, weights, initial, members, size, directions=self.network.n_params)
+        return self._in_tiles(_amplification, weights, initial, batches, size, directions=self.network.n_params)
 
     def at(self, params: Array, weights: Array) -> Linearization:
         """Of the full-batch objective with weights (N,), at parameters (P, R)."""
@@ -107,16 +116,21 @@ class Descent:
         work: "Callable[[_Tile], Array]",
         weights: Array,
         initial: Array,
-        members: Members | None,
+        batches: Batches | None,
         size: tuple[int, ...],
         *,
         directions: int = 1,
+        kept: int = 0,
         skip_absent: bool = False,
     ) -> Array:
-        """work(tile) (*size, R) for tiles whose buffers stay in the cache, put together as (B, S, *size)."""
+        """work(tile) (*size, R) for tiles whose buffers stay in the cache, put together as (B, S, *size).
+
+        What `kept` parameter vectors and some per direction take of memory is bounded too.
+        """
         b, s = len(weights), initial.shape[1]
         per_replica = directions * len(self.X) * max(1, sum(self.network.widths[1:-1]))
         replicas = max(_SMALLEST_TILE, _CACHE_ENTRIES * min(directions, 2) // per_replica)
+        replicas = max(1, min(replicas, _TRAJECTORY_BYTES // (8 * self.network.n_params * (kept + 4 * directions))))
         seeds, rows = -(-s // -(-s // replicas)), max(1, replicas // s)  # as few tiles as possible, of one size
         results = np.empty((b, s, *size))
         for row in range(0, b, rows):
@@ -124,9 +138,9 @@ class Descent:
                 some, who = weights[row : row + rows], slice(seed, seed + seeds)
                 starts = initial[:, who]
                 present = np.asarray(some.any(axis=0) if skip_absent else np.ones(len(self.X)), dtype=np.bool_)
-                batches = None if members is None else members[:, :, who]
+                orders = None if batches is None else Batches(batches.numbers[:, present, who], batches.sizes)
                 try:
-                    values = self._tile(work, some, starts, batches, present)
+                    values = self._tile(work, some, starts, orders, present)
                 except DivergedError as error:
                     raise DivergedError(row + error.row, seed + error.seed, error.step) from None
                 count = len(some) * starts.shape[1]
@@ -134,7 +148,7 @@ class Descent:
         return results
 
     def _tile(
-        self, work: "Callable[[_Tile], Array]", weights: Array, initial: Array, members: Members | None, present: Flags
+        self, work: "Callable[[_Tile], Array]", weights: Array, initial: Array, batches: Batches | None, present: Flags
     ) -> Array:
         """work on one tile; points that no replica has are left out, which changes no sum."""
         b, s = len(weights), initial.shape[1]
@@ -142,9 +156,8 @@ class Descent:
         replica = np.resize(np.arange(b * s, dtype=np.int64), max(b * s, 2))
         rows, seeds = replica // s, replica % s
         fewer = self if present.all() else dataclasses.replace(self, X=self.X[present], y=self.y[present])
-        shares = None if members is None else members[:, present] / members.sum(axis=1, keepdims=True)
         with np.errstate(over="ignore", invalid="ignore"):  # divergence shows in what is not finite
-            tile = _Tile(fewer, weights[rows].T[present], initial[:, seeds], 1.0 / len(self.X), shares, seeds)
+            tile = _Tile(fewer, weights[rows].T[present], initial[:, seeds], 1.0 / len(self.X), batches, seeds)
             values = work(tile)
             if not np.isfinite(values).all():
                 place, step = tile.first_divergence(values)
@@ -155,13 +168,16 @@ class Descent:
 class _Tile:
     """Replicas that are trained together: their weights, starts and buffers.
 
-    A point counts share x w_i in the gradient of a step. The share is 1/N, or in `shares` (T, N, S), replica r of `seeds[r]`.
+    A point counts share x w_i in the gradient of a step: 1/N, or 1/|batch| in the batch of that step for the seed seeds[r] of a
+    replica r.
     """
 
-    def __init__(self, plan: Descent, weights: Array, initial: Array, share: float, shares: Array | None, seeds: Indices) -> None:
+    def __init__(
+        self, plan: Descent, weights: Array, initial: Array, share: float, batches: Batches | None, seeds: Indices
+    ) -> None:
         self.plan, self._weights = plan, np.ascontiguousarray(weights)
         self.initial: Array = np.ascontiguousarray(initial)
-        self._share, self._shares, self._seeds = share, shares, seeds
+        self._share, self._batches, self._seeds = share, batches, seeds
         self._loss, self._targets = LOSSES[plan.loss], plan.y[:, None]
         self._fixed = self._weights * share
         self._gradient, self._scratch = np.empty_like(self.initial), np.empty_like(self.initial)
@@ -176,11 +192,14 @@ class _Tile:
 
     def share(self, t: int) -> Array | float:
         """What multiplies w_i grad l_i in step t: a number or (N, R)."""
-        return self._share if self._shares is None else self._shares[t][:, self._seeds]
+        if self._batches is None:
+            return self._share
+        epoch, number = divmod(t, len(self._batches.sizes))
+        return (self._batches.numbers[epoch][:, self._seeds] == number) / self._batches.sizes[number]
 
     def _weighted(self, t: int) -> Array:
         """share(t) times the weights: (N, R)."""
-        return self._fixed if self._shares is None else self._weights * self.share(t)
+        return self._fixed if self._batches is None else self._weights * self.share(t)
 
     def visit(self, params: Array, t: int) -> None:
         """Outputs and their derivatives at the points, for step t; leaves dl/df (N, R) in `slopes`."""
@@ -311,7 +330,7 @@ def _forward_jacobian(tile: _Tile) -> Array:
 def _reverse_jacobian(tile: _Tile) -> Array:
     """(K M, N, R), from states kept at every step, or at every sqrt(T)-th where that takes too much memory."""
     plan, steps = tile.plan, tile.plan.snapshots[-1]
-    stride = 1 if steps * tile.initial.nbytes <= _TRAJECTORY_BYTES else math.isqrt(steps)
+    stride = 1 if 2 * steps * tile.initial.nbytes <= _TRAJECTORY_BYTES else plan.stride
     kept: list[State] = []
     ends: list[Array] = []
     state = tile.start()
@@ -339,12 +358,12 @@ def _amplification(tile: _Tile) -> Array:
     size, replicas = tile.initial.shape
     norms: list[Array] = []
     for _, moved in tile.push(np.eye(size)[:, :, None] * np.ones(replicas), of_weights=False):
+        finite = np.flatnonzero(np.isfinite(moved).all(axis=(0, 1)))
         norms.append(np.nan * np.ones(replicas))
-        if np.isfinite(moved).all():
-            norms[-1][:] = np.linalg.norm(np.moveaxis(moved, -1, 0), 2, axis=(1, 2))
+        norms[-1][finite] = np.linalg.norm(np.moveaxis(moved[:, :, finite], -1, 0), 2, axis=(1, 2))
     return np.stack(norms)
 
 
 _CACHE_ENTRIES = 80_000  # of the largest buffers, in float64; twice as many for directions
 _SMALLEST_TILE = 16
-_TRAJECTORY_BYTES = 2**26
+_TRAJECTORY_BYTES = 2**27  # of what one tile keeps of its way, and of its directions

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sims.learners import checks
-from sims.learners.descent import Descent, DivergedError
+from sims.learners.descent import Batches, Descent, DivergedError
 from sims.learners.network import ACTIVATIONS, LOSSES, Network
 from sims.streams import stream
 from theory.response import Array, Linearization
@@ -117,7 +117,16 @@ class MLP:
 
     def batches(self, seeds: Sequence[int]) -> NDArray[np.bool_]:
         """Who is in the minibatch: (R, steps, N); the same whatever the weights."""
-        return np.stack([_members(seed, self.n_points, self.batch_size, self.steps) for seed in checks.as_seeds(seeds)])
+        numbers, sizes = self._batches(seeds)
+        inside = numbers.transpose(2, 0, 1)[:, :, None] == np.arange(len(sizes))[:, None]  # (R, epochs, batches, N)
+        return inside.reshape(len(inside), -1, self.n_points)[:, : self.steps]
+
+    def _batches(self, seeds: Sequence[int]) -> Batches:
+        n, size = self.n_points, self.batch_size or self.n_points
+        starts = range(0, n, size)
+        epochs = -(-self.steps // len(starts))
+        numbers = np.stack([_batch_numbers(seed, n, size, epochs) for seed in checks.as_seeds(seeds)], axis=-1)
+        return Batches(numbers, tuple(min(size, n - start) for start in starts))
 
     def respond(self, weights: ArrayLike, seeds: Sequence[int]) -> Array:
         """Outputs (B, R, M) after training with weights (B, N)."""
@@ -148,13 +157,13 @@ class MLP:
         return tuple(self._descent.at(np.ascontiguousarray(theta.T), w) for theta in params.swapaxes(0, 1))
 
     def _trained(
-        self, work: Callable[[Array, Array, NDArray[np.bool_] | None], Result], weights: ArrayLike, seeds: Sequence[int]
+        self, work: Callable[[Array, Array, Batches | None], Result], weights: ArrayLike, seeds: Sequence[int]
     ) -> Result:
         values = checks.as_weights(weights, self.n_points)
         initial = np.ascontiguousarray(self.initial_params(seeds).T)
-        members = None if self.batch_size is None else np.ascontiguousarray(self.batches(seeds).transpose(1, 2, 0))
+        batches = None if self.batch_size is None else self._batches(seeds)
         try:
-            return work(values, initial, members)
+            return work(values, initial, batches)
         except DivergedError as error:
             raise ArithmeticError(
                 f"{self!r} diverged on {name_subset(values[error.row])}, seed {tuple(seeds)[error.seed]}, at step {error.step}: "
@@ -163,14 +172,10 @@ class MLP:
 
 
 @lru_cache(maxsize=256)
-def _members(seed: int, n_points: int, batch_size: int | None, steps: int) -> NDArray[np.bool_]:
-    """(steps, N): random orders of all points, each cut into consecutive batches, the last one smaller if need be."""
-    size = batch_size or n_points
-    per_epoch = -(-n_points // size)
-    epochs = -(-steps // per_epoch)
+def _batch_numbers(seed: int, n_points: int, size: int, epochs: int) -> NDArray[np.integer]:
+    """(epochs, N): random orders of all points, cut into consecutive batches; the number of the batch that a point is in."""
     order = stream("MLP batch order", seed).permuted(np.tile(np.arange(n_points), (epochs, 1)), axis=1)
-    batch = np.argsort(order, axis=1) // size  # in which batch of the epoch a point is
-    return (batch[:, None] == np.arange(per_epoch)[:, None]).reshape(-1, n_points)[:steps]
+    return (np.argsort(order, axis=1) // size).astype(np.min_scalar_type(n_points))
 
 
 LEARNER = MLP

@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import math
 import re
+import tracemalloc
 
 import numpy as np
 import plain_mlp as plain
@@ -280,6 +281,14 @@ def test_jacobian_of_every_kind_of_training_equals_complex_steps(activation, var
     assert_jacobian_is_complex_step(learner, some_weights()[1:], SEEDS[:1])
 
 
+@every_depth
+@every_variant
+@outputs_on_both_sides
+def test_jacobian_of_every_kind_of_training_at_every_depth_equals_complex_steps(depth, variant, outputs):
+    learner = network(activation="softplus", hidden=DEPTHS[depth], steps=15, **OUTPUTS[outputs], **VARIANTS_TOO[variant])
+    assert_jacobian_is_complex_step(learner, some_weights()[:1], SEEDS[:1])
+
+
 @outputs_on_both_sides
 @pytest.mark.parametrize("variant", ["GD", "all together"])
 def test_jacobian_at_snapshots_equals_complex_steps(variant, outputs):
@@ -297,6 +306,33 @@ def test_jacobian_is_the_same_where_the_way_is_recomputed_to_save_memory(variant
     expected = learner.weight_jacobian(some_weights(), SEEDS)
     monkeypatch.setattr("sims.learners.descent._TRAJECTORY_BYTES", 0)
     assert_close(learner.weight_jacobian(some_weights(), SEEDS), expected, rtol=1e-13, call="weight_jacobian, recomputed")
+
+
+def peak_bytes(call):
+    """The most memory that a call holds at once, beside what was there before."""
+    tracemalloc.start()
+    try:
+        call()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("variant", ["GD", "momentum"])
+@pytest.mark.parametrize(("method", "columns", "steps"), [("weight_jacobian", 60, 400), ("amplification", 20, 2)])
+def test_memory_of_derivatives_is_bounded_whatever_the_columns_steps_and_seeds(method, columns, steps, variant, monkeypatch):
+    """32 seeds at once would keep 60 times 64 kB, or 16 of them 5 times 1 MB."""
+    learner, seeds = network(d=columns, m=1, hidden=(4,), steps=steps, **VARIANTS[variant]), range(32)
+    expected = getattr(learner, method)(some_weights()[:1], seeds)
+    monkeypatch.setattr("sims.learners.descent._TRAJECTORY_BYTES", 2**20)
+    assert peak_bytes(lambda: getattr(learner, method)(some_weights()[:1], seeds)) < 1.5 * 2**20
+    assert_close(getattr(learner, method)(some_weights()[:1], seeds), expected, rtol=1e-12, call=f"{method} in small tiles")
+
+
+def test_memory_of_minibatches_is_a_byte_per_point_and_epoch():
+    """Not 8 per point and step: 16 MB for these."""
+    learner, seeds = network(n=10, m=1, batch_size=1, steps=2000), range(100)
+    assert peak_bytes(lambda: learner.respond(some_weights(10)[:1], seeds)) < 4 * 2**20
 
 
 @pytest.mark.parametrize("hidden", [(4,), (4, 3)])
@@ -607,7 +643,12 @@ BAD_OPTIONS = {
     "learning_rate zero": ({"learning_rate": 0.0}, ["learning_rate", "0"]),
     "learning_rate negative": ({"learning_rate": -0.5}, ["learning_rate", "-0.5"]),
     "learning_rate NaN": ({"learning_rate": np.nan}, ["learning_rate", "nan"]),
+    "learning_rate infinite": ({"learning_rate": np.inf}, ["learning_rate", "inf"]),
     "steps zero": ({"steps": 0}, ["steps", "0"]),
+    "steps NaN": ({"steps": np.nan}, ["steps", "nan", "whole number"]),
+    "steps infinite": ({"steps": np.inf}, ["steps", "inf", "whole number"]),
+    "steps broken": ({"steps": 2.5}, ["steps", "2.5", "whole number"]),
+    "hidden broken": ({"hidden": (1.5,)}, ["hidden size", "1.5"]),
     "hidden of size zero": ({"hidden": (3, 0)}, ["hidden size", "0"]),
     "hidden negative": ({"hidden": (-2,)}, ["hidden size", "-2"]),
     "activation": ({"activation": "gelu"}, ["activation", "gelu", *ACTIVATIONS]),
@@ -640,7 +681,11 @@ def test_bad_options_are_refused_with_what_was_got_and_what_was_expected(case):
 
 
 METHODS = ("respond", "weight_jacobian", "amplification", "linearize", "linearizations")
-BAD_SEEDS = {"none": ((), "seeds is empty, expected"), "repeated": ((2, 2), r"\(2, 2\) must be distinct")}
+BAD_SEEDS = {
+    "none": ((), "seeds is empty, expected"),
+    "repeated": ((2, 2), r"\(2, 2\) must be distinct"),
+    "no whole numbers": ((0.5, 1.0), r"\(0.5, 1.0\) must be distinct integers"),
+}
 
 
 @pytest.mark.parametrize("method", [*METHODS, "initial_params", "batches"])
@@ -693,8 +738,10 @@ def test_divergence_names_learner_seed_subset_and_step(method, training):
     assert abs(int(re.search(r"step (\d+)", message)[1]) - expected) <= 1
 
 
-@pytest.mark.parametrize("activation", ["identity", "relu"])
-def test_outputs_or_derivatives_that_overflow_before_the_parameters_do_name_the_subset_too(activation):
+@pytest.mark.parametrize(
+    ("activation", "method"), [("identity", "weight_jacobian"), ("relu", "weight_jacobian"), ("relu", "amplification")]
+)
+def test_outputs_or_derivatives_that_overflow_before_the_parameters_do_name_the_subset_too(activation, method):
     """At the last step before the plain loop's parameters overflow; the first row has no points and nothing to overflow."""
     weights = np.array([np.zeros(5), [1.0, 0.0, 1.0, 0.0, 1.0]])
     options = {"loss": "squared", "hidden": (3, 2), "learning_rate": 50.0, "activation": activation}
@@ -704,7 +751,7 @@ def test_outputs_or_derivatives_that_overflow_before_the_parameters_do_name_the_
         path = plain.train(diverging, weights[1], params[0], members[0])
     steps = next(t for t, theta in enumerate(path) if not np.isfinite(theta).all()) - 1
     with pytest.raises(ArithmeticError, match=r"subset \{0, 2, 4\} \(mask 21\)"):
-        network(**options, steps=steps).weight_jacobian(weights, (6,))
+        getattr(network(**options, steps=steps), method)(weights, (6,))
 
 
 def test_the_learner_cannot_be_changed_after_it_is_made():
