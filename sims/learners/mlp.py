@@ -14,6 +14,7 @@ from sims.learners.network import ACTIVATIONS, LOSSES, Network
 from sims.streams import stream
 from theory.response import Array, Linearization
 from theory.subsets import name_subset
+from theory.trajectory import Checkpoint
 
 __all__ = ["MLP"]
 
@@ -155,6 +156,14 @@ class MLP:
         w = checks.as_weight_vector(weights, self.n_points)
         params = self._trained(self._descent.parameters, w[None], seeds)[0]  # (R, K, P)
         return tuple(self._descent.at(np.ascontiguousarray(theta.T), w) for theta in params.swapaxes(0, 1))
+
+    def checkpoints(self, weights: ArrayLike, seeds: Sequence[int]) -> tuple[Checkpoint, ...]:
+        """The same with the steps since the snapshot before and their mean rate_t / (1 - momentum), for `theory.trajectory`."""
+        rates = np.split(self._descent.rates, self._times[:-1])
+        return tuple(
+            Checkpoint(at, len(some), float(some.mean()) / (1.0 - self.momentum))
+            for at, some in zip(self.linearizations(weights, seeds), rates, strict=True)
+        )
 
     def _trained(
         self, work: Callable[[Array, Array, Batches | None], Result], weights: ArrayLike, seeds: Sequence[int]

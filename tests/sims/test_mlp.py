@@ -436,6 +436,20 @@ def test_linearize_refuses_several_snapshots_and_says_what_to_call():
         network(snapshots=(1, 2)).linearize(some_weights()[0], SEEDS)
 
 
+@pytest.mark.parametrize("variant", ["GD", "all together"])
+def test_checkpoints_are_the_linearizations_with_the_steps_and_the_mean_effective_rate_between_them(variant):
+    """Rates of steps 0 .. 7, 8 .. 59 and 60 .. 149 of 200, over 1 - momentum; nothing of what comes after the last snapshot."""
+    learner = network(snapshots=(8, 60, 150), **VARIANTS_TOO[variant])
+    found, rates = learner.checkpoints(some_weights()[0], SEEDS), plain.learning_rates(learner)
+    expected = [np.mean(rates[a:b]) / (1.0 - learner.momentum) for a, b in ((0, 8), (8, 60), (60, 150))]
+    assert_close([c.learning_rate for c in found], expected, rtol=1e-14, call="learning_rate")
+    assert [c.steps for c in found] == [8, 52, 90]
+    for checkpoint, at in zip(found, learner.linearizations(some_weights()[0], SEEDS), strict=True):
+        assert_identical(checkpoint.linearization.hessian, at.hessian, call="hessian")
+    (only,) = dataclasses.replace(learner, snapshots=()).checkpoints(some_weights()[0], SEEDS)
+    assert_close(only.steps * only.learning_rate, sum(rates) / (1.0 - learner.momentum), rtol=1e-13, call="all of training")
+
+
 def test_a_snapshot_after_the_last_step_is_the_answer_without_snapshots():
     learner = network(schedule="cosine", batch_size=2)
     expected = learner.respond(some_weights(), SEEDS)
