@@ -21,6 +21,7 @@ __all__ = [
     "Rows",
     "against",
     "by_time",
+    "cell",
     "derivatives",
     "linearizations",
     "predictions",
@@ -80,6 +81,11 @@ def against(estimate: Array, reference: Array) -> Measured:
         return [np.nan] * len(MEASURES), [np.nan] * len(MEASURES)
     measured, errors = compare(estimate.mean(axis=0), reference.mean(axis=0)), jackknife_errors(estimate, reference)
     return [getattr(measured, m) for m in MEASURES], [getattr(errors, m) for m in MEASURES]
+
+
+def cell(estimate: Array, exact: Mapping[str, Array]) -> Array:
+    """`MEASURES` against every one of `REFERENCES`, and their standard errors: (2, REFERENCES, MEASURES). One cell of a map."""
+    return np.array([against(estimate, exact[name]) for name in REFERENCES]).swapaxes(0, 1)
 
 
 def predictions(effects: Array, samples: Array, subsets: Mapping[str, Rows]) -> tuple[list[list[float]], list[list[float]]]:

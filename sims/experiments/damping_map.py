@@ -1,0 +1,70 @@
+"""How much damping helps or harms an influence score, at every stage of training."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from sims.experiments.base import MEASURES, Experiment, Problem, Retrain, Variables, in_memory, labelled
+from sims.experiments.effects import REFERENCES, cell, linearizations, references, scores_or_undefined
+
+__all__ = ["EXPERIMENT", "DampingMapConfig", "run"]
+
+
+@dataclass(frozen=True)
+class DampingMapConfig:
+    """A network, when to look, what is added to which curvature, how many seeds."""
+
+    problem: Problem
+    times: tuple[int, ...] = (1, 10, 100, 1000, 10000)
+    dampings: tuple[float, ...] = (0.0, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
+    curvatures: tuple[str, ...] = ("hessian", "gauss_newton")
+    n_seeds: int = 16
+
+
+def run(config: DampingMapConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
+    """Influence with curvature + damping I against D(1), leave-one-out and beta, by training time; NaN where it is singular."""
+    learner = config.problem.build(snapshots=config.times, steps=max(config.times))
+    seeds, n_times = tuple(range(config.n_seeds)), len(config.times)
+    exact = references(learner, seeds, retrain(learner, seeds).samples, n_times)
+    cells = np.array(
+        [
+            [
+                [
+                    cell(scores_or_undefined(at, curvature=kind, damping=damping), {n: e[:, k] for n, e in exact.items()})
+                    for k, at in enumerate(linearizations(learner, seeds))
+                ]
+                for damping in config.dampings
+            ]
+            for kind in config.curvatures
+        ]
+    )  # (curvature, damping, time, 2, reference, measure)
+    dims = ("curvature", "damping", "time", "reference", "measure")
+    variables: Variables = {
+        "measured": (dims, cells[:, :, :, 0], "damped influence against the reference"),
+        "measured_error": (dims, cells[:, :, :, 1], "its standard error over seeds"),
+    }
+    coords = {
+        "curvature": config.curvatures,
+        "damping": config.dampings,
+        "time": config.times,
+        "reference": REFERENCES,
+        "measure": MEASURES,
+    }
+    return labelled("damping_map", config, coords, variables).assign_attrs(n_seeds=config.n_seeds)
+
+
+_NETWORK = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5))
+
+EXPERIMENT = Experiment(
+    name="damping_map",
+    question="Which damping helps an influence score, and when in training?",
+    cases=(
+        DampingMapConfig(Problem("xor", "mlp", _NETWORK)),
+        DampingMapConfig(Problem("two_moons", "mlp", _NETWORK, n_points=8)),
+    ),
+    small=(
+        DampingMapConfig(Problem("xor", "mlp", _NETWORK, n_points=6), times=(1, 30, 3000), dampings=(0.0, 1e-2, 1.0), n_seeds=4),
+    ),
+    run=run,
+)

@@ -1,0 +1,89 @@
+"""Removing k points at once: summed influence, one Newton step, summed datamodel coefficients, against retraining."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from sims.experiments.base import Experiment, Problem, Retrain, Variables, in_memory, labelled
+from sims.experiments.effects import linearizations, references, scores_or_undefined
+from theory.influence import newton_change
+from theory.metrics import jackknife, relative_error, slope
+from theory.response import Array
+from theory.subsets import all_masks, sizes
+
+__all__ = ["EXPERIMENT", "GroupRemovalConfig", "run"]
+
+
+@dataclass(frozen=True)
+class GroupRemovalConfig:
+    """A learner and how many seeds (1 where there is no randomness)."""
+
+    problem: Problem
+    n_seeds: int = 1
+
+
+def run(config: GroupRemovalConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
+    """F(1) - F(1_S) over every S with k points less, k = 1 .. N - 1: relative error and slope of what each method predicts.
+
+    All subsets, so that nothing is sampled but the seeds, whose standard errors are jackknifed (NaN for one seed). A Newton step
+    is undefined (NaN) at a k for which the Hessian of some group is singular.
+    """
+    learner = config.problem.build()
+    seeds, n = tuple(range(config.n_seeds)), learner.n_points
+    samples = retrain(learner, seeds).samples
+    exact = {name: effect[:, 0] for name, effect in references(learner, seeds, samples).items()}
+    (at,) = linearizations(learner, seeds)
+    absent, removed = 1.0 - all_masks(n), n - sizes(n)
+    summed = {
+        "influence, summed": scores_or_undefined(at),
+        "D(1), summed": exact["D(1)"],
+        "LOO, summed": exact["LOO"],
+        "beta, summed": exact["beta"],
+    }
+    rows: list[list[Any]] = []
+    for k in range(1, n):
+        chosen = removed == k
+        actual = samples[:, -1:] - samples[:, chosen]
+        predicted = {name: absent[chosen] @ effect for name, effect in summed.items()}
+        try:
+            predicted["Newton step"] = -newton_change(at, 1.0 - absent[chosen])
+        except np.linalg.LinAlgError:
+            predicted["Newton step"] = np.full_like(actual, np.nan)
+        rows.append([_measures(one, actual) for one in predicted.values()])
+    table = np.array(rows)  # (removed, method, 2, measure)
+    dims = ("removed", "method", "measure")
+    variables: Variables = {
+        "measured": (dims, table[:, :, 0], "predicted against retrained change, over all groups of that size"),
+        "measured_error": (dims, table[:, :, 1], "its standard error over seeds"),
+    }
+    coords = {"removed": range(1, n), "method": (*summed, "Newton step"), "measure": ("slope", "relative_error")}
+    return labelled("group_removal", config, coords, variables)
+
+
+def _measures(predicted: Array, actual: Array) -> list[list[float]]:
+    def both(p: Array, a: Array) -> list[float]:
+        return [slope(p, a), relative_error(p, a)]
+
+    if not np.isfinite(predicted).all():
+        return [[np.nan] * 2] * 2
+    return [both(predicted.mean(axis=0), actual.mean(axis=0)), jackknife(both, predicted, actual).tolist()]
+
+
+_NETWORK = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5), ("steps", 10000))
+
+EXPERIMENT = Experiment(
+    name="group_removal",
+    question="How many points may be removed before summed influence, a Newton step or a datamodel fails?",
+    cases=(
+        GroupRemovalConfig(Problem("spector", "logistic", (("l2", 0.1),), n_points=12)),
+        GroupRemovalConfig(Problem("longley", "least_squares", (("l2", 0.1),), n_points=12)),
+        GroupRemovalConfig(Problem("xor", "mlp", _NETWORK), n_seeds=16),
+    ),
+    small=(
+        GroupRemovalConfig(Problem("spector", "logistic", (("l2", 0.1),), n_points=8)),
+        GroupRemovalConfig(Problem("xor", "mlp", (*_NETWORK[:3], ("steps", 1000)), n_points=5), n_seeds=3),
+    ),
+    run=run,
+)

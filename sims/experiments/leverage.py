@@ -1,0 +1,53 @@
+"""Leave-one-out over influence, point by point, against leverage: the law 1 / (1 - h) of T4."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from sims.experiments.base import Experiment, Problem, Retrain, Variables, effect_coords, in_memory, labelled
+from sims.experiments.effects import references
+from theory.influence import influence, leverages
+
+__all__ = ["EXPERIMENT", "LeverageConfig", "run"]
+
+
+@dataclass(frozen=True)
+class LeverageConfig:
+    """A linear learner."""
+
+    problem: Problem
+
+
+def run(config: LeverageConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
+    """h_i, influence, the Newton step influence / (1 - h_i), and leave-one-out. Everything is exact for the one model there is.
+
+    `ratio` is <LOO_i, I_i> / <I_i, I_i> over outputs: by how much influence must be multiplied to be leave-one-out.
+    """
+    learner = config.problem.build()
+    at, exact = learner.linearize(np.ones(learner.n_points), (0,)), references(learner, (0,), retrain(learner, (0,)).samples)
+    loo, scores, newton = exact["LOO"][0, 0], influence(at).mean, influence(at, "newton").mean
+    variables: Variables = {
+        "leverage": (("point",), leverages(at)[0], "h_i, leverage at w = 1"),
+        "influence": (("point", "output"), scores, "influence with the exact Hessian"),
+        "newton": (("point", "output"), newton, "influence / (1 - h_i)"),
+        "leave_one_out": (("point", "output"), loo, "F(1) - F(1 - e_i)"),
+        "ratio": (("point",), (loo * scores).sum(axis=1) / (scores**2).sum(axis=1), "slope of LOO_i on influence, over outputs"),
+    }
+    return labelled("leverage", config, effect_coords(loo), variables)
+
+
+EXPERIMENT = Experiment(
+    name="leverage",
+    question="By how much does influence miss leave-one-out at a point of high leverage?",
+    cases=(
+        LeverageConfig(Problem("longley", "least_squares", (("l2", 1e-3),))),
+        LeverageConfig(Problem("stackloss", "least_squares", (("l2", 1e-6),))),
+        LeverageConfig(Problem("spector", "logistic", (("l2", 0.01),))),
+    ),
+    small=(
+        LeverageConfig(Problem("longley", "least_squares", (("l2", 1e-3),), n_points=9)),
+        LeverageConfig(Problem("spector", "logistic", (("l2", 0.01),), n_points=8)),
+    ),
+    run=run,
+)
