@@ -73,11 +73,12 @@ def w1(n: int, rounds: int, pools: dict[str, engine.SpawnedPool]) -> tuple[dict[
 def limit(n: int) -> float:
     """Seconds that one core needs for the exponentials and products of 2^n fits at the best rates measured now.
 
-    Five float32 Newton steps and two float64 gradients per fit, which is what most fits take, at N/2 points present + the rows
-    that a block cannot leave out: N exponentials, N (2 d + d (d + 1)/2) multiply-adds.
+    Three float32 Newton steps and two float64 gradients per fit, which is what most fits take after a first step without
+    exponentials, at N/2 points present + the rows that a block cannot leave out: N exponentials, N (2 d + d (d + 1)/2)
+    multiply-adds.
     """
     products, total = n * (10 + 15), 0.0
-    for kind, evaluations in ((np.float32, 5), (np.float64, 2)):
+    for kind, evaluations in ((np.float32, 3), (np.float64, 2)):
         a, b, x = np.ones((256, 256), kind), np.ones((256, 4096), kind), np.linspace(-1, 1, 2**16).astype(kind)
         out, image = np.empty_like(x), np.empty((256, 4096), kind)
         exp = min(seconds(lambda x=x, out=out: np.exp(x, out=out)) for _ in range(50)) / x.size
