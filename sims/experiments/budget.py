@@ -1,0 +1,166 @@
+"""The error budget from the exact datamodel down to a practical influence score, and what every score predicts."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from sims.experiments.base import MEASURES, Experiment, Problem, Retrain, Variables, in_memory, labelled
+from sims.experiments.effects import (
+    PREDICTED,
+    Rows,
+    by_time,
+    derivatives,
+    linearizations,
+    predictions,
+    references,
+    scores_or_undefined,
+)
+from sims.learners.mlp import MLP
+from theory.budget import error_budget
+from theory.datamodel import optimal_datamodel
+from theory.laws import Bernoulli
+from theory.response import Array, Linearization
+from theory.subsets import sizes
+from theory.trajectory import gradient_dot, source, tracin
+
+__all__ = ["EXPERIMENT", "BudgetConfig", "run"]
+
+COLUMNS = ("size", "size_error", "share", "share_error", *MEASURES)
+"""Of every step: ||step|| / ||beta||, its signed share of the whole gap, with standard errors; after against before."""
+
+
+@dataclass(frozen=True)
+class BudgetConfig:
+    """A learner, training times (none: it is solved exactly), seeds, and what practice would choose for the score."""
+
+    problem: Problem
+    times: tuple[int, ...] = ()
+    n_seeds: int = 1
+    cutoff: float = 1e-6
+    damping: float = 1e-2
+    iterations: int = 3
+
+
+def run(config: BudgetConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
+    """The chains beta -> D(1/2) -> D(1) -> .. -> score and beta -> leave-one-out -> D(1), at every training time.
+
+    `budget` has the steps of both, `closure` how exactly they add up to beta - score. `prediction` says how well the sum of each
+    effect over absent points predicts F over all subsets, and over those with one or two points removed. Time 0 stands for a
+    learner that is solved exactly. An effect that is not defined for some seed is left out of the chain, its neighbours then
+    make one step.
+    """
+    times = config.times or (0,)
+    learner = config.problem.build(**({"snapshots": config.times, "steps": max(config.times)} if config.times else {}))
+    seeds, n, n_times = tuple(range(config.n_seeds)), learner.n_points, len(times)
+    samples = retrain(learner, seeds).samples
+    exact = references(learner, seeds, samples, n_times)
+    half = derivatives(learner, np.full(n, 0.5), seeds, n_times)
+    late = by_time(np.stack([optimal_datamodel(table, Bernoulli(0.9)).coefficients for table in samples]), n_times)
+    by_output = samples.reshape(*samples.shape[:2], n_times, -1)
+    budgets, closures, predicted = list[Any](), list[float](), list[Any]()
+    for k, at in enumerate(linearizations(learner, seeds)):
+        scores = {name: make(config, at) for name, make in _SCORES.items()}
+        tail = {name: score for name, score in scores.items() if name in _CHAIN and np.isfinite(score).all()}
+        down = error_budget({"beta": exact["beta"][:, k], "D(1/2)": half[:, k], "D(1)": exact["D(1)"][:, k], **tail})
+        across = error_budget({"beta": exact["beta"][:, k], "LOO": exact["LOO"][:, k], "D(1)": exact["D(1)"][:, k]})
+        steps = {f"{step.before} -> {step.after}": step for step in (*down.steps, *across.steps)}
+        budgets.append([[_column(steps.get(name), column) for column in COLUMNS] for name in STEPS])
+        closures.append(max(down.closure, across.closure))
+        effects = {
+            "beta": exact["beta"][:, k],
+            "beta (p = 0.9)": late[:, k],
+            "D(1)": exact["D(1)"][:, k],
+            "LOO": exact["LOO"][:, k],
+            **scores,
+            **_along_training(learner, seeds, k),
+        }
+        found = [predictions(effects[name], by_output[:, :, k], _groups(n)) if name in effects else _NOTHING for name in METHODS]
+        predicted.append(found)
+    table = np.array(predicted)  # (time, method, 2, target, measure)
+    variables: Variables = {
+        "budget": (("time", "step", "column"), budgets, "one approximation after the other, relative to ||beta||"),
+        "closure": (("time",), closures, "||sum of the steps - (first - last)|| / ||beta||"),
+        "prediction": (("target", "time", "method", "quality"), np.moveaxis(table[:, :, 0], 2, 0), "of F over subsets"),
+        "prediction_error": (("target", "time", "method", "quality"), np.moveaxis(table[:, :, 1], 2, 0), "its standard error"),
+        "gradient_norm": (("time", "seed"), [at.gradient_norm for at in linearizations(learner, seeds)], "||grad L|| at w = 1"),
+    }
+    coords = {
+        "time": times,
+        "step": STEPS,
+        "column": COLUMNS,
+        "target": TARGETS,
+        "method": METHODS,
+        "quality": PREDICTED,
+        "seed": seeds,
+    }
+    return labelled("budget", config, coords, variables)
+
+
+Score = Callable[[BudgetConfig, Linearization], Array]
+_SCORES: Mapping[str, Score] = {
+    "exact H": lambda c, at: scores_or_undefined(at),
+    "pseudo-inverse": lambda c, at: scores_or_undefined(at, "pseudo_inverse", cutoff=c.cutoff),
+    "damped H": lambda c, at: scores_or_undefined(at, "damped", damping=c.damping),
+    "damped GN": lambda c, at: scores_or_undefined(at, "gauss_newton", damping=c.damping),
+    "damped GN by CG": lambda c, at: scores_or_undefined(
+        at, "conjugate_gradients", curvature="gauss_newton", damping=c.damping, iterations=c.iterations
+    ),
+    "Newton step": lambda c, at: scores_or_undefined(at, "newton"),
+    "damped E-K-FAC": lambda c, at: scores_or_undefined(at, "ekfac", damping=c.damping),
+    "damped |H|": lambda c, at: scores_or_undefined(at, "absolute", damping=c.damping),
+    "damped empirical Fisher": lambda c, at: scores_or_undefined(at, "empirical_fisher", damping=c.damping),
+}
+_CHAIN = ("exact H", "pseudo-inverse", "damped H", "damped GN", "damped GN by CG")
+_TRAINED = ("TracIn", "gradient dot product", "SOURCE")
+METHODS = ("beta", "beta (p = 0.9)", "D(1)", "LOO", *_SCORES, *_TRAINED)
+_ALL = ("beta", "D(1/2)", "D(1)", *_CHAIN)
+STEPS = (
+    *(f"{a} -> {b}" for a, b in pairwise(_ALL)),
+    "D(1) -> pseudo-inverse",  # where the exact Hessian is singular
+    "beta -> LOO",
+    "LOO -> D(1)",
+)
+TARGETS = ("all subsets", "1 or 2 removed")
+_NOTHING = ([[np.nan] * len(PREDICTED)] * len(TARGETS),) * 2
+
+
+def _groups(n: int) -> dict[str, Rows]:
+    removed = n - sizes(n)
+    return {"all subsets": removed >= 0, "1 or 2 removed": removed <= 2}
+
+
+def _column(step: Any, column: str) -> float:
+    if step is None:
+        return float("nan")
+    return float(getattr(step.measured if column in MEASURES else step, column))
+
+
+def _along_training(learner: Any, seeds: tuple[int, ...], k: int) -> dict[str, Array]:
+    """What methods that follow training say at snapshot k; nothing for a learner that is solved exactly."""
+    if not isinstance(learner, MLP):
+        return {}
+    seen = learner.checkpoints(np.ones(learner.n_points), seeds)[: k + 1]
+    return {"TracIn": tracin(seen), "gradient dot product": gradient_dot(seen), "SOURCE": source(seen)}
+
+
+_NETWORK = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5))
+
+EXPERIMENT = Experiment(
+    name="budget",
+    question="Which approximation between the exact datamodel and a practical influence score costs most?",
+    cases=(
+        BudgetConfig(Problem("spector", "logistic", (("l2", 0.1),), n_points=12)),
+        BudgetConfig(Problem("longley", "least_squares", (("l2", 0.1),), n_points=12)),
+        BudgetConfig(Problem("xor", "mlp", _NETWORK), times=(1, 10, 100, 1000, 10000), n_seeds=16),
+        BudgetConfig(Problem("two_moons", "mlp", _NETWORK, n_points=8), times=(1, 10, 100, 1000, 10000), n_seeds=16),
+    ),
+    small=(
+        BudgetConfig(Problem("spector", "logistic", (("l2", 0.1),), n_points=8)),
+        BudgetConfig(Problem("xor", "mlp", _NETWORK, n_points=6), times=(1, 30, 3000), n_seeds=4),
+    ),
+    run=run,
+)
