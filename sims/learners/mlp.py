@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from sims.learners import checks
 from sims.learners.descent import Batches, Descent, DivergedError
-from sims.learners.network import ACTIVATIONS, LOSSES, Network
+from sims.learners.network import ACTIVATIONS, LOSSES, Network, Pass
+from sims.learners.objective import Objective
 from sims.streams import stream
 from theory.response import Array, Linearization
 from theory.subsets import name_subset
@@ -164,6 +165,26 @@ class MLP:
             Checkpoint(at, len(some), float(some.mean()) / (1.0 - self.momentum))
             for at, some in zip(self.linearizations(weights, seeds), rates, strict=True)
         )
+
+    def outputs(self, params: ArrayLike, X: ArrayLike) -> Array:
+        """f (R, n) at inputs X (n, d) for parameters (R, P), trained or not."""
+        inputs, theta = checks.as_queries(X, self.X.shape[1]), self._as_params(params)
+        return Pass(self._network, inputs, theta.shape[1]).outputs(theta).T.copy()
+
+    def objective(self, weights: ArrayLike, *, tilts: Array, stiffness: float, centre: Array) -> Objective:
+        """(1/N) sum_j (w_j l_j - c_j f_j) + (stiffness/2) ||theta - centre||^2: tilts c (R, N), centre (R, P), weights (N,).
+
+        L(theta; w) has no tilts, stiffness l2 and its centre at 0.
+        """
+        w = checks.as_weight_vector(weights, self.n_points)[:, None]
+        return Objective(self._network, self.X, self.y[:, None], self.loss, w, tilts.T, stiffness, self._as_params(centre))
+
+    def _as_params(self, params: ArrayLike) -> Array:
+        """(P, R) from (R, P)."""
+        values = np.asarray(params, dtype=np.float64)
+        if values.ndim != 2 or values.shape[1] != self._network.n_params:
+            raise ValueError(f"parameters have shape {values.shape}, expected (R, {self._network.n_params}): one row per seed")
+        return np.ascontiguousarray(values.T)
 
     def _trained(
         self, work: Callable[[Array, Array, Batches | None], Result], weights: ArrayLike, seeds: Sequence[int]

@@ -49,12 +49,13 @@ ACTIVATIONS = {
 
 @dataclass(frozen=True)
 class Loss:
-    """The loss l of one point in its output f: dl/df for f (n, R) and targets (n, 1), and d^2l/df^2 written in dl/df.
+    """The loss l of one point in its output f: l and dl/df for f (n, R) and targets (n, 1), d^2l/df^2 written in dl/df.
 
     `fisher` is the mean of (dl/df)^2 over targets drawn from the model at f: labels of probability p(f), or f plus noise of
     variance 1.
     """
 
+    value: Callable[[Array, Array], Array]
     slope: Callable[[Array, Array], Array]
     curvature: Callable[[Array], Array]
     fisher: Callable[[Array], Array]
@@ -70,8 +71,13 @@ def _logistic_slope(f: Array, y: Array) -> Array:
 
 
 LOSSES = {
-    "logistic": Loss(_logistic_slope, lambda slope: np.abs(slope) - slope * slope, lambda f: expit(f) * expit(-f)),
-    "squared": Loss(lambda f, y: f - y, np.ones_like, np.ones_like),
+    "logistic": Loss(
+        value=lambda f, y: np.logaddexp(0.0, (1.0 - 2.0 * y) * f),
+        slope=_logistic_slope,
+        curvature=lambda slope: np.abs(slope) - slope * slope,
+        fisher=lambda f: expit(f) * expit(-f),
+    ),
+    "squared": Loss(value=lambda f, y: 0.5 * (f - y) ** 2, slope=lambda f, y: f - y, curvature=np.ones_like, fisher=np.ones_like),
 }
 """By name: l = log(1 + exp(-(2y - 1) f)) for labels y in {0, 1}, and l = (f - y)^2 / 2."""
 

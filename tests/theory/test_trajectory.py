@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import special
 
 from sims.learners import MLP, LeastSquares
-from theory.influence import hessian_influences
+from theory.influence import influence
 from theory.metrics import compare, relative_error
 from theory.response import Fit, Linearization
 from theory.trajectory import Checkpoint, gradient_dot, source, tracin, trak
@@ -200,7 +200,7 @@ def test_source_is_right_early_in_training_where_hessian_influence_is_not():
     assert (np.linalg.eigvalsh(last.hessian)[:, 0] < 0.0).all()
     assert compare(source(checkpoints), derivative(learner)).slope == pytest.approx(1.0, abs=0.02)
     assert relative_error(source(checkpoints), derivative(learner)) < 0.02
-    assert relative_error(hessian_influences(last), derivative(learner)) > 2.0
+    assert relative_error(influence(last).scores, derivative(learner)) > 2.0
 
 
 def converged(**options):
@@ -217,11 +217,11 @@ def test_source_at_convergence_is_hessian_influence_and_both_are_the_derivative(
     only = only_checkpoint(learner)
     least = np.linalg.eigvalsh(only.linearization.hessian).min()
     assert (1.0 - least) ** 4000 < EPS
-    influence = hessian_influences(only.linearization)
-    assert_close(source([only]), influence, rtol=1e-11, call="source of one segment against Hessian influence")
+    scores = influence(only.linearization).scores
+    assert_close(source([only]), scores, rtol=1e-11, call="source of one segment against Hessian influence")
     assert_close(source([only]), derivative(learner), rtol=1e-9, call="source of one segment against D(1)")
     early = dataclasses.replace(learner, snapshots=(10, 2000, 4000)).checkpoints(np.ones(6), SEEDS)
-    assert_close(source(early), influence, rtol=1e-10, call="source: what happened early is forgotten")
+    assert_close(source(early), scores, rtol=1e-10, call="source: what happened early is forgotten")
 
 
 def test_few_steps_at_a_converged_model_filter_the_modes_of_hessian_influence():
