@@ -7,6 +7,8 @@ import numpy as np
 import xarray as xr
 
 from sims.experiments.base import Experiment, Problem, Retrain, Variables, bar, effect_coords, labelled
+from sims.experiments.conditioning import OF, conditioning, warn
+from sims.learners.mlp import MLP
 from sims.retrain import response_table
 from theory.datamodel import optimal_datamodel, quadrature_datamodel
 from theory.derivatives import average_derivatives
@@ -38,9 +40,11 @@ def run(config: AverageDerivativeConfig, *, retrain: Retrain = response_table, p
     quadrature has converged, without beta; `essay_error` is ||D(1) - beta|| / ||beta||.
     """
     learner = config.problem.build(snapshots=config.times, steps=max(config.times))
+    assert isinstance(learner, MLP)
     seeds, ones = tuple(range(config.n_seeds)), np.ones(learner.n_points)
-    table = retrain(learner, seeds).mean
-    essay = learner.weight_jacobian(ones[None], seeds)[0].mean(axis=0).T
+    responses = retrain(learner, seeds)
+    derivative = learner.weight_jacobian(ones[None], seeds)[0].swapaxes(1, 2)
+    table, essay = responses.mean, derivative.mean(axis=0)
     betas: list[Array] = []
     averages: list[list[Array]] = []
     for name, parameter in config.laws:
@@ -72,10 +76,11 @@ def run(config: AverageDerivativeConfig, *, retrain: Retrain = response_table, p
             "relative change of the average derivative from the last but one to the last number of nodes",
         ),
         "essay_error": (("law", "time"), [errors(essay, beta) for beta in betas], "||D(1) - beta|| / ||beta||"),
+        **conditioning(learner, seeds, responses.samples, derivative, times=config.times),
     }
     laws = [f"{name}({parameter:g})" for name, parameter in config.laws]
-    coords = {"law": laws, "nodes": config.nodes, "time": config.times, **effect_coords(betas[0])}
-    return labelled("average_derivative", config, coords, variables)
+    coords = {"law": laws, "nodes": config.nodes, "time": config.times, "seed": seeds, "of": OF, **effect_coords(betas[0])}
+    return warn(labelled("average_derivative", config, coords, variables))
 
 
 _NETWORK = (("hidden", (3,)), ("learning_rate", 0.2))

@@ -1,12 +1,12 @@
 """Where the essay's identity and Hessian influence are right as training goes on: from one step to convergence."""
 
-import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
 
 from sims.experiments.base import MEASURES, Experiment, Problem, Retrain, Variables, effect_coords, labelled
+from sims.experiments.conditioning import OF, conditioning, warn
 from sims.learners.mlp import MLP
 from sims.retrain import response_table
 from theory.datamodel import optimal_datamodel
@@ -44,8 +44,7 @@ def run(config: TrainingTimeConfig, *, retrain: Retrain = response_table, progre
     """beta, D(1), D(1/2), leave-one-out and exact-Hessian influence at several training times of one run, on all subsets.
 
     Standard errors are those of the mean over seeds: the jackknife for measures. Where a seed's Hessian is singular the
-    influence and its measures are NaN (undefined). `rounding` is what rounding alone can move F and D(1) by, relative: the
-    change when every start moves by `jitter`, scaled to eps sqrt(time), one rounding per step, and at least eps.
+    influence and its measures are NaN (undefined). `rounding` is what rounding alone can move F, D(1) and beta by, relative.
     """
     learner = config.problem.build(snapshots=config.times, steps=max(config.times))
     assert isinstance(learner, MLP)
@@ -56,28 +55,19 @@ def run(config: TrainingTimeConfig, *, retrain: Retrain = response_table, progre
         """(R, N, K M) as (R, K, N, M)."""
         return effects.reshape(*effects.shape[:2], len(config.times), -1).swapaxes(1, 2)
 
-    def derivative(w: Array, of: MLP = learner) -> Array:
-        return split(of.weight_jacobian(w[None], seeds)[0].swapaxes(1, 2))
-
+    derivative, at_half = (learner.weight_jacobian(w[None], seeds)[0].swapaxes(1, 2) for w in (ones, 0.5 * ones))
     linearizations = learner.linearizations(ones, seeds)
     effects = {
         "beta": split(np.stack([optimal_datamodel(table).coefficients for table in samples])),
-        "derivative": derivative(ones),
-        "derivative_at_half": derivative(0.5 * ones),
+        "derivative": split(derivative),
+        "derivative_at_half": split(at_half),
         "leave_one_out": split(np.stack([leave_one_out(table) for table in samples])),
         "influence": np.stack([_influence(at) for at in linearizations], axis=1),
     }
-    moved = dataclasses.replace(learner, jitter=config.jitter)
     eigenvalues = np.stack([np.linalg.eigvalsh(at.hessian)[:, 0] for at in linearizations])
     cutoffs = [
         [_error(hessian_influences(at, "pseudo_inverse", cutoff=c), effects["derivative"][:, k]) for c in config.cutoffs]
         for k, at in enumerate(linearizations)
-    ]
-    scale = np.finfo(np.float64).eps / config.jitter * np.sqrt(config.times)
-    rounding = [
-        scale
-        * _changes(split(learner.respond(ones[None], seeds)[0][:, None]), split(moved.respond(ones[None], seeds)[0][:, None])),
-        scale * _changes(effects["derivative"], derivative(ones, moved)),
     ]
     dims = ("time", "point", "output")
     variables: Variables = {
@@ -102,16 +92,7 @@ def run(config: TrainingTimeConfig, *, retrain: Retrain = response_table, progre
             "eigenvalues at most the cut-off times the largest",
         ),
         "cutoff_error": (("time", "cutoff"), cutoffs, "||pseudo-inverse influence - D(1)|| / ||D(1)||"),
-        "amplification": (
-            ("time", "seed"),
-            learner.amplification(ones[None], seeds)[0].T,
-            "||product of the Jacobians of all steps|| at w = 1",
-        ),
-        "rounding": (
-            ("of", "time"),
-            np.maximum(rounding, np.finfo(np.float64).eps),
-            "relative change that rounding alone can make",
-        ),
+        **conditioning(learner, seeds, samples, derivative, times=config.times, jitter=config.jitter),
     }
     coords = {
         "time": config.times,
@@ -119,14 +100,10 @@ def run(config: TrainingTimeConfig, *, retrain: Retrain = response_table, progre
         "pair": [f"{_NAMES[a]} on {_NAMES[b]}" for a, b in PAIRS],
         "measure": MEASURES,
         "cutoff": config.cutoffs,
-        "of": ("F", "D(1)"),
+        "of": OF,
         **effect_coords(effects["beta"][0, 0]),
     }
-    result = labelled("training_time", config, coords, variables)
-    if np.max(rounding) > 1e-6:
-        late = config.times[int(np.argmax(np.max(rounding, axis=0) > 1e-6))]
-        result.attrs["warning"] = f"from step {late} on rounding alone can move F or D(1) by more than 1e-6 (see `rounding`)"
-    return result
+    return warn(labelled("training_time", config, coords, variables))
 
 
 _NAMES = {
@@ -156,12 +133,6 @@ def _measures(estimate: Array, reference: Array) -> tuple[list[float], list[floa
 
 def _error(estimate: Array, reference: Array) -> float:
     return relative_error(estimate.mean(axis=0), reference.mean(axis=0))
-
-
-def _changes(before: Array, after: Array) -> Array:
-    """||after - before|| / ||before|| at every time, the largest over seeds: (K,)."""
-    sizes = np.linalg.norm(after - before, axis=(2, 3)) / np.linalg.norm(before, axis=(2, 3))
-    return np.max(sizes, axis=0)
 
 
 _NETWORK = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5))
