@@ -7,6 +7,8 @@ import numpy as np
 import xarray as xr
 
 from sims.experiments.base import Experiment, Problem, Retrain, Variables, bar, effect_coords, in_memory, labelled
+from sims.experiments.conditioning import OF, conditioning, warn
+from sims.learners.mlp import MLP
 from theory.datamodel import optimal_datamodel, quadrature_datamodel
 from theory.derivatives import average_derivatives
 from theory.laws import Bernoulli, Gaussian, ProductLaw, TwoPoint
@@ -37,9 +39,11 @@ def run(config: AverageDerivativeConfig, *, retrain: Retrain = in_memory, progre
     quadrature has converged, without beta; `essay_error` is ||D(1) - beta|| / ||beta||.
     """
     learner = config.problem.build(snapshots=config.times, steps=max(config.times))
+    assert isinstance(learner, MLP)
     seeds, ones = tuple(range(config.n_seeds)), np.ones(learner.n_points)
-    table = retrain(learner, seeds).mean
-    essay = learner.weight_jacobian(ones[None], seeds)[0].mean(axis=0).T
+    responses = retrain(learner, seeds)
+    derivative = learner.weight_jacobian(ones[None], seeds)[0].swapaxes(1, 2)
+    table, essay = responses.mean, derivative.mean(axis=0)
     betas: list[Array] = []
     averages: list[list[Array]] = []
     for name, parameter in config.laws:
@@ -71,10 +75,11 @@ def run(config: AverageDerivativeConfig, *, retrain: Retrain = in_memory, progre
             "relative change of the average derivative from the last but one to the last number of nodes",
         ),
         "essay_error": (("law", "time"), [errors(essay, beta) for beta in betas], "||D(1) - beta|| / ||beta||"),
+        **conditioning(learner, seeds, responses.samples, derivative, times=config.times),
     }
     laws = [f"{name}({parameter:g})" for name, parameter in config.laws]
-    coords = {"law": laws, "nodes": config.nodes, "time": config.times, **effect_coords(betas[0])}
-    return labelled("average_derivative", config, coords, variables)
+    coords = {"law": laws, "nodes": config.nodes, "time": config.times, "seed": seeds, "of": OF, **effect_coords(betas[0])}
+    return warn(labelled("average_derivative", config, coords, variables))
 
 
 _NETWORK = (("hidden", (3,)), ("learning_rate", 0.2))

@@ -6,6 +6,8 @@ import numpy as np
 import xarray as xr
 
 from sims.experiments.base import Experiment, Problem, Retrain, Variables, in_memory, labelled
+from sims.experiments.conditioning import OF, conditioning, warn
+from sims.learners.mlp import MLP
 from theory.datamodel import optimal_datamodel
 from theory.laws import Bernoulli
 from theory.metrics import compare, jackknife_errors
@@ -34,6 +36,7 @@ def run(config: FiniteTimeConfig, *, retrain: Retrain = in_memory, progress: boo
     if any(abs(p * t - round(p * t)) > 1e-9 for t in config.times for p in config.probabilities):
         raise ValueError(f"times {config.times} with probabilities {config.probabilities}: expected p t to be whole numbers")
     learner = config.problem.build(snapshots=tuple(wanted), steps=max(wanted))
+    assert isinstance(learner, MLP)
     seeds, ones, n_queries = tuple(range(config.n_seeds)), np.ones(learner.n_points), learner.n_outputs // len(wanted)
     samples = retrain(learner, seeds).samples
 
@@ -64,9 +67,10 @@ def run(config: FiniteTimeConfig, *, retrain: Retrain = in_memory, progress: boo
         "interaction": (dims, errors, "||beta(t) - (1/p) D(1; p t)|| / ||(1/p) D(1; p t)||"),
         "flow_error": (dims, flow_errors, "||D(p 1; t) - (1/p) D(1; p t)|| / ||(1/p) D(1; p t)||"),
         "eta_t": (("time",), config.problem.number("learning_rate") * np.array(config.times), "eta T"),
+        **conditioning(learner, seeds, samples, full, times=config.times),
     }
-    result = labelled("finite_time_scale", config, {"p": config.probabilities, "time": config.times}, variables)
-    return result.assign_attrs(n_seeds=config.n_seeds)
+    coords = {"p": config.probabilities, "time": config.times, "seed": seeds, "of": OF}
+    return warn(labelled("finite_time_scale", config, coords, variables).assign_attrs(n_seeds=config.n_seeds))
 
 
 _LINEAR = (("hidden", ()), ("loss", "squared"), ("learning_rate", 0.02))

@@ -1,13 +1,13 @@
 """Where the essay's identity and Hessian influence are right as training goes on: from one step to convergence."""
 
-import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
 
 from sims.experiments.base import MEASURES, Experiment, Problem, Retrain, Variables, effect_coords, in_memory, labelled
-from sims.experiments.effects import against, by_time, derivatives, references, scores_or_undefined
+from sims.experiments.conditioning import OF, conditioning, warn
+from sims.experiments.effects import against, derivatives, references, scores_or_undefined
 from sims.learners.mlp import MLP
 from theory.influence import influence, null_space_sizes
 from theory.metrics import relative_error
@@ -42,8 +42,7 @@ def run(config: TrainingTimeConfig, *, retrain: Retrain = in_memory, progress: b
     """beta, D(1), D(1/2), leave-one-out and exact-Hessian influence at several training times of one run, on all subsets.
 
     Standard errors are those of the mean over seeds: the jackknife for measures. Where a seed's Hessian is singular the
-    influence and its measures are NaN (undefined). `rounding` is what rounding alone can move F and D(1) by, relative: the
-    change when every start moves by `jitter`, scaled to eps sqrt(time), one rounding per step, and at least eps.
+    influence and its measures are NaN (undefined). `rounding` is what rounding alone can move F, D(1) and beta by, relative.
     """
     learner = config.problem.build(snapshots=config.times, steps=max(config.times))
     assert isinstance(learner, MLP)
@@ -59,16 +58,11 @@ def run(config: TrainingTimeConfig, *, retrain: Retrain = in_memory, progress: b
         "leave_one_out": exact["LOO"],
         "influence": np.stack([scores_or_undefined(at) for at in at_times], axis=1),
     }
-    moved = dataclasses.replace(learner, jitter=config.jitter)
+    derivative = exact["D(1)"].swapaxes(1, 2).reshape(config.n_seeds, len(ones), -1)  # outputs of all times in one axis
     eigenvalues = np.stack([np.linalg.eigvalsh(at.hessian)[:, 0] for at in at_times])
     cutoffs = [
         [_error(influence(at, "pseudo_inverse", cutoff=c).scores, effects["derivative"][:, k]) for c in config.cutoffs]
         for k, at in enumerate(at_times)
-    ]
-    scale = np.finfo(np.float64).eps / config.jitter * np.sqrt(config.times)
-    rounding = [
-        scale * _changes(*(by_time(of.respond(ones[None], seeds)[0][:, None], n_times) for of in (learner, moved))),
-        scale * _changes(effects["derivative"], derivatives(moved, ones, seeds, n_times)),
     ]
     dims = ("time", "point", "output")
     variables: Variables = {
@@ -93,16 +87,7 @@ def run(config: TrainingTimeConfig, *, retrain: Retrain = in_memory, progress: b
             "eigenvalues at most the cut-off times the largest",
         ),
         "cutoff_error": (("time", "cutoff"), cutoffs, "||pseudo-inverse influence - D(1)|| / ||D(1)||"),
-        "amplification": (
-            ("time", "seed"),
-            learner.amplification(ones[None], seeds)[0].T,
-            "||product of the Jacobians of all steps|| at w = 1",
-        ),
-        "rounding": (
-            ("of", "time"),
-            np.maximum(rounding, np.finfo(np.float64).eps),
-            "relative change that rounding alone can make",
-        ),
+        **conditioning(learner, seeds, samples, derivative, times=config.times, jitter=config.jitter),
     }
     coords = {
         "time": config.times,
@@ -110,14 +95,10 @@ def run(config: TrainingTimeConfig, *, retrain: Retrain = in_memory, progress: b
         "pair": [f"{_NAMES[a]} on {_NAMES[b]}" for a, b in PAIRS],
         "measure": MEASURES,
         "cutoff": config.cutoffs,
-        "of": ("F", "D(1)"),
+        "of": OF,
         **effect_coords(effects["beta"][0, 0]),
     }
-    result = labelled("training_time", config, coords, variables)
-    if np.max(rounding) > 1e-6:
-        late = config.times[int(np.argmax(np.max(rounding, axis=0) > 1e-6))]
-        result.attrs["warning"] = f"from step {late} on rounding alone can move F or D(1) by more than 1e-6 (see `rounding`)"
-    return result
+    return warn(labelled("training_time", config, coords, variables))
 
 
 _NAMES = {
@@ -131,12 +112,6 @@ _NAMES = {
 
 def _error(estimate: Array, reference: Array) -> float:
     return relative_error(estimate.mean(axis=0), reference.mean(axis=0))
-
-
-def _changes(before: Array, after: Array) -> Array:
-    """||after - before|| / ||before|| at every time, the largest over seeds: (K,)."""
-    sizes = np.linalg.norm(after - before, axis=(2, 3)) / np.linalg.norm(before, axis=(2, 3))
-    return np.max(sizes, axis=0)
 
 
 _NETWORK = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5))
