@@ -98,7 +98,7 @@ def _factors(fit: Fit, layer: Layer, r: int) -> tuple[Array, Array]:
 
 
 def _kronecker(fit: Fit, layer: Layer, r: int) -> Array:
-    return np.kron(*_factors(fit, layer, r))
+    return np.asarray(np.kron(*_factors(fit, layer, r)), dtype=np.float64)
 
 
 def _corrected(fit: Fit, layer: Layer, r: int) -> Array:
