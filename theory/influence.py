@@ -75,25 +75,25 @@ def influence(
     """
     if method not in METHODS:
         raise ValueError(f"method {method!r} is unknown, expected one of {sorted(METHODS)}")
-    if not (np.isfinite(damping) and damping >= 0.0):
-        raise ValueError(f"damping = {damping}, expected a finite number >= 0")
+    ridge = _damping(linearization, damping)
     if method == "damped" and damping == 0.0:
         raise ValueError("method 'damped' got damping = 0, expected damping > 0; method 'exact' is without")
     kind, solver = METHODS[method]
     if curvature is not None and method in CURVATURES:
         raise ValueError(f"method {method!r} inverts its own curvature, got curvature = {curvature!r}: take method='exact'")
-    kind = curvature or kind
-    n_points, identity = linearization.point_gradients.shape[1], np.eye(linearization.params.shape[1])
-    matrices = curvature_matrix(linearization, kind) + damping * identity
+    kind = kind if curvature is None else curvature
+    if method == "newton":
+        required_fit(linearization, "a Newton step")
+    n_points, matrices = linearization.point_gradients.shape[1], curvature_matrix(linearization, kind) + ridge
     floor = damping + (linearization.fit.penalty if linearization.fit and kind != "absolute" else 0.0)
     right = linearization.output_gradients.swapaxes(1, 2)
     solved = np.stack([solve(System(a, b, floor), solver, **options) for a, b in zip(matrices, right, strict=True)])
     scores = -(1.0 / n_points) * linearization.point_gradients @ solved
     if method == "newton":
-        scores /= _one_minus(_leverages(linearization, matrices))[:, :, None]
+        scores /= _one_minus(_leverages(linearization, matrices), _rounding(linearization) * np.linalg.cond(matrices))[:, :, None]
     return Influence(
         scores=scores,
-        residual=_norms(matrices @ solved - right) / _norms(right),
+        residual=_norms(matrices @ solved - right) / np.maximum(_norms(right), np.finfo(np.float64).tiny),  # of b = 0: 0
         null_space=np.array([null_space_size(a) for a in matrices]),
         least_eigenvalue=np.array([linalg.eigvalsh(a)[0] for a in matrices]),
     )
@@ -104,26 +104,35 @@ def leverages(linearization: Linearization, *, damping: float = 0.0) -> Array:
 
     For least squares without penalty the leverages of the design, which add up to P.
     """
-    identity = np.eye(linearization.params.shape[1])
-    return _leverages(linearization, linearization.hessian + damping * identity)
+    return _leverages(linearization, linearization.hessian + _damping(linearization, damping))
 
 
 def newton_change(linearization: Linearization, weights: ArrayLike, *, damping: float = 0.0) -> Array:
-    """F(w) - F(1) by one Newton step from the model trained at w = 1 toward weights (B, N): shape (R, B, M).
+    """F(w) - F(v) by one Newton step from the model trained at weights v (1 as a rule) toward weights w (B, N): shape (R, B, M).
 
-    -(1/N) grad f^T (H + damping I + (1/N) sum_i (w_i - 1) c_i J_i J_i^T)^-1 sum_i (w_i - 1) grad l_i, J_i = grad f_i: removal of
-    groups, with the change of the Hessian by Gauss-Newton terms (its whole change for linear models). Exact for least squares.
-    Sources: Pregibon 1981; Koh et al. 2019, sec. 3.
+    -(1/N) grad f^T (H + damping I + (1/N) sum_i (w_i - v_i) c_i J_i J_i^T)^-1 sum_i (w_i - v_i) grad l_i, J_i = grad f_i: removal
+    of groups, with the change of the Hessian by Gauss-Newton terms (its whole change for linear models). Exact for least squares.
+    Sources: Pregibon 1981; Koh et al. 2019.
     """
-    fit, moves = required_fit(linearization, "a Newton step"), np.asarray(weights, dtype=np.float64) - 1.0
+    fit, goals = required_fit(linearization, "a Newton step"), np.asarray(weights, dtype=np.float64)
     n_seeds, n_points, size = linearization.point_gradients.shape
-    if moves.ndim != 2 or moves.shape[1] != n_points:
-        raise ValueError(f"weights has shape {moves.shape}, expected (B, {n_points}): one column per training point")
-    changes = np.empty((n_seeds, len(moves), linearization.output_gradients.shape[1]))
+    if goals.ndim != 2 or goals.shape[1] != n_points:
+        raise ValueError(f"weights has shape {goals.shape}, expected (B, {n_points}): one column per training point")
+    if not (np.isfinite(goals) & (goals >= 0.0)).all():
+        row, point = (int(k) for k in np.argwhere(~(np.isfinite(goals) & (goals >= 0.0)))[0])
+        raise ValueError(f"weights[{row}, {point}] is {goals[row, point]}, expected a finite number >= 0")
+    matrices = linearization.hessian + _damping(linearization, damping)
+    changes = np.empty((n_seeds, len(goals), linearization.output_gradients.shape[1]))
     for r in range(n_seeds):
-        vectors, matrix = fit.gradients[r], linearization.hessian[r] + damping * np.eye(size)
-        for b, move in enumerate(moves):
-            moved = matrix + (vectors.T * (move * fit.curvatures[r])) @ vectors / n_points
+        vectors, least = fit.gradients[r], _rounding(linearization) * np.linalg.norm(matrices[r], 2)
+        for b, move in enumerate(goals - fit.weights):
+            moved = matrices[r] + (vectors.T * (move * fit.curvatures[r])) @ vectors / n_points
+            null = int((np.abs(linalg.eigvalsh(moved)) <= least).sum())  # of terms as large as the whole Hessian
+            if null:
+                raise np.linalg.LinAlgError(
+                    f"weights[{b}] leave a singular Hessian (seed number {r}): {null} of its {size} eigenvalues are zero to "
+                    "working precision, so the Newton step is not defined; keep more points, add an l2 penalty or damping"
+                )
             right = (move @ linearization.point_gradients[r] / n_points)[:, None]
             changes[r, b] = -linearization.output_gradients[r] @ solve(System(moved, right), "exact")[:, 0]
     return changes
@@ -155,10 +164,12 @@ def _leverages(linearization: Linearization, matrices: Array) -> Array:
     return fit.weights * fit.curvatures / fit.gradients.shape[1] * np.einsum("rnp,rpn->rn", fit.gradients, across)
 
 
-def _one_minus(leverage: Array) -> Array:
+def _one_minus(leverage: Array, errors: Array) -> Array:
+    """1 - h_i; refused where it is 0 within the error (R,) of h_i, which grows with the condition of A."""
     rest = 1.0 - leverage
-    if (np.abs(rest) <= leverage.shape[1] * np.finfo(np.float64).eps * np.abs(leverage)).any():
-        seed, point = (int(k) for k in np.argwhere(np.abs(rest) == np.abs(rest).min())[0])
+    one = np.abs(rest) <= errors[:, None]
+    if one.any():
+        seed, point = (int(k) for k in np.argwhere(one)[0])
         raise np.linalg.LinAlgError(
             f"point {point} has leverage 1 (seed number {seed}): the Hessian without it is singular and its Newton step "
             "undefined; add an l2 penalty or damping"
@@ -168,3 +179,15 @@ def _one_minus(leverage: Array) -> Array:
 
 def _norms(matrices: Array) -> Array:
     return np.linalg.norm(matrices, axis=(1, 2))
+
+
+def _damping(linearization: Linearization, damping: float) -> Array:
+    """damping I."""
+    if not (np.isfinite(damping) and damping >= 0.0):
+        raise ValueError(f"damping = {damping}, expected a finite number >= 0")
+    return damping * np.eye(linearization.params.shape[1])
+
+
+def _rounding(linearization: Linearization) -> float:
+    """(N + P) eps: of sums over N points, in P dimensions."""
+    return sum(linearization.point_gradients.shape[1:]) * float(np.finfo(np.float64).eps)

@@ -1,7 +1,7 @@
 """A^-1 b for the symmetric matrices of influence functions: exactly, and as practice approximates it.
 
-Every solver takes a `System`, b being one column per output, and its own options. Iterative and low-rank solvers touch A through
-products A v only, as they would where A is too large to form.
+Every solver takes a `System`, b being one column per output, and its own options. Iterative solvers go through products A v only,
+as they would where A is too large to form; whether they can converge is decided from the eigenvalues beforehand.
 """
 
 import inspect
@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import linalg
 from scipy.sparse import linalg as iterative
 
@@ -49,7 +48,7 @@ def solve(system: System, solver: str, **options: float) -> Array:
 def null_space_size(matrix: Array, cutoff: float | None = None) -> int:
     """How many eigenvalues are at most `cutoff` (default: P eps) times the largest, all in absolute value."""
     sizes = np.abs(linalg.eigvalsh(matrix))
-    return int((sizes <= (_rounding(matrix) if cutoff is None else cutoff) * sizes.max()).sum())
+    return int((sizes <= (_rounding(sizes) if cutoff is None else cutoff) * sizes.max()).sum())
 
 
 def _exact(system: System) -> Array:
@@ -67,14 +66,16 @@ def _pseudo_inverse(system: System, cutoff: float = 1e-10) -> Array:
     """Without the eigenvalues that are at most `cutoff` times the largest, in absolute value."""
     if not 0.0 <= cutoff < 1.0:
         raise ValueError(f"cutoff = {cutoff}, expected 0 <= cutoff < 1: a share of the largest absolute eigenvalue")
-    values, vectors = np.linalg.eigh(system.matrix)
-    kept = np.abs(values) > cutoff * np.abs(values).max()
-    return _in_basis(vectors[:, kept], values[kept], system.right)
+    return _on_largest(system, len(system.matrix), cutoff)
 
 
 def _conjugate_gradients(system: System, iterations: int) -> Array:
-    """`iterations` steps from 0 for every column, fewer where the residual is at rounding (Hestenes & Stiefel 1952)."""
+    """`iterations` steps from 0 for every column, fewer where the residual is at rounding (Hestenes & Stiefel 1952).
+
+    For positive definite A only: on others a step may divide by 0.
+    """
     steps = _whole("iterations", iterations)
+    _positive_eigenvalues(system, "conjugate gradients")
     columns = [iterative.cg(system.operator, b, rtol=np.finfo(np.float64).eps, maxiter=steps)[0] for b in system.right.T]
     return np.stack(columns, axis=1)
 
@@ -84,14 +85,9 @@ def _lissa(system: System, depth: int, scale: float) -> Array:
 
     Every product takes all points, where they draw a batch. Converges iff every eigenvalue is in (0, 2 scale).
     """
-    steps = _whole("depth", depth)
-    values = linalg.eigvalsh(system.matrix)
-    if values[0] <= 0.0:
-        raise ValueError(f"LiSSA cannot converge: the least eigenvalue is {values[0]:.3g}; raise damping above {-values[0]:.3g}")
-    if not scale > values[-1] / 2.0:
-        raise ValueError(
-            f"LiSSA cannot converge with scale = {scale:g}: expected > {values[-1] / 2.0:.6g}, half the largest eigenvalue"
-        )
+    steps, half = _whole("depth", depth), _positive_eigenvalues(system, "LiSSA")[-1] / 2.0
+    if not half < scale < np.inf:
+        raise ValueError(f"LiSSA cannot converge with scale = {scale:g}: expected > {half:.6g}, half the largest eigenvalue")
     product, v = system.operator, system.right
     for _ in range(steps):
         v = system.right + v - product.matmat(v) / scale
@@ -99,21 +95,18 @@ def _lissa(system: System, depth: int, scale: float) -> Array:
 
 
 def _low_rank(system: System, rank: int) -> Array:
-    """On the `rank` eigenvectors of largest absolute eigenvalue, 0 on the rest (Lanczos; Schioppa et al. 2022)."""
-    size = len(system.matrix)
-    kept = _rank(rank, size)
-    if kept == size:  # Lanczos leaves one out
-        values, vectors = np.linalg.eigh(system.matrix)
-    else:
-        start = np.random.Generator(np.random.Philox(key=0)).standard_normal(size)
-        values, vectors = iterative.eigsh(system.operator, kept, which="LM", v0=start)
-    return _in_basis(vectors, values, system.right)
+    """On the `rank` eigenvectors of largest absolute eigenvalue, 0 on the rest and on the null space (Schioppa et al. 2022).
+
+    They are what Lanczos iteration would find, without its dependence on a start where eigenvalues are equal.
+    """
+    return _on_largest(system, _rank(rank, len(system.matrix)), _rounding(system.matrix))
 
 
 def _nystroem(system: System, rank: int, seed: int = 0) -> Array:
     """(C_k + floor I)^-1 b with C = A - floor I and C_k = C V (V^T C V)^+ V^T C, V (P, rank) random orthonormal.
 
-    Woodbury's identity leaves a `rank` by `rank` system (Frangella et al. 2023; Hataya & Yamada 2023 take columns of I for V).
+    Frangella et al. 2023; Hataya & Yamada 2023 take columns of I for V. Both invert by Woodbury's identity, which saves time on
+    large A; here C_k + floor I is solved as it stands.
     """
     size = len(system.matrix)
     kept = _rank(rank, size)
@@ -125,22 +118,36 @@ def _nystroem(system: System, rank: int, seed: int = 0) -> Array:
     values, vectors = np.linalg.eigh(basis.T @ image)
     large = np.abs(values) > _rounding(system.matrix) * np.abs(values).max()
     root = image @ vectors[:, large]  # C_k = root diag(1 / values) root^T
-    if not system.floor > 0.0:
-        return np.asarray(linalg.solve((root / values[large]) @ root.T, system.right, assume_a="sym"))
-    inner = system.floor * np.diag(values[large]) + root.T @ root
-    return (system.right - root @ linalg.solve(inner, root.T @ system.right, assume_a="sym")) / system.floor
+    return _exact(System((root / values[large]) @ root.T + system.floor * np.eye(size), system.right))
 
 
-def _in_basis(vectors: Array, values: Array, right: Array) -> Array:
-    return vectors @ ((vectors.T @ right) / values[:, None])
+def _on_largest(system: System, rank: int, cutoff: float) -> Array:
+    """A^-1 b on the `rank` eigenvectors of largest absolute eigenvalue, those of at most `cutoff` times the largest left out."""
+    values, vectors = np.linalg.eigh(system.matrix)
+    sizes = np.abs(values)
+    largest = np.argsort(sizes)[len(sizes) - rank :]
+    kept = largest[sizes[largest] > cutoff * sizes.max()]
+    return vectors[:, kept] @ ((vectors[:, kept].T @ system.right) / values[kept, None])
 
 
-def _rounding(matrix: NDArray[np.float64]) -> float:
-    return len(matrix) * float(np.finfo(np.float64).eps)
+def _positive_eigenvalues(system: System, solver: str) -> Array:
+    """The eigenvalues in increasing order; refused where one is negative, or zero to working precision."""
+    values = np.asarray(linalg.eigvalsh(system.matrix), dtype=np.float64)
+    if not values[0] > _rounding(values) * values[-1]:
+        raise np.linalg.LinAlgError(
+            f"{solver} cannot converge: the least eigenvalue is {values[0]:.3g} (the largest {values[-1]:.3g}), expected > 0 "
+            "beyond rounding; raise damping by more than that, or take a positive curvature such as 'gauss_newton'"
+        )
+    return values
+
+
+def _rounding(of: Array) -> float:
+    """P eps: how much of the largest eigenvalue is zero to working precision, for P rows of a matrix or P eigenvalues."""
+    return len(of) * float(np.finfo(np.float64).eps)
 
 
 def _whole(name: str, value: float, least: int = 1) -> int:
-    if value != int(value) or value < least:
+    if not float(value).is_integer() or value < least:
         raise ValueError(f"{name} = {value}, expected a whole number >= {least}")
     return int(value)
 
