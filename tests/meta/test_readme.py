@@ -7,7 +7,7 @@ README = Path(__file__).parents[2] / "README.md"
 
 
 def test_the_python_examples_print_the_slopes_that_their_comments_name(capsys):
-    example, network = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    example, budget, network = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
     names = {}
 
     def slopes(code):
@@ -18,6 +18,8 @@ def test_the_python_examples_print_the_slopes_that_their_comments_name(capsys):
     at_one, averaged = slopes(example)
     assert abs(at_one - promised) < 0.005
     assert abs(averaged - 1.0) < 1e-12
+    (newton,) = slopes(budget)
+    assert abs(newton - 1.0) < 0.05
     early, late = slopes(network)
     assert abs(early - 1.0) < 0.05
     assert abs(late - 1.0) > 0.5
