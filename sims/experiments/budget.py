@@ -84,8 +84,8 @@ def run(config: BudgetConfig, *, retrain: Retrain = in_memory, progress: bool = 
     variables: Variables = {
         "budget": (("time", "step", "column"), budgets, "one approximation after the other, relative to ||beta||"),
         "closure": (("time",), closures, "||sum of the steps - (first - last)|| / ||beta||"),
-        "prediction": (("target", "time", "method", "quality"), np.moveaxis(table[:, :, 0], 2, 0), "of F over subsets"),
-        "prediction_error": (("target", "time", "method", "quality"), np.moveaxis(table[:, :, 1], 2, 0), "its standard error"),
+        "prediction": (("target", "time", "estimate", "quality"), np.moveaxis(table[:, :, 0], 2, 0), "of F over subsets"),
+        "prediction_error": (("target", "time", "estimate", "quality"), np.moveaxis(table[:, :, 1], 2, 0), "its standard error"),
         "gradient_norm": (("time", "seed"), [at.gradient_norm for at in linearizations(learner, seeds)], "||grad L|| at w = 1"),
     }
     coords = {
@@ -93,7 +93,7 @@ def run(config: BudgetConfig, *, retrain: Retrain = in_memory, progress: bool = 
         "step": STEPS,
         "column": COLUMNS,
         "target": TARGETS,
-        "method": METHODS,
+        "estimate": METHODS,
         "quality": PREDICTED,
         "seed": seeds,
     }

@@ -39,7 +39,7 @@ def run(config: DepthConfig, *, retrain: Retrain = in_memory, progress: bool = F
         singles.append([_within_seeds(score, exact) for score in scores])
         norms.append(at.gradient_norm)
     table, alone = np.array(cells), np.array(singles)  # (depth, method, 2, reference, measure)
-    dims = ("depth", "method", "reference", "measure")
+    dims = ("depth", "estimate", "reference", "measure")
     variables: Variables = {
         "measured": (dims, table[:, :, 0], "influence against the reference, both averaged over seeds"),
         "measured_error": (dims, table[:, :, 1], "its standard error over seeds"),
@@ -49,7 +49,7 @@ def run(config: DepthConfig, *, retrain: Retrain = in_memory, progress: bool = F
     }
     coords = {
         "depth": config.depths,
-        "method": tuple(METHODS),
+        "estimate": tuple(METHODS),
         "reference": REFERENCES,
         "measure": MEASURES,
         "seed": seeds,

@@ -53,12 +53,12 @@ def run(config: GroupRemovalConfig, *, retrain: Retrain = in_memory, progress: b
             predicted["Newton step"] = np.full_like(actual, np.nan)
         rows.append([_measures(one, actual) for one in predicted.values()])
     table = np.array(rows)  # (removed, method, 2, measure)
-    dims = ("removed", "method", "measure")
+    dims = ("removed", "estimate", "measure")
     variables: Variables = {
         "measured": (dims, table[:, :, 0], "predicted against retrained change, over all groups of that size"),
         "measured_error": (dims, table[:, :, 1], "its standard error over seeds"),
     }
-    coords = {"removed": range(1, n), "method": (*summed, "Newton step"), "measure": ("slope", "relative_error")}
+    coords = {"removed": range(1, n), "estimate": (*summed, "Newton step"), "measure": ("slope", "relative_error")}
     return labelled("group_removal", config, coords, variables)
 
 

@@ -47,7 +47,7 @@ def run(config: WidthMapConfig, *, retrain: Retrain = in_memory, progress: bool 
     shape = (len(config.widths), len(config.penalties))
     table = np.array(cells).reshape(*shape, len(METHODS), 2, len(REFERENCES), len(MEASURES))
     columns = config.problem.build(hidden=(1,)).linearize(np.ones(len(config.problem.load().X)), (0,)).params.shape[1]
-    dims = ("width", "l2", "method", "reference", "measure")
+    dims = ("width", "l2", "estimate", "reference", "measure")
     variables: Variables = {
         "measured": (dims, table[:, :, :, 0], "influence against the reference"),
         "measured_error": (dims, table[:, :, :, 1], "its standard error over seeds"),
@@ -58,7 +58,7 @@ def run(config: WidthMapConfig, *, retrain: Retrain = in_memory, progress: bool 
     coords = {
         "width": config.widths,
         "l2": config.penalties,
-        "method": tuple(METHODS),
+        "estimate": tuple(METHODS),
         "reference": REFERENCES,
         "measure": MEASURES,
         "seed": seeds,
