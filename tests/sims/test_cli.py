@@ -88,7 +88,7 @@ def test_list_names_experiments_cases_and_data_sets(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "module", "message"),
     [
-        (["run", "idenity"], "sims", "experiment 'idenity' is unknown, expected one of average_derivative, expansion,"),
+        (["run", "idenity"], "sims", "experiment 'idenity' is unknown, expected one of average_derivative, budget,"),
         (["frobnicate"], "sims", "No such command 'frobnicate'"),
         (["verify", "--workers", "0"], "sims", "0 is not in the range"),
         (["identity", "--from", "nowhere"], "figures", "no results of 'identity' in nowhere"),
