@@ -87,7 +87,7 @@ def _lissa(system: System, depth: int, scale: float) -> Array:
     """
     steps, half = _whole("depth", depth), _positive_eigenvalues(system, "LiSSA")[-1] / 2.0
     if not half < scale < np.inf:
-        raise ValueError(f"LiSSA cannot converge with scale = {scale:g}: expected > {half:.6g}, half the largest eigenvalue")
+        raise ValueError(f"LiSSA cannot converge with scale = {scale}: expected > {half:.6g}, half the largest eigenvalue")
     product, v = system.operator, system.right
     for _ in range(steps):
         v = system.right + v - product.matmat(v) / scale
