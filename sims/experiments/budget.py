@@ -1,5 +1,6 @@
 """The error budget from the exact datamodel down to a practical influence score, and what every score predicts."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -10,9 +11,13 @@ import xarray as xr
 
 from sims.experiments.base import MEASURES, Experiment, Problem, Retrain, Variables, in_memory, labelled
 from sims.experiments.effects import (
+    COLUMNS,
     PREDICTED,
+    REFERENCES,
     Rows,
     by_time,
+    cell,
+    columns,
     derivatives,
     linearizations,
     predictions,
@@ -25,17 +30,17 @@ from theory.datamodel import optimal_datamodel
 from theory.laws import Bernoulli
 from theory.response import Array, Linearization
 from theory.subsets import sizes
-from theory.trajectory import gradient_dot, source, tracin
+from theory.trajectory import gradient_dot, source, tracin, trak
 
 __all__ = ["EXPERIMENT", "BudgetConfig", "run"]
-
-COLUMNS = ("size", "size_error", "share", "share_error", *MEASURES)
-"""Of every step: ||step|| / ||beta||, its signed share of the whole gap, with standard errors; after against before."""
 
 
 @dataclass(frozen=True)
 class BudgetConfig:
-    """A learner, training times (none: it is solved exactly), seeds, and what practice would choose for the score."""
+    """A learner, training times (none: it is solved exactly), seeds, and what practice would choose for the scores.
+
+    Methods that follow training see that many checkpoints per decade of steps.
+    """
 
     problem: Problem
     times: tuple[int, ...] = ()
@@ -43,15 +48,16 @@ class BudgetConfig:
     cutoff: float = 1e-6
     damping: float = 1e-2
     iterations: int = 3
+    checkpoints_per_decade: int = 6
 
 
 def run(config: BudgetConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
     """The chains beta -> D(1/2) -> D(1) -> .. -> score and beta -> leave-one-out -> D(1), at every training time.
 
     `budget` has the steps of both, `closure` how exactly they add up to beta - score. `prediction` says how well the sum of each
-    effect over absent points predicts F over all subsets, and over those with one or two points removed. Time 0 stands for a
-    learner that is solved exactly. An effect that is not defined for some seed is left out of the chain, its neighbours then
-    make one step.
+    effect over absent points predicts F over all subsets, and over those with one or two points removed; `measured` how close
+    each is to D(1), leave-one-out and beta. Time 0 stands for a learner that is solved exactly. An effect that is not defined
+    for some seed is left out of the chain, its neighbours then make one step.
     """
     times = config.times or (0,)
     learner = config.problem.build(**({"snapshots": config.times, "steps": max(config.times)} if config.times else {}))
@@ -61,14 +67,15 @@ def run(config: BudgetConfig, *, retrain: Retrain = in_memory, progress: bool = 
     half = derivatives(learner, np.full(n, 0.5), seeds, n_times)
     late = by_time(np.stack([optimal_datamodel(table, Bernoulli(0.9)).coefficients for table in samples]), n_times)
     by_output = samples.reshape(*samples.shape[:2], n_times, -1)
-    budgets, closures, predicted = list[Any](), list[float](), list[Any]()
+    budgets, closures, predicted, measured = list[Any](), list[float](), list[Any](), list[Any]()
+    followed = _along_training(config, seeds)
     for k, at in enumerate(linearizations(learner, seeds)):
         scores = {name: make(config, at) for name, make in _SCORES.items()}
         tail = {name: score for name, score in scores.items() if name in _CHAIN and np.isfinite(score).all()}
         down = error_budget({"beta": exact["beta"][:, k], "D(1/2)": half[:, k], "D(1)": exact["D(1)"][:, k], **tail})
         across = error_budget({"beta": exact["beta"][:, k], "LOO": exact["LOO"][:, k], "D(1)": exact["D(1)"][:, k]})
         steps = {f"{step.before} -> {step.after}": step for step in (*down.steps, *across.steps)}
-        budgets.append([[_column(steps.get(name), column) for column in COLUMNS] for name in STEPS])
+        budgets.append([columns(steps.get(name)) for name in STEPS])
         closures.append(max(down.closure, across.closure))
         effects = {
             "beta": exact["beta"][:, k],
@@ -76,16 +83,21 @@ def run(config: BudgetConfig, *, retrain: Retrain = in_memory, progress: bool = 
             "D(1)": exact["D(1)"][:, k],
             "LOO": exact["LOO"][:, k],
             **scores,
-            **_along_training(learner, seeds, k),
+            **followed[k],
         }
         found = [predictions(effects[name], by_output[:, :, k], _groups(n)) if name in effects else _NOTHING for name in METHODS]
         predicted.append(found)
-    table = np.array(predicted)  # (time, method, 2, target, measure)
+        now = {name: exact[name][:, k] for name in REFERENCES}
+        measured.append([cell(effects.get(name, np.full_like(now["beta"], np.nan)), now) for name in METHODS])
+    table, cells, parts = np.array(predicted), np.array(measured), np.array(budgets)  # values and errors: axis 2 of all
     variables: Variables = {
-        "budget": (("time", "step", "column"), budgets, "one approximation after the other, relative to ||beta||"),
+        "budget": (("time", "step", "column"), parts[:, :, 0], "one approximation after the other, relative to ||beta||"),
+        "budget_error": (("time", "step", "column"), parts[:, :, 1], "its standard error over seeds"),
         "closure": (("time",), closures, "||sum of the steps - (first - last)|| / ||beta||"),
         "prediction": (("target", "time", "estimate", "quality"), np.moveaxis(table[:, :, 0], 2, 0), "of F over subsets"),
         "prediction_error": (("target", "time", "estimate", "quality"), np.moveaxis(table[:, :, 1], 2, 0), "its standard error"),
+        "measured": (("time", "estimate", "reference", "measure"), cells[:, :, 0], "estimate against the reference"),
+        "measured_error": (("time", "estimate", "reference", "measure"), cells[:, :, 1], "its standard error over seeds"),
         "gradient_norm": (("time", "seed"), [at.gradient_norm for at in linearizations(learner, seeds)], "||grad L|| at w = 1"),
     }
     coords = {
@@ -95,9 +107,11 @@ def run(config: BudgetConfig, *, retrain: Retrain = in_memory, progress: bool = 
         "target": TARGETS,
         "estimate": METHODS,
         "quality": PREDICTED,
+        "reference": REFERENCES,
+        "measure": MEASURES,
         "seed": seeds,
     }
-    return labelled("budget", config, coords, variables)
+    return labelled("budget", config, coords, variables).assign_attrs(hessian_based=_HESSIAN_BASED)
 
 
 Score = Callable[[BudgetConfig, Linearization], Array]
@@ -113,8 +127,10 @@ _SCORES: Mapping[str, Score] = {
     "damped E-K-FAC": lambda c, at: scores_or_undefined(at, "ekfac", damping=c.damping),
     "damped |H|": lambda c, at: scores_or_undefined(at, "absolute", damping=c.damping),
     "damped empirical Fisher": lambda c, at: scores_or_undefined(at, "empirical_fisher", damping=c.damping),
+    "TRAK": lambda c, at: trak(at, dimension=-(-at.params.shape[1] // 2), seed=0),  # half as many dimensions as parameters
 }
 _CHAIN = ("exact H", "pseudo-inverse", "damped H", "damped GN", "damped GN by CG")
+_HESSIAN_BASED = [name for name in _SCORES if name != "TRAK"]
 _TRAINED = ("TracIn", "gradient dot product", "SOURCE")
 METHODS = ("beta", "beta (p = 0.9)", "D(1)", "LOO", *_SCORES, *_TRAINED)
 _ALL = ("beta", "D(1/2)", "D(1)", *_CHAIN)
@@ -133,18 +149,21 @@ def _groups(n: int) -> dict[str, Rows]:
     return {"all subsets": removed >= 0, "1 or 2 removed": removed <= 2}
 
 
-def _column(step: Any, column: str) -> float:
-    if step is None:
-        return float("nan")
-    return float(getattr(step.measured if column in MEASURES else step, column))
+def _along_training(config: BudgetConfig, seeds: tuple[int, ...]) -> list[dict[str, Array]]:
+    """What methods that follow training say at every time, from checkpoints spread evenly over the logarithm of the steps.
 
-
-def _along_training(learner: Any, seeds: tuple[int, ...], k: int) -> dict[str, Array]:
-    """What methods that follow training say at snapshot k; nothing for a learner that is solved exactly."""
-    if not isinstance(learner, MLP):
-        return {}
-    seen = learner.checkpoints(np.ones(learner.n_points), seeds)[: k + 1]
-    return {"TracIn": tracin(seen), "gradient dot product": gradient_dot(seen), "SOURCE": source(seen)}
+    Nothing for a learner that is solved exactly.
+    """
+    if not config.times:
+        return [{}]
+    last, count = max(config.times), config.checkpoints_per_decade
+    spread = np.geomspace(1.0, last, 1 + math.ceil(count * math.log10(last)))
+    steps = tuple(sorted({*config.times, *(int(t) for t in np.round(spread))}))
+    learner = config.problem.build(snapshots=steps, steps=last)
+    assert isinstance(learner, MLP), "only networks have training times"
+    seen = learner.checkpoints(np.ones(learner.n_points), seeds)
+    until = [seen[: steps.index(t) + 1] for t in config.times]
+    return [{"TracIn": tracin(part), "gradient dot product": gradient_dot(part), "SOURCE": source(part)} for part in until]
 
 
 _NETWORK = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5))

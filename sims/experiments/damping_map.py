@@ -7,6 +7,7 @@ import xarray as xr
 
 from sims.experiments.base import MEASURES, Experiment, Problem, Retrain, Variables, in_memory, labelled
 from sims.experiments.effects import REFERENCES, cell, linearizations, references, scores_or_undefined
+from sims.learners.mlp import MLP
 
 __all__ = ["EXPERIMENT", "DampingMapConfig", "run"]
 
@@ -17,7 +18,7 @@ class DampingMapConfig:
 
     problem: Problem
     times: tuple[int, ...] = (1, 10, 100, 1000, 10000)
-    dampings: tuple[float, ...] = (0.0, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
+    dampings: tuple[float, ...] = (0.0, 1e-4, 1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 3.0, 10.0)
     curvatures: tuple[str, ...] = ("hessian", "gauss_newton")
     n_seeds: int = 16
 
@@ -51,7 +52,9 @@ def run(config: DampingMapConfig, *, retrain: Retrain = in_memory, progress: boo
         "reference": REFERENCES,
         "measure": MEASURES,
     }
-    return labelled("damping_map", config, coords, variables).assign_attrs(n_seeds=config.n_seeds)
+    return labelled("damping_map", config, coords, variables).assign_attrs(
+        n_seeds=config.n_seeds, learning_rate=config.problem.number("learning_rate", MLP.learning_rate)
+    )
 
 
 _NETWORK = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5))

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from sims.experiments.base import MEASURES, ParametricLearner
 from sims.learners.mlp import MLP
+from theory.budget import Step
 from theory.datamodel import optimal_datamodel
 from theory.influence import influence
 from theory.metrics import compare, jackknife, jackknife_errors, lds, relative_error, slope
@@ -16,12 +17,14 @@ from theory.subsets import all_masks
 from theory.values import leave_one_out
 
 __all__ = [
+    "COLUMNS",
     "PREDICTED",
     "REFERENCES",
     "Rows",
     "against",
     "by_time",
     "cell",
+    "columns",
     "derivatives",
     "linearizations",
     "predictions",
@@ -34,6 +37,9 @@ REFERENCES = ("D(1)", "LOO", "beta")
 
 PREDICTED = ("lds", "relative_error", "slope")
 """How predicted responses of subsets compare with retraining."""
+
+COLUMNS = ("size", "share", *MEASURES)
+"""Of a step of a budget: ||step|| / ||first effect||, its signed share of the whole gap; after against before."""
 
 Rows = NDArray[np.bool_]
 """Which subsets: (2**N,)."""
@@ -84,8 +90,16 @@ def against(estimate: Array, reference: Array) -> Measured:
 
 
 def cell(estimate: Array, exact: Mapping[str, Array]) -> Array:
-    """`MEASURES` against every one of `REFERENCES`, and their standard errors: (2, REFERENCES, MEASURES). One cell of a map."""
-    return np.array([against(estimate, exact[name]) for name in REFERENCES]).swapaxes(0, 1)
+    """`MEASURES` against every reference, and their standard errors: (2, references, MEASURES). One cell of a map."""
+    return np.array([against(estimate, reference) for reference in exact.values()]).swapaxes(0, 1)
+
+
+def columns(step: Step | None) -> Array:
+    """`COLUMNS` of a step and their standard errors, (2, COLUMNS); NaN for a step that a budget does not have."""
+    if step is None:
+        return np.full((2, len(COLUMNS)), np.nan)
+    values, errors = ([getattr(part, name) for name in MEASURES] for part in (step.measured, step.measured_error))
+    return np.array([[step.size, step.share, *values], [step.size_error, step.share_error, *errors]])
 
 
 def predictions(effects: Array, samples: Array, subsets: Mapping[str, Rows]) -> tuple[list[list[float]], list[list[float]]]:

@@ -3,12 +3,9 @@
 import numpy as np
 import xarray as xr
 
-from theory.claims.verdict import Evidence, Results, Status, Verdict, claim, decide
+from theory.claims.verdict import CLOSE, Evidence, Results, Status, Verdict, claim, decide
 
 __all__: list[str] = []
-
-CLOSE = 0.05
-"""Relative error below which one effect may be used for the other."""
 
 _ESSAY, _INFLUENCE = "beta on D(1)", "Hessian influence on D(1)"
 

@@ -9,10 +9,14 @@ from enum import StrEnum
 
 import xarray as xr
 
-__all__ = ["Claim", "Evidence", "Results", "Status", "Verdict", "all_claims", "claim", "decide", "judge"]
+__all__ = ["CLOSE", "Claim", "Evidence", "Results", "Status", "Verdict", "all_claims", "claim", "decide", "judge"]
 
 Results = Mapping[str, Sequence[xr.Dataset]]
 """Experiment name -> its results, one data set per case; `attrs["case"]` names data, learner and penalty."""
+
+
+CLOSE = 0.05
+"""Relative error below which one effect may be used for another."""
 
 
 class Status(StrEnum):
