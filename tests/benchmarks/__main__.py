@@ -2,7 +2,7 @@
 
 W1   l2-regularised logistic regression on all 2^N subsets (d = 5, l2 = 0.01, ||grad L|| <= 1e-10, margins at 8 queries)
 W2   a network 4-8-1 by 500 steps of gradient descent on all 2^10 subsets, 32 seeds
-W3   the exact derivative of 8 outputs in 10 weights through these 500 steps, 32 and 128 seeds
+W3   the exact derivative of 8 outputs in 10 weights through these 500 steps, 32 and 128 seeds (--seeds)
 W4   the exact Bernoulli(1/2) datamodel from a table of 2^20 subsets and 8 outputs
 
 Rounds are interleaved and medians reported: on a busy machine only the ratios mean something.
@@ -122,13 +122,13 @@ def w4(rounds: int) -> dict[str, list[float]]:
     )
 
 
-def networks(rounds: int) -> None:
-    """Print W2 and W3: medians, ratios to ours, largest difference. Every engine in a process of its own, JAX on every core."""
+def networks(rounds: int, seeds: list[int]) -> None:
+    """Print W2 (for the first number of seeds) and W3: medians, ratios to ours, largest difference. Every engine in a process of its own, JAX on every core."""
     jax = [name for name in peers.NETWORK_ENGINES if name.startswith("JAX")] if find_spec("jax") else []
     with ExitStack() as stack:
         pools = {name: stack.enter_context(engine.process_pool(1)) for name in (peers.OURS, *jax)}
         workers = stack.enter_context(engine.process_pool(engine.physical_cores()))
-        for title, work, seeds in (("W2", "table", 32), ("W3", "derivative", 32), ("W3", "derivative", 128)):
+        for title, work, seeds in (("W2", "table", seeds[0]), *(("W3", "derivative", count) for count in seeds)):
             names = [name for name in pools if name == peers.OURS or ("vmap" in name) == (work == "table")]
             answers = {name: pools[name].submit(peers.network_answer, name, work, seeds).result() for name in names}
             functions: dict[str, Callable[[], float]] = {
@@ -153,8 +153,9 @@ def networks(rounds: int) -> None:
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("results"), show_default=True)
 @click.option("--rounds", type=click.IntRange(1), default=5, show_default=True)
 @click.option("--sizes", default=",".join(map(str, SIZES)), show_default=True, help="N of W1, separated by commas.")
-def main(out: Path, rounds: int, sizes: str) -> None:
-    """Time W1 and W4, print the table and store it for the figure `cost`."""
+@click.option("--seeds", default="32,128", show_default=True, help="Numbers of seeds of W2 (the first) and W3, separated by commas.")
+def main(out: Path, rounds: int, sizes: str, seeds: str) -> None:
+    """Time W1 to W4, print the table and store W1 for the figure `cost`."""
     points = [int(size) for size in sizes.split(",")]
     workers = engine.physical_cores()
     measured: dict[int, tuple[dict[str, list[float]], dict[str, float]]] = {}
@@ -167,7 +168,7 @@ def main(out: Path, rounds: int, sizes: str) -> None:
             measured[n] = w1(n, rounds, pools)
             limits.append(limit(n))
             report(n, *measured[n], limits[-1])
-    networks(rounds)
+    networks(rounds, [int(count) for count in seeds.split(",")])
     with threadpool_limits(1):
         other = w4(rounds)
     medians = {name: float(np.median(times)) for name, times in other.items()}

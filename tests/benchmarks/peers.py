@@ -131,7 +131,7 @@ ENGINES: dict[str, Callable[[Problem], Callable[[], Margins]]] = {
 }
 
 
-STEPS, SEEDS, POINTS = 500, 32, 10
+STEPS, POINTS = 500, 10
 """Of W2 and W3: a network 4-8-1, gradient descent with learning rate 0.2."""
 
 
