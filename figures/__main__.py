@@ -31,10 +31,11 @@ def cli(names: tuple[str, ...], source: Path, out: Path | None) -> None:
 
     for name in names or known:
         module = importlib.import_module(f"figures.fig_{name}")
-        if not names and not (source / module.EXPERIMENT).exists():
-            click.echo(f"figure {name} left out: no results of {module.EXPERIMENT!r} in {source}", err=True)
+        missing = [experiment for experiment in module.EXPERIMENTS if not (source / experiment).exists()]
+        if missing and not names:
+            click.echo(f"figure {name} left out: no results of {missing[0]!r} in {source}", err=True)
             continue
-        figure = module.draw(module.data(read(source, module.EXPERIMENT)))
+        figure = module.draw(module.data(*(read(source, experiment) for experiment in module.EXPERIMENTS)))
         for file in save(figure, out or source / "figures", name):
             click.echo(f"figure: {file}")
 

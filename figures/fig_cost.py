@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from figures.style import BLUE, GREEN, GREY, ORANGE, PINK, style
 
-__all__ = ["EXPERIMENT", "Curve", "data", "draw"]
+__all__ = ["EXPERIMENTS", "Curve", "data", "draw"]
 
-EXPERIMENT = "benchmark"
+EXPERIMENTS = ("benchmark",)
 
 _COLOURS = (BLUE, GREEN, ORANGE, PINK)
 _MARKERS = ("o", "s", "^", "D")

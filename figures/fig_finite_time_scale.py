@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from figures.style import BLUE, GREEN, ORANGE, style
 
-__all__ = ["EXPERIMENT", "Panel", "data", "draw"]
+__all__ = ["EXPERIMENTS", "Panel", "data", "draw"]
 
-EXPERIMENT = "finite_time_scale"
+EXPERIMENTS = ("finite_time_scale",)
 
 _COLOURS = (BLUE, ORANGE, GREEN)
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from figures.style import BLUE, GREEN, GREY, ORANGE, PINK, style
 from theory.metrics import Comparison, compare
 
-__all__ = ["EXPERIMENT", "Panel", "data", "draw"]
+__all__ = ["EXPERIMENTS", "Panel", "data", "draw"]
 
-EXPERIMENT = "identity"
+EXPERIMENTS = ("identity",)
 
 _CANDIDATES = {
     "derivative": ("D(1): derivative at w = 1", "the essay's claim", ORANGE),

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from figures.style import BLUE, GREEN, GREY, ORANGE, style
 
-__all__ = ["EXPERIMENT", "Panel", "data", "draw"]
+__all__ = ["EXPERIMENTS", "Panel", "data", "draw"]
 
-EXPERIMENT = "jumps"
+EXPERIMENTS = ("jumps",)
 
 _SERIES = {
     "path-wise derivative": ("mean of path-wise derivatives", BLUE, "s"),

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from figures.style import BLUE, GREY, ORANGE, style
 
-__all__ = ["EXPERIMENT", "Panel", "data", "draw"]
+__all__ = ["EXPERIMENTS", "Panel", "data", "draw"]
 
-EXPERIMENT = "training_time"
+EXPERIMENTS = ("training_time",)
 
 _SERIES = {
     "beta on D(1)": ("datamodel β (the essay's identity)", ORANGE, "o"),

@@ -8,6 +8,7 @@ import xarray as xr
 from sims.experiments.base import Experiment, Problem, Retrain, Variables, effect_coords, in_memory, labelled
 from sims.experiments.effects import references
 from theory.influence import influence, leverages
+from theory.metrics import relative_error
 
 __all__ = ["EXPERIMENT", "LeverageConfig", "run"]
 
@@ -32,6 +33,8 @@ def run(config: LeverageConfig, *, retrain: Retrain = in_memory, progress: bool 
         "influence": (("point", "output"), scores, "influence with the exact Hessian"),
         "newton": (("point", "output"), newton, "influence / (1 - h_i)"),
         "leave_one_out": (("point", "output"), loo, "F(1) - F(1 - e_i)"),
+        "influence_error": ((), relative_error(scores, loo), "||influence - LOO|| / ||LOO||"),
+        "newton_error": ((), relative_error(newton, loo), "||Newton step - LOO|| / ||LOO||"),
         "ratio": (("point",), (loo * scores).sum(axis=1) / (scores**2).sum(axis=1), "slope of LOO_i on influence, over outputs"),
     }
     return labelled("leverage", config, effect_coords(loo), variables)

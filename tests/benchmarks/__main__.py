@@ -122,13 +122,16 @@ def w4(rounds: int) -> dict[str, list[float]]:
     )
 
 
-def networks(rounds: int, seeds: list[int]) -> None:
-    """Print W2 (for the first number of seeds) and W3: medians, ratios to ours, largest difference. Every engine in a process of its own, JAX on every core."""
+def networks(rounds: int, counts: list[int]) -> None:
+    """Print W2 for the first number of seeds and W3 for all: medians, ratios to ours, largest difference.
+
+    Every engine runs in a process of its own, JAX on every core.
+    """
     jax = [name for name in peers.NETWORK_ENGINES if name.startswith("JAX")] if find_spec("jax") else []
     with ExitStack() as stack:
         pools = {name: stack.enter_context(engine.process_pool(1)) for name in (peers.OURS, *jax)}
         workers = stack.enter_context(engine.process_pool(engine.physical_cores()))
-        for title, work, seeds in (("W2", "table", seeds[0]), *(("W3", "derivative", count) for count in seeds)):
+        for title, work, seeds in (("W2", "table", counts[0]), *(("W3", "derivative", count) for count in counts)):
             names = [name for name in pools if name == peers.OURS or ("vmap" in name) == (work == "table")]
             answers = {name: pools[name].submit(peers.network_answer, name, work, seeds).result() for name in names}
             functions: dict[str, Callable[[], float]] = {
@@ -153,7 +156,9 @@ def networks(rounds: int, seeds: list[int]) -> None:
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("results"), show_default=True)
 @click.option("--rounds", type=click.IntRange(1), default=5, show_default=True)
 @click.option("--sizes", default=",".join(map(str, SIZES)), show_default=True, help="N of W1, separated by commas.")
-@click.option("--seeds", default="32,128", show_default=True, help="Numbers of seeds of W2 (the first) and W3, separated by commas.")
+@click.option(
+    "--seeds", default="32,128", show_default=True, help="Numbers of seeds of W2 (the first) and W3, separated by commas."
+)
 def main(out: Path, rounds: int, sizes: str, seeds: str) -> None:
     """Time W1 to W4, print the table and store W1 for the figure `cost`."""
     points = [int(size) for size in sizes.split(",")]

@@ -10,6 +10,7 @@ from sims.experiments.budget import BudgetConfig
 from sims.experiments.damping_map import DampingMapConfig
 from sims.experiments.group_removal import GroupRemovalConfig
 from sims.experiments.leverage import LeverageConfig
+from sims.experiments.proximal import ProximalConfig
 from sims.experiments.solver_map import SolverMapConfig
 
 EXPERIMENTS = all_experiments()
@@ -53,6 +54,30 @@ def test_beta_predicts_all_subsets_best_and_a_newton_step_those_with_few_points_
     assert everywhere.sel(estimate="beta") == everywhere.min()  # least squares over all subsets: by definition
     assert near.sel(estimate="Newton step") < near.sel(estimate="beta") < near.sel(estimate="exact H")
     assert_close(near.sel(estimate="Newton step"), near.sel(estimate="LOO"), rtol=1e-9, call="Newton step against leave-one-out")
+
+
+def test_gaps_of_bae_et_al_that_a_converged_linear_model_has_not():
+    """Its minimum is the one that training finds, and the Bregman divergence of a squared loss is the loss: only proximity and
+    linearisation are left. After three steps all are there.
+    """
+    options = (("hidden", ()), ("loss", "squared"), ("l2", 0.1), ("learning_rate", 0.3))
+    config = ProximalConfig(Problem("noisy_line", "mlp", options, n_points=6), times=(3, 3000), n_seeds=2)
+    result = EXPERIMENTS["proximal"].run(config)
+    early, late = (result.budget.sel(column="size").isel(time=k) for k in (0, 1))
+    assert result.closure.max() < 1e-12
+    assert late.sel(step="warm-start gap") < 1e-9
+    assert late.sel(step="non-convergence gap") < 1e-9
+    for gap in ("interactions", "proximity gap", "linearisation gap"):
+        assert late.sel(step=gap) > 1e-3
+    assert early.sel(step="warm-start gap") > 0.01
+    assert early.sel(step="non-convergence gap") > 0.01
+    assert_close(result.budget.sel(column="share").sum("step"), np.ones(2), rtol=1e-9, call="shares")
+
+
+def test_methods_that_follow_training_see_checkpoints_at_the_times_asked_for(budget):
+    error = budget.measured.sel(reference="D(1)", measure="relative_error")
+    assert error.sel(estimate="SOURCE")[-1] < 1e-3 < 1.0 < error.sel(estimate="TracIn")[-1]
+    assert error.sel(estimate="SOURCE")[1] < 0.5 * error.sel(estimate="exact H")[1]
 
 
 def test_damping_only_harms_a_converged_penalised_network():

@@ -1,0 +1,77 @@
+"""Influence by depth of the network: the question of Basu et al. 2021, with the exact derivative beside leave-one-out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import matplotlib as mpl
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from figures.style import BLUE, GREEN, ORANGE, style
+
+__all__ = ["EXPERIMENTS", "Panel", "data", "draw"]
+
+EXPERIMENTS = ("depth",)
+
+_SERIES = {
+    "D(1)": ("against the derivative D(1)", GREEN, "s"),
+    "LOO": ("against leave-one-out", ORANGE, "o"),
+    "beta": ("against the datamodel β", BLUE, "^"),
+}
+_MEASURES = {"relative_error": "relative error", "spearman": "rank correlation (Spearman)"}
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One case and measure: by depth, for every reference, within one seed, with standard errors."""
+
+    title: str
+    measure: str
+    n_seeds: int
+    depth: NDArray[np.int64]
+    value: dict[str, NDArray[np.float64]]
+    spread: dict[str, NDArray[np.float64]]
+
+
+def data(results: Sequence[xr.Dataset]) -> list[list[Panel]]:
+    """A row of panels per case: the exact Hessian's influence for single trained models."""
+    rows: list[list[Panel]] = []
+    for ds in results:
+        name, n = str(ds.attrs["case"]).split()[0].rsplit("-", 1)
+        title = f"{name.replace('_', ' ').capitalize()}, N = {n}"
+        rows.append([])
+        for measure in _MEASURES:
+            at = {"estimate": "exact", "measure": measure}
+            value, spread = (
+                {r: values.sel(reference=r, **at).values for r in _SERIES} for values in (ds.single_seed, ds.single_seed_error)
+            )
+            rows[-1].append(Panel(title, measure, int(ds.attrs["n_seeds"]), ds.depth.values.astype(np.int64), value, spread))
+    return rows
+
+
+def draw(rows: list[list[Panel]]) -> Figure:
+    """Error and rank correlation against the number of hidden layers."""
+    with mpl.rc_context(style()):
+        figure = Figure(figsize=(11.0, 3.3 * len(rows) + 1.5), layout="constrained")
+        figure.suptitle("Deeper networks: influence loses the size of leave-one-out, hardly its order", fontsize=14)
+        axes = figure.subplots(len(rows), len(_MEASURES), squeeze=False, sharex=True)
+        for line, panels in zip(axes, rows, strict=True):
+            for ax, panel in zip(line, panels, strict=True):
+                for name, (label, colour, marker) in _SERIES.items():
+                    ax.errorbar(
+                        panel.depth, panel.value[name], yerr=2.0 * panel.spread[name], color=colour, marker=marker, label=label
+                    )
+                ax.set(title=panel.title, ylabel=_MEASURES[panel.measure], xticks=panel.depth)
+                ax.set_ylim(0.0 if panel.measure == "relative_error" else None, 1.03)
+        for ax in axes[-1]:
+            ax.set_xlabel("hidden layers (0: logistic regression)")
+        seeds = rows[0][0].n_seeds
+        figure.legend(
+            *axes[0, 0].get_legend_handles_labels(),
+            loc="outside lower center",
+            ncols=3,
+            title=f"influence with the exact Hessian, within one trained model; mean over {seeds} seeds, bars: 2 standard errors",
+        )
+    return figure

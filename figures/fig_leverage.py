@@ -1,0 +1,52 @@
+"""Leave-one-out over influence, point by point: the law 1 / (1 - h) of leverage."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import matplotlib as mpl
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from figures.style import BLUE, GREEN, GREY, ORANGE, style
+
+__all__ = ["EXPERIMENTS", "Points", "data", "draw"]
+
+EXPERIMENTS = ("leverage",)
+
+_LOOKS = ((ORANGE, "o"), (BLUE, "s"), (GREEN, "^"))
+_KINDS = {"least_squares": "ridge", "logistic": "logistic"}
+
+
+@dataclass(frozen=True)
+class Points:
+    """Leverage h and the slope of leave-one-out on influence for every point of a case."""
+
+    label: str
+    leverage: NDArray[np.float64]
+    ratio: NDArray[np.float64]
+
+
+def data(results: Sequence[xr.Dataset]) -> list[Points]:
+    """One set of points per case."""
+    names = [f"{ds.attrs['data'].capitalize()}, N = {ds.sizes['point']}, {_KINDS[ds.attrs['learner']]}" for ds in results]
+    return [Points(name, ds.leverage.values, ds.ratio.values) for name, ds in zip(names, results, strict=True)]
+
+
+def draw(cases: list[Points]) -> Figure:
+    """Ratios against leverage, with the law."""
+    with mpl.rc_context(style()):
+        figure = Figure(figsize=(8.4, 5.2), layout="constrained")
+        figure.suptitle("Influence misses leave-one-out by the factor 1 / (1 - leverage)", fontsize=14)
+        ax = figure.subplots()
+        h = np.linspace(0.0, 1.04 * max(case.leverage.max() for case in cases), 200)
+        ax.plot(h, 1.0 / (1.0 - h), color=GREY, linewidth=1.4, label="1 / (1 - h): exact for ridge, one Newton step for logistic")
+        for case, (colour, marker) in zip(cases, _LOOKS, strict=False):
+            ax.plot(case.leverage, case.ratio, marker, color=colour, markersize=6, alpha=0.8, label=case.label)
+        ax.set_xlabel(
+            "leverage h of the training point at w = 1\none mark per point; every number is exact, so there are no error bars"
+        )
+        ax.set_ylabel("leave-one-out / influence\n(slope over queries; 1: influence is right)")
+        ax.legend()
+    return figure

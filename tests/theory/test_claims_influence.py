@@ -1,0 +1,121 @@
+"""Claims about practical scores: every status that they can reach, on made-up results."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from theory.claims import Status, all_claims
+
+MEASURES = ["slope", "relative_error", "pearson", "spearman"]
+SCORES = ["exact H", "damped GN by CG"]
+STEPS = ["pseudo-inverse -> damped H", "damped H -> damped GN", "damped GN -> damped GN by CG"]
+TARGETS = ["all subsets", "1 or 2 removed"]
+
+
+def judged(identifier, **results):
+    return next(c for c in all_claims() if c.id == identifier).judge(results)
+
+
+def budget(exact=0.0, practical=0.2, spread=0.0, beta=((0.9, 0.9), (0.9, 0.9)), best=((0.5, 0.5), (0.5, 0.5)), lds_error=0.0):
+    """A `budget` result at two times: relative errors at the last one; LDS of beta and of the best score by (time, target)."""
+    errors = np.ones((2, 2, 1, 4))
+    errors[1, :, 0, 1] = exact, practical
+    lds = np.full((2, 2, 3, 2), -0.5)  # target, time, estimate, quality
+    lds[:, :, 0, 0], lds[:, :, 1, 0] = np.transpose(beta), np.transpose(best)
+    return xr.Dataset(
+        {
+            "measured": (("time", "estimate", "reference", "measure"), np.concatenate([np.ones((2, 1, 1, 4)), errors], axis=1)),
+            "measured_error": (("time", "estimate", "reference", "measure"), np.full((2, 3, 1, 4), spread)),
+            "budget": (("time", "step", "column"), np.full((2, 3, 1), 0.25)),
+            "prediction": (("target", "time", "estimate", "quality"), lds),
+            "prediction_error": (("target", "time", "estimate", "quality"), np.full_like(lds, lds_error)),
+        },
+        {
+            "time": [1, 1000],
+            "estimate": ["beta", *SCORES],
+            "reference": ["D(1)"],
+            "measure": MEASURES,
+            "step": STEPS,
+            "column": ["size"],
+            "target": TARGETS,
+            "quality": ["lds", "relative_error"],
+        },
+        {"case": "made up", "hessian_based": SCORES},
+    )
+
+
+def damping():
+    errors = np.zeros((1, 2, 2, 1, 4))
+    errors[0, :, :, 0, 1] = [[9.0, 0.0], [0.5, 0.3]]  # (damping, time)
+    return xr.Dataset(
+        {"measured": (("curvature", "damping", "time", "reference", "measure"), errors)},
+        {"curvature": ["hessian"], "damping": [0.0, 2.0], "time": [1, 1000], "reference": ["D(1)"], "measure": MEASURES},
+        {"learning_rate": 0.5},
+    )
+
+
+def solver():
+    errors = np.zeros((2, 2, 2, 1, 4))
+    errors[1, :, :, 0, 1] = [[0.2, 0.01], [0.9, 0.8]]  # (solver, products) of the worse conditioned
+    return xr.Dataset(
+        {
+            "measured": (("l2", "solver", "products", "reference", "measure"), errors),
+            "condition": (("l2",), [3.0, 1000.0]),
+        },
+        {
+            "l2": [1.0, 0.1],
+            "solver": ["conjugate_gradients", "lissa"],
+            "products": [1, 7],
+            "reference": ["D(1)"],
+            "measure": MEASURES,
+        },
+    )
+
+
+@pytest.mark.parametrize(
+    ("practical", "spread", "status"),
+    [(0.2, 0.01, Status.HOLDS_WHEN), (1e-9, 0.0, Status.FAILS), (0.2, 0.3, Status.INCONCLUSIVE)],
+)
+def test_c4_asks_what_is_added_to_the_error_of_the_exact_hessian(practical, spread, status):
+    verdict = judged(
+        "C4", budget=[budget(0.0, 0.9), budget(0.0, practical, spread)], damping_map=[damping()], solver_map=[solver()]
+    )
+    assert verdict.status is status
+    assert verdict.figure == practical
+
+
+def test_c4_says_where_the_error_is_from_and_when_damping_helps():
+    condition = judged("C4", budget=[budget()], damping_map=[damping()], solver_map=[solver()]).condition
+    assert "0.25 + 0.25 + 0.25" in condition
+    assert "error 9, 0.5 with damping 2 after 1 steps (1 / (rate x steps) = 2)" in condition
+    assert "error 0, 0 with damping 0 after 1000 steps" in condition
+    assert "condition 1e+03: conjugate_gradients 7, lissa more than 7" in condition
+
+
+@pytest.mark.parametrize(
+    ("beta", "error", "status", "figure"),
+    [
+        (((0.9, 0.9), (0.9, 0.9)), 0.0, Status.HOLDS, 0.4),
+        (((0.9, 0.9), (0.9, 0.3)), 0.0, Status.HOLDS_WHEN, -0.2),
+        (((0.9, 0.9), (0.4, 0.9)), 0.0, Status.FAILS, -0.1),
+        (((0.9, 0.9), (0.6, 0.9)), 0.2, Status.INCONCLUSIVE, 0.1),
+        (((0.9, 0.9), (0.9, 0.3)), 0.2, Status.INCONCLUSIVE, -0.2),
+    ],
+)
+def test_c10_needs_beta_to_win_everywhere_or_holds_when_all_subsets_are_predicted(beta, error, status, figure):
+    """beta by (time, target), targets all subsets and few removed; the best score has LDS 0.5 throughout."""
+    verdict = judged("C10", budget=[budget(beta=beta, lds_error=error)])
+    assert verdict.status is status
+    assert verdict.figure == pytest.approx(figure)
+    assert len(verdict.evidence) == 4
+    if status is Status.HOLDS_WHEN:
+        assert verdict.case == "made up: 1 or 2 removed after 1000 steps"
+        assert "beta loses in 1 of 4 (made up: 1 or 2 removed after 1000 steps)" in verdict.condition
+
+
+def test_c10_takes_the_best_score_of_every_regime_in_hindsight():
+    result = budget(best=((0.5, 0.95), (0.5, 0.5)))
+    verdict = judged("C10", budget=[result])
+    assert verdict.figure == pytest.approx(-0.05)
+    assert verdict.case == "made up: 1 or 2 removed after 1 steps"
+    assert "(exact H)" in verdict.condition
