@@ -14,11 +14,12 @@ from sims.experiments.effects import (
     COLUMNS,
     PREDICTED,
     REFERENCES,
-    Rows,
+    TARGETS,
     by_time,
     cell,
     columns,
     derivatives,
+    group_rows,
     linearizations,
     predictions,
     references,
@@ -29,7 +30,6 @@ from theory.budget import error_budget
 from theory.datamodel import optimal_datamodel
 from theory.laws import Bernoulli
 from theory.response import Array, Linearization
-from theory.subsets import sizes
 from theory.trajectory import gradient_dot, source, tracin, trak
 
 __all__ = ["EXPERIMENT", "BudgetConfig", "run"]
@@ -68,7 +68,7 @@ def run(config: BudgetConfig, *, retrain: Retrain = in_memory, progress: bool = 
     late = by_time(np.stack([optimal_datamodel(table, Bernoulli(0.9)).coefficients for table in samples]), n_times)
     by_output = samples.reshape(*samples.shape[:2], n_times, -1)
     budgets, closures, predicted, measured = list[Any](), list[float](), list[Any](), list[Any]()
-    followed = _along_training(config, seeds)
+    rows, followed = group_rows(n), _along_training(config, seeds)
     for k, at in enumerate(linearizations(learner, seeds)):
         scores = {name: make(config, at) for name, make in _SCORES.items()}
         tail = {name: score for name, score in scores.items() if name in _CHAIN and np.isfinite(score).all()}
@@ -85,7 +85,7 @@ def run(config: BudgetConfig, *, retrain: Retrain = in_memory, progress: bool = 
             **scores,
             **followed[k],
         }
-        found = [predictions(effects[name], by_output[:, :, k], _groups(n)) if name in effects else _NOTHING for name in METHODS]
+        found = [predictions(effects[name], by_output[:, :, k], rows) if name in effects else _NOTHING for name in METHODS]
         predicted.append(found)
         now = {name: exact[name][:, k] for name in REFERENCES}
         measured.append([cell(effects.get(name, np.full_like(now["beta"], np.nan)), now) for name in METHODS])
@@ -140,13 +140,7 @@ STEPS = (
     "beta -> LOO",
     "LOO -> D(1)",
 )
-TARGETS = ("all subsets", "1 or 2 removed")
 _NOTHING = ([[np.nan] * len(PREDICTED)] * len(TARGETS),) * 2
-
-
-def _groups(n: int) -> dict[str, Rows]:
-    removed = n - sizes(n)
-    return {"all subsets": removed >= 0, "1 or 2 removed": removed <= 2}
 
 
 def _along_training(config: BudgetConfig, seeds: tuple[int, ...]) -> list[dict[str, Array]]:

@@ -13,19 +13,21 @@ from theory.datamodel import optimal_datamodel
 from theory.influence import influence
 from theory.metrics import compare, jackknife, jackknife_errors, lds, relative_error, slope
 from theory.response import Array, Linearization
-from theory.subsets import all_masks
+from theory.subsets import all_masks, sizes
 from theory.values import leave_one_out
 
 __all__ = [
     "COLUMNS",
     "PREDICTED",
     "REFERENCES",
+    "TARGETS",
     "Rows",
     "against",
     "by_time",
     "cell",
     "columns",
     "derivatives",
+    "group_rows",
     "linearizations",
     "predictions",
     "references",
@@ -40,6 +42,9 @@ PREDICTED = ("lds", "relative_error", "slope")
 
 COLUMNS = ("size", "share", *MEASURES)
 """Of a step of a budget: ||step|| / ||first effect||, its signed share of the whole gap; after against before."""
+
+TARGETS = ("all subsets", "1 or 2 removed")
+"""Which responses are predicted: `group_rows` has the subsets."""
 
 Rows = NDArray[np.bool_]
 """Which subsets: (2**N,)."""
@@ -100,6 +105,11 @@ def columns(step: Step | None) -> Array:
         return np.full((2, len(COLUMNS)), np.nan)
     values, errors = ([getattr(part, name) for name in MEASURES] for part in (step.measured, step.measured_error))
     return np.array([[step.size, step.share, *values], [step.size_error, step.share_error, *errors]])
+
+
+def group_rows(n: int) -> dict[str, Rows]:
+    """`TARGETS`: rows of a table of all subsets of n points."""
+    return dict(zip(TARGETS, (sizes(n) >= 0, sizes(n) >= n - 2), strict=True))
 
 
 def predictions(effects: Array, samples: Array, subsets: Mapping[str, Rows]) -> tuple[list[list[float]], list[list[float]]]:

@@ -8,8 +8,10 @@ import xarray as xr
 
 from sims.experiments.base import Experiment, Problem, Retrain, Variables, in_memory, labelled
 from sims.experiments.effects import linearizations, references, scores_or_undefined
+from theory.datamodel import optimal_datamodel
 from theory.influence import newton_change
-from theory.metrics import jackknife, relative_error, slope
+from theory.laws import Bernoulli
+from theory.metrics import jackknife, lds, relative_error, slope
 from theory.response import Array
 from theory.subsets import all_masks, sizes
 
@@ -25,10 +27,10 @@ class GroupRemovalConfig:
 
 
 def run(config: GroupRemovalConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
-    """F(1) - F(1_S) over every S with k points less, k = 1 .. N - 1: relative error and slope of what each method predicts.
+    """F(1) - F(1_S) over every S with k points less, k = 1 .. N - 1: what each method predicts, by slope, relative error and LDS.
 
-    All subsets, so that nothing is sampled but the seeds, whose standard errors are jackknifed (NaN for one seed). A Newton step
-    is undefined (NaN) at a k for which the Hessian of some group is singular.
+    All subsets, so that nothing is sampled but the seeds, whose standard errors are jackknifed (NaN for one seed). The LDS is
+    that within the groups of k points. A Newton step is undefined (NaN) at a k for which the Hessian of some group is singular.
     """
     learner = config.problem.build()
     seeds, n = tuple(range(config.n_seeds)), learner.n_points
@@ -41,6 +43,7 @@ def run(config: GroupRemovalConfig, *, retrain: Retrain = in_memory, progress: b
         "D(1), summed": exact["D(1)"],
         "LOO, summed": exact["LOO"],
         "beta, summed": exact["beta"],
+        "beta (p = 0.9), summed": np.stack([optimal_datamodel(table, Bernoulli(0.9)).coefficients for table in samples]),
     }
     rows: list[list[Any]] = []
     for k in range(1, n):
@@ -58,17 +61,17 @@ def run(config: GroupRemovalConfig, *, retrain: Retrain = in_memory, progress: b
         "measured": (dims, table[:, :, 0], "predicted against retrained change, over all groups of that size"),
         "measured_error": (dims, table[:, :, 1], "its standard error over seeds"),
     }
-    coords = {"removed": range(1, n), "estimate": (*summed, "Newton step"), "measure": ("slope", "relative_error")}
+    coords = {"removed": range(1, n), "estimate": (*summed, "Newton step"), "measure": ("slope", "relative_error", "lds")}
     return labelled("group_removal", config, coords, variables)
 
 
 def _measures(predicted: Array, actual: Array) -> list[list[float]]:
-    def both(p: Array, a: Array) -> list[float]:
-        return [slope(p, a), relative_error(p, a)]
+    def measures(p: Array, a: Array) -> list[float]:
+        return [slope(p, a), relative_error(p, a), lds(p, a)]
 
     if not np.isfinite(predicted).all():
-        return [[np.nan] * 2] * 2
-    return [both(predicted.mean(axis=0), actual.mean(axis=0)), jackknife(both, predicted, actual).tolist()]
+        return [[np.nan] * 3] * 2
+    return [measures(predicted.mean(axis=0), actual.mean(axis=0)), jackknife(measures, predicted, actual).tolist()]
 
 
 _NETWORK = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5), ("steps", 10000))

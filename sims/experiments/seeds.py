@@ -1,0 +1,116 @@
+"""Is the seed average easier to predict than one trained model? By how many seeds are averaged, same and other seeds."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from sims.experiments.base import Experiment, Problem, Retrain, Variables, in_memory, labelled
+from sims.experiments.effects import PREDICTED, derivatives, group_rows, predictions
+from theory.datamodel import optimal_datamodel
+from theory.response import Array
+from theory.values import leave_one_out
+
+__all__ = ["EXPERIMENT", "SeedsConfig", "run"]
+
+ESTIMATES = ("beta", "LOO", "D(1)")
+PAIRINGS = ("same seeds", "other seeds")
+"""Predicted are the very models that the effects are of, or as many with other seeds."""
+
+
+@dataclass(frozen=True)
+class SeedsConfig:
+    """A learner, how many seeds there are, and how many are averaged; every number divides half of them."""
+
+    problem: Problem
+    n_seeds: int = 64
+    averaged: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
+
+
+def run(config: SeedsConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
+    """How well effects of R averaged seeds predict the average of the same R models, and of R others, on all their subsets.
+
+    For every R the seeds fall into disjoint groups; groups are paired for `other seeds`. Values are means over groups, errors
+    those of the mean (NaN for one group). `noise` is the share of the variance over subsets of an average of R that other R do
+    not have: no effect of one group can predict it in the other.
+    """
+    half = config.n_seeds // 2
+    bad = [count for count in config.averaged if half % count]
+    if config.n_seeds % 2 or bad:
+        raise ValueError(f"averaged = {config.averaged}, expected divisors of {half}, half of the {config.n_seeds} seeds")
+    learner, seeds = config.problem.build(), tuple(range(config.n_seeds))
+    samples = retrain(learner, seeds).samples
+    effects = {
+        "beta": np.stack([optimal_datamodel(table).coefficients for table in samples]),
+        "LOO": np.stack([leave_one_out(table) for table in samples]),
+        "D(1)": derivatives(learner, np.ones(learner.n_points), seeds)[:, 0],
+    }
+    table, noise = list[Any](), list[Any]()
+    for count in config.averaged:
+        targets = _averages(samples, count)
+        table.append(
+            [
+                [_mean_and_error(_averages(effects[name], count), targets[order]) for order in _orders(len(targets))]
+                for name in ESTIMATES
+            ]
+        )
+        noise.append(_noise(targets))
+    cells, rows = np.array(table), group_rows(learner.n_points)  # (averaged, estimate, pairing, 2, target, quality)
+    dims = ("averaged", "estimate", "pairing", "target", "quality")
+    variables: Variables = {
+        "prediction": (dims, cells[:, :, :, 0], "of the response over subsets, mean over groups of seeds"),
+        "prediction_error": (dims, cells[:, :, :, 1], "its standard error"),
+        "noise": (("averaged",), noise, "share of the variance over subsets that another group of seeds does not have"),
+    }
+    coords = {
+        "averaged": config.averaged,
+        "estimate": ESTIMATES,
+        "pairing": PAIRINGS,
+        "target": tuple(rows),
+        "quality": PREDICTED,
+    }
+    return labelled("seeds", config, coords, variables).assign_attrs(n_seeds=config.n_seeds)
+
+
+def _averages(values: Array, count: int) -> Array:
+    """(R, ..) as means over consecutive groups: (R / count, ..)."""
+    return values.reshape(-1, count, *values.shape[1:]).mean(axis=1)
+
+
+def _orders(groups: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Which group every group predicts: itself, or its partner half-way round."""
+    every = np.arange(groups, dtype=np.int64)
+    return every, (every + groups // 2) % groups
+
+
+def _mean_and_error(effects: Array, targets: Array) -> Array:
+    """(2, targets, PREDICTED) over groups."""
+    rows = group_rows(effects.shape[1])
+    each = np.array([predictions(e[None], t[None], rows)[0] for e, t in zip(effects, targets, strict=True)])
+    return np.stack([each.mean(axis=0), each.std(axis=0, ddof=1) / np.sqrt(len(each))])
+
+
+def _noise(targets: Array) -> float:
+    """1 - Cov(F_a, F_b) / Var F, pooled over outputs and pairs of groups a, b; variances over all subsets."""
+    centred = targets - targets.mean(axis=1, keepdims=True)
+    partner = centred[_orders(len(centred))[1]]
+    return float(1.0 - (centred * partner).sum() / (centred**2).sum())
+
+
+_NETWORK = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5))
+_WELLS = (("steps", 400), ("learning_rate", 0.05))
+
+EXPERIMENT = Experiment(
+    name="seeds",
+    question="Are counterfactuals of the seed average easier to predict than those of one trained model?",
+    cases=(
+        SeedsConfig(Problem("xor", "mlp", (*_NETWORK, ("steps", 1000)))),
+        SeedsConfig(Problem("two_moons", "mlp", (*_NETWORK, ("steps", 1000)), n_points=8)),
+        SeedsConfig(Problem("two_moons", "mlp", (*_NETWORK, ("steps", 10)), n_points=8)),
+        SeedsConfig(Problem("xor", "bistable", _WELLS, n_points=6), n_seeds=256, averaged=(1, 4, 16, 64, 128)),
+    ),
+    small=(SeedsConfig(Problem("xor", "mlp", (*_NETWORK, ("steps", 100)), n_points=5), n_seeds=8, averaged=(1, 2, 4)),),
+    run=run,
+)

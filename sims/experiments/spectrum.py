@@ -1,0 +1,90 @@
+"""How linear is F in its training set? The share of its variance over subsets that each degree of interaction has."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from sims.experiments.base import Experiment, Problem, Retrain, Variables, in_memory, labelled
+from theory.datamodel import optimal_datamodel
+from theory.laws import Bernoulli
+from theory.metrics import jackknife, lds
+from theory.response import Array
+from theory.subsets import all_masks
+from theory.transforms import degree_mass
+
+__all__ = ["EXPERIMENT", "SpectrumConfig", "run"]
+
+
+@dataclass(frozen=True)
+class SpectrumConfig:
+    """A learner, inclusion probabilities, how many seeds (1 where there is no randomness)."""
+
+    problem: Problem
+    probabilities: tuple[float, ...] = (0.25, 0.5, 0.75, 0.9)
+    n_seeds: int = 1
+
+
+def run(config: SpectrumConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
+    """Shares B_k / Var_p F of the seed average over Bernoulli(p) subsets (T8), degrees 1 .. N, outputs pooled.
+
+    `r_squared` is that of the optimal linear datamodel, the share of degree 1; `lds` its rank correlation over all subsets, the
+    same weight for each, whatever p. Standard errors over seeds by the jackknife (NaN: one seed).
+    """
+    learner, seeds = config.problem.build(), tuple(range(config.n_seeds))
+    n, samples = learner.n_points, retrain(learner, seeds).samples
+    shares = np.array([_with_error(lambda table, p=p: _shares(table, p), samples) for p in config.probabilities])
+    scores = np.array([_with_error(lambda table, p=p: _score(table, p), samples) for p in config.probabilities])
+    variables: Variables = {
+        "share": (("p", "degree"), shares[:, 0], "B_k / Var F, of the variance over subsets"),
+        "share_error": (("p", "degree"), shares[:, 1], "its standard error over seeds"),
+        "r_squared": (("p",), shares[:, 0, 0], "R^2 of the optimal linear datamodel"),
+        "r_squared_error": (("p",), shares[:, 1, 0], "its standard error over seeds"),
+        "lds": (("p",), scores[:, 0], "Spearman of the linear datamodel over all subsets, mean over outputs"),
+        "lds_error": (("p",), scores[:, 1], "its standard error over seeds"),
+    }
+    coords = {"p": config.probabilities, "degree": range(1, n + 1)}
+    return labelled("spectrum", config, coords, variables).assign_attrs(n_seeds=config.n_seeds)
+
+
+def _with_error(measure: Callable[[Array], Any], samples: Array) -> Array:
+    """The measure of the seed average and its standard error: (2, ..)."""
+    return np.stack([measure(samples.mean(axis=0)), jackknife(measure, samples)])
+
+
+def _shares(table: Array, p: float) -> Array:
+    mass = degree_mass(table, p)[1:].sum(axis=1)
+    return mass / mass.sum()
+
+
+def _score(table: Array, p: float) -> float:
+    return lds(optimal_datamodel(table, Bernoulli(p)).predict(all_masks(len(table).bit_length() - 1)), table)
+
+
+_NETWORK = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5), ("steps", 3000))
+_WELLS = (("steps", 400), ("learning_rate", 0.05))
+
+EXPERIMENT = Experiment(
+    name="spectrum",
+    question="How linear is the response in the training set, for every learner?",
+    cases=(
+        SpectrumConfig(Problem("spector", "logistic", (("l2", 0.1),), n_points=14)),
+        SpectrumConfig(Problem("spector", "logistic", (("l2", 0.001),), n_points=14)),
+        SpectrumConfig(Problem("longley", "least_squares", (("l2", 0.1),), n_points=14)),
+        SpectrumConfig(Problem("two_moons", "kernel_sum")),
+        SpectrumConfig(Problem("two_moons", "one_step"), n_seeds=16),
+        SpectrumConfig(Problem("two_moons", "mlp", _NETWORK, n_points=8), n_seeds=16),
+        SpectrumConfig(Problem("xor", "mlp", _NETWORK), n_seeds=16),
+        SpectrumConfig(Problem("two_moons", "interpolator", n_points=8), n_seeds=16),
+        SpectrumConfig(Problem("xor", "bistable", _WELLS, n_points=6), n_seeds=256),
+        SpectrumConfig(Problem("xor", "moving_jump"), n_seeds=1024),
+    ),
+    small=(
+        SpectrumConfig(Problem("spector", "logistic", (("l2", 0.1),), n_points=8)),
+        SpectrumConfig(Problem("two_moons", "kernel_sum", n_points=6)),
+        SpectrumConfig(Problem("xor", "mlp", (*_NETWORK[:3], ("steps", 300)), n_points=5), n_seeds=3),
+    ),
+    run=run,
+)
