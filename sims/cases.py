@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 import xarray as xr
+from numpy.typing import ArrayLike
 
 from sims import engine
 from sims.experiments import Experiment, all_experiments
@@ -79,9 +80,11 @@ def _run(jobs: tuple[Job, ...], *, out: Path, executor: engine.Executor | int, p
         start = time.perf_counter()
         experiment = all_experiments()[job.experiment]
 
-        def retrain(learner: Learner, seeds: Sequence[int], *, part: str = "", job: Job = job) -> Responses:
+        def retrain(
+            learner: Learner, seeds: Sequence[int], *, part: str = "", weights: ArrayLike | None = None, job: Job = job
+        ) -> Responses:
             store = table_folder(out, job.experiment, job.config.problem.name, part)
-            return response_table(learner, seeds, store=store, executor=executor, progress=progress)
+            return response_table(learner, seeds, weights=weights, store=store, executor=executor, progress=progress)
 
         results.append((experiment.run(job.config, retrain=retrain, progress=progress), time.perf_counter() - start))
     return results

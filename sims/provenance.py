@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_info
 
-from theory.response import Learner
+from theory.response import Array, Learner
 
 __all__ = ["environment", "hardware", "settings_of"]
 
@@ -33,8 +33,8 @@ def hardware() -> dict[str, Any]:
     return {"machine": platform.machine(), "simd": [*simd.get("baseline", []), *simd.get("found", [])], "blas": blas}
 
 
-def settings_of(learner: Learner) -> dict[str, Any]:
-    """Everything about a learner and the machine that decides a bit of its responses, as plain JSON values.
+def settings_of(learner: Learner, weights: Array | None = None) -> dict[str, Any]:
+    """Everything that decides a bit of a learner's responses to weights, or to all subsets, as plain JSON values.
 
     A learner is told by its class, by the source files behind it, and by its fields: arrays by shape and sha256, other values
     as they are. A field of any other type is refused: two different learners could look the same.
@@ -49,6 +49,7 @@ def settings_of(learner: Learner) -> dict[str, Any]:
         "code": _code(kind),
         "versions": {name: version(name) for name in ("numpy", "scipy")},
         "hardware": hardware(),
+        **({} if weights is None else {"weights": _plain(weights, "weights")}),
     }
 
 

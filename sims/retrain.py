@@ -1,4 +1,4 @@
-"""Retrain a learner on all 2^N subsets of its training points, for every seed."""
+"""Retrain a learner on all 2^N subsets of its training points, or on weights that were drawn, for every seed."""
 
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from tqdm import tqdm
 
 from sims import engine
@@ -28,13 +29,13 @@ BLOCK_ROWS = 2**14
 
 @dataclass(frozen=True)
 class Responses:
-    """f(Phi(r; 1_S)) for every seed r and subset S."""
+    """f(Phi(r; 1_S)) for every seed r and subset S, or f(Phi(r; w)) for every w of a sample."""
 
-    samples: Array  # (R, 2**N, M), row = mask of S
+    samples: Array  # (R, 2**N, M), row = mask of S; or (R, B, M), row = that of the weights
 
     @property
     def mean(self) -> Array:
-        """F(1_S), the mean over seeds: shape (2**N, M)."""
+        """F, the mean over seeds: shape (2**N, M)."""
         return self.samples.mean(axis=0)
 
     @property
@@ -50,18 +51,21 @@ def response_table(
     learner: Learner,
     seeds: Sequence[int],
     *,
+    weights: ArrayLike | None = None,
     store: Path | str | None = None,
     executor: engine.Executor | int | None = None,
     progress: bool = False,
 ) -> Responses:
-    """Retrain on every subset with every seed; the same seeds serve every subset.
+    """Retrain on every subset, or on every row of `weights` (B, N), with every seed; the same seeds serve every row.
 
     `store` is a folder in which every finished block is kept, so that the same call resumes; `executor` a number of processes or
     anything with `submit`. Neither changes a bit of the table. Refuses a table that does not fit into memory before training
     anything, and a response that is not finite by naming subset, seed and output. `progress` shows a bar on a terminal.
     """
-    shape = table_shape(learner, seeds)
-    what = f"the table of {len(seeds)} seeds x 2**{learner.n_points} subsets x {shape.n_outputs} outputs"
+    rows = None if weights is None else _as_rows(weights, learner.n_points)
+    shape = table_shape(learner, seeds, rows)
+    count = f"2**{learner.n_points}" if rows is None else f"{len(rows)}"
+    what = f"the table of {len(seeds)} seeds x {count} subsets x {shape.n_outputs} outputs"
     size = 8 * len(seeds) * shape.n_subsets * shape.n_outputs
     require_memory(2 * size, what, "take fewer training points, seeds or queries")
     samples = np.empty((len(seeds), shape.n_subsets, shape.n_outputs))
@@ -69,8 +73,16 @@ def response_table(
     def take(block: int, values: Array) -> None:
         samples[:, shape.subsets(block)] = values
 
-    retrain_blocks(learner, seeds, take, store=store, executor=executor, progress=progress)
+    retrain_blocks(learner, seeds, take, weights=rows, store=store, executor=executor, progress=progress)
     return Responses(samples)
+
+
+def _as_rows(weights: ArrayLike, n_points: int) -> Array:
+    """(B, N) as given; the learner checks each weight."""
+    rows = np.ascontiguousarray(weights, dtype=np.float64)
+    if rows.ndim != 2 or rows.shape[1] != n_points or not len(rows):
+        raise ValueError(f"weights has shape {rows.shape}, expected (B, {n_points}) with at least one row")
+    return rows
 
 
 def streamed_table(
@@ -95,13 +107,13 @@ def streamed_table(
     return streamed
 
 
-def table_shape(learner: Learner, seeds: Sequence[int]) -> stores.TableShape:
-    """The table of all subsets and its canonical blocks: subset s is always row s % rows of block s // rows."""
+def table_shape(learner: Learner, seeds: Sequence[int], weights: Array | None = None) -> stores.TableShape:
+    """The table of all subsets, or weights, and its canonical blocks: subset s is always row s % rows of block s // rows."""
     rows = int(getattr(learner, "block_rows", BLOCK_ROWS))
     if rows < 1 or rows & (rows - 1):
         raise ValueError(f"{type(learner).__name__}.block_rows is {rows}, expected a power of two: blocks share their high bits")
-    rows = min(rows, 2**learner.n_points)
-    return stores.TableShape(tuple(int(seed) for seed in seeds), 2**learner.n_points, learner.n_outputs, rows)
+    count = 2**learner.n_points if weights is None else len(weights)
+    return stores.TableShape(tuple(int(seed) for seed in seeds), count, learner.n_outputs, min(rows, count))
 
 
 def retrain_blocks(
@@ -109,6 +121,7 @@ def retrain_blocks(
     seeds: Sequence[int],
     take: Callable[[int, Array], None],
     *,
+    weights: Array | None = None,
     store: Path | str | None = None,
     executor: engine.Executor | int | None = None,
     progress: bool = False,
@@ -118,11 +131,12 @@ def retrain_blocks(
     For tables that are too large to keep: blocks are what is in memory, on disk where a `store` is given. Otherwise as
     `response_table`.
     """
-    shape = table_shape(learner, seeds)
+    shape = table_shape(learner, seeds, weights)
+    settings = settings_of(learner, weights) if store is not None else {}
     engine.keep_freed_memory()
     with ExitStack() as stack:
         bar = stack.enter_context(tqdm(total=shape.n_subsets, unit="subset", unit_scale=True, disable=None if progress else True))
-        opened = stack.enter_context(stores.open_store(Path(store), settings_of(learner), shape)) if store is not None else None
+        opened = stack.enter_context(stores.open_store(Path(store), settings, shape)) if store is not None else None
         try:
             done = sorted(opened.done) if opened else []
             for block in done:
@@ -130,7 +144,7 @@ def retrain_blocks(
             bar.update(shape.n_rows(done))
             bar.unpause()
             missing = [block for block in range(shape.n_blocks) if block not in set(done)]
-            for blocks in stack.enter_context(closing(_computed(learner, shape, missing, executor))):
+            for blocks in stack.enter_context(closing(_computed(learner, shape, weights, missing, executor))):
                 if opened:
                     opened.write(blocks)
                 for block, values in blocks.items():
@@ -152,7 +166,11 @@ def _progress_of(opened: stores.BlockStore | None, shape: stores.TableShape) -> 
 
 
 def _computed(
-    learner: Learner, shape: stores.TableShape, blocks: Sequence[int], executor: engine.Executor | int | None
+    learner: Learner,
+    shape: stores.TableShape,
+    weights: Array | None,
+    blocks: Sequence[int],
+    executor: engine.Executor | int | None,
 ) -> Generator[dict[int, Array]]:
     """The given blocks, in tasks of about _TASK_SECONDS. Processes are not started where that takes longer than the work."""
     if not blocks:
@@ -163,10 +181,14 @@ def _computed(
     if isinstance(executor, int) and seconds * len(blocks) < _WORTH_PROCESSES:
         executor = None
     per_task = int(np.clip(_TASK_SECONDS / seconds, 1, -(-len(blocks) // 8)))
-    yield from engine.completed(partial(_compute, learner, shape, hardware()), blocks, executor=executor, per_task=per_task)
+    yield from engine.completed(
+        partial(_compute, learner, shape, weights, hardware()), blocks, executor=executor, per_task=per_task
+    )
 
 
-def _compute(learner: Learner, shape: stores.TableShape, expected: dict[str, Any], blocks: tuple[int, ...]) -> list[Array]:
+def _compute(
+    learner: Learner, shape: stores.TableShape, weights: Array | None, expected: dict[str, Any], blocks: tuple[int, ...]
+) -> list[Array]:
     """Values (R, rows, M) of every block. A learner always sees whole canonical blocks, so that its rounding is always the same.
 
     Refused on other hardware than the coordinator's: one table would then hold the rounding of two machines.
@@ -176,9 +198,9 @@ def _compute(learner: Learner, shape: stores.TableShape, expected: dict[str, Any
     results: list[Array] = []
     for block in blocks:
         subsets = shape.subsets(block)
-        weights = mask_rows(subsets.start, subsets.stop, learner.n_points)
-        values = learner.respond(weights, shape.seeds)
-        _check(values, weights, shape, learner)
+        rows = mask_rows(subsets.start, subsets.stop, learner.n_points) if weights is None else weights[subsets]
+        values = learner.respond(rows, shape.seeds)
+        _check(values, rows, shape, learner)
         results.append(np.ascontiguousarray(values.transpose(1, 0, 2)))
     return results
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import xarray as xr
+from numpy.typing import ArrayLike
 from tqdm import tqdm
 
 from sims import datasets
@@ -43,14 +44,14 @@ Variables = dict[str, tuple[tuple[str, ...], Any, str]]
 class Retrain(Protocol):
     """`response_table` with store, executor and progress settled."""
 
-    def __call__(self, learner: Learner, seeds: Sequence[int], *, part: str = "") -> Responses:
+    def __call__(self, learner: Learner, seeds: Sequence[int], *, part: str = "", weights: ArrayLike | None = None) -> Responses:
         """Every table of an experiment has a `part` of its own, by which it is stored and resumed."""
         ...
 
 
-def in_memory(learner: Learner, seeds: Sequence[int], *, part: str = "") -> Responses:
+def in_memory(learner: Learner, seeds: Sequence[int], *, part: str = "", weights: ArrayLike | None = None) -> Responses:
     """`response_table` without a store."""
-    return response_table(learner, seeds)
+    return response_table(learner, seeds, weights=weights)
 
 
 class ParametricLearner(DifferentiableLearner, LinearizableLearner, Protocol):

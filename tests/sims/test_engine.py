@@ -194,7 +194,7 @@ def test_an_error_of_the_learner_in_a_worker_is_that_error(tmp_path):
 
 def test_a_worker_on_other_hardware_is_refused():
     with pytest.raises(OSError, match="a worker has other hardware than the coordinator"):
-        retrain._compute(LEARNER, retrain.table_shape(LEARNER, SEEDS), {"machine": "abacus"}, (0,))
+        retrain._compute(LEARNER, retrain.table_shape(LEARNER, SEEDS), None, {"machine": "abacus"}, (0,))
 
 
 # --- what goes wrong in the coordinator ------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from assertions import assert_close, assert_identical
 from hypothesis import given
 
 from sims import datasets
-from sims.learners import LeastSquares
+from sims.learners import MLP, LeastSquares
 from sims.retrain import Responses, response_table, streamed_table
 from theory import memory
 from theory.datamodel import optimal_datamodel, streamed_datamodels
@@ -108,6 +108,27 @@ def test_a_streamed_table_gives_the_datamodels_and_leave_one_out_of_the_held_one
         expected = optimal_datamodel(table, law)
         assert_close(model.coefficients, expected.coefficients, rtol=1e-12)
         assert_close(model.r_squared, expected.r_squared, rtol=1e-12)
+
+
+@pytest.mark.parametrize("executor", [None, 2])
+def test_drawn_weights_are_retrained_on_row_by_row_stored_and_resumed(tmp_path, executor):
+    """700 rows in blocks of 64; an interrupted run leaves blocks that the next one reads; other weights are refused."""
+    data = datasets.by_name("fair", 60)
+    learner = MLP(data.X[:, 1:], data.y, data.X_query[:2, 1:], hidden=(), steps=3)
+    weights = np.random.default_rng(0).integers(0, 2, (700, 60)).astype(float)
+    plain = response_table(learner, (0, 1), weights=weights)
+    assert plain.samples.shape == (2, 700, 2)
+    assert_close(plain.samples.swapaxes(0, 1), learner.respond(weights, (0, 1)), rtol=1e-12)
+
+    stored = response_table(learner, (0, 1), weights=weights, store=tmp_path / "a", executor=executor)
+    assert_identical(stored.samples, plain.samples)
+    assert_identical(response_table(learner, (0, 1), weights=weights, store=tmp_path / "a").samples, plain.samples)
+    with pytest.raises(ValueError, match="weights"):
+        response_table(learner, (0, 1), weights=weights[::-1], store=tmp_path / "a")
+    with pytest.raises(ValueError, match=r"weights has shape \(700, 59\), expected \(B, 60\)"):
+        response_table(learner, (0, 1), weights=weights[:, 1:])
+    with pytest.raises(ValueError, match="with at least one row"):
+        response_table(learner, (0, 1), weights=weights[:0])
 
 
 def test_blocks_that_are_not_a_power_of_two_are_refused():
