@@ -1,8 +1,8 @@
 """Which subsets to retrain on: designs whose rows are not all drawn by themselves need fewer retrainings for the same error.
 
-Every row of every design here has the design's law, so that estimates are unbiased; what differs is how rows depend on each
-other. `groups` says which do: `theory.sampled.fit_sampled` needs it for its errors. Draws come from `theory.streams`: the same
-seed gives the same bits, and a longer design of the same kind begins with the shorter one.
+Every row of every design here has the design's law; what differs is how rows depend on each other. `groups` says which do:
+`theory.sampled.fit_sampled` needs it for its errors. Draws come from `theory.streams`: the same seed gives the same bits, and a
+longer design of the same kind begins with the shorter one.
 """
 
 from dataclasses import dataclass
@@ -37,9 +37,10 @@ def independent(law: Bernoulli | FixedSize, n_points: int, n_subsets: int, seed:
 def antithetic(law: Bernoulli | FixedSize, n_points: int, n_subsets: int, seed: int) -> Design:
     """Pairs (S, complement of S), rows 2k and 2k + 1, S independent draws (Hammersley & Morton 1956).
 
-    F(S) - F(complement) has no terms of even degree in the Walsh expansion, so that beta at p = 1/2 is estimated from the odd
-    residual B_3 + B_5 + .. alone, with m/2 differences. The residuals of a pair are dependent, positively in what is even,
-    negatively in what is odd: HC3 would count the even part, and half of the odd one. `groups` are the pairs.
+    F(S) - F(complement) has no terms of even degree in the Walsh expansion: at p = 1/2 beta has variance 8 (B_3 + B_5 + ..) / m
+    for large m, against 4 (B_2 + B_3 + ..) / m of independent draws (T8). That pays where even degrees hold more than odd ones, and
+    needs m/2 > N. The residuals of a pair are dependent: HC3 would count the even part, and half of the odd one. `groups` are
+    the pairs.
     """
     if n_subsets != int(n_subsets) or n_subsets < 2 or n_subsets % 2:
         raise ValueError(f"n_subsets = {n_subsets}, expected an even number >= 2: subsets come in pairs")
@@ -53,9 +54,9 @@ def fold_over(n_points: int, n_replicates: int, seed: int, order: int | None = N
     """Rows of a Hadamard matrix and their negatives, at p = 1/2: 2 n subsets per replicate, n = `order` >= N.
 
     Plackett & Burman 1946, folded over as by Box & Wilson 1951: presence columns are orthogonal to each other and to all products
-    of two, so that even degrees cancel exactly and odd ones from 3 up are left, as for pairs, but no degrees of freedom are lost to
-    chance correlations of the points. Each replicate takes its own random N of the n columns and sees every point with its own
-    random sign: every subset is then uniform and beta unbiased. `groups` are the replicates: within one nothing is independent,
+    of two, so that even degrees cancel exactly and odd ones from 3 up are left, as for pairs, but nothing is lost to chance
+    correlations of the points. Each replicate takes its own random N of the n columns and sees every point with its own random
+    sign: every subset is then uniform, and beta exactly unbiased. `groups` are the replicates: within one nothing is independent,
     and errors need two or more. Rows 2k and 2k + 1 are complements. n is by default the least order that `hadamard` has.
     """
     n_points, n_replicates = _count("n_points", n_points), _count("n_replicates", n_replicates)

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import linalg, stats
 
 from theory import penalised, regression
 from theory.laws import Bernoulli, FixedSize
@@ -92,6 +92,9 @@ def fit_sampled(
     Welch's errors; it pays for the spread that other points make, OLS does not. "ridge" and "lasso" (Ilyas et al. 2022) also work
     with fewer subsets than points; `penalty` is their strength (`theory.penalised`), by default that of least error in `n_folds`
     folds of whole groups. Ridge has errors of its spread, without its bias; LASSO none.
+
+    Intervals of OLS take Student's t and hold from about 30 subsets with and 30 without each point. On exact tables they covered
+    beta in 94-97% at p = 1/2; at p = 0.9, where few subsets hold most of the spread, in 90-93% at m = 160 and 94-95% at m = 2,000.
 
     law: FixedSize(k) where every subset has k points: beta is then the representative with sum 0, or (N - 1)/N times the
     difference of means (T7). groups (m,): labels of rows drawn together, such as pairs of complements; errors then
@@ -203,39 +206,55 @@ def _ols(problem: _Problem, keep_covariance: bool) -> SampledDatamodel:
     left = n_rows - problem.n_coefficients
     with np.errstate(divide="ignore", invalid="ignore"):
         residual_variance = (solution.residuals**2).sum(axis=0) / left if left else np.full(len(rows.y_mean), np.nan)
-    freedom, covariance = _degrees_of_freedom(problem, rows), None
+    freedom = _degrees_of_freedom(problem, rows)
+    covariance: Array | None = None
     scores = regression.group_scores(rows, solution, problem.groups)
     factor = 1.0 if problem.groups is None else 1.0 - 1.0 / problem.n_groups
     if keep_covariance:
         covariance = factor * regression.score_covariance(scores, full=True)
-        squares = np.diagonal(covariance, axis1=1, axis2=2).T
-    else:
-        squares = factor * regression.score_covariance(scores, full=False)
+    squares = factor * regression.score_covariance(scores, full=False) if covariance is None else _diagonals(covariance)
     kind = "HC3" if problem.groups is None else f"jackknife over {problem.n_groups} groups"
-    if freedom < 1.0 or not np.isfinite(squares).all():
+    if problem.n_groups < 2 or left < 1 or not np.isfinite(squares).all() or not (freedom > 0.0).all():
         kind = f"undefined: {n_rows} subsets in {problem.n_groups} independent groups leave no residual to judge by; draw more"
-        squares = np.full_like(squares, np.nan)
+        squares = np.full(squares.shape, np.nan)
+        covariance = None if covariance is None else np.full(covariance.shape, np.nan)
     return _fitted(
         problem,
         "ols",
         solution.coefficients,
         np.sqrt(squares),
         kind,
-        degrees_of_freedom=np.full(n, freedom),
+        degrees_of_freedom=freedom,
         residual_variance=residual_variance,
         covariance=covariance,
     )
 
 
-def _degrees_of_freedom(problem: _Problem, rows: regression.Rows) -> float:
-    """m less the coefficients for independent rows; for G groups that speak about r directions each, G - max(1, (N or N - 1)/r).
+def _diagonals(covariance: Array) -> Array:
+    return np.diagonal(covariance, axis1=1, axis2=2).T
 
-    r = 1 for pairs of complements (G - N), r = N for groups that are whole designs (G - 1).
+
+def _degrees_of_freedom(problem: _Problem, rows: regression.Rows) -> Array:
+    """Of Student's t, (N,), for G groups that speak about r directions each: G - max(1, rank of the points / r).
+
+    r = 1 for pairs of complements (G - N), r = N for groups that are whole designs (G - 1). For independent rows, n of which have
+    the point and n' not, m less the coefficients times W / (m - 2), where
+
+        W = (1/n + 1/n')^2 / (1 / (n^2 (n - 1)) + 1 / (n'^2 (n' - 1)))
+
+    is m - 2 if n = n' and near n' - 1 if n' is small: Welch's, as if both had the same spread (Bell & McCaffrey 2002). A point
+    that is hardly ever absent is judged by its few absences, however many subsets there are.
     """
-    if problem.groups is None:
-        return float(len(problem.subsets) - problem.n_coefficients)
-    directions = (problem.n_coefficients - 1) / regression.mean_rank(rows.x, problem.groups)
-    return problem.n_groups - max(1.0, directions)
+    n_rows = len(problem.subsets)
+    if problem.groups is not None:
+        directions = (problem.n_coefficients - 1) / regression.mean_rank(rows.x, problem.groups)
+        return np.repeat(problem.n_groups - max(1.0, directions), len(rows.x_mean))
+    present = problem.subsets.sum(axis=0)
+    absent = n_rows - present
+    with np.errstate(divide="ignore", invalid="ignore"):
+        parts = 1.0 / (present**2 * (present - 1.0)) + 1.0 / (absent**2 * (absent - 1.0))
+        both = (1.0 / present + 1.0 / absent) ** 2 / parts
+    return (n_rows - problem.n_coefficients) / max(n_rows - 2, 1) * both
 
 
 def _difference_of_means(problem: _Problem) -> SampledDatamodel:
@@ -249,7 +268,8 @@ def _difference_of_means(problem: _Problem) -> SampledDatamodel:
     n_rows, n = subsets.shape
     shrink = 1.0 if problem.size is None else (n - 1) / n
     means, squares = np.zeros((2, n, m)), np.zeros((n, m))
-    scarce: Array = np.minimum(subsets.sum(axis=0), (1.0 - subsets).sum(axis=0))
+    present = subsets.sum(axis=0)
+    scarce = np.minimum(present, n_rows - present)
     step = max(1, _ENTRIES // n_rows)
     for start in range(0, n, step):
         points = slice(start, start + step)
@@ -313,7 +333,8 @@ def _ridge_squares(problem: _Problem, rows: regression.Rows, beta: Array, alpha:
     factor = 1.0 if problem.groups is None else 1.0 - 1.0 / problem.n_groups
     squares = np.empty_like(beta)
     for m, strength in enumerate(alpha):
-        operator: Array = np.linalg.solve(gram + count * float(strength) * np.eye(len(gram)), rows.x.T).T
+        ridged = gram + count * strength * np.eye(len(gram))
+        operator = np.asarray(linalg.solve(ridged, rows.x.T, assume_a="pos"), dtype=np.float64).T
         residuals = rows.y[:, [m]] - rows.x @ beta[:, [m]]
         one = regression.Rows(rows.x, rows.y[:, [m]], rows.root, rows.x_mean, rows.y_mean[[m]])
         scores = regression.group_scores(one, regression.Solution(beta[:, [m]], residuals, operator), problem.groups)

@@ -1,7 +1,7 @@
 """Control variates: fit what a surrogate of known datamodel leaves of F, and add its datamodel back.
 
 The surrogate is a quadratic T(w), usually the second-order Taylor expansion of F about w = p 1. Whatever its quality, beta is
-linear in F (T8): beta[F] = beta[F - T] + beta[T] without bias, and the errors are those of F - T.
+linear in F (T8): beta[F] = beta[F - T] + beta[T] exactly, and the errors are those of an estimate of beta[F - T].
 """
 
 import time
@@ -96,7 +96,7 @@ def taylor_surrogate(
 
     Second derivatives come from the learner's `weight_hessian` where it has one, else from central differences of
     `weight_jacobian`, 2 N of them with the given step, `block` at a time (at a weight smaller than the step they are one-sided).
-    A rough second derivative makes a worse control variate, never a biased one.
+    A rough second derivative makes a worse control variate, never a wrong one.
     """
     if not isinstance(learner, DifferentiableLearner):
         raise TypeError(f"{type(learner).__name__} has no weight_jacobian: a Taylor expansion needs the derivative of respond")
@@ -127,9 +127,11 @@ def fit_with_surrogate(
 ) -> SampledDatamodel:
     """`fit_sampled` (OLS) of responses - scale T, with scale times the exact datamodel of T added back.
 
-    scale "one" is unbiased. "fitted" regresses F on what T is beyond linear, per output: errors are then never much larger than
-    those of OLS, however bad T is, at a bias of order 1/m (Glasserman 2004, sec. 4.1). Errors are those of the rest;
-    residual_variance and r_squared are those of the whole F on the rows given.
+    scale "one" has the bias of OLS on F - T, of order 1/m. "fitted" regresses F on what T is beyond linear, per output: errors are
+    then never much larger than those of OLS, however bad T is, at another bias of order 1/m (Glasserman 2004, sec. 4.1). Errors
+    are those of the rest; residual_variance and r_squared are those of the whole F on the rows given.
+
+    Around c = p 1 at p = 1/2, T less its linear part has degree 2 only: pairs of complements cancel it already, and gain nothing.
     """
     if "method" in options or "row_weights" in options:
         raise ValueError("fit_with_surrogate takes neither method nor row_weights: its rest is fitted by OLS on rows of `law`")

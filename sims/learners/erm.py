@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
+from scipy import linalg
 
 from theory.response import Array, Fit, Layer, Linearization, WeightHessian
 
@@ -98,11 +99,12 @@ def weight_hessian(
         -H theta_ij = l''_i x_i (x_i . theta_j) + l''_j x_j (x_j . theta_i) + l2 (c'_i theta_j + c'_j theta_i)
                       + sum_k w_k l'''_k x_k (x_k . theta_i) (x_k . theta_j).
 
-    hessian (d, d) is H = sum_k w_k l''_k x_k x_k^T + c l2 I; slopes, curvatures and thirds (N,) are l', l'' and l''' at the margins
-    x_k . theta, penalty_slope (N,) is c'_i l2.
+    hessian (d, d) is H = sum_k w_k l''_k x_k x_k^T + c l2 I; slopes, curvatures and thirds (N,) are l', l'' and l''' at x_k .
+    theta, penalty_slope (N,) is c'_i l2.
     """
-    along = -np.linalg.solve(hessian, X.T * slopes + np.multiply.outer(theta, penalty_slope)).T  # (N, d), dtheta/dw
-    adjoint = np.linalg.solve(hessian, X_query.T).T  # (M, d)
+    inverse = np.asarray(linalg.inv(hessian), dtype=np.float64)
+    along = -(X * slopes[:, None] + np.multiply.outer(penalty_slope, theta)) @ inverse  # (N, d), dtheta/dw
+    adjoint = X_query @ inverse  # (M, d)
     seen = adjoint @ X.T  # (M, N)
     bend = X.T @ ((weights * thirds * seen)[:, :, None] * X)  # (M, d, d)
     left: Array = (seen * curvatures)[:, :, None] * X + penalty_slope[:, None] * adjoint[:, None] + 0.5 * along @ bend
