@@ -38,8 +38,8 @@ def antithetic(law: Bernoulli | FixedSize, n_points: int, n_subsets: int, seed: 
     """Pairs (S, complement of S), rows 2k and 2k + 1, S independent draws (Hammersley & Morton 1956).
 
     F(S) - F(complement) has no terms of even degree in the Walsh expansion: at p = 1/2 beta has variance 8 (B_3 + B_5 + ..) / m
-    for large m, against 4 (B_2 + B_3 + ..) / m of independent draws (T8). That pays where even degrees hold more than odd ones, and
-    needs m/2 > N. The residuals of a pair are dependent: HC3 would count the even part, and half of the odd one. `groups` are
+    for large m, against 4 (B_2 + B_3 + ..) / m of independent draws (T8). That pays where even degrees hold more than odd ones,
+    and needs m/2 > N. The residuals of a pair are dependent: HC3 would count the even part, and half of the odd one. `groups` are
     the pairs.
     """
     if n_subsets != int(n_subsets) or n_subsets < 2 or n_subsets % 2:

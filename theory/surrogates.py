@@ -127,9 +127,9 @@ def fit_with_surrogate(
 ) -> SampledDatamodel:
     """`fit_sampled` (OLS) of responses - scale T, with scale times the exact datamodel of T added back.
 
-    scale "one" has the bias of OLS on F - T, of order 1/m. "fitted" regresses F on what T is beyond linear, per output: errors are
-    then never much larger than those of OLS, however bad T is, at another bias of order 1/m (Glasserman 2004, sec. 4.1). Errors
-    are those of the rest; residual_variance and r_squared are those of the whole F on the rows given.
+    scale "one" has the bias of OLS on F - T, of order 1/m. "fitted" regresses F on what T is beyond linear, per output: errors
+    are then never much larger than those of OLS, however bad T is, at another bias of order 1/m (Glasserman 2004, sec. 4.1).
+    Errors are those of the rest; residual_variance and r_squared are those of the whole F on the rows given.
 
     Around c = p 1 at p = 1/2, T less its linear part has degree 2 only: pairs of complements cancel it already, and gain nothing.
     """
