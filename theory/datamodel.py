@@ -4,7 +4,8 @@ For a product law with mean m and variance s^2 per weight, argmin_g E (F(w) - g(
 
     beta_i = Cov(F, w_i) / s^2,        intercept = E F - m sum_i beta_i        (T1, T2)
 
-and everything here is computed exactly from F on the whole support (or quadrature grid) of the law.
+and everything here is computed exactly from F on the whole support (or quadrature grid) of the law. `fit_sampled` estimates the
+same from a sample of subsets, see `theory.sampled`.
 """
 
 from collections.abc import Sequence
@@ -16,11 +17,20 @@ from numpy.typing import ArrayLike
 from theory.laws import Bernoulli, FixedSize, ProductLaw, Quadrature, TwoLevelLaw
 from theory.memory import require_memory
 from theory.response import BLOCK, Array, Learner, as_table, mean_response
+from theory.sampled import SampledDatamodel, fit_sampled
 from theory.streaming import Moments, StreamedTable
 from theory.subsets import all_masks, sizes
 from theory.transforms import level_means, product_probabilities
 
-__all__ = ["Datamodel", "grid_rows", "optimal_datamodel", "quadrature_datamodel", "streamed_datamodels"]
+__all__ = [
+    "Datamodel",
+    "SampledDatamodel",
+    "fit_sampled",
+    "grid_rows",
+    "optimal_datamodel",
+    "quadrature_datamodel",
+    "streamed_datamodels",
+]
 
 
 @dataclass(frozen=True)

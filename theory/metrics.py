@@ -13,8 +13,24 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from theory.response import Array
+from theory.streams import stream
 
-__all__ = ["Comparison", "compare", "jackknife", "jackknife_errors", "lds", "pearson", "relative_error", "slope", "spearman"]
+__all__ = [
+    "Comparison",
+    "Prediction",
+    "bootstrap",
+    "compare",
+    "jackknife",
+    "jackknife_errors",
+    "lds",
+    "pearson",
+    "prediction_errors",
+    "prediction_quality",
+    "r_squared",
+    "relative_error",
+    "slope",
+    "spearman",
+]
 
 
 @dataclass(frozen=True)
@@ -58,15 +74,79 @@ def jackknife(measure: Callable[..., ArrayLike], *samples: Array) -> Array:
     return np.sqrt((n_seeds - 1) * np.var(np.array(without, dtype=np.float64), axis=0))
 
 
+def bootstrap(measure: Callable[..., ArrayLike], *samples: Array, n_draws: int = 200, seed: int = 0) -> Array:
+    """Standard errors of measure(*samples), for samples (B, ..) whose rows, such as subsets, were drawn together.
+
+    The standard deviation over n_draws resamples of the rows with replacement (Efron 1979), drawn by seed. NaN where the measure
+    is undefined on one of them.
+    """
+    if n_draws < 2:
+        raise ValueError(f"n_draws = {n_draws}, expected >= 2: the error is a spread over draws")
+    rng, n_rows = stream("bootstrap", seed), len(samples[0])
+    if any(len(x) != n_rows for x in samples):
+        raise ValueError(f"samples have {[len(x) for x in samples]} rows, expected the same rows in all of them")
+    drawn = [rng.integers(0, n_rows, n_rows) for _ in range(n_draws)]
+    values = [np.asarray(measure(*(x[rows] for x in samples)), dtype=np.float64) for rows in drawn]
+    return np.std(np.array(values), axis=0, ddof=1)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Predicted against actual responses on subsets: (1, 1, 0, 1, 1) when they are equal."""
+
+    lds: float
+    pearson: float
+    relative_error: float
+    slope: float
+    r_squared: float
+
+
+def prediction_quality(predicted: ArrayLike, actual: ArrayLike) -> Prediction:
+    """Predicted against actual responses (B, M) on B subsets that were not fitted.
+
+    LDS, Pearson and R^2 are per output, averaged. Relative error and slope (of predicted on actual) pool all outputs, each less
+    its mean over the subsets, so that the intercept is judged by R^2 only.
+    """
+    p, a = _predictions(predicted, actual)
+    columns = list(zip(p.T, a.T, strict=True))
+    centred = p - p.mean(axis=0), a - a.mean(axis=0)
+    return Prediction(
+        lds=lds(p, a),
+        pearson=float(np.mean([pearson(*column) for column in columns])),
+        relative_error=relative_error(*centred),
+        slope=slope(*centred),
+        r_squared=float(np.mean(r_squared(p, a))),
+    )
+
+
+def prediction_errors(predicted: ArrayLike, actual: ArrayLike, *, n_draws: int = 200, seed: int = 0) -> Prediction:
+    """Standard errors of `prediction_quality` over the subsets, by `bootstrap`; those over seeds are `jackknife`'s."""
+    p, a = _predictions(predicted, actual)
+
+    def measures(some_predicted: Array, some_actual: Array) -> tuple[float, ...]:
+        return dataclasses.astuple(prediction_quality(some_predicted, some_actual))
+
+    return Prediction(*map(float, bootstrap(measures, p, a, n_draws=n_draws, seed=seed)))
+
+
+def r_squared(predicted: ArrayLike, actual: ArrayLike) -> Array:
+    """1 - sum (F - prediction)^2 / sum (F - mean F)^2 over subsets, per output: (M,) from (B, M).
+
+    On fresh subsets: negative for a prediction worse than the mean, NaN (undefined) where F is constant.
+    """
+    p, a = _predictions(predicted, actual)
+    total = np.square(a - a.mean(axis=0)).sum(axis=0)
+    constant = np.array([_constant(column) for column in a.T])
+    return np.where(constant, np.nan, 1.0 - np.square(a - p).sum(axis=0) / np.where(constant, 1.0, total))
+
+
 def lds(predicted: ArrayLike, actual: ArrayLike) -> float:
     """Linear datamodeling score: Spearman over subsets of predicted on actual responses (B, M), averaged over the M outputs.
 
     NaN (undefined) where an output of either is constant. Source: Park et al. 2023, def. 2.3 (theirs is over random subsets of
     one size; here over the rows given).
     """
-    p, a = np.asarray(predicted, dtype=np.float64), np.asarray(actual, dtype=np.float64)
-    if p.ndim != 2 or p.shape != a.shape:
-        raise ValueError(f"predicted has shape {p.shape}, actual {a.shape}: expected one shape (subsets, outputs)")
+    p, a = _predictions(predicted, actual)
     return float(np.mean([spearman(*columns) for columns in zip(p.T, a.T, strict=True)]))
 
 
@@ -92,6 +172,13 @@ def spearman(estimate: ArrayLike, reference: ArrayLike) -> float:
     """Spearman's rank correlation of the pooled entries, ties by mid-ranks."""
     e, r = _pooled(estimate, reference)
     return float("nan") if _constant(e) or _constant(r) else float(stats.spearmanr(e, r).statistic)
+
+
+def _predictions(predicted: ArrayLike, actual: ArrayLike) -> tuple[Array, Array]:
+    p, a = np.asarray(predicted, dtype=np.float64), np.asarray(actual, dtype=np.float64)
+    if p.ndim != 2 or p.shape != a.shape:
+        raise ValueError(f"predicted has shape {p.shape}, actual {a.shape}: expected one shape (subsets, outputs)")
+    return p, a
 
 
 def _pooled(estimate: ArrayLike, reference: ArrayLike) -> tuple[Array, Array]:

@@ -19,6 +19,8 @@ __all__ = [
     "Learner",
     "LinearizableLearner",
     "Linearization",
+    "TwiceDifferentiableLearner",
+    "WeightHessian",
     "as_table",
     "mean_response",
     "stacked",
@@ -56,6 +58,43 @@ class DifferentiableLearner(Learner, Protocol):
 
     def weight_jacobian(self, weights: ArrayLike, seeds: Sequence[int]) -> Array:
         """d f(Phi(r; w)) / d w for weights (B, N) and seeds (R,): shape (B, R, M, N)."""
+        ...
+
+
+@dataclass(frozen=True)
+class WeightHessian:
+    """Q_ij = d^2F / dw_i dw_j for M outputs in factors: Q = L R^T + R L^T, of rank 2K at most."""
+
+    left: Array  # L (M, N, K)
+    right: Array  # R (N, K)
+
+    @property
+    def dense(self) -> Array:
+        """Q, shape (M, N, N)."""
+        half = self.left @ self.right.T
+        return half + half.swapaxes(1, 2)
+
+    @property
+    def diagonal(self) -> Array:
+        """Q_ii, shape (N, M)."""
+        return 2.0 * (self.left * self.right).sum(axis=2).T
+
+    def times(self, direction: Array) -> Array:
+        """sum_j Q_ij v_j for v (N,): shape (N, M)."""
+        return (self.left @ (self.right.T @ direction)).T + self.right @ (direction @ self.left).T
+
+    def form(self, directions: Array) -> Array:
+        """v^T Q v for v (B, N): shape (B, M)."""
+        seen = directions @ self.right
+        return 2.0 * np.stack([np.einsum("bk,bk->b", directions @ left, seen) for left in self.left], axis=1)
+
+
+@runtime_checkable
+class TwiceDifferentiableLearner(DifferentiableLearner, Protocol):
+    """A learner that knows the second derivative as well, in closed form."""
+
+    def weight_hessian(self, weights: ArrayLike, seeds: Sequence[int]) -> WeightHessian:
+        """d^2F / dw_i dw_j at one weight vector (N,), F the mean over the seeds."""
         ...
 
 

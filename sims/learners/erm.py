@@ -11,8 +11,9 @@ from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
+from scipy import linalg
 
-from theory.response import Array, Fit, Layer, Linearization
+from theory.response import Array, Fit, Layer, Linearization, WeightHessian
 
 __all__ = [
     "Normalization",
@@ -22,6 +23,7 @@ __all__ = [
     "linearization",
     "penalty_scale",
     "penalty_slope",
+    "weight_hessian",
 ]
 
 Normalization = Literal["n_points", "sum", "weight_sum", "support"]
@@ -76,6 +78,37 @@ def implicit_jacobian(X: Array, adjoint: Array, residuals: Array, theta: Array, 
     if penalty_slope.any():
         jacobian -= np.einsum("dmb,db->mb", adjoint, theta) * penalty_slope[:, None]
     return jacobian
+
+
+def weight_hessian(
+    X: Array,
+    X_query: Array,
+    theta: Array,
+    hessian: Array,
+    *,
+    slopes: Array,
+    curvatures: Array,
+    thirds: Array,
+    weights: Array,
+    penalty_slope: Array,
+) -> WeightHessian:
+    """d^2 (x_q . theta) / dw_i dw_j at a stationary point, for one weight vector, in factors of rank d.
+
+    H theta_i = -(l'_i x_i + c'_i l2 theta), theta_i = dtheta/dw_i; differentiated once more in w_j, with c linear in w,
+
+        -H theta_ij = l''_i x_i (x_i . theta_j) + l''_j x_j (x_j . theta_i) + l2 (c'_i theta_j + c'_j theta_i)
+                      + sum_k w_k l'''_k x_k (x_k . theta_i) (x_k . theta_j).
+
+    hessian (d, d) is H = sum_k w_k l''_k x_k x_k^T + c l2 I; slopes, curvatures and thirds (N,) are l', l'' and l''' at x_k .
+    theta, penalty_slope (N,) is c'_i l2.
+    """
+    inverse = np.asarray(linalg.inv(hessian), dtype=np.float64)
+    along = -(X * slopes[:, None] + np.multiply.outer(penalty_slope, theta)) @ inverse  # (N, d), dtheta/dw
+    adjoint = X_query @ inverse  # (M, d)
+    seen = adjoint @ X.T  # (M, N)
+    bend = X.T @ ((weights * thirds * seen)[:, :, None] * X)  # (M, d, d)
+    left: Array = (seen * curvatures)[:, :, None] * X + penalty_slope[:, None] * adjoint[:, None] + 0.5 * along @ bend
+    return WeightHessian(-left, along)
 
 
 def linearization(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sims.learners import batched, checks, erm
-from theory.response import Array, Linearization
+from theory.response import Array, Linearization, WeightHessian
 from theory.subsets import name_subset
 
 __all__ = ["LeastSquares"]
@@ -85,6 +85,29 @@ class LeastSquares:
             weights=w[:, 0],
             penalty=float(penalty[0]) / self.n_points,
             n_seeds=n_seeds,
+        )
+
+    def weight_hessian(self, weights: ArrayLike, seeds: Sequence[int]) -> WeightHessian:
+        """d^2 prediction / dw_i dw_j at weights (N,), the same for every seed, where the optimum is unique."""
+        checks.as_seeds(seeds)
+        w = checks.as_weight_vector(weights, self.n_points)[:, None]
+        penalty = self._penalty(w)
+        hessian = self.X.T @ (w * self.X) + penalty[0] * np.eye(self.X.shape[1])
+        if np.linalg.matrix_rank(hessian, hermitian=True) < len(hessian):
+            raise ValueError(
+                f"{name_subset(w[:, 0])} has no unique optimum with l2 = {self.l2:g}: use l2 > 0 for second derivatives"
+            )
+        theta = self._optimum(w)
+        return erm.weight_hessian(
+            self.X,
+            self.X_query,
+            theta[:, 0],
+            hessian,
+            slopes=(self.X @ theta)[:, 0] - self.y,
+            curvatures=np.ones(self.n_points),
+            thirds=np.zeros(self.n_points),
+            weights=w[:, 0],
+            penalty_slope=erm.penalty_slope(self.l2, self.normalization, w)[:, 0],
         )
 
     def _penalty(self, w: Array) -> Array:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import linalg, optimize
 
 from sims.learners import batched, checks, erm
-from theory.response import Array, Linearization
+from theory.response import Array, Linearization, WeightHessian
 from theory.subsets import name_subset
 
 __all__ = ["Logistic", "is_separable"]
@@ -85,6 +85,25 @@ class Logistic:
             weights=w[:, 0],
             penalty=float(penalty[0]) / self.n_points,
             n_seeds=n_seeds,
+        )
+
+    def weight_hessian(self, weights: ArrayLike, seeds: Sequence[int]) -> WeightHessian:
+        """d^2 margin / dw_i dw_j at weights (N,), the same for every seed, by the implicit function theorem."""
+        checks.as_seeds(seeds)
+        w = self._checked(checks.as_weight_vector(weights, self.n_points)[None]).T
+        theta, penalty = self._optimum(w), self._penalty(w)
+        miss = self._rows.gradient(theta, w, penalty)[0]
+        curvatures = (miss * (1.0 - miss))[:, 0]
+        return erm.weight_hessian(
+            self.X,
+            self.X_query,
+            theta[:, 0],
+            self.X.T @ ((w[:, 0] * curvatures)[:, None] * self.X) + penalty[0] * np.eye(len(theta)),
+            slopes=self._residuals(miss)[:, 0],
+            curvatures=curvatures,
+            thirds=curvatures * (1.0 - 2.0 * miss[:, 0]) * (1.0 - 2.0 * self.y),
+            weights=w[:, 0],
+            penalty_slope=erm.penalty_slope(self.l2, self.normalization, w)[:, 0],
         )
 
     def _jacobian(self, w: Array) -> Array:

@@ -1,0 +1,115 @@
+"""Least squares of responses on subsets, all outputs at once, with errors that trust neither equal nor independent residuals.
+
+Row r is a subset with its response; omega_r (mean 1) says how much it counts. With x and y about their weighted means and scaled
+by sqrt(omega), G = x^T x and A = x G^-1,
+
+    beta = A^T y,   e = y - x beta,   H = sqrt(omega) sqrt(omega)^T / m + A x^T   (the mean takes part in H).
+
+The error of beta is A^T times what leaving rows out makes of their residuals: e_g / (I - H_gg) for every group g of rows that may
+depend on each other, single rows where none do.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import linalg
+
+from theory.response import Array
+
+__all__ = ["Rows", "Solution", "centred", "group_scores", "groups_by_size", "least_squares", "mean_rank", "score_covariance"]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Subsets x (m, N) and responses y (m, M) about their weighted means, every row scaled by root = sqrt(omega) (m,)."""
+
+    x: Array
+    y: Array
+    root: Array
+    x_mean: Array  # (N,)
+    y_mean: Array  # (M,)
+
+
+@dataclass(frozen=True)
+class Solution:
+    """beta (N, M), residuals e (m, M) of the scaled rows, and A (m, N), by which beta = A^T y."""
+
+    coefficients: Array
+    residuals: Array
+    operator: Array
+
+
+def centred(masks: Array, responses: Array, omega: Array) -> Rows:
+    """Rows about their means, for omega (m,) of mean 1."""
+    x_mean, y_mean = omega @ masks / len(masks), omega @ responses / len(masks)
+    root = np.sqrt(omega)
+    return Rows(root[:, None] * (masks - x_mean), root[:, None] * (responses - y_mean), root, x_mean, y_mean)
+
+
+def least_squares(rows: Rows, *, singular_along_one: bool) -> Solution:
+    """argmin ||y - x beta||, by Cholesky of G and one step of refinement (Bjoerck 1987: as accurate as QR unless G is singular).
+
+    Subsets of one size have x 1 = 0: `singular_along_one` adds a multiple of 1 1^T to G, which picks the beta with sum 0 (T7).
+    Raises LinAlgError, with the rank in its text, where x has less than full rank otherwise.
+    """
+    x, n = rows.x, rows.x.shape[1]
+    gram = x.T @ x
+    if singular_along_one:
+        gram += np.trace(gram) / n**2
+    values = np.linalg.eigvalsh(gram)
+    rank = int((values > _SINGULAR * values[-1]).sum())
+    if rank < n:
+        raise np.linalg.LinAlgError(f"rank {rank - singular_along_one + 1} of {n - singular_along_one + 1}")
+    factor = linalg.cho_factor(gram)
+    operator = np.asarray(linalg.cho_solve(factor, x.T), dtype=np.float64).T
+    beta = operator.T @ rows.y
+    beta += operator.T @ (rows.y - x @ beta)
+    return Solution(beta, rows.y - x @ beta, operator)
+
+
+def group_scores(rows: Rows, solution: Solution, groups: NDArray[np.intp] | None) -> Iterator[Array]:
+    """A_g^T (I - H_gg)^-1 e_g for some groups after the other: arrays (groups, N, M). NaN where I - H_gg is singular.
+
+    The sum of their squares is the HC3 variance of beta for single rows (MacKinnon & White 1985), and up to the factor (G - 1)/G
+    that of the jackknife over G groups otherwise (CR3 of Bell & McCaffrey 2002): beta minus beta without the group, exactly.
+    """
+    for members in groups_by_size(groups, len(rows.x)):
+        step = max(1, _ENTRIES // (members.shape[1] * rows.x.shape[1] + rows.x.shape[1] * rows.y.shape[1]))
+        for start in range(0, len(members), step):
+            chosen = members[start : start + step]
+            operator, root = solution.operator[chosen], rows.root[chosen]
+            hat = operator @ rows.x[chosen].swapaxes(1, 2) + root[:, :, None] * root[:, None] / len(rows.x)
+            left = np.eye(chosen.shape[1]) - hat
+            defined = np.linalg.eigvalsh(left)[:, 0] > _SATURATED
+            left[~defined] = np.eye(chosen.shape[1])
+            without = np.where(defined[:, None, None], np.linalg.solve(left, solution.residuals[chosen]), np.nan)
+            yield operator.swapaxes(1, 2) @ without
+
+
+def score_covariance(scores: Iterator[Array], *, full: bool) -> Array:
+    """sum_g s_g s_g^T over scores (groups, N, M): shape (M, N, N) if `full`, else its diagonal (N, M)."""
+    if full:
+        return np.sum([np.einsum("gim,gjm->mij", s, s, optimize=True) for s in scores], axis=0)
+    return np.sum([np.einsum("gim,gim->im", s, s) for s in scores], axis=0)
+
+
+def groups_by_size(groups: NDArray[np.intp] | None, n_rows: int) -> list[NDArray[np.intp]]:
+    """The rows of every group, groups of equal size together: arrays (groups, size). None: every row by itself."""
+    if groups is None:
+        return [np.arange(n_rows, dtype=np.intp)[:, None]]
+    order, counts = np.argsort(groups, kind="stable"), np.unique(groups, return_counts=True)[1]
+    members = np.split(order, np.cumsum(counts)[:-1])
+    return [np.array([rows for rows in members if len(rows) == size]) for size in np.unique(counts)]
+
+
+def mean_rank(x: Array, groups: NDArray[np.intp]) -> float:
+    """The mean over groups of the rank of their rows of x: how many directions of beta a group speaks about."""
+    ranks = [np.linalg.matrix_rank(x[members]) for members in groups_by_size(groups, len(x))]
+    return float(np.concatenate(ranks).mean())
+
+
+_SINGULAR = 1e-11
+_SATURATED = 1e-9
+_ENTRIES = 2**22
