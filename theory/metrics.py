@@ -108,11 +108,10 @@ def prediction_quality(predicted: ArrayLike, actual: ArrayLike) -> Prediction:
     its mean over the subsets, so that the intercept is judged by R^2 only.
     """
     p, a = _predictions(predicted, actual)
-    columns = list(zip(p.T, a.T, strict=True))
     centred = p - p.mean(axis=0), a - a.mean(axis=0)
     return Prediction(
         lds=lds(p, a),
-        pearson=float(np.mean([pearson(*column) for column in columns])),
+        pearson=float(np.mean(_correlations(p, a))),
         relative_error=relative_error(*centred),
         slope=slope(*centred),
         r_squared=float(np.mean(r_squared(p, a))),
@@ -146,8 +145,8 @@ def lds(predicted: ArrayLike, actual: ArrayLike) -> float:
     NaN (undefined) where an output of either is constant. Source: Park et al. 2023, def. 2.3 (theirs is over random subsets of
     one size; here over the rows given).
     """
-    p, a = _predictions(predicted, actual)
-    return float(np.mean([spearman(*columns) for columns in zip(p.T, a.T, strict=True)]))
+    p, a = (stats.rankdata(values, axis=0) for values in _predictions(predicted, actual))
+    return float(np.mean(_correlations(p, a)))
 
 
 def slope(estimate: ArrayLike, reference: ArrayLike) -> float:
@@ -179,6 +178,14 @@ def _predictions(predicted: ArrayLike, actual: ArrayLike) -> tuple[Array, Array]
     if p.ndim != 2 or p.shape != a.shape:
         raise ValueError(f"predicted has shape {p.shape}, actual {a.shape}: expected one shape (subsets, outputs)")
     return p, a
+
+
+def _correlations(p: Array, a: Array) -> Array:
+    """Pearson's correlation of every column: (M,), NaN where one is constant."""
+    constant = np.array([_constant(x) or _constant(y) for x, y in zip(p.T, a.T, strict=True)])
+    x, y = p - p.mean(axis=0), a - a.mean(axis=0)
+    unit_x, unit_y = (np.where(constant, np.nan, np.linalg.norm(z, axis=0)) for z in (x, y))
+    return np.sum((x / unit_x) * (y / unit_y), axis=0)
 
 
 def _pooled(estimate: ArrayLike, reference: ArrayLike) -> tuple[Array, Array]:

@@ -1,7 +1,5 @@
 """The error budget from the exact datamodel down to a practical influence score, and what every score predicts."""
 
-import math
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -23,32 +21,23 @@ from sims.experiments.effects import (
     linearizations,
     predictions,
     references,
-    scores_or_undefined,
 )
-from sims.learners.mlp import MLP
+from sims.experiments.scores import HESSIAN_BASED, PRACTICE, SCORES, TRAINED, Practice, along_training
 from theory.budget import error_budget
 from theory.datamodel import optimal_datamodel
 from theory.laws import Bernoulli
-from theory.response import Array, Linearization
-from theory.trajectory import gradient_dot, source, tracin, trak
 
 __all__ = ["EXPERIMENT", "BudgetConfig", "run"]
 
 
 @dataclass(frozen=True)
 class BudgetConfig:
-    """A learner, training times (none: it is solved exactly), seeds, and what practice would choose for the scores.
-
-    Methods that follow training see that many checkpoints per decade of steps.
-    """
+    """A learner, training times (none: it is solved exactly), seeds, and what practice would choose for the scores."""
 
     problem: Problem
     times: tuple[int, ...] = ()
     n_seeds: int = 1
-    cutoff: float = 1e-6
-    damping: float = 1e-2
-    iterations: int = 3
-    checkpoints_per_decade: int = 6
+    practice: Practice = PRACTICE
 
 
 def run(config: BudgetConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
@@ -68,9 +57,9 @@ def run(config: BudgetConfig, *, retrain: Retrain = in_memory, progress: bool = 
     late = by_time(np.stack([optimal_datamodel(table, Bernoulli(0.9)).coefficients for table in samples]), n_times)
     by_output = samples.reshape(*samples.shape[:2], n_times, -1)
     budgets, closures, predicted, measured = list[Any](), list[float](), list[Any](), list[Any]()
-    rows, followed = group_rows(n), _along_training(config, seeds)
+    rows, followed = group_rows(n), along_training(config.problem, config.times, seeds, config.practice)
     for k, at in enumerate(linearizations(learner, seeds)):
-        scores = {name: make(config, at) for name, make in _SCORES.items()}
+        scores = {name: make(config.practice, at) for name, make in SCORES.items()}
         tail = {name: score for name, score in scores.items() if name in _CHAIN and np.isfinite(score).all()}
         down = error_budget({"beta": exact["beta"][:, k], "D(1/2)": half[:, k], "D(1)": exact["D(1)"][:, k], **tail})
         across = error_budget({"beta": exact["beta"][:, k], "LOO": exact["LOO"][:, k], "D(1)": exact["D(1)"][:, k]})
@@ -111,28 +100,11 @@ def run(config: BudgetConfig, *, retrain: Retrain = in_memory, progress: bool = 
         "measure": MEASURES,
         "seed": seeds,
     }
-    return labelled("budget", config, coords, variables).assign_attrs(hessian_based=_HESSIAN_BASED)
+    return labelled("budget", config, coords, variables).assign_attrs(hessian_based=HESSIAN_BASED)
 
 
-Score = Callable[[BudgetConfig, Linearization], Array]
-_SCORES: Mapping[str, Score] = {
-    "exact H": lambda c, at: scores_or_undefined(at),
-    "pseudo-inverse": lambda c, at: scores_or_undefined(at, "pseudo_inverse", cutoff=c.cutoff),
-    "damped H": lambda c, at: scores_or_undefined(at, "damped", damping=c.damping),
-    "damped GN": lambda c, at: scores_or_undefined(at, "gauss_newton", damping=c.damping),
-    "damped GN by CG": lambda c, at: scores_or_undefined(
-        at, "conjugate_gradients", curvature="gauss_newton", damping=c.damping, iterations=c.iterations
-    ),
-    "Newton step": lambda c, at: scores_or_undefined(at, "newton"),
-    "damped E-K-FAC": lambda c, at: scores_or_undefined(at, "ekfac", damping=c.damping),
-    "damped |H|": lambda c, at: scores_or_undefined(at, "absolute", damping=c.damping),
-    "damped empirical Fisher": lambda c, at: scores_or_undefined(at, "empirical_fisher", damping=c.damping),
-    "TRAK": lambda c, at: trak(at, dimension=-(-at.params.shape[1] // 2), seed=0),  # half as many dimensions as parameters
-}
 _CHAIN = ("exact H", "pseudo-inverse", "damped H", "damped GN", "damped GN by CG")
-_HESSIAN_BASED = [name for name in _SCORES if name != "TRAK"]
-_TRAINED = ("TracIn", "gradient dot product", "SOURCE")
-METHODS = ("beta", "beta (p = 0.9)", "D(1)", "LOO", *_SCORES, *_TRAINED)
+METHODS = ("beta", "beta (p = 0.9)", "D(1)", "LOO", *SCORES, *TRAINED)
 _ALL = ("beta", "D(1/2)", "D(1)", *_CHAIN)
 STEPS = (
     *(f"{a} -> {b}" for a, b in pairwise(_ALL)),
@@ -141,23 +113,6 @@ STEPS = (
     "LOO -> D(1)",
 )
 _NOTHING = ([[np.nan] * len(PREDICTED)] * len(TARGETS),) * 2
-
-
-def _along_training(config: BudgetConfig, seeds: tuple[int, ...]) -> list[dict[str, Array]]:
-    """What methods that follow training say at every time, from checkpoints spread evenly over the logarithm of the steps.
-
-    Nothing for a learner that is solved exactly.
-    """
-    if not config.times:
-        return [{}]
-    last, count = max(config.times), config.checkpoints_per_decade
-    spread = np.geomspace(1.0, last, 1 + math.ceil(count * math.log10(last)))
-    steps = tuple(sorted({*config.times, *(int(t) for t in np.round(spread))}))
-    learner = config.problem.build(snapshots=steps, steps=last)
-    assert isinstance(learner, MLP), "only networks have training times"
-    seen = learner.checkpoints(np.ones(learner.n_points), seeds)
-    until = [seen[: steps.index(t) + 1] for t in config.times]
-    return [{"TracIn": tracin(part), "gradient dot product": gradient_dot(part), "SOURCE": source(part)} for part in until]
 
 
 _NETWORK = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5))

@@ -1,0 +1,149 @@
+"""Who predicts best what happens without k points: datamodels, derivatives, influence or leave-one-out?"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from sims.experiments.base import Experiment, ParametricLearner, Problem, Retrain, Variables, in_memory, labelled
+from sims.experiments.effects import derivatives, linearizations, scores_or_undefined
+from sims.streams import stream
+from theory.datamodel import fit_sampled, optimal_datamodel
+from theory.designs import independent
+from theory.influence import newton_change
+from theory.laws import Bernoulli, FixedSize
+from theory.metrics import bootstrap, lds, relative_error, slope
+from theory.response import Array
+from theory.subsets import all_masks, sizes
+from theory.values import leave_one_out
+
+__all__ = ["ESTIMATES", "EXPERIMENT", "QUALITIES", "CounterfactualConfig", "run"]
+
+PROBABILITIES = (0.5, 0.9)
+ESTIMATES = (*(f"beta (p = {p:g})" for p in PROBABILITIES), "D(1)", "influence", "LOO", "Newton step")
+QUALITIES = ("relative_error", "slope", "lds")
+
+
+@dataclass(frozen=True)
+class CounterfactualConfig:
+    """A learner, numbers k of removed points, seeds; for many points how many subsets each datamodel and each k may draw.
+
+    `retrainings` = 0: all subsets are retrained on, beta is exact and every k has all its groups.
+    """
+
+    problem: Problem
+    removed: tuple[int, ...]
+    n_seeds: int = 1
+    retrainings: int = 0
+    groups: int = 200
+
+
+def run(config: CounterfactualConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
+    """F(1) - F(1_S) for S with k points less against what each estimate says: sums of effects, and one Newton step per group.
+
+    Of the seed average throughout. Standard errors are those over the groups that were drawn (bootstrap), NaN where all were
+    retrained on. The LDS is that within the groups of k points. What cannot be defined is NaN.
+    """
+    learner, seeds = config.problem.build(), tuple(range(config.n_seeds))
+    n, ones = learner.n_points, np.ones(learner.n_points)
+    full = retrain(learner, seeds, part="all points", weights=ones[None]).mean
+    exact = config.retrainings == 0
+    effects, groups = _of_all(learner, seeds, config, retrain) if exact else _of_samples(learner, seeds, config, retrain)
+    (at,) = linearizations(learner, seeds)
+    effects |= {
+        "D(1)": derivatives(learner, ones, seeds)[:, 0].mean(axis=0),
+        "influence": scores_or_undefined(at).mean(axis=0),
+    }
+    rows = list[Any]()
+    for subsets, responses in groups:
+        actual = full - responses
+        predicted = {name: (1.0 - subsets) @ effect for name, effect in effects.items()}
+        try:
+            predicted["Newton step"] = -newton_change(at, subsets).mean(axis=0)
+        except np.linalg.LinAlgError:
+            predicted["Newton step"] = np.full_like(actual, np.nan)
+        rows.append([_quality(predicted[name], actual, drawn=not exact) for name in ESTIMATES])
+    table = np.array(rows)  # (removed, estimate, 2, quality)
+    dims = ("removed", "estimate", "quality")
+    variables: Variables = {
+        "prediction": (dims, table[:, :, 0], "predicted against retrained change"),
+        "prediction_error": (dims, table[:, :, 1], "its standard error over groups"),
+        "groups": (("removed",), [len(subsets) for subsets, _ in groups], "groups of points that were removed"),
+    }
+    coords = {"removed": config.removed, "estimate": ESTIMATES, "quality": QUALITIES}
+    return labelled("counterfactual", config, coords, variables).assign_attrs(n_points=n)
+
+
+Groups = list[tuple[Array, Array]]
+"""For every k: subsets (B, N) without k points, and F on them (B, M)."""
+
+
+def _of_all(
+    learner: ParametricLearner, seeds: tuple[int, ...], config: CounterfactualConfig, retrain: Retrain
+) -> tuple[dict[str, Array], Groups]:
+    """Effects of retraining, and groups, from the table of all subsets."""
+    table, n = retrain(learner, seeds).mean, learner.n_points
+    effects = {f"beta (p = {p:g})": optimal_datamodel(table, Bernoulli(p)).coefficients for p in PROBABILITIES}
+    masks, removed = all_masks(n), n - sizes(n)
+    return {**effects, "LOO": leave_one_out(table)}, [(masks[removed == k], table[removed == k]) for k in config.removed]
+
+
+def _of_samples(
+    learner: ParametricLearner, seeds: tuple[int, ...], config: CounterfactualConfig, retrain: Retrain
+) -> tuple[dict[str, Array], Groups]:
+    """The same from independent draws: OLS for beta, N + 1 retrainings for leave-one-out, `groups` subsets of every size."""
+    n, effects = learner.n_points, dict[str, Array]()
+    for p in PROBABILITIES:
+        design = independent(Bernoulli(p), n, config.retrainings, seed=0)
+        responses = retrain(learner, seeds, part=f"p={p:g}", weights=design.masks).mean
+        effects[f"beta (p = {p:g})"] = fit_sampled(design.masks, responses).coefficients
+    removals = retrain(learner, seeds, part="leave-one-out", weights=np.vstack([np.ones(n), 1.0 - np.eye(n)])).mean
+    effects["LOO"] = removals[0] - removals[1:]
+    chosen = [FixedSize(n - k).draw(config.groups, n, stream(f"counterfactual {k}", 0)) for k in config.removed]
+    responses = retrain(learner, seeds, part="groups", weights=np.concatenate(chosen)).mean
+    return effects, list(zip(chosen, np.split(responses, len(chosen)), strict=True))
+
+
+def _quality(predicted: Array, actual: Array, *, drawn: bool) -> Array:
+    """`QUALITIES` and their standard errors: (2, QUALITIES)."""
+    if not np.isfinite(predicted).all():
+        return np.full((2, len(QUALITIES)), np.nan)
+
+    def measures(p: Array, a: Array) -> list[float]:
+        return [relative_error(p, a), slope(p, a), lds(p, a)]
+
+    errors = bootstrap(measures, predicted, actual, n_draws=100) if drawn else np.full(len(QUALITIES), np.nan)
+    return np.array([measures(predicted, actual), errors])
+
+
+_NETWORK: Mapping[str, Any] = {"hidden": (4,), "l2": 0.01, "learning_rate": 0.5, "steps": 500}
+
+EXPERIMENT = Experiment(
+    name="counterfactual",
+    question="Which attribution predicts best what happens without k points?",
+    cases=(
+        CounterfactualConfig(Problem("spector", "logistic", (("l2", 0.1),)), removed=tuple(range(1, 16))),
+        CounterfactualConfig(Problem("longley", "least_squares", (("l2", 0.1),)), removed=tuple(range(1, 16))),
+        CounterfactualConfig(
+            Problem("fair", "logistic", (("l2", 0.01),), n_points=200),
+            removed=(1, 2, 5, 10, 20, 40, 70, 100, 130, 160, 180),
+            retrainings=20_000,
+        ),
+        CounterfactualConfig(
+            Problem("two_moons", "mlp", tuple(_NETWORK.items()), n_points=40),
+            removed=(1, 2, 4, 8, 12, 16, 20, 24, 28, 32, 36),
+            n_seeds=4,
+            retrainings=1_500,
+            groups=60,
+        ),
+    ),
+    small=(
+        CounterfactualConfig(Problem("spector", "logistic", (("l2", 0.1),), n_points=8), removed=tuple(range(1, 8))),
+        CounterfactualConfig(
+            Problem("fair", "logistic", (("l2", 0.1),), n_points=40), removed=(1, 4, 20), retrainings=600, groups=30
+        ),
+    ),
+    run=run,
+)

@@ -1,0 +1,136 @@
+"""The linear datamodeling score of every attribution, and of datamodels by how many retrainings they were given."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from sims.experiments.base import Experiment, Problem, Retrain, Variables, in_memory, labelled
+from sims.experiments.effects import derivatives, linearizations
+from sims.experiments.scores import HESSIAN_BASED, PRACTICE, SCORES, TRAINED, Practice, along_training
+from sims.streams import stream
+from theory.datamodel import fit_sampled
+from theory.designs import independent
+from theory.laws import Bernoulli
+from theory.metrics import prediction_errors, prediction_quality
+from theory.response import Array
+
+__all__ = ["EXPERIMENT", "QUALITIES", "TARGETS", "LdsConfig", "run"]
+
+PROBABILITIES = (0.5, 0.9)
+TARGETS = (*(f"p = {p:g}" for p in PROBABILITIES), "1 to 3 removed")
+"""Subsets whose responses are predicted: all of them fresh."""
+
+ESTIMATES = ("D(1)", "LOO", *SCORES, *TRAINED)
+QUALITIES = ("lds", "pearson", "relative_error", "slope")
+
+
+@dataclass(frozen=True)
+class LdsConfig:
+    """A learner, numbers of retrainings that a datamodel may have, fresh subsets per target, seeds."""
+
+    problem: Problem
+    retrainings: tuple[int, ...]
+    n_subsets: int = 500
+    n_seeds: int = 1
+    practice: Practice = PRACTICE
+
+
+def run(config: LdsConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
+    """How well sums of effects over absent points predict F of the seed average on subsets that nobody has seen.
+
+    `score` has the attributions that retrain nothing, or N + 1 times (leave-one-out); `datamodel` OLS on the first m of
+    independent draws at the p given. Standard errors are over fresh subsets (bootstrap). NaN: undefined, or fewer subsets than
+    OLS needs.
+    """
+    learner, seeds, steps = config.problem.build(), tuple(range(config.n_seeds)), int(config.problem.number("steps"))
+    n, ones = learner.n_points, np.ones(learner.n_points)
+    (at,) = linearizations(learner, seeds)
+    removals = retrain(learner, seeds, part="leave-one-out", weights=np.vstack([ones, 1.0 - np.eye(n)])).mean
+    effects = {"D(1)": derivatives(learner, ones, seeds)[:, 0].mean(axis=0), "LOO": removals[0] - removals[1:]}
+    effects |= {name: make(config.practice, at).mean(axis=0) for name, make in SCORES.items()}
+    (followed,) = along_training(config.problem, (steps,) if steps else (), seeds, config.practice)
+    effects |= {name: score.mean(axis=0) for name, score in followed.items()}
+
+    fresh = dict(zip(TARGETS, _fresh(n, config.n_subsets), strict=True))
+    responses = {t: retrain(learner, seeds, part=f"fresh {t}", weights=masks).mean for t, masks in fresh.items()}
+    score = [[_quality(effects.get(name), fresh[t], responses[t]) for name in ESTIMATES] for t in TARGETS]
+    fitted = list[Any]()
+    for p in PROBABILITIES:
+        design = independent(Bernoulli(p), n, max(config.retrainings), seed=0)
+        sampled = retrain(learner, seeds, part=f"p={p:g}", weights=design.masks).mean
+        betas = [_beta(design.masks[:m], sampled[:m]) for m in config.retrainings]
+        fitted.append([[_quality(beta, fresh[t], responses[t]) for t in TARGETS] for beta in betas])
+    scores, datamodels = np.array(score), np.array(fitted)  # (target, estimate, 2, quality), (p, retrainings, target, 2, quality)
+    variables: Variables = {
+        "score": (("target", "estimate", "quality"), scores[:, :, 0], "predicted against retrained response on fresh subsets"),
+        "score_error": (("target", "estimate", "quality"), scores[:, :, 1], "its standard error"),
+        "datamodel": (("p", "retrainings", "target", "quality"), datamodels[:, :, :, 0], "the same of sampled datamodels"),
+        "datamodel_error": (("p", "retrainings", "target", "quality"), datamodels[:, :, :, 1], "its standard error"),
+    }
+    coords = {
+        "target": TARGETS,
+        "estimate": ESTIMATES,
+        "quality": QUALITIES,
+        "p": PROBABILITIES,
+        "retrainings": config.retrainings,
+    }
+    return labelled("lds", config, coords, variables).assign_attrs(hessian_based=HESSIAN_BASED, n_points=n)
+
+
+def _fresh(n: int, count: int) -> list[Array]:
+    """Subsets of every target, (count, N) each."""
+    draws = [Bernoulli(p).draw(count, n, stream(f"lds p={p:g}", 0)) for p in PROBABILITIES]
+    rng, few = stream("lds few", 0), np.ones((count, n))
+    for row in few:
+        row[rng.permutation(n)[: rng.integers(1, 4)]] = 0.0
+    return [*draws, few]
+
+
+def _beta(masks: Array, responses: Array) -> Array | None:
+    """OLS, or None where there are too few different subsets."""
+    try:
+        return fit_sampled(masks, responses).coefficients
+    except (ValueError, np.linalg.LinAlgError):
+        return None
+
+
+def _quality(effect: Array | None, masks: Array, actual: Array) -> Array:
+    """`QUALITIES` of the sums of effects over absent points and their standard errors: (2, QUALITIES)."""
+    if effect is None or not np.isfinite(effect).all():
+        return np.full((2, len(QUALITIES)), np.nan)
+    predicted = -(1.0 - masks) @ effect
+    both = prediction_quality(predicted, actual), prediction_errors(predicted, actual, n_draws=50)
+    return np.array([[getattr(part, name) for name in QUALITIES] for part in both])
+
+
+_NETWORK = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5))
+
+EXPERIMENT = Experiment(
+    name="lds",
+    question="Which attribution ranks the responses to other training sets best, and what do retrainings buy?",
+    cases=(
+        LdsConfig(Problem("spector", "logistic", (("l2", 0.1),)), retrainings=(32, 64, 128, 256, 1024)),
+        LdsConfig(Problem("fair", "logistic", (("l2", 0.01),), n_points=200), retrainings=(250, 300, 500, 1000, 3000, 10_000)),
+        LdsConfig(
+            Problem("two_moons", "mlp", (*_NETWORK, ("steps", 10)), n_points=40),
+            retrainings=(50, 100, 200, 400, 800),
+            n_subsets=200,
+            n_seeds=4,
+        ),
+        LdsConfig(
+            Problem("two_moons", "mlp", (*_NETWORK, ("steps", 500)), n_points=40),
+            retrainings=(50, 100, 200, 400, 800),
+            n_subsets=200,
+            n_seeds=4,
+        ),
+    ),
+    small=(
+        LdsConfig(Problem("spector", "logistic", (("l2", 0.1),), n_points=10), retrainings=(20, 100), n_subsets=60),
+        LdsConfig(
+            Problem("two_moons", "mlp", (*_NETWORK, ("steps", 30)), n_points=10), retrainings=(20, 60), n_subsets=40, n_seeds=2
+        ),
+    ),
+    run=run,
+)
