@@ -125,17 +125,24 @@ def newton_change(linearization: Linearization, weights: ArrayLike, *, damping: 
     changes = np.empty((n_seeds, len(goals), linearization.output_gradients.shape[1]))
     for r in range(n_seeds):
         vectors, least = fit.gradients[r], _rounding(linearization) * np.linalg.norm(matrices[r], 2)
-        for b, move in enumerate(goals - fit.weights):
-            moved = matrices[r] + (vectors.T * (move * fit.curvatures[r])) @ vectors / n_points
-            null = int((np.abs(linalg.eigvalsh(moved)) <= least).sum())  # of terms as large as the whole Hessian
-            if null:
+        outer = (vectors[:, :, None] * vectors[:, None, :]).reshape(n_points, -1)
+        for start in range(0, len(goals), _GROUPS):
+            moves = goals[start : start + _GROUPS] - fit.weights
+            moved = matrices[r] + ((moves * fit.curvatures[r] / n_points) @ outer).reshape(-1, size, size)
+            null = (np.abs(np.linalg.eigvalsh(moved)) <= least).sum(axis=1)  # of terms as large as the whole Hessian
+            if null.any():
+                b = int(np.argmax(null > 0))
                 raise np.linalg.LinAlgError(
-                    f"weights[{b}] leave a singular Hessian (seed number {r}): {null} of its {size} eigenvalues are zero to "
-                    "working precision, so the Newton step is not defined; keep more points, add an l2 penalty or damping"
+                    f"weights[{start + b}] leave a singular Hessian (seed number {r}): {null[b]} of its {size} eigenvalues are "
+                    "zero to working precision, so the Newton step is not defined; keep more points, add an l2 penalty or damping"
                 )
-            right = (move @ linearization.point_gradients[r] / n_points)[:, None]
-            changes[r, b] = -linearization.output_gradients[r] @ solve(System(moved, right), "exact")[:, 0]
+            right = moves @ linearization.point_gradients[r] / n_points
+            steps = np.asarray(np.linalg.solve(moved, right[:, :, None]), dtype=np.float64)[:, :, 0]
+            changes[r, start : start + _GROUPS] = -steps @ linearization.output_gradients[r].T
     return changes
+
+
+_GROUPS = 1024  # of removals at a time
 
 
 def null_space_sizes(linearization: Linearization, cutoff: float = 1e-10) -> NDArray[np.int64]:

@@ -137,7 +137,8 @@ class Descent:
             for seed in range(0, s, seeds):
                 some, who = weights[row : row + rows], slice(seed, seed + seeds)
                 starts = initial[:, who]
-                present = np.asarray(some.any(axis=0) if skip_absent else np.ones(len(self.X)), dtype=np.bool_)
+                used = some.any(axis=0) if skip_absent and some.any() else np.ones(len(self.X))
+                present = np.asarray(used, dtype=np.bool_)
                 orders = None if batches is None else Batches(batches.numbers[:, present, who], batches.sizes)
                 try:
                     values = self._tile(work, some, starts, orders, present)

@@ -1,0 +1,82 @@
+"""Which attribution predicts what happens without k points: one crossing, from influence to the datamodel."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import matplotlib as mpl
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from figures.style import BLUE, GREEN, GREY, ORANGE, PINK, style
+
+__all__ = ["EXPERIMENTS", "Panel", "data", "draw"]
+
+EXPERIMENTS = ("counterfactual",)
+
+_SERIES = {
+    "beta (p = 0.5)": ("datamodel, p = 0.5", ORANGE, "o"),
+    "beta (p = 0.9)": ("datamodel, p = 0.9", PINK, "D"),
+    "LOO": ("leave-one-out, summed", GREEN, "s"),
+    "influence": ("Hessian influence, summed", BLUE, "^"),
+    "Newton step": ("one Newton step for the group", GREY, "v"),
+}
+_KINDS = {"least_squares": "ridge", "logistic": "logistic", "mlp": "network"}
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Relative error of the predicted change by share of points removed, with standard errors over groups (0: all groups)."""
+
+    title: str
+    removed: NDArray[np.float64]  # share of N
+    error: dict[str, NDArray[np.float64]]
+    spread: dict[str, NDArray[np.float64]]
+
+
+def data(results: Sequence[xr.Dataset]) -> list[Panel]:
+    """A panel per case, the smallest N first."""
+    panels: list[Panel] = []
+    for ds in sorted(results, key=lambda ds: int(ds.attrs["n_points"])):
+        n = int(ds.attrs["n_points"])
+        name = str(ds.attrs["data"]).replace("_", " ").capitalize()
+        at = [values.sel(quality="relative_error") for values in (ds.prediction, ds.prediction_error)]
+        error, spread = ({name: v.sel(estimate=name).values for name in _SERIES} for v in at)
+        how = "all groups" if np.isnan(at[1]).all() else "drawn groups"
+        title = f"{name}, N = {n}, {_KINDS[ds.attrs['learner']]} ({how})"
+        panels.append(Panel(title, ds.removed.values / n, error, {k: np.nan_to_num(v) for k, v in spread.items()}))
+    return panels
+
+
+def draw(panels: list[Panel]) -> Figure:
+    """Error against the share of points removed."""
+    with mpl.rc_context(style()):
+        columns = min(2, len(panels))
+        rows = -(-len(panels) // columns)
+        figure = Figure(figsize=(5.6 * columns + 0.6, 3.5 * rows + 1.6), layout="constrained")
+        figure.suptitle("Few points removed: local estimates are better. Half of them: the uniform datamodel is", fontsize=14)
+        axes = figure.subplots(rows, columns, squeeze=False, sharex=True).ravel()
+        for ax, panel in zip(axes, panels, strict=False):
+            _lines(ax, panel)
+        for ax in axes[len(panels) :]:
+            ax.remove()
+        for ax in axes[::columns]:
+            ax.set_ylabel("relative error of the predicted change")
+        for ax in axes[max(0, len(panels) - columns) : len(panels)]:
+            ax.set_xlabel("training points removed (% of N)")
+        handles, labels = axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=3, title="bars: 2 standard errors over groups")
+    return figure
+
+
+def _lines(ax: Axes, panel: Panel) -> None:
+    for name, (label, colour, marker) in _SERIES.items():
+        error, bar = panel.error[name], 2.0 * panel.spread[name]
+        low = np.minimum(bar, 0.9 * error)  # a bar that reaches 0 has no end on a log scale
+        ax.errorbar(100.0 * panel.removed, error, yerr=[low, bar], color=colour, marker=marker, markersize=4, label=label)
+    ax.set(yscale="log", title=panel.title, ylim=(5e-3, 5.0))
+    ax.set_yticks([0.01, 0.03, 0.1, 0.3, 1.0, 3.0])
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.minorticks_off()

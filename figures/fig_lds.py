@@ -1,0 +1,91 @@
+"""The linear datamodeling score of every attribution, and what retrainings buy."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import matplotlib as mpl
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from figures.style import BLUE, GREEN, GREY, ORANGE, PINK, style
+
+__all__ = ["EXPERIMENTS", "Panel", "data", "draw"]
+
+EXPERIMENTS = ("lds",)
+
+_SCORES = {
+    "LOO": ("leave-one-out (N + 1 retrainings)", GREEN, "-"),
+    "D(1)": ("exact derivative D(1)", GREY, "-"),
+    "best Hessian-based": ("best Hessian-based score, in hindsight", BLUE, "--"),
+}
+_DATAMODELS = {0.5: ("datamodel fitted at p = 0.5", ORANGE, "o"), 0.9: ("datamodel fitted at p = 0.9", PINK, "D")}
+_KINDS = {"logistic": "logistic", "mlp": "network"}
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One case and target: LDS of datamodels by retrainings, and of the attributions without."""
+
+    case: str
+    target: str
+    retrainings: NDArray[np.int64]
+    datamodel: dict[float, tuple[NDArray[np.float64], NDArray[np.float64]]]  # p -> LDS, standard error
+    score: dict[str, float]
+    best: str  # which Hessian-based score is the best
+
+
+def data(results: Sequence[xr.Dataset]) -> list[list[Panel]]:
+    """A row of panels per case, one for each target."""
+    rows: list[list[Panel]] = []
+    for ds in sorted(results, key=lambda ds: int(ds.attrs["n_points"])):
+        options = dict(part.split("=") for part in str(ds.attrs["case"]).split()[2:])
+        steps = f", {int(options['steps']):,} steps" if "steps" in options else ""
+        name = f"{str(ds.attrs['data']).replace('_', ' ').capitalize()}, N = {ds.attrs['n_points']}"
+        case = f"{name}\n{_KINDS[ds.attrs['learner']]}{steps}"
+        rows.append([])
+        for target in ds.target.values:
+            at = {"target": target, "quality": "lds"}
+            fitted = {p: (ds.datamodel.sel(p=p, **at).values, ds.datamodel_error.sel(p=p, **at).values) for p in _DATAMODELS}
+            hessian = ds.score.sel(estimate=ds.attrs["hessian_based"], **at)
+            best = str(hessian.estimate[int(hessian.argmax("estimate"))].item())
+            score = {"LOO": float(ds.score.sel(estimate="LOO", **at)), "D(1)": float(ds.score.sel(estimate="D(1)", **at))}
+            score["best Hessian-based"] = float(hessian.max())
+            rows[-1].append(Panel(case, str(target), ds.retrainings.values.astype(np.int64), fitted, score, best))
+    return rows
+
+
+def draw(rows: list[list[Panel]]) -> Figure:
+    """LDS against the number of retrainings."""
+    with mpl.rc_context(style()):
+        columns = len(rows[0])
+        figure = Figure(figsize=(3.9 * columns + 0.8, 2.7 * len(rows) + 1.7), layout="constrained")
+        figure.suptitle(
+            "Datamodels win on random halves, if given many retrainings per point; local scores near the full set", fontsize=14
+        )
+        axes = figure.subplots(len(rows), columns, squeeze=False, sharey="row")
+        for line, panels in zip(axes, rows, strict=True):
+            for ax, panel in zip(line, panels, strict=True):
+                _lines(ax, panel)
+            line[0].set_ylabel(f"{panels[0].case}\nLDS")
+        for ax, panel in zip(axes[0], rows[0], strict=True):
+            ax.set_title(f"predicting fresh subsets: {panel.target}", fontsize=10.5)
+        for ax in axes[-1]:
+            ax.set_xlabel("retrainings given to the datamodel")
+        handles, labels = axes[0, 0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=3, title="bars: 2 standard errors over fresh subsets")
+    return figure
+
+
+def _lines(ax: Axes, panel: Panel) -> None:
+    for name, (label, colour, dashes) in _SCORES.items():
+        ax.axhline(panel.score[name], color=colour, linestyle=dashes, linewidth=1.4, label=label)
+    for p, (label, colour, marker) in _DATAMODELS.items():
+        value, bar = panel.datamodel[p]
+        ax.errorbar(panel.retrainings, value, yerr=2.0 * bar, color=colour, marker=marker, markersize=4, label=label)
+    ax.set_xscale("log")
+    ax.set_xticks(panel.retrainings, [f"{count:,}" for count in panel.retrainings], fontsize=8)
+    ax.minorticks_off()
+    ax.text(0.98, 0.03, f"best: {panel.best}", transform=ax.transAxes, ha="right", fontsize=8, color=BLUE)

@@ -1,0 +1,70 @@
+"""What averaging over seeds makes easier: the datamodel's error on the same and on other seeds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import matplotlib as mpl
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from figures.style import BLUE, GREY, ORANGE, style
+
+__all__ = ["EXPERIMENTS", "Panel", "data", "draw"]
+
+EXPERIMENTS = ("seeds",)
+
+_PAIRINGS = {"same seeds": (BLUE, "s"), "other seeds": (ORANGE, "o")}
+_KINDS = {"mlp": "network", "bistable": "two wells"}
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Relative error of the datamodel over all subsets by number of seeds averaged, with standard errors over groups of seeds."""
+
+    title: str
+    averaged: NDArray[np.int64]
+    error: dict[str, NDArray[np.float64]]
+    spread: dict[str, NDArray[np.float64]]
+    noise: NDArray[np.float64]  # share of the variance over subsets that other seeds do not have
+
+
+def data(results: Sequence[xr.Dataset]) -> list[Panel]:
+    """A panel per case, the noisiest first."""
+    panels: list[Panel] = []
+    for ds in results:
+        at = {"estimate": "beta", "target": "all subsets", "quality": "relative_error"}
+        error, spread = ({p: v.sel(pairing=p, **at).values for p in _PAIRINGS} for v in (ds.prediction, ds.prediction_error))
+        name, n = str(ds.attrs["case"]).split()[0].rsplit("-", 1)
+        options = dict(part.split("=") for part in str(ds.attrs["case"]).split()[2:])
+        steps = f", {int(options['steps']):,} steps" if ds.attrs["learner"] == "mlp" else ""
+        title = f"{_KINDS[ds.attrs['learner']]}{steps}: {name.replace('_', ' ')}, N = {n}"
+        panels.append(Panel(title, ds.averaged.values.astype(np.int64), error, spread, ds.noise.values))
+    return sorted(panels, key=lambda panel: -panel.noise[0])
+
+
+def draw(panels: list[Panel]) -> Figure:
+    """Errors against the number of seeds."""
+    with mpl.rc_context(style()):
+        figure = Figure(figsize=(3.4 * len(panels) + 0.8, 4.3), layout="constrained")
+        figure.suptitle("Averaging over seeds removes what seeds disagree on, not what is not linear", fontsize=14)
+        axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
+        for ax, panel in zip(axes, panels, strict=True):
+            for name, (colour, marker) in _PAIRINGS.items():
+                bar = 2.0 * panel.spread[name]
+                ax.errorbar(panel.averaged, panel.error[name], yerr=bar, color=colour, marker=marker, markersize=5, label=name)
+            ax.axhline(panel.error["same seeds"][-1], color=GREY, linewidth=0.8, linestyle=":")
+            ax.set(
+                xscale="log", title=f"{panel.title}\nnoise of one seed: {panel.noise[0]:.1%} of the variance", ylim=(0.0, 1.05)
+            )
+            ax.set_title(ax.get_title(), fontsize=9.5)
+            ax.set_xticks(panel.averaged, [f"{count}" for count in panel.averaged])
+            ax.minorticks_off()
+        axes[0].set_ylabel("relative error of the datamodel\non all subsets")
+        for ax in axes:
+            ax.set_xlabel("number of seeds averaged")
+        handles, labels = axes[0].get_legend_handles_labels()
+        title = "fitted to some seeds, predicting .. (bars: 2 standard errors over groups of seeds)"
+        figure.legend(handles, labels, loc="outside lower center", ncols=2, title=title)
+    return figure

@@ -1,0 +1,80 @@
+"""How linear the response is in its training set: the share of its variance that each degree of interaction has."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import matplotlib as mpl
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from figures.style import BLUE, GREEN, GREY, ORANGE, style
+
+__all__ = ["EXPERIMENTS", "Bar", "data", "draw"]
+
+EXPERIMENTS = ("spectrum",)
+
+_DEGREES = (("degree 1: what a linear datamodel can say", BLUE), ("degree 2", ORANGE), ("degree 3", GREEN), ("higher", GREY))
+_LEARNERS = {
+    "logistic": "logistic",
+    "least_squares": "ridge",
+    "kernel_sum": "kernel sum",
+    "one_step": "one gradient step",
+    "mlp": "network",
+    "interpolator": "interpolator",
+    "bistable": "two wells",
+    "moving_jump": "moving threshold",
+}
+
+
+@dataclass(frozen=True)
+class Bar:
+    """Shares of degrees 1, 2, 3 and of all higher ones for one learner at p = 1/2; the standard error is that of degree 1."""
+
+    label: str
+    share: NDArray[np.float64]  # (4,)
+    error: float
+    lds: float
+
+
+def data(results: Sequence[xr.Dataset]) -> list[Bar]:
+    """A bar per case, the most linear first."""
+    bars: list[Bar] = []
+    for ds in results:
+        share = ds.share.sel(p=0.5).values
+        name, n = str(ds.attrs["case"]).split()[0].rsplit("-", 1)
+        options = dict(part.split("=") for part in str(ds.attrs["case"]).split()[2:])
+        penalty = f", l2 = {options['l2']}" if ds.attrs["learner"] in ("logistic", "least_squares") else ""
+        label = f"{_LEARNERS[ds.attrs['learner']]}{penalty}: {name.replace('_', ' ')}, N = {n}"
+        parts = np.array([*share[:3], share[3:].sum()])
+        bars.append(Bar(label, parts, float(np.nan_to_num(ds.share_error.sel(p=0.5)[0])), float(ds.lds.sel(p=0.5))))
+    return sorted(bars, key=lambda bar: -bar.share[0])
+
+
+def draw(bars: list[Bar]) -> Figure:
+    """Stacked horizontal bars."""
+    with mpl.rc_context(style()):
+        figure = Figure(figsize=(10.5, 0.45 * len(bars) + 2.0), layout="constrained")
+        least, most = bars[-1].share[0], bars[0].share[0]
+        figure.suptitle(
+            f"The best linear datamodel explains {least:.0%} to {most:.0%} of the response; rank correlations flatter it",
+            fontsize=14,
+        )
+        ax = figure.subplots()
+        rows, left = np.arange(len(bars)), np.zeros(len(bars))
+        for k, (label, colour) in enumerate(_DEGREES):
+            share = 100.0 * np.array([bar.share[k] for bar in bars])
+            ax.barh(rows, share, left=left, color=colour, height=0.66, label=label)
+            left = left + share
+        for row, bar in enumerate(bars):
+            if bar.error > 0.0:
+                ax.errorbar(100.0 * bar.share[0], row, xerr=200.0 * bar.error, fmt="none", ecolor="black", capsize=2)
+            ax.text(101.0, row, f"{bar.share[0]:.2f}   {bar.lds:.2f}", va="center", fontsize=9)
+        ax.text(101.0, -0.85, "R²      LDS", va="center", fontsize=9)
+        ax.set_yticks(rows, [bar.label for bar in bars])
+        ax.set_ylim(len(bars) - 0.4, -1.2)
+        ax.set_xlim(0.0, 100.0)
+        ax.set_xlabel("share of Var F over uniform subsets (%); bars: 2 standard errors over seeds, where there are seeds")
+        figure.legend(loc="outside lower center", ncols=4, fontsize=10)
+    return figure
