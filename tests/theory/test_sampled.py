@@ -176,6 +176,23 @@ def test_errors_of_groups_are_the_jackknife_over_refits_without_each_of_them(law
     assert fitted.error_kind == "jackknife over 18 groups"
 
 
+def test_hc2_is_that_of_statsmodels():
+    masks, responses = sample(2)
+    fitted = fit_sampled(masks, responses, errors="hc2")
+    fits = theirs(masks, responses, cov_type="HC2")
+    assert_close(fitted.standard_errors, np.transpose([fit.bse[1:] for fit in fits]), rtol=1e-10)
+    assert fitted.error_kind == "HC2"
+
+
+def test_cr2_of_pairs_is_unbiased_for_independent_residuals_of_one_variance():
+    """Bell & McCaffrey 2002: over normal responses its mean square is the variance of beta, which OLS theory gives exactly."""
+    design = antithetic(Bernoulli(0.5), 6, 40, 0)
+    responses = np.random.default_rng(0).standard_normal((40, 4000))
+    squares = fit_sampled(design.masks, responses, groups=design.groups, errors="hc2").standard_errors ** 2
+    exact = np.diagonal(np.linalg.inv(sm.add_constant(design.masks).T @ sm.add_constant(design.masks)))[1:]
+    assert_close(squares.mean(axis=1), exact, rtol=5.0 * (squares.std(axis=1) / math.sqrt(4000) / exact).max())
+
+
 def test_single_rows_as_groups_are_independent_rows():
     masks, responses = sample(3)
     alone = fit_sampled(masks, responses, groups=np.arange(len(masks))[::-1])
@@ -224,6 +241,18 @@ def test_intervals_from_independent_draws_cover_the_exact_beta(law, method):
     share, n = coverage(logistic_table(), law, (independent(law, 8, 160, seed) for seed in DRAWS), method=method)
     assert n >= 2000
     assert 0.93 <= share <= 0.97
+
+
+def test_with_few_subsets_per_point_hc3_errs_to_the_safe_side_and_hc2_does_not():
+    """m = 2.4 N: HC3's variances are too large by about m / (m - N)."""
+    table = logistic_table(10)
+    designs = [independent(Bernoulli(0.5), 10, 24, seed) for seed in range(200)]
+    designs = [d for d in designs if np.linalg.matrix_rank(sm.add_constant(d.masks)) == 11]
+    safe, n = coverage(table, Bernoulli(0.5), designs)
+    near, _ = coverage(table, Bernoulli(0.5), designs, errors="hc2")
+    assert n >= 2000
+    assert safe > 0.97
+    assert 0.93 <= near <= 0.97
 
 
 @pytest.mark.parametrize("law", [Bernoulli(0.5), FixedSize(4)], ids=repr)
@@ -448,8 +477,13 @@ ONE_SIZE = FixedSize(2).draw(40, 5, np.random.default_rng(0))
         ([[0, 3, 4], [1, 2, 3]], [[0.0], [1.0]], {}, "masks[0, 1] is 3, expected 0 or 1: a row per subset"),
         ([[0, 3, 4], [1]], [[0.0], [1.0]], {}, "masks is not an array of numbers (lists of indices of unequal length?)"),
         ([5, 9, 12], [[0.0]] * 3, {}, "masks has shape (3,), expected (m, N)"),
-        (MASKS[:4], RESPONSES[:4], {}, "4 subsets for 6 coefficients, the intercept included: least squares needs at least 6"),
-        (np.tile(MASKS[:4], (9, 1)), np.tile(RESPONSES[:4], (9, 1)), {}, "36 subsets (4 distinct ones) for 6 coefficients"),
+        (
+            np.tri(5)[:4],
+            RESPONSES[:4],
+            {},
+            "4 subsets for 6 coefficients, the intercept included: least squares needs at least 6",
+        ),
+        (np.tile(MASKS[:4], (9, 1)), np.tile(RESPONSES[:4], (9, 1)), {}, "36 subsets (3 distinct ones) for 6 coefficients"),
         (MASKS, RESPONSES[:, 0], {}, "responses has shape (60,), expected (m, M), a column per output: pass responses[:, None]"),
         (MASKS, RESPONSES[:9], {}, "masks has 60 rows and responses 9: expected one response per subset"),
         (MASKS, RESPONSES * np.nan, {}, "responses[0, 0] is nan, expected a finite response"),
@@ -458,6 +492,7 @@ ONE_SIZE = FixedSize(2).draw(40, 5, np.random.default_rng(0))
         (ONE_SIZE, RESPONSES[:40], {}, "every subset has 2 points: their coefficients have a free constant"),
         (ONE_SIZE, RESPONSES[:40], {"law": FixedSize(3)}, "masks[0] has 2 points, expected the 3 of FixedSize(k=3)"),
         (MASKS, RESPONSES, {"method": "theil-sen"}, "method 'theil-sen' is unknown, expected one of ols, difference_of_means"),
+        (MASKS, RESPONSES, {"errors": "hc0"}, "errors 'hc0' is unknown, expected 'hc3' or 'hc2'"),
         (MASKS, RESPONSES, {"groups": [1, 2]}, "groups has shape (2,), expected (60,): one label per subset"),
         (MASKS, RESPONSES, {"groups": np.zeros(60)}, "all subsets are in one group, expected two or more"),
         (MASKS, RESPONSES, {"row_weights": np.zeros(60)}, "row_weights has shape (60,), expected (60,) finite numbers > 0"),
