@@ -95,8 +95,8 @@ def fit_sampled(
     with fewer subsets than points; `penalty` is their strength (`theory.penalised`), by default that of least error in `n_folds`
     folds of whole groups. Ridge has errors of its spread, without its bias; LASSO none.
 
-    errors: "hc3" errs to the safe side, its variances are too large by about m/(m - N) (groups of one size: likewise); "hc2" does
-    not, and is the better choice where m is only a few times N, if residuals are of similar spread.
+    errors: "hc3" errs to the safe side, its variances are too large by about m/(m - N), for G pairs G/(G - N); "hc2" does not,
+    and is the better choice where these are not near 1, as long as residuals are of similar spread.
 
     Intervals of OLS take Student's t and hold from about 30 subsets with and 30 without each point. On exact tables they covered
     beta in 94-97% at p = 1/2; at p = 0.9, where few subsets hold most of the spread, in 89-93% at m = 160 and 94-95% at 2,000.
@@ -247,8 +247,8 @@ def _diagonals(covariance: Array) -> Array:
 def _degrees_of_freedom(problem: _Problem, rows: regression.Rows) -> Array:
     """Of Student's t, (N,), for G groups that speak about r directions each: G - max(1, rank of the points / r).
 
-    r = 1 for pairs of complements (G - N), r = N for groups that are whole designs (G - 1). For independent rows, n of which have
-    the point and n' not, m less the coefficients times W / (m - 2), where
+    r = 1 for pairs of complements (G - N), r = N for groups that hold whole designs (G - 1). For independent rows, n of which
+    have the point and n' not, m less the coefficients times W / (m - 2), where
 
         W = (1/n + 1/n')^2 / (1 / (n^2 (n - 1)) + 1 / (n'^2 (n' - 1)))
 

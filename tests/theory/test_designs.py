@@ -168,7 +168,7 @@ def test_pairs_and_fold_over_gain_what_the_masses_of_the_table_say(table):
     values = logistic_table() if table == "logistic" else np.random.default_rng(0).standard_normal((256, 2))
     mass = transforms.degree_mass(values).sum(axis=1)
     predicted = mass[2:].sum() / (2.0 * mass[3::2].sum())
-    m, seeds = 320, range(250)
+    m, seeds = 320, range(150)
     alone = mean_squared_error(values, (independent(HALF, 8, m, seed) for seed in seeds))
     pairs = mean_squared_error(values, (antithetic(HALF, 8, m, seed) for seed in seeds))
     folded = mean_squared_error(values, (fold_over(8, m // 16, seed) for seed in seeds))
@@ -181,14 +181,14 @@ def test_least_squares_beats_the_difference_of_means_by_the_linear_part():
     """var(OLS) / var(difference of means) is residual / Var F: the fair rival of a design is OLS."""
     table = logistic_table()
     mass = transforms.degree_mass(table).sum(axis=1)
-    designs = [independent(HALF, 8, 320, seed) for seed in range(250)]
+    designs = [independent(HALF, 8, 320, seed) for seed in range(150)]
     ratio = mean_squared_error(table, designs, "difference_of_means") / mean_squared_error(table, designs)
     assert ratio == pytest.approx((mass[1:].sum() - mass[1] / 8) / mass[2:].sum(), rel=0.15)
 
 
 def test_pairs_of_small_designs_pay_for_the_degrees_of_freedom_that_they_lose_and_fold_over_does_not():
     """m/2 = 20 differences for 8 coefficients: m/2 / (m/2 - N - 1) more variance; replicates of order 20 are orthogonal."""
-    table, seeds = logistic_table(), range(250)
+    table, seeds = logistic_table(), range(120)
     pairs = mean_squared_error(table, (antithetic(HALF, 8, 40, seed) for seed in seeds))
     folded = mean_squared_error(table, (fold_over(8, 1, seed, 20) for seed in seeds))
     assert pairs > 1.5 * folded

@@ -201,8 +201,8 @@ def test_single_rows_as_groups_are_independent_rows():
 
 @pytest.mark.parametrize(
     ("design", "expected"),
-    [(antithetic(Bernoulli(0.5), 6, 40, 0), 14.0), (antithetic(FixedSize(3), 6, 40, 0), 15.0), (fold_over(6, 5, 0), 4.0)],
-    ids=["pairs", "pairs of one size", "replicates"],
+    [(antithetic(Bernoulli(0.5), 6, 40, 0), 14.0), (antithetic(FixedSize(3), 6, 40, 0), 15.0), (fold_over(6, 5, 0), 34.0)],
+    ids=["pairs", "pairs of one size", "fold-over"],
 )
 def test_degrees_of_freedom_count_what_independent_groups_say_about_each_coefficient(design, expected):
     responses = np.random.default_rng(0).standard_normal((len(design.masks), 1))
@@ -278,13 +278,35 @@ def test_pairs_break_hc3_the_other_way_where_the_residual_is_odd():
     assert 0.93 <= mended <= 0.97
 
 
-def test_replicates_of_a_fold_over_design_break_hc3_and_groups_mend_it():
-    designs = [fold_over(8, 10, seed) for seed in DRAWS]
-    broken, _ = coverage(logistic_table(), Bernoulli(0.5), designs, grouped=False)
-    mended, n = coverage(logistic_table(), Bernoulli(0.5), designs)
+@pytest.mark.parametrize(("n_points", "n_replicates", "order"), [(8, 10, 8), (12, 4, 16), (12, 1, 32)])
+def test_fold_over_breaks_hc3_and_pairs_mend_it(n_points, n_replicates, order):
+    """Also where one replicate is all there is: its columns left over speak for those taken."""
+    table = logistic_table(n_points)
+    designs = [fold_over(n_points, n_replicates, seed, order) for seed in DRAWS]
+    broken, _ = coverage(table, Bernoulli(0.5), designs, grouped=False)
+    mended, n = coverage(table, Bernoulli(0.5), designs, errors="hc2")
     assert n >= 2000
     assert broken > 0.99
     assert 0.93 <= mended <= 0.97
+
+
+def test_whole_designs_may_be_the_groups():
+    design = fold_over(6, 5, 0)
+    responses = np.random.default_rng(0).standard_normal((len(design.masks), 1))
+    fitted = fit_sampled(design.masks, responses, groups=np.arange(80) // 16)
+    assert_close(fitted.degrees_of_freedom, np.full(6, 4.0))
+    apart = [
+        fit_sampled(*halves, "difference_of_means").coefficients
+        for halves in zip(*(np.split(x, 5) for x in (design.masks, responses)), strict=True)
+    ]
+    assert_close(fitted.standard_errors, stats.sem(apart), rtol=1e-10)
+
+
+def test_a_saturated_replicate_has_no_errors():
+    design = fold_over(8, 1, 0, 8)
+    fitted = fit_sampled(design.masks, rows_of(logistic_table(), design.masks), groups=design.groups)
+    assert np.isnan(fitted.standard_errors).all()
+    assert fitted.error_kind.startswith("undefined: 16 subsets in 8 independent groups")
 
 
 def test_the_mean_squared_error_of_a_ridge_fit_exceeds_its_stated_spread_only_by_its_bias():
