@@ -18,7 +18,17 @@ from scipy import linalg
 
 from theory.response import Array
 
-__all__ = ["Rows", "Solution", "centred", "group_scores", "groups_by_size", "least_squares", "mean_rank", "score_covariance"]
+__all__ = [
+    "Rows",
+    "Solution",
+    "centred",
+    "group_scores",
+    "groups_by_size",
+    "least_squares",
+    "mean_rank",
+    "mean_square",
+    "score_covariance",
+]
 
 
 @dataclass(frozen=True)
@@ -76,6 +86,24 @@ def group_scores(rows: Rows, solution: Solution, groups: NDArray[np.intp] | None
     (G - 1)/G the jackknife over G groups (CR3): beta minus beta without the group, exactly. Power -1/2: HC2 and CR2 (Bell &
     McCaffrey 2002), unbiased where residuals are independent with one variance.
     """
+    for chosen, adjusted in _adjusted_residuals(rows, solution, groups, power):
+        yield solution.operator[chosen].swapaxes(1, 2) @ adjusted
+
+
+def mean_square(rows: Rows, solution: Solution, groups: NDArray[np.intp]) -> Array:
+    """Mean of |(I - H_gg)^-1/2 e_g|^2 over rows: (M,), unbiased for one variance; NaN where some I - H_gg is singular.
+
+    A group may fit one part of itself far better than another, as pairs of complements do with what is odd: sum e^2 over m less
+    the coefficients would mix them up.
+    """
+    parts = _adjusted_residuals(rows, solution, groups, -0.5)
+    return np.sum([np.square(adjusted).sum(axis=(0, 1)) for _, adjusted in parts], axis=0) / len(rows.x)
+
+
+def _adjusted_residuals(
+    rows: Rows, solution: Solution, groups: NDArray[np.intp] | None, power: float
+) -> Iterator[tuple[NDArray[np.intp], Array]]:
+    """Rows (groups, size) and their (I - H_gg)^power e_g, (groups, size, M)."""
     for members in groups_by_size(groups, len(rows.x)):
         step = max(1, _ENTRIES // (members.shape[1] * rows.x.shape[1] + rows.x.shape[1] * rows.y.shape[1]))
         for start in range(0, len(members), step):
@@ -85,7 +113,7 @@ def group_scores(rows: Rows, solution: Solution, groups: NDArray[np.intp] | None
             values, vectors = np.linalg.eigh(np.eye(chosen.shape[1]) - 0.5 * (hat + hat.swapaxes(1, 2)))
             values = np.where(values[:, :1] > _SATURATED, values, np.nan)
             adjusted = values[:, :, None] ** power * (vectors.swapaxes(1, 2) @ solution.residuals[chosen])
-            yield operator.swapaxes(1, 2) @ (vectors @ adjusted)
+            yield chosen, vectors @ adjusted
 
 
 def score_covariance(scores: Iterator[Array], *, full: bool) -> Array:

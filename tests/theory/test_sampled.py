@@ -302,10 +302,29 @@ def test_whole_designs_may_be_the_groups():
     assert_close(fitted.standard_errors, stats.sem(apart), rtol=1e-10)
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda s: independent(Bernoulli(0.5), 8, 48, s),
+        lambda s: antithetic(Bernoulli(0.5), 8, 48, s),
+        lambda s: fold_over(8, 1, s, 24),
+    ],
+    ids=["independent", "pairs", "fold-over"],
+)
+def test_the_residual_variance_is_that_of_fresh_subsets_whatever_the_design(make):
+    """In the mean, against the exact one; sum e^2 over m - N - 1 would be 8% too large for pairs here, 20% for the fold-over."""
+    table = logistic_table()
+    exact, found = optimal_datamodel(table), []
+    for design in map(make, range(200)):
+        found.append(fit_sampled(design.masks, rows_of(table, design.masks), groups=design.groups).residual_variance)
+    assert_close(np.mean(found, axis=0) / exact.residual_variance, np.ones(2), atol=0.08)
+
+
 def test_a_saturated_replicate_has_no_errors():
     design = fold_over(8, 1, 0, 8)
     fitted = fit_sampled(design.masks, rows_of(logistic_table(), design.masks), groups=design.groups)
     assert np.isnan(fitted.standard_errors).all()
+    assert np.isnan(fitted.residual_variance).all()
     assert fitted.error_kind.startswith("undefined: 16 subsets in 8 independent groups")
 
 
