@@ -47,7 +47,7 @@ def antithetic(law: Bernoulli | FixedSize, n_points: int, n_subsets: int, seed: 
     _require_symmetric(law, _count("n_points", n_points))
     half = law.draw(n_subsets // 2, n_points, stream("design antithetic", seed))
     masks = np.stack([half, 1.0 - half], axis=1).reshape(n_subsets, n_points)
-    return Design("antithetic", masks, law, np.repeat(np.arange(n_subsets // 2, dtype=np.intp), 2))
+    return Design("antithetic", masks, law, _pairs(n_subsets))
 
 
 def fold_over(n_points: int, n_replicates: int, seed: int, order: int | None = None) -> Design:
@@ -56,8 +56,11 @@ def fold_over(n_points: int, n_replicates: int, seed: int, order: int | None = N
     Plackett & Burman 1946, folded over as by Box & Wilson 1951: presence columns are orthogonal to each other and to all products
     of two, so that even degrees cancel exactly and odd ones from 3 up are left, as for pairs, but nothing is lost to chance
     correlations of the points. Each replicate takes its own random N of the n columns and sees every point with its own random
-    sign: every subset is then uniform, and beta exactly unbiased. `groups` are the replicates: within one nothing is independent,
-    and errors need two or more. Rows 2k and 2k + 1 are complements. n is by default the least order that `hadamard` has.
+    sign: every subset is then uniform, and beta exactly unbiased. n is by default the least order that `hadamard` has.
+
+    `groups` are the pairs of complements, rows 2k and 2k + 1. Pairs of one replicate are not independent, but since columns are
+    taken at random, what the columns left over and the other replicates show is what reaches the columns taken: errors need
+    n > N or several replicates, and hold with errors="hc2" (the jackknife errs to the safe side, by R n / (R n - N)).
     """
     n_points, n_replicates = _count("n_points", n_points), _count("n_replicates", n_replicates)
     orders = hadamard_orders(2 * max(n_points, order or 0, 4))
@@ -72,8 +75,7 @@ def fold_over(n_points: int, n_replicates: int, seed: int, order: int | None = N
         half = matrix[:, columns] * signs
         replicates.append(np.stack([half, -half], axis=1).reshape(2 * n, n_points))
     masks = (np.concatenate(replicates) + 1.0) / 2.0
-    groups = np.repeat(np.arange(n_replicates, dtype=np.intp), 2 * n) if n_replicates > 1 else None
-    return Design("fold-over", masks, Bernoulli(0.5), groups)
+    return Design("fold-over", masks, Bernoulli(0.5), _pairs(len(masks)))
 
 
 def hadamard_orders(largest: int) -> list[int]:
@@ -91,6 +93,10 @@ def hadamard(order: int) -> Array:
         order, doublings = order // 2, doublings + 1
     base = linalg.hadamard(order) if order & (order - 1) == 0 else _paley(order - 1)
     return np.kron(linalg.hadamard(2**doublings), base).astype(np.float64)
+
+
+def _pairs(n_rows: int) -> NDArray[np.intp]:
+    return np.arange(n_rows, dtype=np.intp) // 2
 
 
 def _paley(q: int) -> NDArray[np.int64]:

@@ -5,8 +5,8 @@ by sqrt(omega), G = x^T x and A = x G^-1,
 
     beta = A^T y,   e = y - x beta,   H = sqrt(omega) sqrt(omega)^T / m + A x^T   (the mean takes part in H).
 
-The error of beta is A^T times what leaving rows out makes of their residuals: e_g / (I - H_gg) for every group g of rows that may
-depend on each other, single rows where none do.
+The error of beta is A^T times the residuals, each made up for its own pull on the fit: (I - H_gg)^-1 e_g, what leaving the group
+g of rows out makes of them, or (I - H_gg)^-1/2 e_g. Groups are rows that may depend on each other, single rows where none do.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,17 @@ from scipy import linalg
 
 from theory.response import Array
 
-__all__ = ["Rows", "Solution", "centred", "group_scores", "groups_by_size", "least_squares", "mean_rank", "score_covariance"]
+__all__ = [
+    "Rows",
+    "Solution",
+    "centred",
+    "group_scores",
+    "groups_by_size",
+    "least_squares",
+    "mean_rank",
+    "mean_square",
+    "score_covariance",
+]
 
 
 @dataclass(frozen=True)
@@ -69,23 +79,41 @@ def least_squares(rows: Rows, *, singular_along_one: bool) -> Solution:
     return Solution(beta, rows.y - x @ beta, operator)
 
 
-def group_scores(rows: Rows, solution: Solution, groups: NDArray[np.intp] | None) -> Iterator[Array]:
-    """A_g^T (I - H_gg)^-1 e_g for some groups after the other: arrays (groups, N, M). NaN where I - H_gg is singular.
+def group_scores(rows: Rows, solution: Solution, groups: NDArray[np.intp] | None, power: float = -1.0) -> Iterator[Array]:
+    """A_g^T (I - H_gg)^power e_g for some groups after the other: arrays (groups, N, M). NaN where I - H_gg is singular.
 
-    The sum of their squares is the HC3 variance of beta for single rows (MacKinnon & White 1985), and up to the factor (G - 1)/G
-    that of the jackknife over G groups otherwise (CR3 of Bell & McCaffrey 2002): beta minus beta without the group, exactly.
+    The sum of their squares is the variance of beta. Power -1: HC3 for single rows (MacKinnon & White 1985), and up to the factor
+    (G - 1)/G the jackknife over G groups (CR3): beta minus beta without the group, exactly. Power -1/2: HC2 and CR2 (Bell &
+    McCaffrey 2002), unbiased where residuals are independent with one variance.
     """
+    for chosen, adjusted in _adjusted_residuals(rows, solution, groups, power):
+        yield solution.operator[chosen].swapaxes(1, 2) @ adjusted
+
+
+def mean_square(rows: Rows, solution: Solution, groups: NDArray[np.intp]) -> Array:
+    """Mean of |(I - H_gg)^-1/2 e_g|^2 over rows: (M,), unbiased for one variance; NaN where some I - H_gg is singular.
+
+    A group may fit one part of itself far better than another, as pairs of complements do with what is odd: sum e^2 over m less
+    the coefficients would mix them up.
+    """
+    parts = _adjusted_residuals(rows, solution, groups, -0.5)
+    return np.sum([np.square(adjusted).sum(axis=(0, 1)) for _, adjusted in parts], axis=0) / len(rows.x)
+
+
+def _adjusted_residuals(
+    rows: Rows, solution: Solution, groups: NDArray[np.intp] | None, power: float
+) -> Iterator[tuple[NDArray[np.intp], Array]]:
+    """Rows (groups, size) and their (I - H_gg)^power e_g, (groups, size, M)."""
     for members in groups_by_size(groups, len(rows.x)):
         step = max(1, _ENTRIES // (members.shape[1] * rows.x.shape[1] + rows.x.shape[1] * rows.y.shape[1]))
         for start in range(0, len(members), step):
             chosen = members[start : start + step]
             operator, root = solution.operator[chosen], rows.root[chosen]
             hat = operator @ rows.x[chosen].swapaxes(1, 2) + root[:, :, None] * root[:, None] / len(rows.x)
-            left = np.eye(chosen.shape[1]) - hat
-            defined = np.linalg.eigvalsh(left)[:, 0] > _SATURATED
-            left[~defined] = np.eye(chosen.shape[1])
-            without = np.where(defined[:, None, None], np.linalg.solve(left, solution.residuals[chosen]), np.nan)
-            yield operator.swapaxes(1, 2) @ without
+            values, vectors = np.linalg.eigh(np.eye(chosen.shape[1]) - 0.5 * (hat + hat.swapaxes(1, 2)))
+            values = np.where(values[:, :1] > _SATURATED, values, np.nan)
+            adjusted = values[:, :, None] ** power * (vectors.swapaxes(1, 2) @ solution.residuals[chosen])
+            yield chosen, vectors @ adjusted
 
 
 def score_covariance(scores: Iterator[Array], *, full: bool) -> Array:

@@ -17,10 +17,22 @@ from theory import penalised, regression
 from theory.laws import Bernoulli, FixedSize
 from theory.memory import require_memory
 from theory.response import Array
+from theory.samples import (
+    Sample,
+    alike,
+    as_groups,
+    as_omega,
+    as_responses,
+    as_size,
+    as_subsets,
+    require_presence,
+    require_rows,
+)
 
-__all__ = ["METHODS", "Method", "SampledDatamodel", "as_responses", "as_subsets", "fit_sampled"]
+__all__ = ["METHODS", "Errors", "Method", "SampledDatamodel", "fit_sampled"]
 
 Method = Literal["ols", "difference_of_means", "ridge", "lasso"]
+Errors = Literal["hc3", "hc2"]
 METHODS: tuple[Method, ...] = ("ols", "difference_of_means", "ridge", "lasso")
 
 
@@ -83,6 +95,7 @@ def fit_sampled(
     row_weights: ArrayLike | None = None,
     penalty: float | None = None,
     n_folds: int = 5,
+    errors: Errors = "hc3",
     keep_covariance: bool = False,
 ) -> SampledDatamodel:
     """Estimate the optimal linear datamodel from subsets masks (m, N) of 0 and 1 and responses (m, M).
@@ -93,6 +106,9 @@ def fit_sampled(
     with fewer subsets than points; `penalty` is their strength (`theory.penalised`), by default that of least error in `n_folds`
     folds of whole groups. Ridge has errors of its spread, without its bias; LASSO none.
 
+    errors: "hc3" errs to the safe side, its variances are too large by about m/(m - N), for G pairs G/(G - N); "hc2" does not,
+    and is the better choice where these are not near 1, as long as residuals are of similar spread.
+
     Intervals of OLS take Student's t and hold from about 30 subsets with and 30 without each point. On exact tables they covered
     beta in 94-97% at p = 1/2; at p = 0.9, where few subsets hold most of the spread, in 89-93% at m = 160 and 94-95% at 2,000.
 
@@ -102,125 +118,58 @@ def fit_sampled(
     """
     if method not in METHODS:
         raise ValueError(f"method {method!r} is unknown, expected one of {', '.join(METHODS)}")
+    if errors not in ("hc3", "hc2"):
+        raise ValueError(f"errors {errors!r} is unknown, expected 'hc3' or 'hc2'")
     subsets, y = as_subsets(masks), as_responses(responses)
     if len(y) != len(subsets):
         raise ValueError(f"masks has {len(subsets)} rows and responses {len(y)}: expected one response per subset")
     if keep_covariance and method != "ols":
         raise ValueError(f"keep_covariance with method {method!r}: only 'ols' has a covariance of its coefficients")
-    size = _checked_size(subsets, law)
-    problem = _Problem(subsets, y, _as_omega(row_weights, len(y)), as_groups(groups, len(y)), size)
+    size = as_size(subsets, law)
+    sample = Sample(subsets, y, as_omega(row_weights, len(y)), as_groups(groups, len(y)), size)
     if method == "ols":
-        _require_rows(problem)
-    _require_presence(subsets)
+        require_rows(sample)
+    require_presence(subsets)
     if method == "ols":
-        return _ols(problem, keep_covariance)
+        return _ols(sample, errors, keep_covariance)
     if method == "difference_of_means":
-        return _difference_of_means(problem)
-    return _penalised(problem, method, penalty, n_folds)
+        return _difference_of_means(sample)
+    return _penalised(sample, method, penalty, n_folds)
 
 
-def as_subsets(masks: ArrayLike) -> Array:
-    """0/1 rows (m, N) as float64; refuses index lists and integer masks."""
-    how = "a row per subset, 1 where the point is in it; theory.subsets.all_masks(N)[mask] is the row of an integer mask"
-    try:
-        values = np.asarray(masks, dtype=np.float64)
-    except (ValueError, TypeError):
-        raise ValueError(f"masks is not an array of numbers (lists of indices of unequal length?), expected {how}") from None
-    if values.ndim != 2 or 0 in values.shape:
-        raise ValueError(f"masks has shape {values.shape}, expected (m, N): {how}")
-    wrong = (values != 0.0) & (values != 1.0)
-    if wrong.any():
-        row, column = (int(k) for k in np.argwhere(wrong)[0])
-        raise ValueError(
-            f"masks[{row}, {column}] is {values[row, column]:g}, expected 0 or 1: {how}; a list of indices is not a mask"
-        )
-    return values
-
-
-def as_responses(responses: ArrayLike) -> Array:
-    """Finite responses (m, M)."""
-    values = np.asarray(responses, dtype=np.float64)
-    if values.ndim != 2 or 0 in values.shape:
-        hint = ": pass responses[:, None]" if values.ndim == 1 else ""
-        raise ValueError(f"responses has shape {values.shape}, expected (m, M), a column per output{hint}")
-    if not np.isfinite(values).all():
-        row, column = (int(k) for k in np.argwhere(~np.isfinite(values))[0])
-        raise ValueError(f"responses[{row}, {column}] is {values[row, column]}, expected a finite response")
-    return values
-
-
-def as_groups(groups: ArrayLike | None, n_rows: int) -> NDArray[np.intp] | None:
-    """Labels (m,) as 0, 1, ..; None where every row has its own."""
-    if groups is None:
-        return None
-    labels = np.asarray(groups)
-    if labels.shape != (n_rows,):
-        raise ValueError(f"groups has shape {labels.shape}, expected ({n_rows},): one label per subset")
-    names, index = np.unique(labels, return_inverse=True)
-    if len(names) < 2:
-        raise ValueError("all subsets are in one group, expected two or more: errors come from the spread between groups")
-    return None if len(names) == n_rows else index.astype(np.intp)
-
-
-@dataclass(frozen=True)
-class _Problem:
-    subsets: Array  # (m, N)
-    responses: Array  # (m, M)
-    omega: Array  # (m,), mean 1
-    groups: NDArray[np.intp] | None
-    size: int | None
-
-    @property
-    def rows(self) -> regression.Rows:
-        return regression.centred(self.subsets, self.responses, self.omega)
-
-    @property
-    def n_coefficients(self) -> int:
-        """Of the intercept and the coefficients, what can be identified."""
-        return self.subsets.shape[1] + (0 if self.size is not None else 1)
-
-    @property
-    def n_groups(self) -> int:
-        return len(self.subsets) if self.groups is None else int(self.groups.max()) + 1
-
-    @property
-    def variance(self) -> Array:
-        """Var F, (M,), unbiased for independent rows of equal weight; 0 where F is constant up to rounding."""
-        left = self.responses - self.responses[0]
-        spread = (self.omega[:, None] * (left - self.omega @ left / len(left)) ** 2).sum(axis=0) / max(len(left) - 1, 1)
-        constant = np.ptp(left, axis=0) <= 8 * np.finfo(np.float64).eps * np.abs(self.responses).max(axis=0)
-        return np.where(constant, 0.0, spread)
-
-
-def _ols(problem: _Problem, keep_covariance: bool) -> SampledDatamodel:
-    n_rows, n = problem.subsets.shape
-    n_bytes = 8 * (3 * n_rows * n + (problem.responses.shape[1] * n**2 if keep_covariance else 0))
+def _ols(sample: Sample, errors: Errors, keep_covariance: bool) -> SampledDatamodel:
+    n_rows, n = sample.subsets.shape
+    n_bytes = 8 * (3 * n_rows * n + (sample.responses.shape[1] * n**2 if keep_covariance else 0))
     require_memory(n_bytes, f"least squares on {n_rows} subsets of {n} points", "take fewer subsets, or fewer outputs at once")
-    rows = problem.rows
+    rows = sample.rows
     try:
-        solution = regression.least_squares(rows, singular_along_one=problem.size is not None)
+        solution = regression.least_squares(rows, singular_along_one=sample.size is not None)
     except np.linalg.LinAlgError as singular:
         raise np.linalg.LinAlgError(
             f"the {n_rows} subsets do not tell the points apart: {singular} coefficients are identified"
-            f"{_alike(problem.subsets)}; draw more subsets (pairs of complements count once), or use method='ridge' or 'lasso'"
+            f"{alike(sample.subsets)}; draw more subsets (pairs of complements count once), or use method='ridge' or 'lasso'"
         ) from None
-    left = n_rows - problem.n_coefficients
-    with np.errstate(divide="ignore", invalid="ignore"):
+    left = n_rows - sample.n_coefficients
+    if sample.groups is not None:
+        residual_variance = regression.mean_square(rows, solution, sample.groups)
+    else:
         residual_variance = (solution.residuals**2).sum(axis=0) / left if left else np.full(len(rows.y_mean), np.nan)
-    freedom = _degrees_of_freedom(problem, rows)
+    freedom = _degrees_of_freedom(sample, rows)
     covariance: Array | None = None
-    scores = regression.group_scores(rows, solution, problem.groups)
-    factor = 1.0 if problem.groups is None else 1.0 - 1.0 / problem.n_groups
+    scores = regression.group_scores(rows, solution, sample.groups, {"hc3": -1.0, "hc2": -0.5}[errors])
+    factor = 1.0 if sample.groups is None or errors == "hc2" else 1.0 - 1.0 / sample.n_groups
     if keep_covariance:
         covariance = factor * regression.score_covariance(scores, full=True)
     squares = factor * regression.score_covariance(scores, full=False) if covariance is None else _diagonals(covariance)
-    kind = "HC3" if problem.groups is None else f"jackknife over {problem.n_groups} groups"
-    if problem.n_groups < 2 or left < 1 or not np.isfinite(squares).all() or not (freedom > 0.0).all():
-        kind = f"undefined: {n_rows} subsets in {problem.n_groups} independent groups leave no residual to judge by; draw more"
+    kind = errors.upper()
+    if sample.groups is not None:
+        kind = f"{'jackknife' if errors == 'hc3' else 'CR2'} over {sample.n_groups} groups"
+    if sample.n_groups < 2 or left < 1 or not np.isfinite(squares).all() or not (freedom > 0.0).all():
+        kind = f"undefined: {n_rows} subsets in {sample.n_groups} independent groups leave no residual to judge by; draw more"
         squares = np.full(squares.shape, np.nan)
         covariance = None if covariance is None else np.full(covariance.shape, np.nan)
     return _fitted(
-        problem,
+        sample,
         "ols",
         solution.coefficients,
         np.sqrt(squares),
@@ -235,39 +184,39 @@ def _diagonals(covariance: Array) -> Array:
     return np.diagonal(covariance, axis1=1, axis2=2).T
 
 
-def _degrees_of_freedom(problem: _Problem, rows: regression.Rows) -> Array:
+def _degrees_of_freedom(sample: Sample, rows: regression.Rows) -> Array:
     """Of Student's t, (N,), for G groups that speak about r directions each: G - max(1, rank of the points / r).
 
-    r = 1 for pairs of complements (G - N), r = N for groups that are whole designs (G - 1). For independent rows, n of which have
-    the point and n' not, m less the coefficients times W / (m - 2), where
+    r = 1 for pairs of complements (G - N), r = N for groups that hold whole designs (G - 1). For independent rows, n of which
+    have the point and n' not, m less the coefficients times W / (m - 2), where
 
         W = (1/n + 1/n')^2 / (1 / (n^2 (n - 1)) + 1 / (n'^2 (n' - 1)))
 
     is m - 2 if n = n' and near n' - 1 if n' is small: Welch's, as if both had the same spread (Bell & McCaffrey 2002). A point
     that is hardly ever absent is judged by its few absences, however many subsets there are.
     """
-    n_rows = len(problem.subsets)
-    if problem.groups is not None:
-        directions = (problem.n_coefficients - 1) / regression.mean_rank(rows.x, problem.groups)
-        return np.repeat(problem.n_groups - max(1.0, directions), len(rows.x_mean))
-    present = problem.subsets.sum(axis=0)
+    n_rows = len(sample.subsets)
+    if sample.groups is not None:
+        directions = (sample.n_coefficients - 1) / regression.mean_rank(rows.x, sample.groups)
+        return np.repeat(sample.n_groups - max(1.0, directions), len(rows.x_mean))
+    present = sample.subsets.sum(axis=0)
     absent = n_rows - present
     with np.errstate(divide="ignore", invalid="ignore"):
         parts = 1.0 / (present**2 * (present - 1.0)) + 1.0 / (absent**2 * (absent - 1.0))
         both = (1.0 / present + 1.0 / absent) ** 2 / parts
-    return (n_rows - problem.n_coefficients) / max(n_rows - 2, 1) * both
+    return (n_rows - sample.n_coefficients) / max(n_rows - 2, 1) * both
 
 
-def _difference_of_means(problem: _Problem) -> SampledDatamodel:
+def _difference_of_means(sample: Sample) -> SampledDatamodel:
     """Scores of row r: omega (F - mean with i) / n_with sqrt(n_with / (n_with - 1)) where i is present, likewise where absent.
 
     Their squares sum to Welch's s_with^2 / n_with + s_without^2 / n_without.
     """
-    subsets, omega, m = problem.subsets, problem.omega, problem.responses.shape[1]
-    origin = omega @ problem.responses / len(subsets)
-    left = problem.responses - origin
+    subsets, omega, m = sample.subsets, sample.omega, sample.responses.shape[1]
+    origin = omega @ sample.responses / len(subsets)
+    left = sample.responses - origin
     n_rows, n = subsets.shape
-    shrink = 1.0 if problem.size is None else (n - 1) / n
+    shrink = 1.0 if sample.size is None else (n - 1) / n
     means, squares = np.zeros((2, n, m)), np.zeros((n, m))
     present = subsets.sum(axis=0)
     scarce = np.minimum(present, n_rows - present)
@@ -280,14 +229,14 @@ def _difference_of_means(problem: _Problem) -> SampledDatamodel:
             means[k, points] = share.T @ left
             with np.errstate(divide="ignore", invalid="ignore"):
                 scores += (2 * k - 1) * (left.T[:, :, None] - means[k, points].T[:, None]) * share / np.sqrt(1.0 - share)
-        squares[points] = _summed_squares(scores, problem).T
-    squares[(scarce < 2) if problem.groups is None else (scarce < 1)] = np.nan
+        squares[points] = _summed_squares(scores, sample).T
+    squares[(scarce < 2) if sample.groups is None else (scarce < 1)] = np.nan
     beta = shrink * (means[1] - means[0])
     fitted = (subsets - omega @ subsets / n_rows) @ beta
-    kind = "Welch" if problem.groups is None else f"between {problem.n_groups} groups"
-    freedom = scarce - 1.0 if problem.groups is None else np.full(n, problem.n_groups - 1.0)
+    kind = "Welch" if sample.groups is None else f"between {sample.n_groups} groups"
+    freedom = scarce - 1.0 if sample.groups is None else np.full(n, sample.n_groups - 1.0)
     return _fitted(
-        problem,
+        sample,
         "difference_of_means",
         beta,
         shrink * np.sqrt(squares),
@@ -297,61 +246,61 @@ def _difference_of_means(problem: _Problem) -> SampledDatamodel:
     )
 
 
-def _summed_squares(scores: Array, problem: _Problem) -> Array:
+def _summed_squares(scores: Array, sample: Sample) -> Array:
     """sum_r s_r^2, or G/(G - 1) sum_g (sum_{r in g} s_r)^2, for scores (M, m, points)."""
-    if problem.groups is None:
+    if sample.groups is None:
         return np.square(scores).sum(axis=1)
-    within = np.zeros((len(scores), problem.n_groups, scores.shape[2]))
+    within = np.zeros((len(scores), sample.n_groups, scores.shape[2]))
     for output, values in zip(within, scores, strict=True):
-        np.add.at(output, problem.groups, values)
-    return problem.n_groups / (problem.n_groups - 1) * np.square(within).sum(axis=1)
+        np.add.at(output, sample.groups, values)
+    return sample.n_groups / (sample.n_groups - 1) * np.square(within).sum(axis=1)
 
 
-def _penalised(problem: _Problem, method: Literal["ridge", "lasso"], penalty: float | None, n_folds: int) -> SampledDatamodel:
-    rows, n_outputs = problem.rows, problem.responses.shape[1]
+def _penalised(sample: Sample, method: Literal["ridge", "lasso"], penalty: float | None, n_folds: int) -> SampledDatamodel:
+    rows, n_outputs = sample.rows, sample.responses.shape[1]
     path, grid = {
         "ridge": (penalised.ridge, penalised.ridge_strengths),
         "lasso": (penalised.lasso, penalised.lasso_strengths),
     }[method]
     strengths = grid(rows) if penalty is None else np.full((1, n_outputs), _as_strength(penalty))
-    folds = _folds(problem, n_folds)
-    errors = penalised.cross_validated(path, strengths, problem.subsets, problem.responses, problem.omega, folds)
+    folds = _folds(sample, n_folds)
+    errors = penalised.cross_validated(path, strengths, sample.subsets, sample.responses, sample.omega, folds)
     alpha, residual_variance = penalised.choose_strength(strengths, errors)
     if method == "lasso":
         beta = penalised.lasso(rows, alpha[None], tolerance=1e-10)[0]
         squares, kind = np.full_like(beta, np.nan), "none: after the selection by LASSO no standard error of beta is valid"
     else:
         beta = penalised.ridge(rows, alpha[None])[0]
-        squares, kind = _ridge_squares(problem, rows, beta, alpha), "spread about its own mean, without the bias of ridge"
-    if problem.size is not None:
+        squares, kind = _ridge_squares(sample, rows, beta, alpha), "spread about its own mean, without the bias of ridge"
+    if sample.size is not None:
         beta = beta - beta.mean(axis=0)
     freedom = np.full(len(beta), np.nan)
-    return _fitted(problem, method, beta, np.sqrt(squares), kind, freedom, residual_variance, penalty=alpha)
+    return _fitted(sample, method, beta, np.sqrt(squares), kind, freedom, residual_variance, penalty=alpha)
 
 
-def _ridge_squares(problem: _Problem, rows: regression.Rows, beta: Array, alpha: Array) -> Array:
+def _ridge_squares(sample: Sample, rows: regression.Rows, beta: Array, alpha: Array) -> Array:
     gram, count = rows.x.T @ rows.x, len(rows.x)
-    factor = 1.0 if problem.groups is None else 1.0 - 1.0 / problem.n_groups
+    factor = 1.0 if sample.groups is None else 1.0 - 1.0 / sample.n_groups
     squares = np.empty_like(beta)
     for m, strength in enumerate(alpha):
         ridged = gram + count * strength * np.eye(len(gram))
         operator = np.asarray(linalg.solve(ridged, rows.x.T, assume_a="pos"), dtype=np.float64).T
         residuals = rows.y[:, [m]] - rows.x @ beta[:, [m]]
         one = regression.Rows(rows.x, rows.y[:, [m]], rows.root, rows.x_mean, rows.y_mean[[m]])
-        scores = regression.group_scores(one, regression.Solution(beta[:, [m]], residuals, operator), problem.groups)
+        scores = regression.group_scores(one, regression.Solution(beta[:, [m]], residuals, operator), sample.groups)
         squares[:, m] = factor * regression.score_covariance(scores, full=False)[:, 0]
     return squares
 
 
-def _folds(problem: _Problem, n_folds: int) -> NDArray[np.intp]:
-    if n_folds != int(n_folds) or not 2 <= n_folds <= problem.n_groups:
-        raise ValueError(f"n_folds = {n_folds}, expected 2 to the {problem.n_groups} independent groups of subsets")
-    groups = np.arange(len(problem.subsets), dtype=np.intp) if problem.groups is None else problem.groups
+def _folds(sample: Sample, n_folds: int) -> NDArray[np.intp]:
+    if n_folds != int(n_folds) or not 2 <= n_folds <= sample.n_groups:
+        raise ValueError(f"n_folds = {n_folds}, expected 2 to the {sample.n_groups} independent groups of subsets")
+    groups = np.arange(len(sample.subsets), dtype=np.intp) if sample.groups is None else sample.groups
     return groups % int(n_folds)
 
 
 def _fitted(
-    problem: _Problem,
+    sample: Sample,
     method: Method,
     coefficients: Array,
     standard_errors: Array,
@@ -363,14 +312,14 @@ def _fitted(
     covariance: Array | None = None,
 ) -> SampledDatamodel:
     """Put together; where F was constant nothing was seen to vary, and errors and R^2 are undefined."""
-    variance, constant = problem.variance, problem.variance == 0.0
-    n_rows = len(problem.subsets)
-    mean = problem.omega @ problem.responses / n_rows
+    variance, constant = sample.variance, sample.variance == 0.0
+    n_rows = len(sample.subsets)
+    mean = sample.omega @ sample.responses / n_rows
     with np.errstate(divide="ignore", invalid="ignore"):
         r_squared = np.where(constant, np.nan, 1.0 - residual_variance / variance)
     return SampledDatamodel(
         method=method,
-        intercept=mean - problem.omega @ problem.subsets / n_rows @ coefficients,
+        intercept=mean - sample.omega @ sample.subsets / n_rows @ coefficients,
         coefficients=coefficients,
         standard_errors=np.where(constant, np.nan, standard_errors),
         error_kind=kind,
@@ -378,69 +327,10 @@ def _fitted(
         residual_variance=residual_variance,
         r_squared=r_squared,
         n_subsets=n_rows,
-        size=problem.size,
+        size=sample.size,
         penalty=penalty,
         covariance=covariance,
     )
-
-
-def _checked_size(subsets: Array, law: Bernoulli | FixedSize | None) -> int | None:
-    """k for FixedSize(k); refuses a law of another kind than the rows."""
-    sizes, n = subsets.sum(axis=1), subsets.shape[1]
-    if isinstance(law, FixedSize):
-        law.check(n)
-        wrong = np.flatnonzero(sizes != law.k)
-        if wrong.size:
-            raise ValueError(f"masks[{wrong[0]}] has {sizes[wrong[0]]:g} points, expected the {law.k} of {law}")
-        return int(law.k)
-    if law is not None and not isinstance(law, Bernoulli):
-        raise TypeError(f"{law} is not a law of subsets, expected Bernoulli or FixedSize")
-    if len(sizes) > 1 and n > 1 and (sizes == sizes[0]).all():
-        raise ValueError(
-            f"every subset has {sizes[0]:g} points: their coefficients have a free constant (only differences are identified); "
-            f"say so with law=FixedSize({sizes[0]:g})"
-        )
-    return None
-
-
-def _require_presence(subsets: Array) -> None:
-    for wrong, where in (((subsets == 0.0).all(axis=0), "no"), ((subsets == 1.0).all(axis=0), "every")):
-        points = np.flatnonzero(wrong)
-        if points.size:
-            raise ValueError(
-                f"point {points[0]} is in {where} subset of the {len(subsets)} ({points.size} such points): its coefficient is "
-                "not identified; draw more subsets, or take p further from 0 and 1"
-            )
-
-
-def _require_rows(problem: _Problem) -> None:
-    distinct, needed = len(np.unique(problem.subsets, axis=0)), problem.n_coefficients
-    if distinct < needed:
-        repeated = "" if distinct == len(problem.subsets) else f" ({distinct} distinct ones)"
-        raise ValueError(
-            f"{len(problem.subsets)} subsets{repeated} for {needed} coefficients, the intercept included: least squares needs at "
-            f"least {needed} different subsets, {needed + 1} for errors; draw more, or use method='ridge' or 'lasso'"
-        )
-
-
-def _alike(subsets: Array) -> str:
-    """Name two points that are always together or never, if there are any."""
-    columns, first = np.unique(np.concatenate([subsets.T, 1.0 - subsets.T]), axis=0, return_inverse=True)
-    if len(columns) == 2 * subsets.shape[1]:
-        return ""
-    label = first.ravel()
-    pair = next((i, j) for j in range(len(label)) for i in range(j) if label[i] == label[j])
-    i, j = (k % subsets.shape[1] for k in pair)
-    return f" (points {min(i, j)} and {max(i, j)} are always or never together)"
-
-
-def _as_omega(row_weights: ArrayLike | None, n_rows: int) -> Array:
-    if row_weights is None:
-        return np.ones(n_rows)
-    omega = np.asarray(row_weights, dtype=np.float64)
-    if omega.shape != (n_rows,) or not (np.isfinite(omega) & (omega > 0.0)).all():
-        raise ValueError(f"row_weights has shape {omega.shape}, expected ({n_rows},) finite numbers > 0")
-    return omega / omega.mean()
 
 
 def _as_strength(penalty: float) -> float:

@@ -22,7 +22,8 @@ from theory.response import (
     mean_response,
     weight_derivative,
 )
-from theory.sampled import SampledDatamodel, as_responses, as_subsets, fit_sampled
+from theory.sampled import SampledDatamodel, fit_sampled
+from theory.samples import as_responses, as_subsets
 
 __all__ = ["Cost", "Prices", "Quadratic", "fit_with_surrogate", "measured_prices", "taylor_surrogate"]
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import stats
+from sklearn.metrics import r2_score
 
 from theory import metrics
 
@@ -204,3 +205,91 @@ def test_lds_is_the_mean_over_outputs_of_spearmans_correlation_over_subsets(seed
 def test_lds_refuses_responses_of_other_subsets():
     with pytest.raises(ValueError, match=r"predicted has shape \(4, 2\), actual \(5, 2\): expected one shape"):
         metrics.lds(np.ones((4, 2)), np.ones((5, 2)))
+
+
+PREDICTED = np.array([[0.1, 5.0], [0.4, 1.0], [0.2, 2.0], [0.9, 2.0], [0.5, 3.0]])
+ACTUAL = np.array([[1.0, 9.0], [2.0, 1.0], [3.0, 4.0], [5.0, 2.0], [4.0, 7.0]])
+"""Saved by hand. Ranks of the first output: 1 3 2 5 4 against 1 2 3 5 4; of the second: 5 1 2.5 2.5 4 against 5 1 3 2 4."""
+
+
+def test_lds_of_saved_arrays_is_the_mean_of_spearman_by_hand_and_by_scipy():
+    first = 1.0 - 6.0 * (1 + 1) / (5 * 24)  # sum of squared differences of ranks, no ties
+    ranks = np.array([5.0, 1.0, 2.5, 2.5, 4.0]) - 3.0, np.array([5.0, 1.0, 3.0, 2.0, 4.0]) - 3.0
+    second = ranks[0] @ ranks[1] / math.sqrt((ranks[0] @ ranks[0]) * (ranks[1] @ ranks[1]))
+    assert metrics.lds(PREDICTED, ACTUAL) == pytest.approx((first + second) / 2.0, rel=1e-14)
+    theirs = [stats.spearmanr(PREDICTED[:, m], ACTUAL[:, m]).statistic for m in range(2)]
+    assert metrics.lds(PREDICTED, ACTUAL) == pytest.approx(np.mean(theirs), rel=1e-14)
+
+
+@given(strategies.SEEDS)
+def test_r_squared_is_that_of_scikit_learn_per_output(seed):
+    predicted, actual = pair(seed, (9, 3))
+    assert_close(metrics.r_squared(predicted, actual), r2_score(actual, predicted, multioutput="raw_values"), atol=1e-12)
+
+
+def test_r_squared_of_the_mean_is_zero_and_of_a_constant_output_undefined():
+    actual = ACTUAL.copy()
+    assert_close(metrics.r_squared(np.tile(actual.mean(axis=0), (5, 1)), actual), np.zeros(2), atol=1e-15)
+    actual[:, 1] = 0.1
+    assert np.isnan(metrics.r_squared(PREDICTED, actual)).tolist() == [False, True]
+
+
+def test_the_quality_of_a_perfect_prediction_and_of_a_shifted_and_scaled_one():
+    perfect = metrics.prediction_quality(ACTUAL, ACTUAL)
+    assert (perfect.lds, perfect.pearson, perfect.slope) == pytest.approx((1.0, 1.0, 1.0), abs=1e-12)
+    assert (perfect.relative_error, perfect.r_squared) == (0.0, 1.0)
+    scaled = metrics.prediction_quality(0.5 * ACTUAL + 7.0, ACTUAL)
+    assert (scaled.lds, scaled.pearson) == pytest.approx((1.0, 1.0), abs=1e-12)
+    assert (scaled.slope, scaled.relative_error) == pytest.approx((0.5, 0.5), rel=1e-12)
+    assert scaled.r_squared < 0.0
+
+
+def test_the_quality_of_a_prediction_holds_its_measures():
+    quality = metrics.prediction_quality(PREDICTED, ACTUAL)
+    centred = PREDICTED - PREDICTED.mean(axis=0), ACTUAL - ACTUAL.mean(axis=0)
+    assert quality.lds == metrics.lds(PREDICTED, ACTUAL)
+    assert quality.pearson == pytest.approx(
+        np.mean([stats.pearsonr(*m).statistic for m in zip(PREDICTED.T, ACTUAL.T, strict=True)]), rel=1e-14
+    )
+    assert quality.slope == metrics.slope(*centred)
+    assert quality.relative_error == metrics.relative_error(*centred)
+    assert quality.r_squared == pytest.approx(metrics.r_squared(PREDICTED, ACTUAL).mean(), rel=1e-14)
+
+
+def test_the_bootstrap_error_of_a_mean_is_its_standard_error():
+    sample = np.random.default_rng(0).standard_normal((50, 2))
+    errors = metrics.bootstrap(lambda x: x.mean(axis=0), sample, n_draws=4000)
+    assert_close(errors, sample.std(axis=0) / math.sqrt(50), rtol=5.0 / math.sqrt(2.0 * 4000))
+
+
+def test_the_bootstrap_keeps_rows_together_and_repeats_by_seed():
+    sample = np.random.default_rng(0).standard_normal((50, 2))
+    assert metrics.bootstrap(lambda x, y: np.abs(x - y).max(), sample, sample) == 0.0
+    same, other = (metrics.bootstrap(lambda x: x.mean(axis=0), sample, seed=seed) for seed in (0, 1))
+    assert (metrics.bootstrap(lambda x: x.mean(axis=0), sample) == same).all()
+    assert (same != other).all()
+
+
+def test_prediction_errors_are_the_spread_over_fresh_subsets():
+    """Against drawing the subsets anew: the bootstrap of one sample of 200, and the spread of the measures over 300 samples."""
+    rng = np.random.default_rng(0)
+
+    def draw():
+        actual = rng.standard_normal((200, 2))
+        return actual + 0.5 * rng.standard_normal((200, 2)), actual
+
+    spread = np.std([list(vars(metrics.prediction_quality(*draw())).values()) for _ in range(300)], axis=0)
+    assert_close(np.array(list(vars(metrics.prediction_errors(*draw())).values())) / spread, np.ones(5), atol=0.35)
+
+
+def test_an_undefined_measure_has_an_undefined_error():
+    assert math.isnan(metrics.prediction_errors(PREDICTED, np.ones((5, 2)), n_draws=5).lds)
+
+
+def test_bootstraps_that_make_no_sense_are_refused():
+    with pytest.raises(ValueError, match="n_draws = 1, expected >= 2"):
+        metrics.bootstrap(np.mean, np.ones(3), n_draws=1)
+    with pytest.raises(ValueError, match=r"samples have \[3, 4\] rows, expected the same rows in all"):
+        metrics.bootstrap(metrics.slope, np.ones(3), np.ones(4))
+    with pytest.raises(ValueError, match=r"predicted has shape \(4, 2\), actual \(5, 2\)"):
+        metrics.prediction_quality(np.ones((4, 2)), np.ones((5, 2)))

@@ -176,6 +176,23 @@ def test_errors_of_groups_are_the_jackknife_over_refits_without_each_of_them(law
     assert fitted.error_kind == "jackknife over 18 groups"
 
 
+def test_hc2_is_that_of_statsmodels():
+    masks, responses = sample(2)
+    fitted = fit_sampled(masks, responses, errors="hc2")
+    fits = theirs(masks, responses, cov_type="HC2")
+    assert_close(fitted.standard_errors, np.transpose([fit.bse[1:] for fit in fits]), rtol=1e-10)
+    assert fitted.error_kind == "HC2"
+
+
+def test_cr2_of_pairs_is_unbiased_for_independent_residuals_of_one_variance():
+    """Bell & McCaffrey 2002: over normal responses its mean square is the variance of beta, which OLS theory gives exactly."""
+    design = antithetic(Bernoulli(0.5), 6, 40, 0)
+    responses = np.random.default_rng(0).standard_normal((40, 4000))
+    squares = fit_sampled(design.masks, responses, groups=design.groups, errors="hc2").standard_errors ** 2
+    exact = np.diagonal(np.linalg.inv(sm.add_constant(design.masks).T @ sm.add_constant(design.masks)))[1:]
+    assert_close(squares.mean(axis=1), exact, rtol=5.0 * (squares.std(axis=1) / math.sqrt(4000) / exact).max())
+
+
 def test_single_rows_as_groups_are_independent_rows():
     masks, responses = sample(3)
     alone = fit_sampled(masks, responses, groups=np.arange(len(masks))[::-1])
@@ -184,8 +201,8 @@ def test_single_rows_as_groups_are_independent_rows():
 
 @pytest.mark.parametrize(
     ("design", "expected"),
-    [(antithetic(Bernoulli(0.5), 6, 40, 0), 14.0), (antithetic(FixedSize(3), 6, 40, 0), 15.0), (fold_over(6, 5, 0), 4.0)],
-    ids=["pairs", "pairs of one size", "replicates"],
+    [(antithetic(Bernoulli(0.5), 6, 40, 0), 14.0), (antithetic(FixedSize(3), 6, 40, 0), 15.0), (fold_over(6, 5, 0), 34.0)],
+    ids=["pairs", "pairs of one size", "fold-over"],
 )
 def test_degrees_of_freedom_count_what_independent_groups_say_about_each_coefficient(design, expected):
     responses = np.random.default_rng(0).standard_normal((len(design.masks), 1))
@@ -226,6 +243,18 @@ def test_intervals_from_independent_draws_cover_the_exact_beta(law, method):
     assert 0.93 <= share <= 0.97
 
 
+def test_with_few_subsets_per_point_hc3_errs_to_the_safe_side_and_hc2_does_not():
+    """m = 2.4 N: HC3's variances are too large by about m / (m - N)."""
+    table = logistic_table(10)
+    designs = [independent(Bernoulli(0.5), 10, 24, seed) for seed in range(200)]
+    designs = [d for d in designs if np.linalg.matrix_rank(sm.add_constant(d.masks)) == 11]
+    safe, n = coverage(table, Bernoulli(0.5), designs)
+    near, _ = coverage(table, Bernoulli(0.5), designs, errors="hc2")
+    assert n >= 2000
+    assert safe > 0.97
+    assert 0.93 <= near <= 0.97
+
+
 @pytest.mark.parametrize("law", [Bernoulli(0.5), FixedSize(4)], ids=repr)
 def test_pairs_of_complements_break_hc3_and_groups_mend_it(law):
     designs = [antithetic(law, 8, 160, seed) for seed in DRAWS]
@@ -249,13 +278,54 @@ def test_pairs_break_hc3_the_other_way_where_the_residual_is_odd():
     assert 0.93 <= mended <= 0.97
 
 
-def test_replicates_of_a_fold_over_design_break_hc3_and_groups_mend_it():
-    designs = [fold_over(8, 10, seed) for seed in DRAWS]
-    broken, _ = coverage(logistic_table(), Bernoulli(0.5), designs, grouped=False)
-    mended, n = coverage(logistic_table(), Bernoulli(0.5), designs)
+@pytest.mark.parametrize(("n_points", "n_replicates", "order"), [(8, 10, 8), (12, 4, 16), (12, 1, 32)])
+def test_fold_over_breaks_hc3_and_pairs_mend_it(n_points, n_replicates, order):
+    """Also where one replicate is all there is: its columns left over speak for those taken."""
+    table = logistic_table(n_points)
+    designs = [fold_over(n_points, n_replicates, seed, order) for seed in DRAWS]
+    broken, _ = coverage(table, Bernoulli(0.5), designs, grouped=False)
+    mended, n = coverage(table, Bernoulli(0.5), designs, errors="hc2")
     assert n >= 2000
     assert broken > 0.99
     assert 0.93 <= mended <= 0.97
+
+
+def test_whole_designs_may_be_the_groups():
+    design = fold_over(6, 5, 0)
+    responses = np.random.default_rng(0).standard_normal((len(design.masks), 1))
+    fitted = fit_sampled(design.masks, responses, groups=np.arange(80) // 16)
+    assert_close(fitted.degrees_of_freedom, np.full(6, 4.0))
+    apart = [
+        fit_sampled(*halves, "difference_of_means").coefficients
+        for halves in zip(*(np.split(x, 5) for x in (design.masks, responses)), strict=True)
+    ]
+    assert_close(fitted.standard_errors, stats.sem(apart), rtol=1e-10)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda s: independent(Bernoulli(0.5), 8, 48, s),
+        lambda s: antithetic(Bernoulli(0.5), 8, 48, s),
+        lambda s: fold_over(8, 1, s, 24),
+    ],
+    ids=["independent", "pairs", "fold-over"],
+)
+def test_the_residual_variance_is_that_of_fresh_subsets_whatever_the_design(make):
+    """In the mean, against the exact one; sum e^2 over m - N - 1 would be 8% too large for pairs here, 20% for the fold-over."""
+    table = logistic_table()
+    exact, found = optimal_datamodel(table), []
+    for design in map(make, range(200)):
+        found.append(fit_sampled(design.masks, rows_of(table, design.masks), groups=design.groups).residual_variance)
+    assert_close(np.mean(found, axis=0) / exact.residual_variance, np.ones(2), atol=0.08)
+
+
+def test_a_saturated_replicate_has_no_errors():
+    design = fold_over(8, 1, 0, 8)
+    fitted = fit_sampled(design.masks, rows_of(logistic_table(), design.masks), groups=design.groups)
+    assert np.isnan(fitted.standard_errors).all()
+    assert np.isnan(fitted.residual_variance).all()
+    assert fitted.error_kind.startswith("undefined: 16 subsets in 8 independent groups")
 
 
 def test_the_mean_squared_error_of_a_ridge_fit_exceeds_its_stated_spread_only_by_its_bias():
@@ -448,8 +518,13 @@ ONE_SIZE = FixedSize(2).draw(40, 5, np.random.default_rng(0))
         ([[0, 3, 4], [1, 2, 3]], [[0.0], [1.0]], {}, "masks[0, 1] is 3, expected 0 or 1: a row per subset"),
         ([[0, 3, 4], [1]], [[0.0], [1.0]], {}, "masks is not an array of numbers (lists of indices of unequal length?)"),
         ([5, 9, 12], [[0.0]] * 3, {}, "masks has shape (3,), expected (m, N)"),
-        (MASKS[:4], RESPONSES[:4], {}, "4 subsets for 6 coefficients, the intercept included: least squares needs at least 6"),
-        (np.tile(MASKS[:4], (9, 1)), np.tile(RESPONSES[:4], (9, 1)), {}, "36 subsets (4 distinct ones) for 6 coefficients"),
+        (
+            np.tri(5)[:4],
+            RESPONSES[:4],
+            {},
+            "4 subsets for 6 coefficients, the intercept included: least squares needs at least 6",
+        ),
+        (np.tile(MASKS[:4], (9, 1)), np.tile(RESPONSES[:4], (9, 1)), {}, "36 subsets (3 distinct ones) for 6 coefficients"),
         (MASKS, RESPONSES[:, 0], {}, "responses has shape (60,), expected (m, M), a column per output: pass responses[:, None]"),
         (MASKS, RESPONSES[:9], {}, "masks has 60 rows and responses 9: expected one response per subset"),
         (MASKS, RESPONSES * np.nan, {}, "responses[0, 0] is nan, expected a finite response"),
@@ -458,6 +533,7 @@ ONE_SIZE = FixedSize(2).draw(40, 5, np.random.default_rng(0))
         (ONE_SIZE, RESPONSES[:40], {}, "every subset has 2 points: their coefficients have a free constant"),
         (ONE_SIZE, RESPONSES[:40], {"law": FixedSize(3)}, "masks[0] has 2 points, expected the 3 of FixedSize(k=3)"),
         (MASKS, RESPONSES, {"method": "theil-sen"}, "method 'theil-sen' is unknown, expected one of ols, difference_of_means"),
+        (MASKS, RESPONSES, {"errors": "hc0"}, "errors 'hc0' is unknown, expected 'hc3' or 'hc2'"),
         (MASKS, RESPONSES, {"groups": [1, 2]}, "groups has shape (2,), expected (60,): one label per subset"),
         (MASKS, RESPONSES, {"groups": np.zeros(60)}, "all subsets are in one group, expected two or more"),
         (MASKS, RESPONSES, {"row_weights": np.zeros(60)}, "row_weights has shape (60,), expected (60,) finite numbers > 0"),
