@@ -584,6 +584,16 @@ def test_what_a_point_of_weight_zero_holds_does_not_matter(variant):
     assert_close(theirs, mine, rtol=1e-12, call="Jacobian in the weights of the others")
 
 
+@pytest.mark.parametrize("l2", [0.0, 0.1])
+def test_a_batch_of_nothing_but_the_empty_subset_is_the_start_that_only_decays(l2):
+    learner = network(l2=l2)
+    alone = learner.respond(np.zeros((2, learner.n_points)), SEEDS)
+    among_others = learner.respond(np.vstack([np.zeros(learner.n_points), np.ones(learner.n_points)]), SEEDS)
+    assert_close(alone[0], among_others[0], rtol=1e-12, call="the empty subset")
+    decay = (1.0 - l2 * learner.learning_rate) ** learner.steps
+    assert_close(alone[1], learner.outputs(decay * learner.initial_params(SEEDS), learner.X_query), rtol=1e-12, call="decay")
+
+
 def test_the_learner_is_what_theory_calls_differentiable_and_linearizable():
     learner = network()
     assert isinstance(learner, DifferentiableLearner)
