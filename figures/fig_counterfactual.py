@@ -56,7 +56,9 @@ def draw(panels: list[Panel]) -> Figure:
         columns = min(2, len(panels))
         rows = -(-len(panels) // columns)
         figure = Figure(figsize=(5.6 * columns + 0.6, 3.5 * rows + 1.6), layout="constrained")
-        figure.suptitle("Few points removed: local estimates are better. Half of them: the uniform datamodel is", fontsize=14)
+        figure.suptitle(
+            "Near the full set local scores win, far from it the datamodel; in convex models a Newton step does", fontsize=14
+        )
         axes = figure.subplots(rows, columns, squeeze=False, sharex=True).ravel()
         for ax, panel in zip(axes, panels, strict=False):
             _lines(ax, panel)

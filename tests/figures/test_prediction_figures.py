@@ -1,0 +1,144 @@
+"""The figures on predicting other training sets: their numbers, labels and bytes."""
+
+import numpy as np
+import pytest
+import xarray as xr
+from assertions import assert_identical
+
+from figures import fig_counterfactual, fig_lds, fig_seeds, fig_spectrum
+from figures.style import save
+
+
+def spectrum(first, learner, case, error=np.nan):
+    share = np.array([[first, 0.9 - first, 0.06, 0.03, 0.01]])
+    return xr.Dataset(
+        {
+            "share": (("p", "degree"), share),
+            "share_error": (("p", "degree"), np.full_like(share, error)),
+            "lds": (("p",), [0.95]),
+        },
+        {"p": [0.5], "degree": [1, 2, 3, 4, 5]},
+        {"case": case, "learner": learner},
+    )
+
+
+def counterfactual(n, drawn):
+    names = list(fig_counterfactual._SERIES)
+    values = 0.01 * (1.0 + np.arange(3.0 * len(names)).reshape(3, len(names), 1))
+    return xr.Dataset(
+        {
+            "prediction": (("removed", "estimate", "quality"), values),
+            "prediction_error": (("removed", "estimate", "quality"), 0.1 * values if drawn else np.full_like(values, np.nan)),
+        },
+        {"removed": [1, 2, 4], "estimate": names, "quality": ["relative_error"]},
+        {"data": "two_moons", "learner": "mlp", "n_points": n},
+    )
+
+
+def seeds(noise, steps):
+    values = np.arange(1.0, 5.0).reshape(2, 1, 2, 1, 1) / 10.0
+    dims = ("averaged", "estimate", "pairing", "target", "quality")
+    return xr.Dataset(
+        {
+            "prediction": (dims, values),
+            "prediction_error": (dims, 0.1 * values),
+            "noise": (("averaged",), [noise, 0.5 * noise]),
+        },
+        {
+            "averaged": [1, 8],
+            "estimate": ["beta"],
+            "pairing": ["same seeds", "other seeds"],
+            "target": ["all subsets"],
+            "quality": ["relative_error"],
+        },
+        {"case": f"xor-8 mlp hidden=4 steps={steps}", "learner": "mlp"},
+    )
+
+
+def lds():
+    targets, scores = ["p = 0.5", "p = 0.9", "1 to 3 removed"], ["D(1)", "LOO", "exact H", "damped H"]
+    datamodel = np.arange(12.0).reshape(2, 2, 3, 1) / 12.0
+    return xr.Dataset(
+        {
+            "score": (("target", "estimate", "quality"), np.array([[0.1, 0.2, 0.3, 0.4]] * 3)[:, :, None]),
+            "datamodel": (("p", "retrainings", "target", "quality"), datamodel),
+            "datamodel_error": (("p", "retrainings", "target", "quality"), 0.1 * datamodel),
+        },
+        {"target": targets, "estimate": scores, "quality": ["lds"], "p": [0.5, 0.9], "retrainings": [50, 400]},
+        {
+            "case": "two_moons-40 mlp hidden=4 steps=500",
+            "data": "two_moons",
+            "learner": "mlp",
+            "n_points": 40,
+            "hessian_based": scores[2:],
+        },
+    )
+
+
+FIGURES = {
+    "spectrum": (
+        fig_spectrum,
+        [spectrum(0.6, "mlp", "two_moons-8 mlp hidden=4", 0.01), spectrum(0.8, "logistic", "spector-14 logistic l2=0.1")],
+    ),
+    "counterfactual": (fig_counterfactual, [counterfactual(40, True), counterfactual(16, False)]),
+    "seeds": (fig_seeds, [seeds(0.01, 1000), seeds(0.3, 10)]),
+    "lds": (fig_lds, [lds()]),
+}
+
+
+def drawn(name):
+    module, results = FIGURES[name]
+    return module.data(results), module.draw(module.data(results))
+
+
+def test_spectrum_stacks_degrees_to_the_whole_variance_the_most_linear_first():
+    bars, figure = drawn("spectrum")
+    assert [bar.label for bar in bars] == ["logistic, l2 = 0.1: spector, N = 14", "network: two moons, N = 8"]
+    assert_identical(bars[1].share, np.array([0.6, 0.9 - 0.6, 0.06, 0.03 + 0.01]))
+    ax = figure.axes[0]
+    ends = [bar.get_x() + bar.get_width() for bar in ax.patches[-2:]]
+    np.testing.assert_allclose(ends, [100.0, 100.0])
+    assert "60% to 80%" in figure.get_suptitle()
+    assert len(ax.containers) == 5  # four degrees, and one error bar where there are seeds
+    assert "%" in ax.get_xlabel()
+
+
+def test_counterfactual_has_an_error_line_per_estimate_by_share_of_points_the_smallest_n_first():
+    panels, figure = drawn("counterfactual")
+    assert [panel.title for panel in panels] == [
+        "Two moons, N = 16, network (all groups)",
+        "Two moons, N = 40, network (drawn groups)",
+    ]
+    assert_identical(panels[0].removed, np.array([1, 2, 4]) / 16)
+    assert_identical(panels[1].error["LOO"], 0.01 * np.array([3.0, 8.0, 13.0]))
+    assert not panels[0].spread["LOO"].any()
+    assert [len(ax.containers) for ax in figure.axes] == [5, 5]
+    assert figure.axes[1].get_xlabel() == "training points removed (% of N)"
+    assert figure.axes[0].get_yscale() == "log"
+
+
+def test_seeds_has_same_and_other_seeds_the_noisiest_case_first():
+    panels, figure = drawn("seeds")
+    assert panels[0].title == "network, 10 steps: xor, N = 8"
+    assert_identical(panels[0].error["other seeds"], np.array([0.2, 0.4]))
+    assert "30.0% of the variance" in figure.axes[0].get_title()
+    assert [len(ax.containers) for ax in figure.axes] == [2, 2]
+    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["1", "8"]
+
+
+def test_lds_shows_datamodels_by_retrainings_and_names_the_best_score():
+    ((first, _, last),), figure = drawn("lds")
+    assert first.best == "damped H"
+    assert first.score == {"LOO": 0.2, "D(1)": 0.1, "best Hessian-based": 0.4}
+    assert_identical(last.datamodel[0.9][0], np.array([8.0, 11.0]) / 12.0)
+    assert [len(ax.containers) for ax in figure.axes] == [2, 2, 2]
+    assert figure.axes[2].get_title() == "predicting fresh subsets: 1 to 3 removed"
+    assert "retrainings" in figure.axes[0].get_xlabel()
+    assert "500 steps" in figure.axes[0].get_ylabel()
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_the_same_results_give_the_same_bytes(name, tmp_path):
+    files = [save(drawn(name)[1], tmp_path / copy, name) for copy in "ab"]
+    for one, two in zip(*files, strict=True):
+        assert one.read_bytes() == two.read_bytes()

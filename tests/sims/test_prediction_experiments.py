@@ -1,0 +1,118 @@
+"""Experiments on predicting other training sets: against laws, scipy by hand, and enumeration."""
+
+import numpy as np
+import pytest
+from assertions import assert_close
+from scipy import stats
+
+from sims.experiments import all_experiments
+from sims.experiments.base import Problem
+from sims.experiments.counterfactual import CounterfactualConfig
+from sims.experiments.group_removal import GroupRemovalConfig
+from sims.experiments.lds import LdsConfig
+from sims.experiments.seeds import SeedsConfig
+from sims.experiments.spectrum import SpectrumConfig
+from sims.retrain import response_table
+from theory.datamodel import optimal_datamodel
+from theory.subsets import all_masks
+
+EXPERIMENTS = all_experiments()
+RIDGE = Problem("longley", "least_squares", (("l2", 0.1),), n_points=8)
+NETWORK = Problem("xor", "mlp", (("hidden", (3,)), ("l2", 0.05), ("learning_rate", 0.5), ("steps", 20)), n_points=5)
+
+
+def test_the_share_of_degree_one_is_the_r_squared_of_the_datamodel():
+    result = EXPERIMENTS["spectrum"].run(SpectrumConfig(RIDGE))
+    table = response_table(RIDGE.build(), (0,)).mean
+    model = optimal_datamodel(table)
+    pooled = 1.0 - model.residual_variance.sum() / table.var(axis=0).sum()
+    assert_close(result.r_squared.sel(p=0.5), pooled, rtol=1e-10, call="R^2 by Parseval and by residuals")
+    assert_close(result.share.sum("degree"), np.ones(4), rtol=1e-12, call="shares")
+    predicted = model.predict(all_masks(8))
+    by_hand = np.mean([stats.spearmanr(p, a).statistic for p, a in zip(predicted.T, table.T, strict=True)])
+    assert_close(result.lds.sel(p=0.5), by_hand, rtol=1e-12, call="LDS")
+
+
+def test_a_kernel_sum_has_degree_one_only():
+    result = EXPERIMENTS["spectrum"].run(SpectrumConfig(Problem("two_moons", "kernel_sum", n_points=6)))
+    assert result.share.sel(degree=slice(2, None)).max() < 1e-28
+    assert result.lds.min() > 0.99
+
+
+def test_one_seed_against_itself_is_the_spectrum_of_that_seed_and_others_are_never_easier_on_average():
+    result = EXPERIMENTS["seeds"].run(SeedsConfig(NETWORK, n_seeds=8, averaged=(1, 4)))
+    error = result.prediction.sel(estimate="beta", target="all subsets", quality="relative_error")
+    samples = response_table(NETWORK.build(), range(8)).samples
+    expected = np.mean([_relative_residual(table) for table in samples])
+    assert_close(error.sel(averaged=1, pairing="same seeds"), expected, rtol=1e-10, call="residual of single seeds")
+    assert (error.sel(pairing="other seeds") >= error.sel(pairing="same seeds")).all()
+    assert error.sel(averaged=4, pairing="other seeds") < error.sel(averaged=1, pairing="other seeds")
+    assert result.noise[1] < result.noise[0]
+
+
+def _relative_residual(table):
+    residual = table - optimal_datamodel(table).predict(all_masks(5))
+    return np.linalg.norm(residual) / np.linalg.norm(table - table.mean(axis=0))
+
+
+def test_numbers_of_seeds_that_do_not_divide_half_of_them_are_refused():
+    with pytest.raises(ValueError, match=r"averaged = \(1, 3\), expected divisors of 4, half of the 8 seeds"):
+        EXPERIMENTS["seeds"].run(SeedsConfig(NETWORK, n_seeds=8, averaged=(1, 3)))
+
+
+def test_exact_counterfactuals_are_those_of_group_removal():
+    one = EXPERIMENTS["counterfactual"].run(CounterfactualConfig(RIDGE, removed=tuple(range(1, 8))))
+    other = EXPERIMENTS["group_removal"].run(GroupRemovalConfig(RIDGE))
+    names = {
+        "beta (p = 0.5)": "beta, summed",
+        "beta (p = 0.9)": "beta (p = 0.9), summed",
+        "influence": "influence, summed",
+        "D(1)": "D(1), summed",
+    }
+    for mine, theirs in names.items():
+        for measure in ("relative_error", "slope", "lds"):
+            assert_close(
+                one.prediction.sel(estimate=mine, quality=measure),
+                other.measured.sel(estimate=theirs, measure=measure),
+                rtol=1e-9,
+                call=f"{measure} of {mine}",
+            )
+    assert one.prediction.sel(estimate="Newton step", quality="relative_error").max() < 1e-9  # ridge
+    assert one.prediction_error.isnull().all()
+
+
+def test_sampled_counterfactuals_agree_with_exact_ones_within_their_errors():
+    problem = Problem("spector", "logistic", (("l2", 0.1),), n_points=10)
+    removed = (1, 5, 9)
+    exact = EXPERIMENTS["counterfactual"].run(CounterfactualConfig(problem, removed=removed))
+    drawn = EXPERIMENTS["counterfactual"].run(CounterfactualConfig(problem, removed=removed, retrainings=4000, groups=400))
+    assert drawn.groups.values.tolist() == [400] * 3
+    for name in ("D(1)", "influence", "LOO", "beta (p = 0.5)"):
+        gap = np.abs(drawn.prediction - exact.prediction).sel(estimate=name, quality="slope")
+        assert (gap <= 4.0 * drawn.prediction_error.sel(estimate=name, quality="slope") + 0.02).all(), name
+    assert float(drawn.prediction.sel(estimate="LOO", removed=1, quality="relative_error")) < 1e-9
+
+
+def test_lds_of_fresh_subsets_is_spearman_by_hand_and_many_retrainings_are_the_exact_datamodel():
+    problem = Problem("spector", "logistic", (("l2", 0.1),), n_points=8)
+    retrained = {}
+
+    def retrain(learner, seeds, *, part="", weights=None):
+        retrained[part] = (weights, response_table(learner, seeds, weights=weights))
+        return retrained[part][1]
+
+    result = EXPERIMENTS["lds"].run(LdsConfig(problem, retrainings=(6, 4000), n_subsets=100), retrain=retrain)
+    masks, responses = retrained["fresh p = 0.5"]
+    learner = problem.build()
+    table = response_table(learner, (0,)).mean
+    loo = table[-1] - table[255 - 2 ** np.arange(8)]
+    by_hand = np.mean([stats.spearmanr(masks @ e, a).statistic for e, a in zip(loo.T, responses.mean.T, strict=True)])
+    assert_close(result.score.sel(target="p = 0.5", estimate="LOO", quality="lds"), by_hand, rtol=1e-10, call="LDS of LOO")
+    beta = optimal_datamodel(table).coefficients
+    exact = np.mean([stats.spearmanr(masks @ b, a).statistic for b, a in zip(beta.T, responses.mean.T, strict=True)])
+    found = result.datamodel.sel(target="p = 0.5", quality="lds", p=0.5)
+    assert np.isnan(found[0])  # six subsets for nine coefficients
+    assert abs(float(found[1]) - exact) < 0.01
+    few = retrained["fresh 1 to 3 removed"][0]
+    assert set(np.unique(8 - few.sum(axis=1))) == {1.0, 2.0, 3.0}
+    assert result.score.sel(estimate="SOURCE").isnull().all()  # nothing to follow: solved exactly
