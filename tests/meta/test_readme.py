@@ -7,7 +7,7 @@ README = Path(__file__).parents[2] / "README.md"
 
 
 def test_the_python_examples_print_the_slopes_that_their_comments_name(capsys):
-    example, budget, network = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    example, budget, sampled, network = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
     names = {}
 
     def slopes(code):
@@ -20,6 +20,9 @@ def test_the_python_examples_print_the_slopes_that_their_comments_name(capsys):
     assert abs(averaged - 1.0) < 1e-12
     (newton,) = slopes(budget)
     assert abs(newton - 1.0) < 0.05
+    ratio = float(re.search(r"# (\d+) times smaller errors", sampled).group(1))
+    exec(compile(sampled, "README.md", "exec"), names)
+    assert abs(float(capsys.readouterr().out) / ratio - 1.0) < 0.2
     early, late = slopes(network)
     assert abs(early - 1.0) < 0.05
     assert abs(late - 1.0) > 0.5
