@@ -18,7 +18,18 @@ from scipy import linalg
 
 from theory.response import Array
 
-__all__ = ["Rows", "Solution", "centred", "group_scores", "groups_by_size", "least_squares", "mean_rank", "score_covariance"]
+__all__ = [
+    "Rows",
+    "Solution",
+    "centred",
+    "error_covariance",
+    "group_scores",
+    "groups_by_size",
+    "least_squares",
+    "mean_rank",
+    "score_covariance",
+    "without_own_row",
+]
 
 
 @dataclass(frozen=True)
@@ -86,6 +97,25 @@ def group_scores(rows: Rows, solution: Solution, groups: NDArray[np.intp] | None
             left[~defined] = np.eye(chosen.shape[1])
             without = np.where(defined[:, None, None], np.linalg.solve(left, solution.residuals[chosen]), np.nan)
             yield operator.swapaxes(1, 2) @ without
+
+
+def without_own_row(rows: Rows, solution: Solution) -> Array:
+    """e_r / (1 - H_rr), the residual of every row at the fit without it: (m, M). NaN where H_rr = 1."""
+    left = 1.0 - np.einsum("ri,ri->r", solution.operator, rows.x) - rows.root**2 / len(rows.x)
+    return solution.residuals / np.where(left > _SATURATED, left, np.nan)[:, None]
+
+
+def error_covariance(rows: Rows, solution: Solution, groups: NDArray[np.intp] | None, *, full: bool) -> Array:
+    """sum_g s_g s_g^T over `group_scores`: (M, N, N) if `full`, else its diagonal (N, M).
+
+    For single rows, by products of whole matrices: A^T diag(u^2) A with u of `without_own_row`.
+    """
+    if groups is not None:
+        return score_covariance(group_scores(rows, solution, groups), full=full)
+    squares, operator = without_own_row(rows, solution) ** 2, solution.operator
+    if full:
+        return np.stack([operator.T @ (u[:, None] * operator) for u in squares.T])
+    return (operator**2).T @ squares
 
 
 def score_covariance(scores: Iterator[Array], *, full: bool) -> Array:

@@ -208,12 +208,9 @@ def _ols(problem: _Problem, keep_covariance: bool) -> SampledDatamodel:
     with np.errstate(divide="ignore", invalid="ignore"):
         residual_variance = (solution.residuals**2).sum(axis=0) / left if left else np.full(len(rows.y_mean), np.nan)
     freedom = _degrees_of_freedom(problem, rows)
-    covariance: Array | None = None
-    scores = regression.group_scores(rows, solution, problem.groups)
     factor = 1.0 if problem.groups is None else 1.0 - 1.0 / problem.n_groups
-    if keep_covariance:
-        covariance = factor * regression.score_covariance(scores, full=True)
-    squares = factor * regression.score_covariance(scores, full=False) if covariance is None else _diagonals(covariance)
+    errors = factor * regression.error_covariance(rows, solution, problem.groups, full=keep_covariance)
+    covariance, squares = (errors, _diagonals(errors)) if keep_covariance else (None, errors)
     kind = "HC3" if problem.groups is None else f"jackknife over {problem.n_groups} groups"
     if problem.n_groups < 2 or left < 1 or not np.isfinite(squares).all() or not (freedom > 0.0).all():
         kind = f"undefined: {n_rows} subsets in {problem.n_groups} independent groups leave no residual to judge by; draw more"
@@ -338,8 +335,8 @@ def _ridge_squares(problem: _Problem, rows: regression.Rows, beta: Array, alpha:
         operator = np.asarray(linalg.solve(ridged, rows.x.T, assume_a="pos"), dtype=np.float64).T
         residuals = rows.y[:, [m]] - rows.x @ beta[:, [m]]
         one = regression.Rows(rows.x, rows.y[:, [m]], rows.root, rows.x_mean, rows.y_mean[[m]])
-        scores = regression.group_scores(one, regression.Solution(beta[:, [m]], residuals, operator), problem.groups)
-        squares[:, m] = factor * regression.score_covariance(scores, full=False)[:, 0]
+        fit = regression.Solution(beta[:, [m]], residuals, operator)
+        squares[:, m] = factor * regression.error_covariance(one, fit, problem.groups, full=False)[:, 0]
     return squares
 
 
