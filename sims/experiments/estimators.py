@@ -13,7 +13,7 @@ from theory.designs import Design, antithetic, fold_over, independent
 from theory.laws import Bernoulli
 from theory.metrics import relative_error, slope
 from theory.response import Array
-from theory.sampled import SampledDatamodel, fit_sampled
+from theory.sampled import Method, SampledDatamodel, fit_sampled
 from theory.stability import noise_design, noise_residual
 from theory.surrogates import Prices, Quadratic, fit_with_surrogate, taylor_surrogate
 from theory.transforms import degree_mass
@@ -68,7 +68,8 @@ def run(config: EstimatorsConfig, *, retrain: Retrain = in_memory, progress: boo
     """`QUALITIES` of estimates of beta^(p) and of B_{>=2} from m responses, mean over independent designs, with standard errors.
 
     Outputs are pooled. NaN where an estimator has no design (pairs and fold-over: p = 1/2 only, m >= 4N for pairs; independent
-    draws: `LEAST_PRESENCE`) and where it has no interval (ridge, LASSO, one replicate of a fold-over). Noise stability has m/4 chains of 4 subsets, and D(p 1) as its linear function.
+    draws: `LEAST_PRESENCE`) and where it has no interval (ridge, LASSO, one replicate of a fold-over).
+    Noise stability has m/4 chains of 4 subsets, and D(p 1) as its linear function.
     """
     learner, seeds = config.problem.build(), tuple(range(config.n_seeds))
     table = retrain(learner, seeds).mean
@@ -138,8 +139,7 @@ def _fit(exact: _Exact, estimator: str, design: Design) -> SampledDatamodel:
     responses = exact.responses(design.masks)
     if estimator == "control variate":
         return fit_with_surrogate(design.masks, responses, exact.surrogate, Bernoulli(exact.p))
-    methods = {"difference of means": "difference_of_means", "ridge": "ridge", "LASSO": "lasso"}
-    return fit_sampled(design.masks, responses, methods.get(estimator, "ols"), groups=design.groups)
+    return fit_sampled(design.masks, responses, _METHODS.get(estimator, "ols"), groups=design.groups)
 
 
 def _residual(exact: _Exact, estimator: str, m: int, seed: int) -> list[float]:
@@ -160,6 +160,8 @@ def _coverage(low: Array, high: Array, value: Array) -> float:
     inside = ((low <= value) & (value <= high)).astype(np.float64)
     return float(np.where(np.isnan(low + high), np.nan, inside).mean())
 
+
+_METHODS: dict[str, Method] = {"difference of means": "difference_of_means", "ridge": "ridge", "LASSO": "lasso"}
 
 _ORDER = 16
 """Of the Hadamard matrix: 32 subsets of up to 16 points per replicate."""

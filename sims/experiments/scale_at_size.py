@@ -105,14 +105,14 @@ def second_order_slope(learner: TwiceDifferentiableLearner, surrogate: Quadratic
 
 
 def _measured(masks: Array, responses: Array, surrogate: Quadratic, p: float, at_one: Array) -> Array:
-    """`_COLUMNS` of both estimators: (estimators, columns, M). Both are linear in what they fit, with one operator: beta = A^T y."""
-    n_rows, n = masks.shape
+    """`_COLUMNS` of both estimators: (estimators, columns, M). Both are linear in what they fit: beta = A^T y with one A."""
+    n_rows, (n, k) = len(masks), at_one.shape
     require_memory(8 * 6 * n_rows * n, f"least squares on {n_rows} subsets of {n} points", "draw fewer subsets")
     rows = regression.centred(masks, np.hstack([responses, responses - surrogate(masks)]), np.ones(n_rows))
     solution = regression.least_squares(rows, singular_along_one=False)
     without = regression.without_own_row(rows, solution)
     length = np.square(solution.operator).sum(axis=1)[:, None]  # of the rows of A
-    hc3, hc2 = (np.split(length * without * e, 2, axis=1) for e in (without, solution.residuals))  # add up to sum_i se_i^2
+    hc3, hc2 = ((s[:, :k], s[:, k:]) for s in (length * without**2, length * without * solution.residuals))  # sum_i se_i^2
     known = np.hstack([np.zeros_like(at_one), surrogate.datamodel(Bernoulli(p))[1]])
     gain = _gain(*hc3, surrogate.cost.retrainings(PRICES) / n_rows)
     cells = list[list[Array]]()
