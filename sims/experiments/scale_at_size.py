@@ -161,6 +161,6 @@ EXPERIMENT = Experiment(
         _fair(500, 1e-2, 10_000),
         _fair(500, 1e-1, 10_000),
     ),
-    small=(_fair(100, 1e-2, 2_000),),
+    small=(_fair(300, 1e-2, 2_000),),
     run=run,
 )
