@@ -67,8 +67,9 @@ class _Exact:
 def run(config: EstimatorsConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
     """`QUALITIES` of estimates of beta^(p) and of B_{>=2} from m responses, mean over independent designs, with standard errors.
 
-    Outputs are pooled. NaN where an estimator has no design (pairs and fold-over: p = 1/2 only, m >= 4N for pairs; independent
-    draws: `LEAST_PRESENCE`) and where it has no interval (ridge, LASSO, one replicate of a fold-over).
+    Outputs are pooled. NaN where an estimator has no design and where it has no interval (ridge, LASSO, one replicate of a
+    fold-over). Independent draws need m >= 2N and `LEAST_PRESENCE`; pairs p = 1/2 and m >= 4N; fold-over p = 1/2 and m a multiple
+    of 2 n, the order n of its matrix being the least power of 2 that is N or more, and 16 or more.
     Noise stability has m/4 chains of 4 subsets, and D(p 1) as its linear function.
     """
     learner, seeds = config.problem.build(), tuple(range(config.n_seeds))
@@ -131,8 +132,10 @@ def _design(exact: _Exact, estimator: str, m: int, seed: int) -> Design | None:
     if estimator == "antithetic pairs":
         return antithetic(law, n, m, seed) if exact.p == 0.5 and m >= 4 * n else None
     if estimator == "fold-over":
-        return fold_over(n, m // (2 * _ORDER), seed, order=_ORDER) if exact.p == 0.5 else None
-    return independent(law, n, m, seed) if min(exact.p, 1.0 - exact.p) * m >= LEAST_PRESENCE else None
+        order = max(16, 1 << (n - 1).bit_length())
+        return fold_over(n, m // (2 * order), seed, order=order) if exact.p == 0.5 and m % (2 * order) == 0 else None
+    enough = m >= 2 * n and min(exact.p, 1.0 - exact.p) * m >= LEAST_PRESENCE
+    return independent(law, n, m, seed) if enough else None
 
 
 def _fit(exact: _Exact, estimator: str, design: Design) -> SampledDatamodel:
@@ -162,9 +165,6 @@ def _coverage(low: Array, high: Array, value: Array) -> float:
 
 
 _METHODS: dict[str, Method] = {"difference of means": "difference_of_means", "ridge": "ridge", "LASSO": "lasso"}
-
-_ORDER = 16
-"""Of the Hadamard matrix: 32 subsets of up to 16 points per replicate."""
 
 _NETWORK = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5))
 

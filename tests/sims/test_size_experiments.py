@@ -109,6 +109,14 @@ def test_what_does_not_exist_is_undefined_and_nothing_else(estimates):
     assert_identical(coverage.sel(estimator="fold-over"), [True, False])  # one replicate has no errors
 
 
+def test_more_points_than_sixteen_have_a_larger_fold_over_design():
+    problem = Problem("spector", "logistic", (("l2", 0.1),), n_points=18, n_queries=1)
+    config = EstimatorsConfig(problem, probabilities=(0.5,), sizes=(32, 64), designs=2, penalised_designs=2)
+    error = EXPERIMENTS["estimators"].run(config).measured.sel(p=0.5, quality="relative_error")
+    assert_identical(np.isnan(error.sel(estimator="fold-over")), [True, False])
+    assert_identical(np.isnan(error.sel(estimator="OLS")), [True, False])
+
+
 def test_the_surrogate_is_paid_for(estimates):
     assert_identical(estimates.surrogate_cost, np.full(2, 1.0 + 2.0 + 30.0))
 
