@@ -22,12 +22,14 @@ __all__ = [
     "Rows",
     "Solution",
     "centred",
+    "error_covariance",
     "group_scores",
     "groups_by_size",
     "least_squares",
     "mean_rank",
     "mean_square",
     "score_covariance",
+    "without_own_row",
 ]
 
 
@@ -114,6 +116,27 @@ def _adjusted_residuals(
             values = np.where(values[:, :1] > _SATURATED, values, np.nan)
             adjusted = values[:, :, None] ** power * (vectors.swapaxes(1, 2) @ solution.residuals[chosen])
             yield chosen, vectors @ adjusted
+
+
+def without_own_row(rows: Rows, solution: Solution, power: float = -1.0) -> Array:
+    """e_r (1 - H_rr)^power, by default the residual of every row at the fit without it: (m, M). NaN where H_rr = 1."""
+    left = 1.0 - np.einsum("ri,ri->r", solution.operator, rows.x) - rows.root**2 / len(rows.x)
+    return solution.residuals * (np.where(left > _SATURATED, left, np.nan) ** power)[:, None]
+
+
+def error_covariance(
+    rows: Rows, solution: Solution, groups: NDArray[np.intp] | None, power: float = -1.0, *, full: bool
+) -> Array:
+    """sum_g s_g s_g^T over `group_scores`: (M, N, N) if `full`, else its diagonal (N, M).
+
+    For single rows, by products of whole matrices: A^T diag(u^2) A with u of `without_own_row`.
+    """
+    if groups is not None:
+        return score_covariance(group_scores(rows, solution, groups, power), full=full)
+    squares, operator = without_own_row(rows, solution, power) ** 2, solution.operator
+    if full:
+        return np.stack([operator.T @ (u[:, None] * operator) for u in squares.T])
+    return (operator**2).T @ squares
 
 
 def score_covariance(scores: Iterator[Array], *, full: bool) -> Array:

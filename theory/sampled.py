@@ -155,12 +155,10 @@ def _ols(sample: Sample, errors: Errors, keep_covariance: bool) -> SampledDatamo
     else:
         residual_variance = (solution.residuals**2).sum(axis=0) / left if left else np.full(len(rows.y_mean), np.nan)
     freedom = _degrees_of_freedom(sample, rows)
-    covariance: Array | None = None
-    scores = regression.group_scores(rows, solution, sample.groups, {"hc3": -1.0, "hc2": -0.5}[errors])
     factor = 1.0 if sample.groups is None or errors == "hc2" else 1.0 - 1.0 / sample.n_groups
-    if keep_covariance:
-        covariance = factor * regression.score_covariance(scores, full=True)
-    squares = factor * regression.score_covariance(scores, full=False) if covariance is None else _diagonals(covariance)
+    power = {"hc3": -1.0, "hc2": -0.5}[errors]
+    found = factor * regression.error_covariance(rows, solution, sample.groups, power, full=keep_covariance)
+    covariance, squares = (found, _diagonals(found)) if keep_covariance else (None, found)
     kind = errors.upper()
     if sample.groups is not None:
         kind = f"{'jackknife' if errors == 'hc3' else 'CR2'} over {sample.n_groups} groups"
@@ -287,8 +285,8 @@ def _ridge_squares(sample: Sample, rows: regression.Rows, beta: Array, alpha: Ar
         operator = np.asarray(linalg.solve(ridged, rows.x.T, assume_a="pos"), dtype=np.float64).T
         residuals = rows.y[:, [m]] - rows.x @ beta[:, [m]]
         one = regression.Rows(rows.x, rows.y[:, [m]], rows.root, rows.x_mean, rows.y_mean[[m]])
-        scores = regression.group_scores(one, regression.Solution(beta[:, [m]], residuals, operator), sample.groups)
-        squares[:, m] = factor * regression.score_covariance(scores, full=False)[:, 0]
+        fit = regression.Solution(beta[:, [m]], residuals, operator)
+        squares[:, m] = factor * regression.error_covariance(one, fit, sample.groups, full=False)[:, 0]
     return squares
 
 

@@ -67,12 +67,14 @@ class Problem:
     """A learner on a data set: `LEARNER` of module `sims.learners.<learner>`, built with `options` such as l2.
 
     A learner that has a bias of its own (`has_bias`) does not get the data set's column of ones: two would be one too many.
+    `n_queries` keeps the first few outputs only, where more would cost too much.
     """
 
     data: str
     learner: str
     options: tuple[tuple[str, Option], ...] = ()
     n_points: int | None = None
+    n_queries: int | None = None
 
     @property
     def name(self) -> str:
@@ -95,7 +97,7 @@ class Problem:
         """The learner, with some of its options changed."""
         data, kind = self.load(), importlib.import_module(f"sims.learners.{self.learner}").LEARNER
         columns = [name != "intercept" or not getattr(kind, "has_bias", False) for name in data.columns]
-        return kind(data.X[:, columns], data.y, data.X_query[:, columns], **{**dict(self.options), **changes})
+        return kind(data.X[:, columns], data.y, data.X_query[: self.n_queries, columns], **{**dict(self.options), **changes})
 
 
 def _shown(value: Option) -> str:

@@ -1,0 +1,192 @@
+"""How many retrainings an estimated datamodel needs: every estimator and design against the exact beta of the same learner."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import xarray as xr
+
+from sims.experiments.base import Experiment, Problem, Retrain, Variables, bar, in_memory, labelled
+from theory.datamodel import optimal_datamodel
+from theory.designs import Design, antithetic, fold_over, independent
+from theory.laws import Bernoulli
+from theory.metrics import relative_error, slope
+from theory.response import Array
+from theory.sampled import Method, SampledDatamodel, fit_sampled
+from theory.stability import noise_design, noise_residual
+from theory.surrogates import Prices, Quadratic, fit_with_surrogate, taylor_surrogate
+from theory.transforms import degree_mass
+
+__all__ = ["EXPERIMENT", "EstimatorsConfig", "run"]
+
+ESTIMATORS = ("OLS", "difference of means", "ridge", "LASSO", "control variate", "antithetic pairs", "fold-over")
+PENALISED = ("ridge", "LASSO")
+RESIDUALS = ("noise stability", "OLS")
+"""Ways to the variance that the best linear datamodel leaves, B_{>=2}: `theory.stability`, and the mean square left by OLS."""
+
+QUALITIES = ("relative_error", "slope", "coverage")
+"""||estimate - exact|| / ||exact||; <estimate, exact> / ||exact||^2; the share of exact values in their own 95% intervals."""
+
+LEAST_PRESENCE = 10.0
+"""Fewer subsets with, or without, a point than this are expected: no design is drawn."""
+
+
+@dataclass(frozen=True)
+class EstimatorsConfig:
+    """A learner; inclusion probabilities; numbers m of subsets, multiples of 32; seeds averaged; how many designs of each kind.
+
+    Ridge and LASSO choose their strength by cross-validation, which costs: they get fewer designs. A weight derivative and a
+    second one cost `prices` retrainings, by the clock where all are batched (`theory.surrogates.measured_prices`).
+    """
+
+    problem: Problem
+    probabilities: tuple[float, ...] = (0.5, 0.9)
+    sizes: tuple[int, ...] = (32, 64, 128, 256, 512, 1024)
+    n_seeds: int = 1
+    designs: int = 100
+    penalised_designs: int = 10
+    prices: tuple[float, float] = (1.0, 1.0)
+
+
+@dataclass(frozen=True)
+class _Exact:
+    """What is known of the whole table at one p, and the surrogate at p 1."""
+
+    table: Array  # F (2**N, M)
+    p: float
+    beta: Array  # (N, M)
+    residual: Array  # B_{>=2} (M,)
+    surrogate: Quadratic
+
+    def responses(self, masks: Array) -> Array:
+        """F on subsets (.., N), looked up: nothing is retrained. A subset drawn twice counts twice in m."""
+        return self.table[(masks @ 2.0 ** np.arange(masks.shape[-1])).astype(np.intp)]
+
+
+def run(config: EstimatorsConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
+    """`QUALITIES` of estimates of beta^(p) and of B_{>=2} from m responses, mean over independent designs, with standard errors.
+
+    Outputs are pooled. NaN where an estimator has no design and where it has no interval (ridge, LASSO, one replicate of a
+    fold-over). Independent draws need m >= 2N and `LEAST_PRESENCE`; pairs p = 1/2 and m >= 4N; fold-over p = 1/2 and m a multiple
+    of 2 n, the order n of its matrix being the least power of 2 that is N or more, and 16 or more.
+    Noise stability has m/4 chains of 4 subsets, and D(p 1) as its linear function.
+    """
+    learner, seeds = config.problem.build(), tuple(range(config.n_seeds))
+    table = retrain(learner, seeds).mean
+    cells, residuals, costs = list[Array](), list[Array](), list[float]()
+    for k in bar("estimators", progress)(range(len(config.probabilities))):
+        p = config.probabilities[k]
+        surrogate = taylor_surrogate(learner, p, seeds)
+        beta = optimal_datamodel(table, Bernoulli(p)).coefficients
+        exact = _Exact(table, p, beta, degree_mass(table, p)[2:].sum(axis=0), surrogate)
+        designs = {name: config.penalised_designs if name in PENALISED else config.designs for name in ESTIMATORS}
+        one = [[_mean_and_error(partial(_coefficients, exact, e, m), designs[e]) for m in config.sizes] for e in ESTIMATORS]
+        two = [[_mean_and_error(partial(_residual, exact, e, m), config.designs) for m in config.sizes] for e in RESIDUALS]
+        cells.append(np.array(one))
+        residuals.append(np.array(two))
+        costs.append(surrogate.cost.retrainings(Prices(*config.prices)))
+    quality, residual = np.array(cells), np.array(residuals)  # (p, estimator, m, 2, quality)
+    dims, dims_of_residual = ("p", "estimator", "m", "quality"), ("p", "residual_estimator", "m", "quality")
+    variables: Variables = {
+        "measured": (dims, quality[:, :, :, 0], "of estimated against exact coefficients, mean over designs"),
+        "measured_error": (dims, quality[:, :, :, 1], "its standard error over designs"),
+        "residual": (dims_of_residual, residual[:, :, :, 0], "of estimated against exact B_{>=2}, mean over designs"),
+        "residual_error": (dims_of_residual, residual[:, :, :, 1], "its standard error over designs"),
+        "surrogate_cost": (("p",), costs, "retrainings that the surrogate of the control variate costs by itself"),
+    }
+    coords = {
+        "p": config.probabilities,
+        "estimator": ESTIMATORS,
+        "residual_estimator": RESIDUALS,
+        "m": config.sizes,
+        "quality": QUALITIES,
+    }
+    counts = {"designs": config.designs, "n_seeds": config.n_seeds, "n_points": learner.n_points, "n_outputs": learner.n_outputs}
+    return labelled("estimators", config, coords, variables).assign_attrs(counts)
+
+
+Measure = Callable[[int], list[float]]
+"""The seed of a design -> QUALITIES of what it estimates."""
+
+
+def _mean_and_error(measure: Measure, designs: int) -> Array:
+    """(2, QUALITIES), over designs of seeds 0, 1, .."""
+    each = np.array([measure(seed) for seed in range(designs)])
+    return np.stack([each.mean(axis=0), each.std(axis=0, ddof=1) / np.sqrt(designs)])
+
+
+def _coefficients(exact: _Exact, estimator: str, m: int, seed: int) -> list[float]:
+    design = _design(exact, estimator, m, seed)
+    if design is None:
+        return [np.nan] * len(QUALITIES)
+    fitted = _fit(exact, estimator, design)
+    one_replicate = estimator == "fold-over" and design.groups is None  # nothing in it is independent
+    covered = np.nan if estimator in PENALISED or one_replicate else _coverage(*fitted.confidence_interval(), exact.beta)
+    return [relative_error(fitted.coefficients, exact.beta), slope(fitted.coefficients, exact.beta), covered]
+
+
+def _design(exact: _Exact, estimator: str, m: int, seed: int) -> Design | None:
+    """m subsets; None where there are none of that kind, or too few to tell the points apart."""
+    n, law = len(exact.beta), Bernoulli(exact.p)
+    if estimator == "antithetic pairs":
+        return antithetic(law, n, m, seed) if exact.p == 0.5 and m >= 4 * n else None
+    if estimator == "fold-over":
+        order = max(16, 1 << (n - 1).bit_length())
+        return fold_over(n, m // (2 * order), seed, order=order) if exact.p == 0.5 and m % (2 * order) == 0 else None
+    enough = m >= 2 * n and min(exact.p, 1.0 - exact.p) * m >= LEAST_PRESENCE
+    return independent(law, n, m, seed) if enough else None
+
+
+def _fit(exact: _Exact, estimator: str, design: Design) -> SampledDatamodel:
+    responses = exact.responses(design.masks)
+    if estimator == "control variate":
+        return fit_with_surrogate(design.masks, responses, exact.surrogate, Bernoulli(exact.p))
+    return fit_sampled(design.masks, responses, _METHODS.get(estimator, "ols"), groups=design.groups)
+
+
+def _residual(exact: _Exact, estimator: str, m: int, seed: int) -> list[float]:
+    if estimator == "OLS":
+        design = _design(exact, "OLS", m, seed)
+        if design is None:
+            return [np.nan] * len(QUALITIES)
+        found, covered = _fit(exact, "OLS", design).residual_variance, np.nan
+    else:
+        chains = noise_design(Bernoulli(exact.p), len(exact.beta), m // 4, seed)
+        estimate = noise_residual(chains, exact.responses(chains.masks), linear=exact.surrogate.gradient)
+        found, covered = estimate.residual, _coverage(*estimate.interval(), exact.residual)
+    return [relative_error(found, exact.residual), slope(found, exact.residual), covered]
+
+
+def _coverage(low: Array, high: Array, value: Array) -> float:
+    """The share of values in their intervals; NaN where an interval is."""
+    inside = ((low <= value) & (value <= high)).astype(np.float64)
+    return float(np.where(np.isnan(low + high), np.nan, inside).mean())
+
+
+_METHODS: dict[str, Method] = {"difference of means": "difference_of_means", "ridge": "ridge", "LASSO": "lasso"}
+
+_NETWORK = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5))
+
+EXPERIMENT = Experiment(
+    name="estimators",
+    question="How many retrainings does an estimated datamodel need, by which estimator and design, and are its errors honest?",
+    cases=(
+        EstimatorsConfig(Problem("spector", "logistic", (("l2", 0.1),), n_points=14, n_queries=6), prices=(60.0, 1100.0)),
+        EstimatorsConfig(Problem("spector", "logistic", (("l2", 0.001),), n_points=14, n_queries=6), prices=(75.0, 1150.0)),
+        EstimatorsConfig(Problem("longley", "least_squares", (("l2", 0.1),), n_points=14, n_queries=6), prices=(40.0, 1000.0)),
+        EstimatorsConfig(
+            Problem("two_moons", "mlp", (*_NETWORK, ("steps", 500)), n_points=10, n_queries=6), n_seeds=8, prices=(7.0, 0.0)
+        ),
+    ),
+    small=(
+        EstimatorsConfig(
+            Problem("spector", "logistic", (("l2", 0.01),), n_points=8, n_queries=2),
+            sizes=(32, 128),
+            designs=10,
+            penalised_designs=2,
+            prices=(60.0, 1100.0),
+        ),
+    ),
+    run=run,
+)

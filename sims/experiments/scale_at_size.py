@@ -1,0 +1,166 @@
+"""The scale laws of T6 on hundreds to thousands of real points, where beta can only be estimated from sampled subsets."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from sims.experiments.base import Experiment, Problem, Retrain, Variables, bar, in_memory, labelled
+from theory import regression
+from theory.designs import independent
+from theory.laws import Bernoulli
+from theory.memory import require_memory
+from theory.metrics import relative_error
+from theory.response import Array, TwiceDifferentiableLearner, weight_derivative
+from theory.surrogates import Prices, Quadratic, taylor_surrogate
+
+__all__ = ["EXPERIMENT", "ScaleAtSizeConfig", "run", "second_order_slope"]
+
+ESTIMATORS = ("OLS", "control variate")
+
+PRICES, EVALUATION = Prices(jacobian=5.0, hessian=240.0), 0.2
+"""In retrainings, by the clock on one core (`theory.surrogates.measured_prices`), rounded up over the cases below: what a weight
+derivative and a second one cost, and what the surrogate costs on every subset."""
+
+
+@dataclass(frozen=True)
+class ScaleAtSizeConfig:
+    """A problem with second weight derivatives, inclusion probabilities, how many subsets are drawn for each."""
+
+    problem: Problem
+    probabilities: tuple[float, ...] = (0.25, 0.5, 0.75, 0.9)
+    draws: int = 10_000
+
+
+def run(config: ScaleAtSizeConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
+    """Slope <beta, D> / <D, D> of beta^(p) on D(1) and on D(p 1) = (1/p) D(1; l2/p), per p and output, with HC3 errors.
+
+    beta is estimated twice from the same independent draws: by OLS, and by OLS of what the second-order expansion about p 1
+    leaves, whose own datamodel is known (`theory.surrogates`). Predicted are 1/p for the first slope without a penalty, and for
+    the second 1, corrected by `second_order_slope` (T6). `gain` is the variance of OLS over that of the control variate, summed
+    over points, at equal cost: with all that the surrogate costs counted in retrainings. HC3 errors are conservative where m is
+    not many times N (variances by 1/(1 - N/m)); what `unexplained` subtracts is HC2, which is not.
+    """
+    learner = config.problem.build()
+    if not isinstance(learner, TwiceDifferentiableLearner):
+        raise TypeError(f"{config.problem.name} has no weight_hessian: choose learner 'logistic' or 'least_squares'")
+    n, l2, ones, seeds = learner.n_points, config.problem.number("l2"), np.ones(learner.n_points), (0,)
+    at_one = weight_derivative(learner, ones, seeds)
+    cells, predicted, rescaling = list[Array](), list[Array](), list[float]()
+    for k in bar("scale at size", progress)(range(len(config.probabilities))):
+        p = config.probabilities[k]
+        masks = independent(Bernoulli(p), n, config.draws, seed=0).masks
+        responses = retrain(learner, seeds, part=f"p{p:g}", weights=masks).mean
+        surrogate = taylor_surrogate(learner, p, seeds)
+        at_mean = surrogate.gradient
+        cells.append(_measured(masks, responses, surrogate, p, at_one))
+        predicted.append(second_order_slope(learner, surrogate, p))
+        rescaled = weight_derivative(config.problem.build(l2=l2 / p), ones, seeds) / p
+        rescaling.append(relative_error(at_mean, rescaled))
+    table = np.array(cells)  # (p, estimator, column, output)
+    column = dict(zip(_COLUMNS, np.moveaxis(table, 2, 0), strict=True))
+    dims = ("p", "estimator", "output")
+    variables: Variables = {name: (dims, column[name], text) for name, text in _COLUMNS.items()}
+    for name in ("gain", "gain_error"):  # of the one over the other
+        variables[name] = (("p", "output"), column[name][:, 1], _COLUMNS[name])
+    variables |= {
+        "one_over_p": (("p",), [1.0 / p for p in config.probabilities], "leading-order slope on D(1) without penalty"),
+        "second_order": (("p", "output"), predicted, "slope on D(p1) that second and third derivatives predict"),
+        "rescaling_error": (("p",), rescaling, "D(p1; l2) against (1/p) D(1; l2/p)"),
+        "columns_per_point": ((), config.problem.load().X.shape[1] / n, "d / N"),
+    }
+    coords = {"p": config.probabilities, "estimator": ESTIMATORS, "output": np.arange(learner.n_outputs)}
+    result = labelled("scale_at_size", config, coords, variables)
+    return result.assign_attrs(n_points=n, l2=l2, draws=config.draws)
+
+
+_COLUMNS = {
+    "slope": "slope of beta on D(1)",
+    "standard_error": "of that slope (HC3)",
+    "slope_at_mean": "slope of beta on D(p1), which is D(1; l2/p) / p",
+    "standard_error_at_mean": "of that slope (HC3)",
+    "unexplained": "||beta - slope D(p1)||^2 / ||beta||^2, less what the errors of beta add to it",
+    "unexplained_error": "its standard error",
+    "gain": "variance of OLS over that of the control variate at equal cost, summed over points",
+    "gain_error": "its standard error",
+}
+
+
+def second_order_slope(learner: TwiceDifferentiableLearner, surrogate: Quadratic, p: float, *, step: float = 0.02) -> Array:
+    """Slope of beta^(p) on D = D(p 1), (M,), up to terms of relative order 1/N^2 (T6, expanded about p 1 with any penalty):
+
+        1 + [(1/2 - p) sum_i D_i d_i^2 F + (p (1 - p) / 2) sum_i D_i d_i sum_j d_j^2 F] / sum_i D_i^2     at p 1.
+
+    `surrogate` is the expansion at p 1. The last sum is the derivative of tr Q along D, by a central difference over weights
+    that move by at most `step` p: its error is of the order step^2.
+    """
+    derivative, own = surrogate.gradient, surrogate.hessian.diagonal
+    along = np.empty(learner.n_outputs)
+    for m, d in enumerate(derivative.T):
+        unit = step * p / np.abs(d).max()
+        ahead, behind = (learner.weight_hessian(p + sign * unit * d, (0,)).diagonal[:, m].sum() for sign in (1.0, -1.0))
+        along[m] = (ahead - behind) / (2.0 * unit)
+    second = (0.5 - p) * (derivative * own).sum(axis=0) + 0.5 * p * (1.0 - p) * along
+    return 1.0 + second / (derivative**2).sum(axis=0)
+
+
+def _measured(masks: Array, responses: Array, surrogate: Quadratic, p: float, at_one: Array) -> Array:
+    """`_COLUMNS` of both estimators: (estimators, columns, M). Both are linear in what they fit: beta = A^T y with one A."""
+    n_rows, (n, k) = len(masks), at_one.shape
+    require_memory(8 * 6 * n_rows * n, f"least squares on {n_rows} subsets of {n} points", "draw fewer subsets")
+    rows = regression.centred(masks, np.hstack([responses, responses - surrogate(masks)]), np.ones(n_rows))
+    solution = regression.least_squares(rows, singular_along_one=False)
+    without = regression.without_own_row(rows, solution)
+    length = np.square(solution.operator).sum(axis=1)[:, None]  # of the rows of A
+    hc3, hc2 = ((s[:, :k], s[:, k:]) for s in (length * without**2, length * without * solution.residuals))  # sum_i se_i^2
+    known = np.hstack([np.zeros_like(at_one), surrogate.datamodel(Bernoulli(p))[1]])
+    gain = _gain(*hc3, surrogate.cost.retrainings(PRICES) / n_rows)
+    cells = list[list[Array]]()
+    for beta, u, noise in zip(*(np.split(a, 2, axis=1) for a in (solution.coefficients + known, without)), hc2, strict=True):
+        total = (beta**2).sum(axis=0)
+
+        def error(directions: Array, u: Array = u) -> Array:
+            """Of sum_i c_i beta_i for c (N, M), one direction per output."""
+            return np.sqrt(np.square(solution.operator @ directions * u).sum(axis=0))
+
+        (slope, spread), (slope_at_mean, spread_at_mean) = (
+            ((c * beta).sum(axis=0), error(c)) for c in map(_per_slope, (at_one, surrogate.gradient))
+        )
+        rest = beta - slope_at_mean * surrogate.gradient
+        unexplained = ((rest**2).sum(axis=0) - noise.sum(axis=0)) / total
+        cells.append([slope, spread, slope_at_mean, spread_at_mean, unexplained, 2.0 * error(rest) / total, *gain])
+    return np.array(cells)
+
+
+def _per_slope(derivative: Array) -> Array:
+    """c = D / <D, D>, for which <c, beta> is the slope: (N, M)."""
+    return derivative / (derivative**2).sum(axis=0)
+
+
+def _gain(ols: Array, variate: Array, cost_per_row: float) -> tuple[Array, Array]:
+    """sum_r a_r / sum_r b_r at equal cost for summands (m, M), and the error of the ratio of two sums over independent rows."""
+    ratio = ols.sum(axis=0) / variate.sum(axis=0)
+    error = np.sqrt(len(ols)) * (ols - ratio * variate).std(axis=0, ddof=1) / variate.sum(axis=0)
+    cost = 1.0 + EVALUATION + cost_per_row
+    return ratio / cost, error / cost
+
+
+def _fair(n_points: int, l2: float, draws: int) -> ScaleAtSizeConfig:
+    return ScaleAtSizeConfig(Problem("fair", "logistic", (("l2", l2),), n_points=n_points, n_queries=4), draws=draws)
+
+
+EXPERIMENT = Experiment(
+    name="scale_at_size",
+    question="Do the laws of scale hold on real data at realistic size, and what does a control variate save there?",
+    cases=(
+        _fair(200, 1e-6, 50_000),
+        _fair(500, 1e-6, 20_000),
+        _fair(1000, 1e-6, 20_000),
+        _fair(2000, 1e-6, 10_000),
+        _fair(500, 1e-3, 10_000),
+        _fair(500, 1e-2, 10_000),
+        _fair(500, 1e-1, 10_000),
+    ),
+    small=(_fair(300, 1e-2, 2_000),),
+    run=run,
+)
