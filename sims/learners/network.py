@@ -13,6 +13,7 @@ from itertools import pairwise
 import numpy as np
 from scipy.special import expit
 
+from sims.learners.tanh import tanh
 from theory.response import Array
 
 __all__ = ["ACTIVATIONS", "LOSSES", "Network", "Pass"]
@@ -22,13 +23,17 @@ __all__ = ["ACTIVATIONS", "LOSSES", "Network", "Pass"]
 class Activation:
     """A function of z, and its derivatives written in the value a: slope = da/dz, bend = (d^2a/dz^2) / (da/dz)."""
 
-    apply: Callable[[Array], object]  # z -> a, in place
+    apply: Callable[[Array, tuple[Array, Array, Array]], object]  # z -> a, in place, with three arrays of scratch
     slope: Callable[[Array, Array], object]  # of a, into the second array
     bend: Callable[[Array], Array] | None  # of a; None where it is 0
 
 
-def _softplus(z: Array) -> None:
-    tail = np.log1p(np.exp(-np.abs(z)))
+def _softplus(z: Array, scratch: tuple[Array, ...]) -> None:
+    tail = scratch[0]
+    np.abs(z, out=tail)
+    np.negative(tail, out=tail)
+    np.exp(tail, out=tail)
+    np.log1p(tail, out=tail)
     np.maximum(z, 0.0, out=z)
     z += tail
 
@@ -39,10 +44,10 @@ def _tanh_slope(a: Array, out: Array) -> None:
 
 
 ACTIVATIONS = {
-    "tanh": Activation(lambda z: np.tanh(z, out=z), _tanh_slope, lambda a: -2.0 * a),
+    "tanh": Activation(tanh, _tanh_slope, lambda a: -2.0 * a),
     "softplus": Activation(_softplus, lambda a, out: np.negative(np.expm1(-a), out=out), lambda a: np.exp(-a)),
-    "relu": Activation(lambda z: np.maximum(z, 0.0, out=z), lambda a, out: np.greater(a, 0.0, out=out), None),
-    "identity": Activation(lambda z: z, lambda a, out: np.copyto(out, 1.0), None),
+    "relu": Activation(lambda z, scratch: np.maximum(z, 0.0, out=z), lambda a, out: np.greater(a, 0.0, out=out), None),
+    "identity": Activation(lambda z, scratch: z, lambda a, out: np.copyto(out, 1.0), None),
 }
 """By name. The derivative of relu at 0 is taken as 0."""
 
@@ -145,7 +150,7 @@ class Pass:
                 flat = self._values[k].reshape(len(z), -1)[:, : width * replicas]
                 np.matmul(self._inputs, layer.reshape(len(layer), -1), out=flat)
             if not last:
-                self._rule.apply(z)
+                self._rule.apply(z, (self._slopes[k], self._pulls[k], self._deltas[k]))
         return self.last_outputs
 
     @property
