@@ -223,8 +223,8 @@ class _Tile:
         self.moved = self.points.output_tangents(directions)
         moved_delta = self.moved * (self._loss.curvature(self.slopes) * self._weighted(t))
         if of_weights:
-            every = np.arange(len(self.slopes))
-            moved_delta[every, every] += self.slopes * self.share(t)
+            own = np.einsum("nnr->nr", moved_delta)  # a view
+            own += self.slopes * self.share(t)
         if self._tangents.shape != directions.shape:
             self._tangents = np.empty_like(directions)
         self.points.gradient_tangents(moved_delta, self._tangents)

@@ -3,7 +3,7 @@
 Arrays are replica-last. A network of widths d -> h_1 -> .. -> 1 has parameters (P, R): per layer W (in, out), row-major, then b
 (out), so that a layer's block is one matrix (in + 1, out, R) whose last row is the bias; inputs carry a last column of ones.
 The first layer is a matrix product over all replicas (the inputs are shared), the others are sums over small axes. Activations
-are contiguous: elementwise functions take twice as long on a few hundred replicas of an array that also holds other rows.
+are contiguous: with rows of ones between them, elementwise functions of a few hundred replicas took up to twice as long.
 """
 
 from collections.abc import Callable
