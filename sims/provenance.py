@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_info
 
 from theory.response import Array, Learner
 
-__all__ = ["environment", "hardware", "settings_of"]
+__all__ = ["environment", "hardware", "settings_of", "vector_extensions"]
 
 
 def environment() -> dict[str, str]:
@@ -27,10 +27,15 @@ def environment() -> dict[str, str]:
 @cache
 def hardware() -> dict[str, Any]:
     """What chooses the machine code: the vector extensions that numpy found, and the kernels of every BLAS."""
-    simd: dict[str, list[str]] = np.show_config(mode="dicts").get("SIMD Extensions", {})  # type: ignore[assignment, union-attr]
     libraries = cast(list[dict[str, Any]], threadpool_info())
     blas = sorted({str(info.get("architecture")) for info in libraries if info["user_api"] == "blas"})
-    return {"machine": platform.machine(), "simd": [*simd.get("baseline", []), *simd.get("found", [])], "blas": blas}
+    return {"machine": platform.machine(), "simd": vector_extensions(), "blas": blas}
+
+
+def vector_extensions() -> list[str]:
+    """Those that numpy uses on this machine."""
+    simd: dict[str, list[str]] = np.show_config(mode="dicts").get("SIMD Extensions", {})  # type: ignore[assignment, union-attr]
+    return [*simd.get("baseline", []), *simd.get("found", [])]
 
 
 def settings_of(learner: Learner, weights: Array | None = None) -> dict[str, Any]:

@@ -73,12 +73,13 @@ class Descent:
         return self._in_tiles(_parameters, weights, initial, batches, size, skip_absent=True)
 
     def jacobian(self, weights: Array, initial: Array, batches: Batches | None) -> Array:
-        """d outputs / d w, shape (B, S, K M, N), by whichever mode needs fewer products of a Hessian with a direction.
+        """d outputs / d w, shape (B, S, K M, N), by the cheaper mode.
 
-        Forward: N for every step. Reverse: M for every step before each snapshot.
+        Forward: N products of a Hessian with a direction for every step. Reverse: M for every step before each snapshot, and
+        every step a second time, which costs about as much as `_REVISIT` products.
         """
         (n, m), size = (len(self.X), len(self.X_query)), (len(self.snapshots) * len(self.X_query), len(self.X))
-        if n * self.snapshots[-1] <= m * sum(self.snapshots):
+        if n * self.snapshots[-1] <= (m + _REVISIT) * sum(self.snapshots):
             return self._in_tiles(_forward_jacobian, weights, initial, batches, size, directions=n)
         return self._in_tiles(_reverse_jacobian, weights, initial, batches, size, directions=m, kept=3 * self.stride)
 
@@ -131,7 +132,7 @@ class Descent:
         per_replica = directions * len(self.X) * max(1, sum(self.network.widths[1:-1]))
         replicas = max(_SMALLEST_TILE, _CACHE_ENTRIES * min(directions, 2) // per_replica)
         replicas = max(1, min(replicas, _TRAJECTORY_BYTES // (8 * self.network.n_params * (kept + 4 * directions))))
-        seeds, rows = -(-s // -(-s // replicas)), max(1, replicas // s)  # as few tiles as possible, of one size
+        seeds, rows = -(-s // -(-s // replicas)), 2 ** int(math.log2(max(1, replicas // s)))  # 2^k masks in a row share top bits
         results = np.empty((b, s, *size))
         for row in range(0, b, rows):
             for seed in range(0, s, seeds):
@@ -223,8 +224,8 @@ class _Tile:
         self.moved = self.points.output_tangents(directions)
         moved_delta = self.moved * (self._loss.curvature(self.slopes) * self._weighted(t))
         if of_weights:
-            every = np.arange(len(self.slopes))
-            moved_delta[every, every] += self.slopes * self.share(t)
+            own = np.einsum("nnr->nr", moved_delta)  # a view
+            own += self.slopes * self.share(t)
         if self._tangents.shape != directions.shape:
             self._tangents = np.empty_like(directions)
         self.points.gradient_tangents(moved_delta, self._tangents)
@@ -367,4 +368,5 @@ def _amplification(tile: _Tile) -> Array:
 
 _CACHE_ENTRIES = 80_000  # of the largest buffers, in float64; twice as many for directions
 _SMALLEST_TILE = 16
+_REVISIT = 2
 _TRAJECTORY_BYTES = 2**27  # of what one tile keeps of its way, and of its directions

@@ -1,8 +1,9 @@
 """A small network and its derivatives for many replicas at once: outputs, gradients, and both along directions.
 
 Arrays are replica-last. A network of widths d -> h_1 -> .. -> 1 has parameters (P, R): per layer W (in, out), row-major, then b
-(out), so that a layer's block is one matrix (in + 1, out, R) whose last row is the bias; activations carry a last row of ones.
-The first layer is a matrix product over all replicas (the inputs are shared), the others are sums over small axes.
+(out), so that a layer's block is one matrix (in + 1, out, R) whose last row is the bias; inputs carry a last column of ones.
+The first layer is a matrix product over all replicas (the inputs are shared), the others are sums over small axes. Activations
+are contiguous: with rows of ones between them, elementwise functions of a few hundred replicas took up to twice as long.
 """
 
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from itertools import pairwise
 import numpy as np
 from scipy.special import expit
 
+from sims.learners.tanh import tanh
 from theory.response import Array
 
 __all__ = ["ACTIVATIONS", "LOSSES", "Network", "Pass"]
@@ -22,13 +24,17 @@ __all__ = ["ACTIVATIONS", "LOSSES", "Network", "Pass"]
 class Activation:
     """A function of z, and its derivatives written in the value a: slope = da/dz, bend = (d^2a/dz^2) / (da/dz)."""
 
-    apply: Callable[[Array], object]  # z -> a, in place
+    apply: Callable[[Array, tuple[Array, Array, Array]], object]  # z -> a, in place, with three arrays of scratch
     slope: Callable[[Array, Array], object]  # of a, into the second array
     bend: Callable[[Array], Array] | None  # of a; None where it is 0
 
 
-def _softplus(z: Array) -> None:
-    tail = np.log1p(np.exp(-np.abs(z)))
+def _softplus(z: Array, scratch: tuple[Array, ...]) -> None:
+    tail = scratch[0]
+    np.abs(z, out=tail)
+    np.negative(tail, out=tail)
+    np.exp(tail, out=tail)
+    np.log1p(tail, out=tail)
     np.maximum(z, 0.0, out=z)
     z += tail
 
@@ -39,10 +45,10 @@ def _tanh_slope(a: Array, out: Array) -> None:
 
 
 ACTIVATIONS = {
-    "tanh": Activation(lambda z: np.tanh(z, out=z), _tanh_slope, lambda a: -2.0 * a),
+    "tanh": Activation(tanh, _tanh_slope, lambda a: -2.0 * a),
     "softplus": Activation(_softplus, lambda a, out: np.negative(np.expm1(-a), out=out), lambda a: np.exp(-a)),
-    "relu": Activation(lambda z: np.maximum(z, 0.0, out=z), lambda a, out: np.greater(a, 0.0, out=out), None),
-    "identity": Activation(lambda z: z, lambda a, out: np.copyto(out, 1.0), None),
+    "relu": Activation(lambda z, scratch: np.maximum(z, 0.0, out=z), lambda a, out: np.greater(a, 0.0, out=out), None),
+    "identity": Activation(lambda z, scratch: z, lambda a, out: np.copyto(out, 1.0), None),
 }
 """By name. The derivative of relu at 0 is taken as 0."""
 
@@ -119,7 +125,7 @@ class Pass:
         n, hidden = len(X), network.widths[1:-1]
         self.network, self._rule = network, ACTIVATIONS[network.activation]
         self._inputs = np.column_stack([X, np.ones(n)])
-        self._values = [np.ones((n, width + 1, replicas)) for width in hidden]
+        self._values = [np.empty((n, width, replicas)) for width in hidden]
         self._slopes = [np.empty((n, width, replicas)) for width in hidden]
         self._pulls = [np.empty((n, width, replicas)) for width in hidden]  # d objective / d value
         self._deltas = [np.empty((n, width, replicas)) for width in (*hidden, 1)]  # d objective / d z
@@ -134,18 +140,14 @@ class Pass:
         """f (n, R)."""
         self._layers = self.network.layers(params)
         for k, layer in enumerate(self._layers):
-            last = k == len(self._values)
-            z = self._out if last else self._values[k][:, :-1]
+            z = self._values[k] if k < len(self._values) else self._out
             if k:
-                np.einsum("nir,ior->nor", self._values[k - 1], layer, out=z)
-            elif last:
-                np.matmul(self._inputs, layer[:, 0], out=z[:, 0])
+                np.einsum("nir,ior->nor", self._values[k - 1], layer[:-1], out=z)
+                z += layer[-1]
             else:
-                _, width, replicas = z.shape
-                flat = self._values[k].reshape(len(z), -1)[:, : width * replicas]
-                np.matmul(self._inputs, layer.reshape(len(layer), -1), out=flat)
-            if not last:
-                self._rule.apply(z)
+                np.matmul(self._inputs, _flat(layer), out=_flat(z))
+            if k < len(self._values):
+                self._rule.apply(z, (self._slopes[k], self._pulls[k], self._deltas[k]))
         return self.last_outputs
 
     @property
@@ -159,14 +161,15 @@ class Pass:
         self._deltas[-1] = down
         for k in range(len(self._values) - 1, -1, -1):
             np.einsum("ior,nor->nir", self._layers[k + 1][:-1], down, out=self._pulls[k])
-            self._rule.slope(self._values[k][:, :-1], self._slopes[k])
+            self._rule.slope(self._values[k], self._slopes[k])
             down = np.multiply(self._pulls[k], self._slopes[k], out=self._deltas[k])
 
     def gradient(self, out: Array) -> None:
         """sum_n delta_n grad f_n into out (P, R)."""
         gradients = self.network.layers(out)
         for value, delta, gradient in zip(self._values, self._deltas[1:], gradients[1:], strict=True):
-            np.einsum("nir,nor->ior", value, delta, out=gradient)
+            np.einsum("nir,nor->ior", value, delta, out=gradient[:-1])
+            np.add.reduce(delta, axis=0, out=gradient[-1])
         np.matmul(self._inputs.T, _flat(self._deltas[0]), out=_flat(gradients[0]))
 
     def output_tangents(self, directions: Array) -> Array:
@@ -176,7 +179,8 @@ class Pass:
         for k, tangent in enumerate(self._tangents):
             if k:
                 np.einsum("knir,ior->knor", self._tangents[k - 1], self._layers[k][:-1], out=tangent)
-                tangent += np.einsum("nir,kior->knor", self._values[k - 1], moved[k], out=self._scratch[k])
+                tangent += np.einsum("nir,kior->knor", self._values[k - 1], moved[k][:, :-1], out=self._scratch[k])
+                tangent += moved[k][:, None, -1]
             else:
                 np.matmul(self._inputs, _flat(moved[0]), out=_flat(tangent))
             if k < len(self._slopes):
@@ -188,8 +192,9 @@ class Pass:
         gradients, down = self._stacked(out), moved_delta[:, :, None]
         for k in range(len(self._values) - 1, -1, -1):
             value, tangent, delta, gradient = self._values[k], self._tangents[k], self._deltas[k + 1], gradients[k + 1]
-            np.einsum("nir,knor->kior", value, down, out=gradient)
+            np.einsum("nir,knor->kior", value, down, out=gradient[:, :-1])
             gradient[:, :-1] += np.einsum("knir,nor->kior", tangent, delta)
+            np.add.reduce(down, axis=1, out=gradient[:, -1])
             moved, lower = self._moved_layers[k + 1][:, :-1], self._lower[k]
             if moved.shape[2] == 1:  # the same, in a better order
                 np.multiply(moved[:, None, :, 0], delta, out=lower)
@@ -198,7 +203,7 @@ class Pass:
             lower += np.einsum("ior,knor->knir", self._layers[k + 1][:-1], down, out=self._scratch[k])
             lower *= self._slopes[k]
             if self._rule.bend is not None:
-                tangent *= self._rule.bend(value[:, :-1]) * self._pulls[k]
+                tangent *= self._rule.bend(value) * self._pulls[k]
                 lower += tangent
             down = lower
         np.matmul(self._inputs.T, _flat(down), out=_flat(gradients[0]))
@@ -207,7 +212,8 @@ class Pass:
         """After `outputs`, per layer: what enters it (n, in + 1, R) and df_n/dz (n, out, R), whose product is grad f_n there."""
         self.backward(np.ones_like(self._out[:, 0]))
         first = np.repeat(self._inputs[:, :, None], self._out.shape[-1], axis=2)
-        return list(zip([first, *self._values], self._deltas, strict=True))
+        others = [np.concatenate([value, np.ones_like(self._out)], axis=1) for value in self._values]
+        return list(zip([first, *others], self._deltas, strict=True))
 
     def point_gradients(self) -> Array:
         """grad f_n for every input, after `outputs`: shape (n, P, R)."""
