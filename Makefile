@@ -5,6 +5,7 @@
 # Needs python3 (>= 3.11) with venv, and make. Everything is installed into .venv, nothing outside.
 PYTHON ?= python3
 RESULTS ?= results
+JOBS ?= auto
 PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
@@ -15,7 +16,7 @@ verify: .venv/run.stamp
 	$(PY) -m figures --from "$(RESULTS)" --out "$(RESULTS)/figures"
 
 test: .venv/test.stamp
-	$(PY) -m pytest
+	$(PY) -m pytest -n $(JOBS) --dist loadfile
 
 lint: .venv/test.stamp
 	$(PY) -m ruff check .

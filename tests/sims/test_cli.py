@@ -33,13 +33,12 @@ def test_verify_prints_the_ledger_and_ends_with_0_although_claims_fail(verified)
     assert "Warning" not in process.stderr
 
 
-def test_the_json_ledger_has_the_promised_keys_and_judges_only_what_was_run(verified):
+def test_the_json_ledger_has_the_promised_keys_and_judges_every_claim_of_the_essay(verified):
     folder, _ = verified
     ledger = json.loads((folder / "ledger.json").read_text())
     claims = {claim["id"]: claim for claim in ledger["claims"]}
     assert all(set(claim) >= CLAIM_KEYS for claim in ledger["claims"])
-    assert {"C1", "C6", "C7"} <= set(claims)
-    assert not {"C5", "C8", "C10"} & set(claims)
+    assert {f"C{k}" for k in range(1, 13)} <= set(claims)
     assert claims["C6"]["verdict"] == "FAILS"
     assert claims["C6"]["figure"] > 1.2
     assert claims["T2"]["verdict"].startswith("HOLDS")
@@ -92,7 +91,7 @@ def test_list_names_experiments_cases_and_data_sets(tmp_path):
         (["frobnicate"], "sims", "No such command 'frobnicate'"),
         (["verify", "--workers", "0"], "sims", "0 is not in the range"),
         (["identity", "--from", "nowhere"], "figures", "no results of 'identity' in nowhere"),
-        (["pie"], "figures", "figure 'pie' is unknown, expected one of cost, finite_time_scale, identity"),
+        (["pie"], "figures", "figure 'pie' is unknown, expected one of breakdown, budget, cost, counterfactual"),
     ],
 )
 def test_a_mistake_is_answered_in_a_line_and_not_with_a_traceback(tmp_path, arguments, module, message):
