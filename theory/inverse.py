@@ -13,6 +13,7 @@ from scipy import linalg
 from scipy.sparse import linalg as iterative
 
 from theory.response import Array
+from theory.streams import stream
 
 __all__ = ["SOLVERS", "System", "null_space_size", "solve"]
 
@@ -112,7 +113,7 @@ def _nystroem(system: System, rank: int, seed: int = 0) -> Array:
     kept = _rank(rank, size)
     if kept < size and not system.floor > 0.0:
         raise ValueError(f"nystroem of rank {kept} < {size} without a penalty is singular: take damping > 0")
-    normal = np.random.Generator(np.random.Philox(key=_whole("seed", seed, least=0))).standard_normal((size, kept))
+    normal = stream("nystroem", _whole("seed", seed, least=0)).standard_normal((size, kept))
     basis = np.linalg.qr(normal)[0]
     image = system.operator.matmat(basis) - system.floor * basis
     values, vectors = np.linalg.eigh(basis.T @ image)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from theory.response import Array, Fit, Linearization
+from theory.streams import stream
 
 __all__ = ["Checkpoint", "gradient_dot", "source", "tracin", "trak"]
 
@@ -135,10 +136,7 @@ def _orthonormal(size: int, dimension: int, seed: int) -> Array:
     """An orthonormal basis (size, dimension) of the span of Gaussian vectors; that of fewer is its first columns."""
     if dimension != int(dimension) or not 1 <= dimension <= size:
         raise ValueError(f"dimension = {dimension}, expected 1 to the {size} parameters: a projection cannot add any")
-    if not 0 <= seed < 2**64:
-        raise ValueError(f"seed = {seed}, expected 0 <= seed < 2**64")
-    rng = np.random.Generator(np.random.Philox(key=np.array([_PROJECTION, seed], dtype=np.uint64)))
-    return np.linalg.qr(rng.standard_normal((dimension, size)).T)[0]
+    return np.linalg.qr(stream("TRAK projection", seed).standard_normal((dimension, size)).T)[0]
 
 
 def _require_full_rank(kernels: Array, fit: Fit) -> None:
@@ -167,7 +165,3 @@ def _checked(checkpoints: Sequence[Checkpoint]) -> Sequence[Checkpoint]:
 
 def _mean(arrays: Sequence[Array]) -> Array:
     return np.mean(np.stack(arrays), axis=0)
-
-
-_PROJECTION = 0x7472616B
-"""The first word of the key of all streams of projections."""
