@@ -127,9 +127,12 @@ EXPERIMENT = Experiment(
         ),
     ),
     small=(
-        LdsConfig(Problem("spector", "logistic", (("l2", 0.1),), n_points=10), retrainings=(20, 100), n_subsets=60),
+        LdsConfig(Problem("spector", "logistic", (("l2", 0.1),), n_points=10, n_queries=2), retrainings=(20, 100), n_subsets=60),
         LdsConfig(
-            Problem("two_moons", "mlp", (*_NETWORK, ("steps", 30)), n_points=10), retrainings=(20, 60), n_subsets=40, n_seeds=2
+            Problem("two_moons", "mlp", (*_NETWORK, ("steps", 30)), n_points=10, n_queries=2),
+            retrainings=(20, 60),
+            n_subsets=40,
+            n_seeds=2,
         ),
     ),
     run=run,
