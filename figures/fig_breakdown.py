@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
+from figures.results import data_name
 from figures.style import style
 from theory.budget import TRUSTED_ERROR, TRUSTED_RANK, Trust, trust
 from theory.metrics import Comparison
@@ -49,22 +50,18 @@ def data(damping: Sequence[xr.Dataset], width: Sequence[xr.Dataset], solver: Seq
     for kind, name in (("hessian", "Hessian"), ("gauss_newton", "Gauss-Newton")):
         rows = ("damping", [f"{float(d):g}" for d in network.damping])
         cells = network.measured.sel(curvature=kind).transpose("damping", "time", ...)
-        maps.append(_map(f"{_name(network)}: {name} against D(1)", rows, steps, cells.sel(reference="D(1)")))
+        maps.append(_map(f"{data_name(network)}: {name} against D(1)", rows, steps, cells.sel(reference="D(1)")))
     columns = ("l2", [f"{float(x):g}" for x in widths.l2])
     rows = ("width (parameters)", [f"{int(w)} ({int(p)})" for w, p in zip(widths.width, widths.n_params, strict=True)])
     for reference, name in (("D(1)", "D(1)"), ("LOO", "leave-one-out")):
         cells = widths.measured.sel(estimate="exact", reference=reference).transpose("width", "l2", ...)
-        maps.append(_map(f"{_name(widths)}: exact Hessian against {name}", rows, columns, cells))
+        maps.append(_map(f"{data_name(widths)}: exact Hessian against {name}", rows, columns, cells))
     products = ("products with the Hessian", [f"{int(k)}" for k in solved.products])
     conditions = ("condition number", [f"{float(c):.0e}" for c in solved.condition])
     for kind, name in (("conjugate_gradients", "conjugate gradients"), ("lissa", "LiSSA")):
         cells = solved.measured.sel(solver=kind, reference="D(1)").transpose("l2", "products", ...)
-        maps.append(_map(f"{_name(solved)}: {name} against D(1)", conditions, products, cells))
+        maps.append(_map(f"{data_name(solved)}: {name} against D(1)", conditions, products, cells))
     return maps
-
-
-def _name(ds: xr.Dataset) -> str:
-    return str(ds.attrs["case"]).split()[0].replace("_", " ").replace("-", ", N = ").capitalize().replace(", n =", ", N =")
 
 
 def _map(title: str, rows: tuple[str, list[str]], columns: tuple[str, list[str]], cells: xr.DataArray) -> Map:

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from figures.results import LEARNERS, data_name
 from figures.style import BLUE, GREY, ORANGE, style
 
 __all__ = ["EXPERIMENTS", "Panel", "data", "draw"]
@@ -24,7 +25,6 @@ _STEPS = {
     "damped H -> damped GN": "→ Gauss-Newton\ncurvature",
     "damped GN -> damped GN by CG": "→ 3 iterations of CG\nsolver",
 }
-_KINDS = {"least_squares": "ridge", "logistic": "logistic", "mlp": "network"}
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,7 @@ def data(results: Sequence[xr.Dataset]) -> list[Panel]:
 
 
 def _panel(ds: xr.Dataset) -> Panel:
-    n, time = int(ds.attrs["case"].split()[0].rsplit("-", 1)[1]), int(ds.time)
-    name = f"{ds.attrs['data'].replace('_', ' ').capitalize()}, N = {n}, {_KINDS[ds.attrs['learner']]}"
+    time, name = int(ds.time), f"{data_name(ds)}, {LEARNERS[ds.attrs['learner']]}"
     share, error, size = (
         values.sel(step=list(_STEPS), column=column).values
         for values, column in ((ds.budget, "share"), (ds.budget_error, "share"), (ds.budget, "size"))

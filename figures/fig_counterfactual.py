@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from figures.results import LEARNERS, data_name
 from figures.style import BLUE, GREEN, GREY, ORANGE, PINK, style
 
 __all__ = ["EXPERIMENTS", "Panel", "data", "draw"]
@@ -23,7 +24,6 @@ _SERIES = {
     "influence": ("Hessian influence, summed", BLUE, "^"),
     "Newton step": ("one Newton step for the group", GREY, "v"),
 }
-_KINDS = {"least_squares": "ridge", "logistic": "logistic", "mlp": "network"}
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,10 @@ def data(results: Sequence[xr.Dataset]) -> list[Panel]:
     panels: list[Panel] = []
     for ds in sorted(results, key=lambda ds: int(ds.attrs["n_points"])):
         n = int(ds.attrs["n_points"])
-        name = str(ds.attrs["data"]).replace("_", " ").capitalize()
         at = [values.sel(quality="relative_error") for values in (ds.prediction, ds.prediction_error)]
         error, spread = ({name: v.sel(estimate=name).values for name in _SERIES} for v in at)
         how = "all groups" if np.isnan(at[1]).all() else "drawn groups"
-        title = f"{name}, N = {n}, {_KINDS[ds.attrs['learner']]} ({how})"
+        title = f"{data_name(ds)}, {LEARNERS[ds.attrs['learner']]} ({how})"
         panels.append(Panel(title, ds.removed.values / n, error, {k: np.nan_to_num(v) for k, v in spread.items()}))
     return panels
 

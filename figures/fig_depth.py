@@ -9,6 +9,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from figures.results import data_name
 from figures.style import BLUE, GREEN, ORANGE, style
 
 __all__ = ["EXPERIMENTS", "Panel", "data", "draw"]
@@ -39,15 +40,15 @@ def data(results: Sequence[xr.Dataset]) -> list[list[Panel]]:
     """A row of panels per case: the exact Hessian's influence for single trained models."""
     rows: list[list[Panel]] = []
     for ds in results:
-        name, n = str(ds.attrs["case"]).split()[0].rsplit("-", 1)
-        title = f"{name.replace('_', ' ').capitalize()}, N = {n}"
         rows.append([])
         for measure in _MEASURES:
             at = {"estimate": "exact", "measure": measure}
             value, spread = (
                 {r: values.sel(reference=r, **at).values for r in _SERIES} for values in (ds.single_seed, ds.single_seed_error)
             )
-            rows[-1].append(Panel(title, measure, int(ds.attrs["n_seeds"]), ds.depth.values.astype(np.int64), value, spread))
+            rows[-1].append(
+                Panel(data_name(ds), measure, int(ds.attrs["n_seeds"]), ds.depth.values.astype(np.int64), value, spread)
+            )
     return rows
 
 

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from figures.results import LEARNERS, data_name, options
 from figures.style import BLUE, GREEN, GREY, ORANGE, PINK, style
 
 __all__ = ["EXPERIMENTS", "Curve", "Estimates", "Panel", "data", "draw"]
@@ -25,7 +26,6 @@ _LOOKS = {
     "antithetic pairs": (GREEN, "^", "OLS on pairs of complements"),
     "fold-over": (ORANGE, "D", "OLS on Hadamard fold-over"),
 }
-_LEARNERS = {"least_squares": "ridge", "logistic": "logistic", "mlp": "network"}
 
 
 @dataclass(frozen=True)
@@ -74,9 +74,7 @@ def data(results: Sequence[xr.Dataset]) -> Estimates:
 
 
 def _panel(ds: xr.Dataset, p: float) -> Panel:
-    learner, data_set = _LEARNERS[ds.attrs["learner"]], ds.attrs["data"].replace("_", " ").capitalize()
-    options = {part.split("=")[0]: part.split("=")[1] for part in ds.attrs["case"].split()[2:]}
-    title = f"{data_set}, N = {ds.attrs['n_points']}, {learner}, l2 = {options['l2']}"
+    title = f"{data_name(ds)}, {LEARNERS[ds.attrs['learner']]}, l2 = {options(ds)['l2']}"
     curves = {name: _curve([ds], p, name, "relative_error") for name in _LOOKS}
     return Panel(title, p, float(ds.surrogate_cost.sel(p=p)), {name: c for name, c in curves.items() if len(c.m)})
 

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from figures.results import LEARNERS, data_name, options
 from figures.style import BLUE, GREEN, GREY, ORANGE, PINK, style
 
 __all__ = ["EXPERIMENTS", "Panel", "data", "draw"]
@@ -22,7 +23,6 @@ _SCORES = {
     "best Hessian-based": ("best Hessian-based score, in hindsight", BLUE, "--"),
 }
 _DATAMODELS = {0.5: ("datamodel fitted at p = 0.5", ORANGE, "o"), 0.9: ("datamodel fitted at p = 0.9", PINK, "D")}
-_KINDS = {"logistic": "logistic", "mlp": "network"}
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,8 @@ def data(results: Sequence[xr.Dataset]) -> list[list[Panel]]:
     """A row of panels per case, one for each target."""
     rows: list[list[Panel]] = []
     for ds in sorted(results, key=lambda ds: int(ds.attrs["n_points"])):
-        options = dict(part.split("=") for part in str(ds.attrs["case"]).split()[2:])
-        steps = f", {int(options['steps']):,} steps" if "steps" in options else ""
-        name = f"{str(ds.attrs['data']).replace('_', ' ').capitalize()}, N = {ds.attrs['n_points']}"
-        case = f"{name}\n{_KINDS[ds.attrs['learner']]}{steps}"
+        steps = f", {int(options(ds)['steps']):,} steps" if "steps" in options(ds) else ""
+        case = f"{data_name(ds)}\n{LEARNERS[ds.attrs['learner']]}{steps}"
         rows.append([])
         for target in ds.target.values:
             at = {"target": target, "quality": "lds"}

@@ -9,6 +9,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from figures.results import LEARNERS, data_name
 from figures.style import BLUE, GREEN, GREY, ORANGE, style
 
 __all__ = ["EXPERIMENTS", "Points", "data", "draw"]
@@ -16,7 +17,6 @@ __all__ = ["EXPERIMENTS", "Points", "data", "draw"]
 EXPERIMENTS = ("leverage",)
 
 _LOOKS = ((ORANGE, "o"), (BLUE, "s"), (GREEN, "^"))
-_KINDS = {"least_squares": "ridge", "logistic": "logistic"}
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Points:
 
 def data(results: Sequence[xr.Dataset]) -> list[Points]:
     """One set of points per case."""
-    names = [f"{ds.attrs['data'].capitalize()}, N = {ds.sizes['point']}, {_KINDS[ds.attrs['learner']]}" for ds in results]
+    names = [f"{data_name(ds)}, {LEARNERS[ds.attrs['learner']]}" for ds in results]
     return [Points(name, ds.leverage.values, ds.ratio.values) for name, ds in zip(names, results, strict=True)]
 
 

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from figures.results import data_name
 from figures.style import BLUE, GREEN, GREY, ORANGE, PINK, style
 
 __all__ = ["EXPERIMENTS", "Panel", "data", "draw"]
@@ -47,7 +48,7 @@ def data(results: Sequence[xr.Dataset]) -> list[Panel]:
     """A panel per case."""
     return [
         Panel(
-            f"{ds.attrs['data'].replace('_', ' ').capitalize()}, N = {int(ds.attrs['case'].split()[0].rsplit('-', 1)[1])}",
+            data_name(ds),
             int(ds.attrs["n_seeds"]),
             ds.time.values.astype(np.int64),
             {name: _pair(ds, "budget", step=name, column="size") for name in _GAPS},

@@ -9,6 +9,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from figures.results import LEARNERS, data_name, options
 from figures.style import BLUE, GREY, ORANGE, style
 
 __all__ = ["EXPERIMENTS", "Panel", "data", "draw"]
@@ -16,7 +17,6 @@ __all__ = ["EXPERIMENTS", "Panel", "data", "draw"]
 EXPERIMENTS = ("seeds",)
 
 _PAIRINGS = {"same seeds": (BLUE, "s"), "other seeds": (ORANGE, "o")}
-_KINDS = {"mlp": "network", "bistable": "two wells"}
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,8 @@ def data(results: Sequence[xr.Dataset]) -> list[Panel]:
     for ds in results:
         at = {"estimate": "beta", "target": "all subsets", "quality": "relative_error"}
         error, spread = ({p: v.sel(pairing=p, **at).values for p in _PAIRINGS} for v in (ds.prediction, ds.prediction_error))
-        name, n = str(ds.attrs["case"]).split()[0].rsplit("-", 1)
-        options = dict(part.split("=") for part in str(ds.attrs["case"]).split()[2:])
-        steps = f", {int(options['steps']):,} steps" if ds.attrs["learner"] == "mlp" else ""
-        title = f"{_KINDS[ds.attrs['learner']]}{steps}: {name.replace('_', ' ')}, N = {n}"
+        steps = f", {int(options(ds)['steps']):,} steps" if ds.attrs["learner"] == "mlp" else ""
+        title = f"{data_name(ds)}: {LEARNERS[ds.attrs['learner']]}{steps}"
         panels.append(Panel(title, ds.averaged.values.astype(np.int64), error, spread, ds.noise.values))
     return sorted(panels, key=lambda panel: -panel.noise[0])
 

@@ -9,6 +9,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from figures.results import LEARNERS, data_name, options
 from figures.style import BLUE, GREEN, GREY, ORANGE, style
 
 __all__ = ["EXPERIMENTS", "Bar", "data", "draw"]
@@ -16,16 +17,6 @@ __all__ = ["EXPERIMENTS", "Bar", "data", "draw"]
 EXPERIMENTS = ("spectrum",)
 
 _DEGREES = (("degree 1: what a linear datamodel can say", BLUE), ("degree 2", ORANGE), ("degree 3", GREEN), ("higher", GREY))
-_LEARNERS = {
-    "logistic": "logistic",
-    "least_squares": "ridge",
-    "kernel_sum": "kernel sum",
-    "one_step": "one gradient step",
-    "mlp": "network",
-    "interpolator": "interpolator",
-    "bistable": "two wells",
-    "moving_jump": "moving threshold",
-}
 
 
 @dataclass(frozen=True)
@@ -43,10 +34,8 @@ def data(results: Sequence[xr.Dataset]) -> list[Bar]:
     bars: list[Bar] = []
     for ds in results:
         share = ds.share.sel(p=0.5).values
-        name, n = str(ds.attrs["case"]).split()[0].rsplit("-", 1)
-        options = dict(part.split("=") for part in str(ds.attrs["case"]).split()[2:])
-        penalty = f", l2 = {options['l2']}" if ds.attrs["learner"] in ("logistic", "least_squares") else ""
-        label = f"{_LEARNERS[ds.attrs['learner']]}{penalty}: {name.replace('_', ' ')}, N = {n}"
+        penalty = f", l2 = {options(ds)['l2']}" if ds.attrs["learner"] in ("logistic", "least_squares") else ""
+        label = f"{data_name(ds)}: {LEARNERS[ds.attrs['learner']]}{penalty}"
         parts = np.array([*share[:3], share[3:].sum()])
         bars.append(Bar(label, parts, float(np.nan_to_num(ds.share_error.sel(p=0.5)[0])), float(ds.lds.sel(p=0.5))))
     return sorted(bars, key=lambda bar: -bar.share[0])

@@ -1,10 +1,22 @@
-"""Read stored results: every case of an experiment, checked to be there."""
+"""Read stored results: every case of an experiment, checked to be there, and how pictures name a case."""
 
 from pathlib import Path
 
 import xarray as xr
 
-__all__ = ["read"]
+__all__ = ["LEARNERS", "data_name", "options", "read"]
+
+LEARNERS = {
+    "least_squares": "ridge",
+    "logistic": "logistic",
+    "mlp": "network",
+    "kernel_sum": "kernel sum",
+    "one_step": "one gradient step",
+    "interpolator": "interpolator",
+    "bistable": "two wells",
+    "moving_jump": "moving threshold",
+}
+"""As titles say them."""
 
 
 def read(folder: Path, experiment: str) -> list[xr.Dataset]:
@@ -16,3 +28,14 @@ def read(folder: Path, experiment: str) -> list[xr.Dataset]:
             f"`python -m sims run {experiment} --out {folder}`"
         )
     return [xr.open_zarr(case, consolidated=False).load() for case in cases]
+
+
+def data_name(ds: xr.Dataset) -> str:
+    """Data set and number of training points of a case: "Two moons, N = 8"."""
+    name, n = str(ds.attrs["case"]).split()[0].rsplit("-", 1)
+    return f"{name.replace('_', ' ').capitalize()}, N = {n}"
+
+
+def options(ds: xr.Dataset) -> dict[str, str]:
+    """What the learner of a case was built with, by name."""
+    return dict(part.split("=") for part in str(ds.attrs["case"]).split()[2:])

@@ -100,7 +100,9 @@ def depth():
 def leverage(learner):
     h = np.array([0.0, 0.5, 0.75])
     return xr.Dataset(
-        {"leverage": (("point",), h), "ratio": (("point",), 1.0 / (1.0 - h))}, {}, {"data": "longley", "learner": learner}
+        {"leverage": (("point",), h), "ratio": (("point",), 1.0 / (1.0 - h))},
+        {},
+        {"case": f"longley-16 {learner} l2=0.1", "learner": learner},
     )
 
 

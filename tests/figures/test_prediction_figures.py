@@ -31,7 +31,7 @@ def counterfactual(n, drawn):
             "prediction_error": (("removed", "estimate", "quality"), 0.1 * values if drawn else np.full_like(values, np.nan)),
         },
         {"removed": [1, 2, 4], "estimate": names, "quality": ["relative_error"]},
-        {"data": "two_moons", "learner": "mlp", "n_points": n},
+        {"case": f"two_moons-{n} mlp hidden=4", "learner": "mlp", "n_points": n},
     )
 
 
@@ -93,7 +93,7 @@ def drawn(name):
 
 def test_spectrum_stacks_degrees_to_the_whole_variance_the_most_linear_first():
     bars, figure = drawn("spectrum")
-    assert [bar.label for bar in bars] == ["logistic, l2 = 0.1: spector, N = 14", "network: two moons, N = 8"]
+    assert [bar.label for bar in bars] == ["Spector, N = 14: logistic, l2 = 0.1", "Two moons, N = 8: network"]
     assert_identical(bars[1].share, np.array([0.6, 0.9 - 0.6, 0.06, 0.03 + 0.01]))
     ax = figure.axes[0]
     ends = [bar.get_x() + bar.get_width() for bar in ax.patches[-2:]]
@@ -119,7 +119,7 @@ def test_counterfactual_has_an_error_line_per_estimate_by_share_of_points_the_sm
 
 def test_seeds_has_same_and_other_seeds_the_noisiest_case_first():
     panels, figure = drawn("seeds")
-    assert panels[0].title == "network, 10 steps: xor, N = 8"
+    assert panels[0].title == "Xor, N = 8: network, 10 steps"
     assert_identical(panels[0].error["other seeds"], np.array([0.2, 0.4]))
     assert "30.0% of the variance" in figure.axes[0].get_title()
     assert [len(ax.containers) for ax in figure.axes] == [2, 2]
