@@ -1,4 +1,4 @@
-"""The command line: python -m sims list | run | verify | check."""
+"""The command line: python -m sims list | explain | run | verify | check."""
 
 import json
 import sys
@@ -41,6 +41,27 @@ def list_() -> None:
         for config in experiment.cases:
             click.echo(f"    {config.problem.name}")
     click.echo(f"data sets: {', '.join(datasets.names())}")
+
+
+@cli.command()
+@click.argument("claims", nargs=-1, metavar="[CLAIM]...")
+@click.option(
+    "--from",
+    "source",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("results"),
+    show_default=True,
+    help="Folder of stored results, on which the claims are judged.",
+)
+def explain(claims: tuple[str, ...], source: Path) -> None:
+    """Print statement, idea of the proof, test, verdict and sources of every CLAIM, such as C6 or "T2 local"; alone, list all."""
+    from sims.explain import claims_by_id, explanation, overview, verdict_from
+
+    if not claims:
+        click.echo(overview(source))
+        return
+    texts = [explanation(claim, verdict_from(source, claim), source) for claim in claims_by_id(claims)]
+    click.echo("\n\n".join(texts))
 
 
 @cli.command()
