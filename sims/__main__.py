@@ -55,13 +55,13 @@ def list_() -> None:
 )
 def explain(claims: tuple[str, ...], source: Path) -> None:
     """Print statement, idea of the proof, test, verdict and sources of every CLAIM, such as C6 or "T2 local"; alone, list all."""
-    from sims.explain import claims_by_id, explanation, overview, verdict_from
+    from sims.explain import claims_by_id, explanation, overview
+    from theory.claims import all_claims
 
-    if not claims:
-        click.echo(overview(source))
-        return
-    texts = [explanation(claim, verdict_from(source, claim), source) for claim in claims_by_id(claims)]
-    click.echo("\n\n".join(texts))
+    if claims:
+        click.echo("\n\n".join(explanation(claim, source) for claim in claims_by_id(claims)))
+    else:
+        click.echo(overview(all_claims(), source))
 
 
 @cli.command()

@@ -1,16 +1,15 @@
-"""What there is to know about a claim, as text: the statement, the essay, the idea, the test, the sources and the verdict."""
+"""What there is to know about a claim, as text: the statement, the essay, the idea, the test, the verdict and the sources."""
 
 import difflib
 import inspect
 import textwrap
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from sims.results import read
-from theory.claims import Claim, Verdict, all_claims
+from theory.claims import Claim, Results, Verdict, all_claims
 
-__all__ = ["claims_by_id", "explanation", "overview", "verdict_from"]
+__all__ = ["claims_by_id", "explanation", "overview", "results_for", "verdict_on"]
 
 _WIDTH, _INDENT = 118, 10
 
@@ -26,48 +25,47 @@ def claims_by_id(identifiers: Sequence[str]) -> list[Claim]:
     return [known[identifier.casefold()] for identifier in identifiers]
 
 
-def verdict_from(folder: Path, claim: Claim) -> Verdict | None:
-    """The claim judged on results stored in a folder; None where an experiment that it reads has none."""
-    results = {experiment: list(_read(folder, experiment)) for experiment in claim.experiments}
-    if not all(results.values()):
+def results_for(claims: Iterable[Claim], folder: Path) -> Results:
+    """What is stored in a folder of the experiments that the claims read; nothing where an experiment has no results."""
+    return {name: read(folder, name) for name in dict.fromkeys(name for claim in claims for name in claim.experiments)}
+
+
+def verdict_on(results: Results, claim: Claim) -> Verdict | None:
+    """The claim judged on results; None where an experiment that it reads has none."""
+    if not all(results[name] for name in claim.experiments):
         return None
     try:
         return claim.judge(results)
     except (KeyError, AttributeError) as error:
         raise ValueError(
-            f"{claim.id} cannot be judged on the results in {folder}: they lack {error}. Another version made them; run again: "
-            + _commands(folder, claim.experiments)
+            f"{claim.id} cannot be judged on the stored results of {', '.join(claim.experiments)}: {error}. Another version made "
+            "them: run these experiments again"
         ) from error
 
 
-_read = cache(read)  # several claims read the same experiment
-
-
-def overview(folder: Path) -> str:
-    """Every claim with today's verdict, one line each."""
-    lines: list[str] = []
-    for claim in all_claims():
-        verdict = verdict_from(folder, claim)
-        lines.append(f"{claim.id:<12}{verdict.status if verdict else 'not judged':<14}{claim.statement}")
-    missing = [name for name in dict.fromkeys(e for c in all_claims() for e in c.experiments) if not _read(folder, name)]
+def overview(claims: Sequence[Claim], folder: Path) -> str:
+    """Every claim with today's verdict, one line each; then the experiments that lack results."""
+    results = results_for(claims, folder)
+    verdicts = [(claim, verdict_on(results, claim)) for claim in claims]
+    lines = [f"{claim.id:<12}{verdict.status if verdict else 'not judged':<14}{claim.statement}" for claim, verdict in verdicts]
+    missing = [name for name, cases in results.items() if not cases]
     if missing:
-        lines += [
-            "",
-            *textwrap.wrap(
-                f"No results of {', '.join(missing)} in {folder}. Made by python -m sims verify --out {folder}", _WIDTH
-            ),
-        ]
+        made = f"No results of {', '.join(missing)} in {folder}. Made by python -m sims verify --out {folder}"
+        lines += ["", *textwrap.wrap(made, _WIDTH)]
     return "\n".join(lines)
 
 
-def explanation(claim: Claim, verdict: Verdict | None, folder: Path) -> str:
-    """All about one claim; without a verdict, the commands that lead to one."""
-    judged = " ".join(inspect.cleandoc(claim.judgement.__doc__ or "").split())
+def explanation(claim: Claim, folder: Path) -> str:
+    """All about one claim, with the verdict on the results in a folder or, where they lack, the commands that make them."""
+    results = results_for([claim], folder)
+    verdict = verdict_on(results, claim)
     if verdict is None:
-        missing = [name for name in claim.experiments if not _read(folder, name)]
-        today = f"not judged: no results of {', '.join(missing)} in {folder}. Made by {_commands(folder, missing)}"
+        missing = [name for name, cases in results.items() if not cases]
+        commands = " && ".join(f"python -m sims run {name} --out {folder}" for name in missing)
+        today = f"not judged: no results of {', '.join(missing)} in {folder}. Made by {commands}"
     else:
         today = f"{verdict.status}: {verdict.figure:.3g} on {verdict.case}. {verdict.condition}"
+    judged = " ".join((inspect.getdoc(claim.judgement) or "").split())
     parts = {
         "Essay": claim.essay,
         "Idea": claim.idea,
@@ -77,19 +75,9 @@ def explanation(claim: Claim, verdict: Verdict | None, folder: Path) -> str:
         "Sources": "; ".join(claim.sources),
     }
     heading = f"{claim.id}: {claim.statement}"
-    return "\n".join([heading, "-" * min(len(heading), _WIDTH), *(_part(name, text) for name, text in parts.items())])
+    return "\n".join([heading, "-" * len(heading), *(_part(name, text) for name, text in parts.items())])
 
 
 def _part(name: str, text: str) -> str:
-    return textwrap.fill(
-        text,
-        _WIDTH,
-        initial_indent=f"{name:<{_INDENT}}",
-        subsequent_indent=" " * _INDENT,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-
-
-def _commands(folder: Path, experiments: Sequence[str]) -> str:
-    return " && ".join(f"python -m sims run {name} --out {folder}" for name in experiments)
+    name = f"{name:<{_INDENT}}"
+    return textwrap.fill(text, _WIDTH, initial_indent=name, subsequent_indent=" " * _INDENT, break_on_hyphens=False)
