@@ -110,6 +110,8 @@ def verify(small: bool, out: Path, workers: int | None, dask: str | None, json_f
     from sims.tables import ledger_text, verdict_json
     from theory.claims import judge
 
+    if json_file is not None:
+        json_file.parent.mkdir(parents=True, exist_ok=True)  # what cannot be written is told before anything is computed
     with _executor(workers, dask, small) as executor:
         results = run_cases(jobs_of(list(all_experiments().values()), small=small), out=out, executor=executor)
     verdicts = judge(results)
@@ -117,7 +119,6 @@ def verify(small: bool, out: Path, workers: int | None, dask: str | None, json_f
     click.echo(f"\nresults: {out}")
     if json_file is not None:
         claims = [{"id": claim.id, "statement": claim.statement, **verdict_json(verdict)} for claim, verdict in verdicts]
-        json_file.parent.mkdir(parents=True, exist_ok=True)
         json_file.write_text(json.dumps({"claims": claims, "environment": environment()}, indent=2) + "\n")
         click.echo(f"ledger:  {json_file}")
 
