@@ -62,6 +62,10 @@ def noise_design(
 
     One U per chain and point serves all copies, so that copies differ little from each other. Small correlations have little
     bias, but errors that grow as 1 / sqrt(rho).
+
+    >>> design = noise_design(Bernoulli(0.5), n_points=3, n_chains=10, seed=0)
+    >>> design.chains.shape, design.masks.shape
+    ((10, 4, 3), (40, 3))
     """
     rho = tuple(float(r) for r in correlations)
     if not rho or len(set(rho)) != len(rho) or not all(0.0 < r < 1.0 for r in rho):
@@ -87,6 +91,11 @@ def noise_residual(design: NoiseDesign, responses: ArrayLike, *, linear: ArrayLi
     is the same, and the error, otherwise of the order of Var F / sqrt(C), is the smaller the better it predicts.
     Source: Saunshi et al. 2022, Thm 3.2: a polynomial fitted to h at several rho gives R to an additive error eps from O(1/eps^3)
     responses at p = 1/2; ours takes any p, the same chain for every rho, and interpolates.
+
+    >>> design = noise_design(Bernoulli(0.5), n_points=3, n_chains=10, seed=0)
+    >>> F = design.masks @ np.array([[1.0], [2.0], [3.0]])  # linear: it leaves nothing
+    >>> noise_residual(design, F, linear=[[1.0], [2.0], [3.0]]).residual.tolist()
+    [0.0]
     """
     n_chains, n_copies, n_points = design.chains.shape
     values = np.asarray(responses, dtype=np.float64)

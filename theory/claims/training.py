@@ -23,10 +23,10 @@ def _errors(ds: xr.Dataset, pair: str) -> tuple[xr.DataArray, xr.DataArray]:
     measure="least ||pseudo-inverse influence - D(1)|| / ||D(1)|| over cut-offs, singular Hessians (must exceed)",
     tolerance=CLOSE,
     essay="Overparameterised models have many optima and singular Hessians, so that influence functions are ill-defined.",
-    idea="With one output per point and more parameters than the N points, the Gauss-Newton part of H has rank at most N; the rest "
-    "carries the residuals and vanishes where every point is fitted: H has no inverse. Which eigenvalues a pseudo-inverse cuts off "
-    "is then a choice, and the score changes with it. D_i(1), differentiated through training itself, needs no choice and is what "
-    "every cut-off is held against.",
+    idea="With one output per point and more parameters than the N points, the Gauss-Newton part of H has rank at most N; the "
+    "rest carries the residuals and vanishes where every point is fitted: H has no inverse. Which eigenvalues a pseudo-inverse "
+    "cuts off is then a choice, and the score changes with it. D_i(1), differentiated through training itself, needs no choice "
+    "and is what every cut-off is held against.",
     sources=("Koh & Liang 2017, ICML, section 4.2", "Basu et al. 2021, ICLR", "Schioppa et al. 2023, NeurIPS"),
 )
 def influence_is_ill_defined(this: Claim, results: Results) -> Verdict:
