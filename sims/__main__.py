@@ -1,4 +1,4 @@
-"""The command line: python -m sims list | run | verify | check."""
+"""The command line: python -m sims list | explain | run | verify | check."""
 
 import json
 import sys
@@ -41,6 +41,27 @@ def list_() -> None:
         for config in experiment.cases:
             click.echo(f"    {config.problem.name}")
     click.echo(f"data sets: {', '.join(datasets.names())}")
+
+
+@cli.command()
+@click.argument("claims", nargs=-1, metavar="[CLAIM]...")
+@click.option(
+    "--from",
+    "source",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("results"),
+    show_default=True,
+    help="Folder of stored results, on which the claims are judged.",
+)
+def explain(claims: tuple[str, ...], source: Path) -> None:
+    """Print statement, idea of the proof, test, verdict and sources of every CLAIM, such as C6 or "T2 local"; alone, list all."""
+    from sims.explain import claims_by_id, explanation, overview
+    from theory.claims import all_claims
+
+    if claims:
+        click.echo("\n\n".join(explanation(claim, source) for claim in claims_by_id(claims)))
+    else:
+        click.echo(overview(all_claims(), source))
 
 
 @cli.command()
@@ -89,6 +110,8 @@ def verify(small: bool, out: Path, workers: int | None, dask: str | None, json_f
     from sims.tables import ledger_text, verdict_json
     from theory.claims import judge
 
+    if json_file is not None:
+        json_file.parent.mkdir(parents=True, exist_ok=True)  # what cannot be written is told before anything is computed
     with _executor(workers, dask, small) as executor:
         results = run_cases(jobs_of(list(all_experiments().values()), small=small), out=out, executor=executor)
     verdicts = judge(results)
@@ -96,7 +119,6 @@ def verify(small: bool, out: Path, workers: int | None, dask: str | None, json_f
     click.echo(f"\nresults: {out}")
     if json_file is not None:
         claims = [{"id": claim.id, "statement": claim.statement, **verdict_json(verdict)} for claim, verdict in verdicts]
-        json_file.parent.mkdir(parents=True, exist_ok=True)
         json_file.write_text(json.dumps({"claims": claims, "environment": environment()}, indent=2) + "\n")
         click.echo(f"ledger:  {json_file}")
 

@@ -92,13 +92,42 @@ def test_list_names_experiments_cases_and_data_sets(tmp_path):
         (["verify", "--workers", "0"], "sims", "0 is not in the range"),
         (["identity", "--from", "nowhere"], "figures", "no results of 'identity' in nowhere"),
         (["pie"], "figures", "figure 'pie' is unknown, expected one of breakdown, budget, cost, counterfactual"),
+        (["list", "extra"], "sims", "unexpected extra argument (extra)"),
+        (["run"], "sims", "Missing argument 'NAME'"),
+        (["run", "identity", "--points", "41"], "sims", "'--points': 41 is not in the range"),
+        (["run", "jumps", "--points", "many"], "sims", "'--points': 'many' is not a valid integer"),
+        (["run", "identity", "--out", "file"], "sims", "'--out': Directory 'file' is a file"),
+        (["run", "identity", "--dask", "here", "--small"], "sims", "dask scheduler 'here', expected an address such as tcp://"),
+        (["run", "identity", "--dask", "tcp://h:1", "--workers", "2"], "sims", "--workers and --dask exclude each other"),
+        (["verify", "--json", "folder"], "sims", "'--json': File 'folder' is a directory"),
+        (["verify", "--json", "file/ledger.json"], "sims", "'file'"),
+        (["check", "nowhere"], "sims", "'FOLDER': Directory 'nowhere' does not exist"),
+        (["check", "folder"], "sims", "no stored table in folder"),
+        (["explain", "C6", "C66"], "sims", "claim 'C66' is unknown: did you mean 'C6'"),
+        (["explain", "--from", "file"], "sims", "'--from': Directory 'file' is a file"),
+        (["--from", "file"], "figures", "'--from': Directory 'file' is a file"),
     ],
 )
 def test_a_mistake_is_answered_in_a_line_and_not_with_a_traceback(tmp_path, arguments, module, message):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder").mkdir()
     process = sims(*arguments, cwd=tmp_path, module=module)
     assert process.returncode != 0
-    assert message in process.stderr
+    errors = [line for line in process.stderr.splitlines() if line.startswith("Error: ")]
+    assert len(errors) == 1
+    assert message in errors[0]
     assert "Traceback" not in process.stderr
+    assert process.stdout == ""
+
+
+@pytest.mark.parametrize("arguments", [("sims", "list"), ("sims", "explain"), ("sims", "--help"), ("figures", "--help")])
+def test_a_reader_that_leaves_is_no_traceback(tmp_path, arguments):
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = subprocess.run([sys.executable, "-m", *arguments], cwd=tmp_path, stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert process.returncode != 0
+    assert process.stderr == ""
 
 
 def test_a_folder_that_cannot_be_written_is_an_error_and_not_a_traceback(tmp_path):
