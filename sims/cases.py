@@ -40,8 +40,8 @@ def jobs_of(experiments: Sequence[Experiment], *, small: bool = False, points: i
             if points is None:
                 jobs.append(Job(experiment.name, config))
                 continue
-            resized = Job(experiment.name, experiment.resize(config, points))
             try:
+                resized = Job(experiment.name, experiment.resize(config, points))
                 resized.config.problem.load()
             except ValueError as error:
                 click.echo(f"{experiment.name}: {config.problem.name} left out: {error}", err=True)

@@ -168,3 +168,10 @@ def alive(group):
             if int(its_group) == group and state != "Z":
                 found.append(status.parent.name)
     return found
+
+
+def test_a_summary_with_undefined_numbers_says_what_they_are(tmp_path):
+    told = sims("run", "leverage", "--small", "--points", "9", "--out", "r", cwd=tmp_path).stdout
+    untold = sims("run", "spectrum", "--small", "--points", "6", "--out", "r", cwd=tmp_path).stdout
+    assert "NaN" not in told
+    assert untold.count("NaN: undefined. Errors where there is one seed") == 1

@@ -19,29 +19,30 @@ __all__: list[str] = []
     sources=("Karchmer 2025, essay", "Mlodozeniec et al. 2025 (distributional data attribution)"),
 )
 def seed_average_helps(this: Claim, results: Results) -> Verdict:
-    """Jumps: F over seeds has a derivative that no seed has, and differences of F find it. Interpolators: no average repairs."""
+    """Jumps: F over seeds has a derivative that no seed has, and differences of F find it. Interpolators: no average repairs.
+
+    Where path-wise derivatives find it too, or differences have too few seeds, nothing is decided.
+    """
     evidence: list[Evidence] = []
     uncertainty: list[float] = []
-    paths: list[str] = []
+    paths: list[float] = []
     for ds in results["jumps"]:
         at = ds.isel(n_seeds=-1)
         evidence.append(Evidence(f"jumps: {ds.attrs['case']}", abs(float(at.slope.sel(quantity="difference of F")) - 1.0)))
         uncertainty.append(float(at.slope_error.sel(quantity="difference of F")))
-        paths.append(f"{float(at.slope.sel(quantity='path-wise derivative')):.2f}")
+        paths.append(float(at.slope.sel(quantity="path-wise derivative")))
     ratios = [float(ds["size"].sel(effect="D(1)")[-1] / ds["size"].sel(effect="LOO")[-1]) for ds in results["interpolation"]]
-    worst = max(item.figure for item in evidence)
-    unsure = worst > max(this.tolerance, 3.0 * max(uncertainty)) or max(uncertainty) > this.tolerance
-    return Verdict(
-        status=Status.INCONCLUSIVE if unsure else Status.HOLDS_WHEN,
-        figure=worst,
-        measure=this.measure,
-        tolerance=this.tolerance,
+    no_jump = any(abs(path - 1.0) <= this.tolerance for path in paths)
+    return decide(
+        this.measure,
+        this.tolerance,
+        evidence,
+        holds=Status.INCONCLUSIVE if no_jump else Status.HOLDS_WHEN,
         condition=f"the start decides by a jump (standard error {max(uncertainty):.2f}): the mean of path-wise derivatives has "
-        f"slope {', '.join(paths)} instead; it fails for interpolators: "
+        f"slope {', '.join(f'{path:.2f}' for path in paths)} instead; it fails for interpolators: "
         f"||D(1)|| / ||LOO|| = {', '.join(f'{r:.0e}' for r in ratios)} "
         "whatever is averaged",
-        case=max(evidence, key=lambda item: item.figure).case,
-        evidence=tuple(evidence),
+        uncertainty=2.0 * max(uncertainty),
     )
 
 

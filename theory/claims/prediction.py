@@ -96,7 +96,7 @@ def datamodels_suit_small_perturbations(this: Claim, results: Results) -> Verdic
     "C11",
     "counterfactuals of the seed average are easier to predict than those of one trained model",
     experiments=("seeds",),
-    measure="relative error of beta with one seed - with all averaged, other seeds predicted, mildest case (must exceed)",
+    measure="relative error of beta with one seed - with many averaged, other seeds predicted, mildest case (must exceed)",
     tolerance=0.0,
     essay="Counterfactuals of the output averaged over the randomness of training are easier to predict than those of one "
     "trained model.",
@@ -110,20 +110,22 @@ def datamodels_suit_small_perturbations(this: Claim, results: Results) -> Verdic
     ),
 )
 def averages_are_easier(this: Claim, results: Results) -> Verdict:
-    """Relative error over all subsets of beta, fitted to R seeds and tested on R others: one seed less as many as there are."""
+    """Relative error over all subsets of beta, fitted to R seeds and tested on R others: one seed less the largest R that has an
+    error of its own, which takes two pairs of groups.
+    """
     evidence: list[Evidence] = []
     errors: list[float] = []
     notes: list[str] = []
     for ds in results["seeds"]:
         at = {"estimate": "beta", "pairing": "other seeds", "target": "all subsets"}
-        error, spread = (
-            v.sel(quality="relative_error", **at).isel(averaged=[0, -1]) for v in (ds.prediction, ds.prediction_error)
-        )
-        ranks = ds.prediction.sel(quality="lds", **at)
+        error, spread = (v.sel(quality="relative_error", **at) for v in (ds.prediction, ds.prediction_error))
+        known = np.flatnonzero(np.isfinite(spread))[[0, -1]]
+        error, spread, ranks = error[known], spread[known], ds.prediction.sel(quality="lds", **at)[known]
         evidence.append(Evidence(ds.attrs["case"], float(error[0] - error[1])))
         errors.append(float(np.linalg.norm(spread)))
         notes.append(
-            f"{float(error[0]):.3f} -> {float(error[1]):.3f}, LDS {float(ranks[0]):.3f} -> {float(ranks[-1]):.3f}, "
+            f"{float(error[0]):.3f} -> {float(error[1]):.3f} with {int(error.averaged[1])} seeds, "
+            f"LDS {float(ranks[0]):.3f} -> {float(ranks[1]):.3f}, "
             f"noise of one seed {float(ds.noise[0]):.1g}"
         )
     mildest = min(range(len(evidence)), key=lambda k: evidence[k].figure)

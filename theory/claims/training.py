@@ -41,7 +41,10 @@ def influence_is_ill_defined(this: Claim, results: Results) -> Verdict:
         null, errors = last.null_space.max("seed").values, last.cutoff_error.values
         if null.min() > 0:
             evidence.append(Evidence(ds.attrs["case"], float(errors.min())))
-        notes.append(f"{null.min()} to {null.max()} directions cut off, error {errors.min():.2g} to {errors.max():.2g}")
+        notes.append(
+            f"{null.min()} to {null.max()} directions cut off, error {errors.min():.2g} to {errors.max():.2g} at "
+            f"||grad L|| <= {float(last.gradient_norm.max()):.0e}"
+        )
     mildest = min(evidence, key=lambda item: item.figure, default=Evidence("no singular Hessian", float("nan")))
     holds = Status.HOLDS_WHEN if mildest.figure > this.tolerance else Status.FAILS
     return Verdict(
@@ -70,10 +73,14 @@ def influence_is_ill_defined(this: Claim, results: Results) -> Verdict:
     sources=("Koh & Liang 2017, ICML, section 4.2", "Bae et al. 2022, NeurIPS", "Bae et al. 2024, NeurIPS (SOURCE)"),
 )
 def unconverged_training_breaks_influence(this: Claim, results: Results) -> Verdict:
-    """The least error of exact-Hessian influence against D(1) among the early times: large in every case, or the claim fails."""
+    """The least error of exact-Hessian influence against D(1) among the early times: large in every case, or the claim fails.
+
+    It holds only when where some case has no negative eigenvalue then.
+    """
     evidence: list[Evidence] = []
     notes: list[str] = []
     uncertainty: list[float] = []
+    indefinite: list[bool] = []
     for ds in results["training_time"]:
         error, spread = _errors(ds, _INFLUENCE)
         early = ds.time <= ds.time[-1] / 100
@@ -81,15 +88,16 @@ def unconverged_training_breaks_influence(this: Claim, results: Results) -> Verd
         evidence.append(Evidence(ds.attrs["case"], float(error[k])))
         uncertainty.append(float(spread[k]))
         negative = (ds.least_eigenvalue < 0).mean("seed")
+        indefinite.append(bool(negative[early].max() > 0))
         notes.append(
             f"{float(error[0]):.2g} after one step with {float(negative[0]):.0%} of seeds indefinite, {float(error[-1]):.1g} at "
             f"||grad L|| <= {float(ds.gradient_norm[-1].max()):.0e} with {float(negative[-1]):.0%}"
         )
     mildest = min(range(len(evidence)), key=lambda k: evidence[k].figure)
-    holds = evidence[mildest].figure > this.tolerance
+    holds, found = evidence[mildest].figure > this.tolerance, Status.HOLDS if all(indefinite) else Status.HOLDS_WHEN
     unsure = abs(evidence[mildest].figure - this.tolerance) < 2.0 * uncertainty[mildest]
     return Verdict(
-        status=Status.INCONCLUSIVE if unsure else Status.HOLDS if holds else Status.FAILS,
+        status=Status.INCONCLUSIVE if unsure else found if holds else Status.FAILS,
         figure=evidence[mildest].figure,
         measure=this.measure,
         tolerance=this.tolerance,
@@ -166,11 +174,11 @@ def datamodels_are_defined_everywhere(this: Claim, results: Results) -> Verdict:
                     evidence.append(Evidence(name, float(at.error[-1])))
                 else:
                     open_ends.append(f"{name}: {float(at.error[-1]):.1g}")
-    return decide(
-        this.measure,
-        this.tolerance,
-        evidence,
-        holds=Status.HOLDS_WHEN if finite else Status.FAILS,
-        condition="beta needs no Hessian and no optimum: what it then measures is the average of T2, not D(1)"
-        + (f"; quadrature not converged, nothing said: {', '.join(open_ends)}" if open_ends else ""),
+    condition = "beta needs no Hessian and no optimum: what it then measures is the average of T2, not D(1)" + (
+        f"; quadrature not converged, nothing said: {', '.join(open_ends)}" if open_ends else ""
     )
+    if not evidence:
+        status = Status.INCONCLUSIVE if finite else Status.FAILS
+        return Verdict(status, float("nan"), this.measure, this.tolerance, condition, "no quadrature converged")
+    holds = Status.HOLDS_WHEN if finite else Status.FAILS
+    return decide(this.measure, this.tolerance, evidence, holds=holds, condition=condition)
