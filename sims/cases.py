@@ -86,5 +86,9 @@ def _run(jobs: tuple[Job, ...], *, out: Path, executor: engine.Executor | int, p
             store = table_folder(out, job.experiment, job.config.problem.name, part)
             return response_table(learner, seeds, weights=weights, store=store, executor=executor, progress=progress)
 
-        results.append((experiment.run(job.config, retrain=retrain, progress=progress), time.perf_counter() - start))
+        try:
+            result = experiment.run(job.config, retrain=retrain, progress=progress)
+        except (ValueError, ArithmeticError) as error:
+            raise ValueError(f"{job}: {error}") from error
+        results.append((result, time.perf_counter() - start))
     return results

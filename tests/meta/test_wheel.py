@@ -64,6 +64,12 @@ def test_it_names_its_licence_and_its_command(wheel):
         assert "License-Expression: MIT" in archive.read(info["METADATA"]).decode()
 
 
+def test_the_citation_and_the_changelog_name_its_version(wheel):
+    version = wheel.name.split("-")[1]
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
+    assert version in (ROOT / "CHANGELOG.md").read_text()
+
+
 def test_its_commands_run_from_another_folder(unpacked, tmp_path):
     where = run("-c", "import sims, theory, figures; print(sims.__file__)", cwd=tmp_path, PYTHONPATH=str(unpacked))
     assert Path(where.stdout.strip()).is_relative_to(unpacked)

@@ -130,6 +130,14 @@ def test_a_reader_that_leaves_is_no_traceback(tmp_path, arguments):
     assert process.stderr == ""
 
 
+def test_a_case_that_cannot_be_computed_is_named(tmp_path):
+    process = sims("run", "identity", "--small", "--points", "3", cwd=tmp_path)
+    assert process.returncode == 1
+    (error,) = [line for line in process.stderr.splitlines() if line.startswith("Error: ")]
+    assert error.startswith("Error: identity: longley-3 least_squares l2=0 undefined=min_norm: the curvature is singular")
+    assert "Traceback" not in process.stderr
+
+
 def test_a_folder_that_cannot_be_written_is_an_error_and_not_a_traceback(tmp_path):
     (tmp_path / "results").write_text("a file is in the way")
     process = sims("run", "normalisation", "--small", cwd=tmp_path)
