@@ -26,9 +26,9 @@ _REPORT = "report"
     "--check", is_flag=True, help="Write nothing; exit status 1 unless all files are what results and scripts give today."
 )
 def cli(names: tuple[str, ...], source: Path, out: Path | None, check: bool) -> None:
-    """Draw the figures NAME... as PNG and SVG, each with a JSON sidecar that says what it was made of, from stored results only.
+    """Draw the figures NAME... from stored results only, as PNG and SVG, each with a JSON sidecar that says what it was made of.
 
-    Without a NAME: all figures that there are results for, and report.html, one page with everything. `report` is that page alone.
+    Without a NAME all figures that there are results for, and report.html, one page with everything; `report` is that page alone.
     """
     from figures.catalogue import names as known
 

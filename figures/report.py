@@ -103,12 +103,10 @@ def _homes(pictures: Sequence[Picture], ledger: Ledger) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class _Cell:
-    """Size of a step relative to ||beta|| and its signed share of the whole gap, with standard errors where there are seeds."""
+    """Size of a step relative to ||beta|| and its signed share of the whole gap, with standard errors where they can be seen."""
 
-    size: float
-    size_error: float
-    share: float
-    share_error: float
+    size: str
+    share: str
 
 
 @dataclass(frozen=True)
@@ -123,9 +121,17 @@ class _Budget:
 def _budget(ds: xr.Dataset) -> _Budget:
     parts = [values.sel(column=column) for column in ("size", "share") for values in (ds.budget, ds.budget_error)]
     table = np.stack([part.transpose("step", "time").values for part in parts], axis=-1)
-    cells = [[_Cell(*map(float, cell)) if np.isfinite(cell[0]) else None for cell in row] for row in table]
+    cells = [[_cell(*map(float, cell)) if np.isfinite(cell[0]) else None for cell in row] for row in table]
     steps = [(str(step).replace("->", "→"), row) for step, row in zip(ds.step.values, cells, strict=True) if any(row)]
     return _Budget(ds.attrs["case"], [f"step {int(t):,}" if t else "solved exactly" for t in ds.time.values], steps)
+
+
+def _cell(size: float, size_error: float, share: float, share_error: float) -> _Cell:
+    percent, doubt = round(100.0 * share) if np.isfinite(share) else "undefined ", 100.0 * share_error
+    return _Cell(
+        (f"{size:.2g}" if size > 1e-12 else "0") + (f" ± {size_error:.1g}" if size_error > 0.005 * size > 5e-15 else ""),
+        f"{percent}%" + (f" ± {doubt:.0f}%" if doubt >= 0.5 else ""),
+    )
 
 
 def _environment(results: Results) -> dict[str, list[tuple[str, int]]]:
@@ -162,8 +168,8 @@ def _inline(environment: jinja2.Environment, file: str) -> dict[str, Any]:
     return {"text": Markup(text), "hash": f"sha256-{digest}"}  # our own file
 
 
-def _number(value: float) -> str:
-    return "undefined" if value != value else f"{value:.4g}"
+def _number(value: float, digits: int = 3) -> str:
+    return "undefined" if value != value else f"{value:.{digits}g}"
 
 
 def _anchor(text: str) -> str:
