@@ -60,7 +60,9 @@ def _chosen(results: Sequence[xr.Dataset]) -> list[xr.Dataset]:
     for ds in sorted(results, key=lambda ds: ds.sizes["point"]):
         if "average_derivative" in ds and "min_norm" not in ds.attrs["case"]:
             largest[ds.attrs["data"], ds.attrs["learner"]] = ds
-    chosen = [largest[kind] for kind in _PREFERRED if kind in largest] or sorted(largest.values(), key=lambda ds: ds.sizes["point"])[-2:]
+    chosen = [largest[kind] for kind in _PREFERRED if kind in largest] or sorted(
+        largest.values(), key=lambda ds: ds.sizes["point"]
+    )[-2:]
     if not chosen:
         raise ValueError(f"no penalised case with its average derivative among {[ds.attrs['case'] for ds in results]}")
     return chosen
