@@ -3,11 +3,11 @@
 import importlib
 import pkgutil
 from collections.abc import Sequence
-from types import ModuleType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
-import xarray as xr
-from matplotlib.figure import Figure
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.figure import Figure
 
 __all__ = ["FigureModule", "figure_module", "names"]
 
@@ -22,7 +22,7 @@ class FigureModule(Protocol):
     CLAIMS: tuple[str, ...]
     """The claims that the picture illustrates, the one it belongs to first."""
 
-    def data(self, *results: Sequence[xr.Dataset]) -> Any:
+    def data(self, *results: "Sequence[xr.Dataset]") -> Any:
         """The numbers of the picture, from the results of each experiment; ValueError where they have none for it."""
         ...
 
@@ -30,7 +30,7 @@ class FigureModule(Protocol):
         """What the picture shows and what is to be seen, for those who do not see it: a sentence or two, made of the data."""
         ...
 
-    def draw(self, data: Any) -> Figure:
+    def draw(self, data: Any) -> "Figure":
         """The picture."""
         ...
 
@@ -41,6 +41,6 @@ def names() -> list[str]:
     return sorted(m.name.removeprefix("fig_") for m in pkgutil.iter_modules(package.__path__) if m.name.startswith("fig_"))
 
 
-def figure_module(name: str) -> FigureModule | ModuleType:
+def figure_module(name: str) -> FigureModule:
     """The module of a figure."""
-    return importlib.import_module(f"figures.fig_{name}")
+    return cast(FigureModule, importlib.import_module(f"figures.fig_{name}"))
