@@ -103,10 +103,11 @@ def run(name: str, small: bool, points: int | None, out: Path, workers: int | No
 @_DASK
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write the ledger to this file.")
 def verify(small: bool, out: Path, workers: int | None, dask: str | None, json_file: Path | None) -> None:
-    """Run every experiment and print the ledger of verdicts."""
+    """Run every experiment, print the ledger of verdicts, draw all figures and write report.html, one page with everything."""
     from sims.cases import jobs_of, run_cases
     from sims.experiments import all_experiments
     from sims.provenance import environment
+    from sims.publish import publish
     from sims.tables import ledger_text, verdict_json
     from theory.claims import judge
 
@@ -121,6 +122,7 @@ def verify(small: bool, out: Path, workers: int | None, dask: str | None, json_f
         claims = [{"id": claim.id, "statement": claim.statement, **verdict_json(verdict)} for claim, verdict in verdicts]
         json_file.write_text(json.dumps({"claims": claims, "environment": environment()}, indent=2) + "\n")
         click.echo(f"ledger:  {json_file}")
+    publish(out)
 
 
 @cli.command()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).parents[2]
 CLAIM_KEYS = {"id", "verdict", "statement", "figure", "tolerance", "condition", "case"}
 
 
@@ -45,12 +46,24 @@ def test_the_json_ledger_has_the_promised_keys_and_judges_every_claim_of_the_ess
     assert {"numpy", "python"} <= set(ledger["environment"])
 
 
+def test_verify_ends_with_the_report_and_has_drawn_every_figure_but_that_of_the_benchmark(verified):
+    folder, process = verified
+    assert process.stdout.splitlines()[-1] == f"report: {Path('my results/report.html')}"
+    page = (folder / "my results" / "report.html").read_text()
+    assert all(f'id="claim-C{k}"' in page for k in range(1, 13))
+    names = {file.stem.removeprefix("fig_") for file in (ROOT / "figures").glob("fig_*.py")} - {"cost"}
+    for suffix in ("png", "svg", "json"):
+        assert {file.stem for file in (folder / "my results" / "figures").glob(f"*.{suffix}")} == names
+    assert page.count("<img ") == len(names)
+
+
 def test_a_figure_is_drawn_from_the_stored_results_alone(verified):
     folder, _ = verified
-    process = sims("identity", "--from", "my results", cwd=folder, module="figures")
+    process = sims("identity", "--from", "my results", "--out", "drawn", cwd=folder, module="figures")
     assert process.returncode == 0, process.stderr
     for suffix in ("png", "svg"):
-        assert (folder / "my results" / "figures" / f"identity.{suffix}").stat().st_size > 10_000
+        file = folder / "drawn" / f"identity.{suffix}"
+        assert file.read_bytes() == (folder / "my results" / "figures" / file.name).read_bytes()
 
 
 def test_results_do_not_depend_on_the_number_of_workers(verified, tmp_path):
