@@ -98,8 +98,10 @@ def influence(
     if curvature is not None and method in CURVATURES:
         raise ValueError(f"method {method!r} inverts its own curvature, got curvature = {curvature!r}: take method='exact'")
     kind = kind if curvature is None else curvature
-    if method == "newton":
-        required_fit(linearization, "a Newton step")
+    if method == "newton" and (required_fit(linearization, "a Newton step").weights != 1.0).any():
+        raise ValueError(
+            "method 'newton' got a model trained at other weights than 1: newton_change(linearization, weights) moves it"
+        )
     n_points, matrices = linearization.point_gradients.shape[1], curvature_matrix(linearization, kind) + ridge
     floor = damping + (linearization.fit.penalty if linearization.fit and kind != "absolute" else 0.0)
     right = linearization.output_gradients.swapaxes(1, 2)

@@ -168,13 +168,18 @@ def r_squared(predicted: ArrayLike, actual: ArrayLike) -> Array:
 def lds(predicted: ArrayLike, actual: ArrayLike) -> float:
     """Linear datamodeling score: Spearman over subsets of predicted on actual responses (B, M), averaged over the M outputs.
 
+<<<<<<< HEAD
     NaN (undefined) where an output of either is constant. Source: Park et al. 2023, def. 2.3 (theirs is over random subsets of
     one size; here over the rows given).
 
     >>> lds([[0.0], [2.0], [4.0], [3.0]], [[0.0], [1.0], [2.0], [5.0]])  # two of four ranks exchanged
     0.8
+=======
+    Ties, up to rounding, by mid-ranks. NaN (undefined) where an output of either is constant. Source: Park et al. 2023, def. 2.3
+    (theirs is over random subsets of one size; here over the rows given).
+>>>>>>> breaker
     """
-    p, a = (stats.rankdata(values, axis=0) for values in _predictions(predicted, actual))
+    p, a = (_ranks(values) for values in _predictions(predicted, actual))
     return float(np.mean(_correlations(p, a)))
 
 
@@ -209,6 +214,7 @@ def pearson(estimate: ArrayLike, reference: ArrayLike) -> float:
 
 
 def spearman(estimate: ArrayLike, reference: ArrayLike) -> float:
+<<<<<<< HEAD
     """Spearman's rank correlation of the pooled entries, ties by mid-ranks.
 
     >>> spearman([2.0, 4.0, 90.0], [1.0, 2.0, 3.0])
@@ -216,6 +222,11 @@ def spearman(estimate: ArrayLike, reference: ArrayLike) -> float:
     """
     e, r = _pooled(estimate, reference)
     return float("nan") if _constant(e) or _constant(r) else float(stats.spearmanr(e, r).statistic)
+=======
+    """Spearman's rank correlation of the pooled entries, ties (up to rounding) by mid-ranks."""
+    e, r = (_ranks(values[:, None]) for values in _pooled(estimate, reference))
+    return float(_correlations(e, r)[0])
+>>>>>>> breaker
 
 
 def _predictions(predicted: ArrayLike, actual: ArrayLike) -> tuple[Array, Array]:
@@ -249,6 +260,19 @@ def _scaled(estimate: ArrayLike, reference: ArrayLike) -> tuple[Array, Array]:
     return e / unit, r / unit
 
 
+def _ranks(values: Array) -> Array:
+    """Mid-ranks of every column of (B, M). What differs from the next smaller entry by rounding only is tied with it."""
+    order = values.argsort(axis=0)
+    ordered, levels = np.take_along_axis(values, order, axis=0), np.empty_like(values)
+    rises = np.diff(ordered, axis=0, prepend=ordered[:1]) > _ROUNDING * np.abs(values).max(axis=0)
+    np.put_along_axis(levels, order, rises.cumsum(axis=0).astype(np.float64), axis=0)
+    return stats.rankdata(levels, axis=0)
+
+
 def _constant(values: Array) -> bool:
-    """Equal up to 1e-12: such an array is mostly rounding and has no correlation with anything."""
-    return bool(np.ptp(values) <= 1e-12 * np.abs(values).max())
+    """Equal up to rounding: such an array has no correlation with anything."""
+    return bool(np.ptp(values) <= _ROUNDING * np.abs(values).max())
+
+
+_ROUNDING = 1e-12
+"""Relative to the largest entry of an array: smaller differences are mostly rounding."""

@@ -61,7 +61,7 @@ def noise_design(
     """Chains for `noise_residual`. A copy with correlation rho keeps w_i where U_i < rho and takes the last copy's elsewhere.
 
     One U per chain and point serves all copies, so that copies differ little from each other. Small correlations have little
-    bias, but errors that grow as 1 / sqrt(rho).
+    bias, but errors that grow as 1 / sqrt(rho). Correlations that bound no bias, kappa >= 1, are refused.
 
     >>> design = noise_design(Bernoulli(0.5), n_points=3, n_chains=10, seed=0)
     >>> design.chains.shape, design.masks.shape
@@ -72,6 +72,11 @@ def noise_design(
         raise ValueError(f"correlations = {rho}, expected one or more different numbers between 0 and 1, such as (0.15, 0.3)")
     if n_chains != int(n_chains) or n_chains < 2:
         raise ValueError(f"n_chains = {n_chains}, expected a whole number >= 2: errors come from their spread")
+    kappa = _derivative_rule(rho, n_points)[1]
+    if kappa >= 1.0:
+        raise ValueError(
+            f"correlations = {rho}: the bias may be {kappa:.2g} times the residual; take smaller ones, as (0.15, 0.3)"
+        )
     rng = stream("design noise", seed)
     draws = rng.random((int(n_chains), 3, n_points))
     first, last = (draws[:, 0] < law.p).astype(np.float64), (draws[:, 1] < law.p).astype(np.float64)
