@@ -168,16 +168,11 @@ def r_squared(predicted: ArrayLike, actual: ArrayLike) -> Array:
 def lds(predicted: ArrayLike, actual: ArrayLike) -> float:
     """Linear datamodeling score: Spearman over subsets of predicted on actual responses (B, M), averaged over the M outputs.
 
-<<<<<<< HEAD
-    NaN (undefined) where an output of either is constant. Source: Park et al. 2023, def. 2.3 (theirs is over random subsets of
-    one size; here over the rows given).
+    Ties, up to rounding, by mid-ranks. NaN (undefined) where an output of either is constant. Source: Park et al. 2023, def. 2.3
+    (theirs is over random subsets of one size; here over the rows given).
 
     >>> lds([[0.0], [2.0], [4.0], [3.0]], [[0.0], [1.0], [2.0], [5.0]])  # two of four ranks exchanged
     0.8
-=======
-    Ties, up to rounding, by mid-ranks. NaN (undefined) where an output of either is constant. Source: Park et al. 2023, def. 2.3
-    (theirs is over random subsets of one size; here over the rows given).
->>>>>>> breaker
     """
     p, a = (_ranks(values) for values in _predictions(predicted, actual))
     return float(np.mean(_correlations(p, a)))
@@ -214,19 +209,13 @@ def pearson(estimate: ArrayLike, reference: ArrayLike) -> float:
 
 
 def spearman(estimate: ArrayLike, reference: ArrayLike) -> float:
-<<<<<<< HEAD
-    """Spearman's rank correlation of the pooled entries, ties by mid-ranks.
+    """Spearman's rank correlation of the pooled entries, ties (up to rounding) by mid-ranks.
 
     >>> spearman([2.0, 4.0, 90.0], [1.0, 2.0, 3.0])
     1.0
     """
-    e, r = _pooled(estimate, reference)
-    return float("nan") if _constant(e) or _constant(r) else float(stats.spearmanr(e, r).statistic)
-=======
-    """Spearman's rank correlation of the pooled entries, ties (up to rounding) by mid-ranks."""
     e, r = (_ranks(values[:, None]) for values in _pooled(estimate, reference))
     return float(_correlations(e, r)[0])
->>>>>>> breaker
 
 
 def _predictions(predicted: ArrayLike, actual: ArrayLike) -> tuple[Array, Array]:
