@@ -140,6 +140,8 @@ def test_cells_of_a_map_of_networks_are_of_the_network_that_their_coordinates_na
 
 def test_methods_that_follow_training_see_checkpoints_at_the_times_asked_for(budget):
     error = budget.measured.sel(reference="D(1)", measure="relative_error")
+    after_one_step = error.sel(estimate=["TracIn", "gradient dot product", "SOURCE"], time=1)
+    assert_close(after_one_step, np.full(3, float(after_one_step[0])), rtol=1e-9, call="what comes later is not seen")
     assert error.sel(estimate="SOURCE")[-1] < 1e-3 < 1.0 < error.sel(estimate="TracIn")[-1]
     assert error.sel(estimate="SOURCE")[1] < 0.5 * error.sel(estimate="exact H")[1]
 
@@ -153,10 +155,11 @@ def test_damping_only_harms_a_converged_penalised_network():
 
 
 def test_solvers_are_exact_once_they_have_as_many_products_as_there_are_parameters():
-    result = EXPERIMENTS["solver_map"].run(SolverMapConfig(RIDGE, penalties=(1.0, 0.1), products=(1, 7, 20)))
+    result = EXPERIMENTS["solver_map"].run(SolverMapConfig(RIDGE, penalties=(1.0, 0.1), products=(1, 7, 20, 400)))
     error = result.measured.sel(reference="D(1)", measure="relative_error")
     assert error.sel(solver="low_rank", products=7).max() < 1e-9
     assert error.sel(solver="nystroem", products=7).max() < 1e-9
     assert error.sel(solver="conjugate_gradients", products=20).max() < 1e-8
+    assert error.sel(solver="lissa", products=400, l2=1.0) < 1e-8 < 1e-3 < error.sel(solver="lissa", products=20, l2=1.0)
     assert error.sel(products=1).min() > 1e-3
     assert result.residual.sel(solver="conjugate_gradients", products=20).max() < 1e-10

@@ -142,6 +142,7 @@ def test_lds_of_fresh_subsets_is_spearman_by_hand_and_many_retrainings_are_the_e
     assert abs(float(found[1]) - exact) < 0.01
     few = retrained["fresh 1 to 3 removed"][0]
     assert set(np.unique(8 - few.sum(axis=1))) == {1.0, 2.0, 3.0}
+    assert (few == 0.0).any(axis=0).all()  # any point
     assert result.score.sel(estimate="SOURCE").isnull().all()  # nothing to follow: solved exactly
 
 
