@@ -18,6 +18,7 @@ from sims.experiments.base import (
     measures,
     with_points,
 )
+from sims.experiments.own import CONVEX, own_case
 from theory.datamodel import Datamodel, optimal_datamodel, quadrature_datamodel
 from theory.derivatives import average_derivatives, average_jumps, finite_difference
 from theory.influence import hessian_influence
@@ -120,6 +121,14 @@ _SPECTOR, _LONGLEY = ("spector", "logistic", (("l2", 0.1),)), ("longley", "least
 _ONE_POINT = IdentityConfig(Problem("one_point", "least_squares", (("l2", 1.0),)), nodes=(8, 16))
 _JUMPS = IdentityConfig(Problem(*_MIN_NORM, n_points=8), nodes=(64, 128))
 
+
+def _own(problem: Problem, small: bool) -> IdentityConfig:
+    """Scales small enough for the order of any problem's local error; as many nodes as take a minute."""
+    n = problem.n_points or 0
+    nodes = (8, 16) if n <= 12 else (4, 8) if n <= 14 else ()
+    return IdentityConfig(problem, nodes=nodes, scales=(0.25, 1 / 16, 1 / 64, 1 / 256))
+
+
 EXPERIMENT = Experiment(
     name="identity",
     question="Is the optimal datamodel coefficient the derivative of the response in the data weights?",
@@ -138,4 +147,5 @@ EXPERIMENT = Experiment(
     ),
     run=run,
     resize=_resized,
+    own=own_case(_own, learners=CONVEX, at_most=20),
 )

@@ -9,7 +9,20 @@ from enum import StrEnum
 
 import xarray as xr
 
-__all__ = ["CLOSE", "Claim", "Evidence", "Results", "Status", "Verdict", "all_claims", "claim", "decide", "judge"]
+__all__ = [
+    "CLOSE",
+    "Claim",
+    "Evidence",
+    "NothingToJudgeError",
+    "Results",
+    "Status",
+    "Verdict",
+    "all_claims",
+    "claim",
+    "decide",
+    "judge",
+    "not_judged",
+]
 
 Results = Mapping[str, Sequence[xr.Dataset]]
 """Experiment name -> its results, one data set per case; `attrs["case"]` names data, learner and penalty."""
@@ -49,14 +62,20 @@ class Verdict:
     evidence: tuple[Evidence, ...] = ()
 
 
+class NothingToJudgeError(Exception):
+    """No result is of the kind that a claim speaks of; says of which kind it would have to be."""
+
+
 def decide(
     measure: str, tolerance: float, evidence: Sequence[Evidence], *, holds: Status, condition: str, uncertainty: float = 0.0
 ) -> Verdict:
     """The largest figure decides: within the tolerance the claim `holds` (or holds when), beyond it it fails.
 
     When the figure is nearer to the tolerance than its `uncertainty`, the verdict is INCONCLUSIVE. A figure that is not a
-    number is a fault of the experiment, never a verdict.
+    number is a fault of the experiment, never a verdict; no evidence is no verdict either.
     """
+    if not evidence:
+        raise NothingToJudgeError(f"no case says anything: {condition}")
     worst = max(evidence, key=lambda item: item.figure)
     if any(item.figure != item.figure for item in evidence):
         raise ValueError(f"{measure}: {[item.case for item in evidence if item.figure != item.figure]} has no figure")
@@ -68,19 +87,20 @@ def decide(
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement, the experiments it needs, and the function that judges it on their results."""
+    """A statement, the experiments it needs, those it tells more of where they were run, and the function that judges it."""
 
     id: str
     statement: str
     experiments: tuple[str, ...]
     judge: Callable[[Results], Verdict]
+    also: tuple[str, ...] = ()
 
 
 _registry: dict[str, Claim] = {}
 
 
 def claim(
-    identifier: str, statement: str, *, experiments: tuple[str, ...]
+    identifier: str, statement: str, *, experiments: tuple[str, ...], also: tuple[str, ...] = ()
 ) -> Callable[[Callable[[Results], Verdict]], Callable[[Results], Verdict]]:
     """Register a function as the judge of a claim. A second claim with the same id is an error."""
 
@@ -89,7 +109,7 @@ def claim(
             raise ValueError(
                 f"claim {identifier} is defined twice: in {_registry[identifier].judge.__module__} and {function.__module__}"
             )
-        _registry[identifier] = Claim(identifier, statement, experiments, function)
+        _registry[identifier] = Claim(identifier, statement, experiments, function, also)
         return function
 
     return register
@@ -105,4 +125,22 @@ def all_claims() -> tuple[Claim, ...]:
 
 def judge(results: Results) -> list[tuple[Claim, Verdict]]:
     """The ledger: every claim whose experiments have results, judged. A claim that lacks one is absent, never passed."""
-    return [(c, c.judge(results)) for c in all_claims() if all(results.get(name) for name in c.experiments)]
+    outcomes = [(c, _outcome(c, results)) for c in all_claims()]
+    return [(c, outcome) for c, outcome in outcomes if isinstance(outcome, Verdict)]
+
+
+def not_judged(results: Results, why: Mapping[str, str]) -> list[tuple[Claim, str]]:
+    """Every other claim, and what it lacks. `why` says of experiments why they have no results."""
+    outcomes = [(c, _outcome(c, results, why)) for c in all_claims()]
+    return [(c, outcome) for c, outcome in outcomes if isinstance(outcome, str)]
+
+
+def _outcome(claim: Claim, results: Results, why: Mapping[str, str] | None = None) -> Verdict | str:
+    """A verdict, or what is missing for one."""
+    missing = [name for name in claim.experiments if not results.get(name)]
+    if missing:
+        return "; ".join(f"{name} {(why or {}).get(name, 'has no results')}" for name in missing)
+    try:
+        return claim.judge(results)
+    except NothingToJudgeError as error:
+        return str(error)
