@@ -65,8 +65,8 @@ def as_own_data(
         raise ValueError(f"{shown} is {values[0]!r} in every row: there is nothing to predict")
     if task == "two classes" and len(values) != 2:
         raise ValueError(
-            f"{shown} has {len(values):,} different values ({', '.join(map(repr, values[:4]))}, ..), expected two classes: keep the "
-            "rows of two, or choose --learner least_squares for numbers"
+            f"{shown} has {len(values):,} different values ({', '.join(map(repr, values[:3]))}, ..), expected two classes: keep "
+            "the rows of two, or choose --learner least_squares for numbers"
         )
     text = next((value for value in values if number(value) is None), None)
     if task == "number" and text is not None:

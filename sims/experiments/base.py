@@ -23,6 +23,7 @@ __all__ = [
     "MEASURES",
     "Config",
     "Experiment",
+    "Option",
     "ParametricLearner",
     "Problem",
     "Retrain",

@@ -2,14 +2,24 @@
 
 from collections.abc import Callable, Mapping
 
-from sims.experiments.base import Config, Problem
+from sims.experiments.base import Config, Option, Problem
+from sims.own_data import OwnData
 
-__all__ = ["CONVEX", "ENUMERABLE", "NETWORKS", "own_case", "too_many"]
+__all__ = ["CONVEX", "ENUMERABLE", "NETWORKS", "own_case", "own_problem", "too_many"]
 
 CONVEX, NETWORKS = ("logistic", "least_squares"), ("mlp",)
 
 ENUMERABLE: Mapping[str, int] = {"logistic": 16, "least_squares": 16, "mlp": 10}
 """Training points up to which an experiment may retrain on all 2^N subsets; by cost, minutes on two cores."""
+
+
+def own_problem(data: OwnData, learner: str, n_points: int, l2: float | None = None) -> Problem:
+    """A learner on the user's data. Penalties and rates are those that most cases of the experiments have."""
+    if learner in CONVEX:
+        return Problem(data, learner, (("l2", 0.1 if l2 is None else l2),), n_points)
+    loss, rate = ("logistic", 0.5) if data.task == "two classes" else ("squared", 0.1)
+    options: dict[str, Option] = {"hidden": (4,), "loss": loss, "l2": 0.01 if l2 is None else l2, "learning_rate": rate}
+    return Problem(data, learner, tuple(options.items()), n_points)
 
 
 def own_case(

@@ -58,7 +58,7 @@ def run(config: ScaleConfig, *, retrain: Retrain = in_memory, progress: bool = F
         "columns_per_point": ((), config.problem.load().X.shape[1] / learner.n_points, "d / N"),
     }
     coords = {"law": tuple(laws), "output": np.arange(learner.n_outputs)}
-    return labelled("scale", config, coords, variables)
+    return labelled("scale", config, coords, variables).assign_attrs(l2=l2)
 
 
 Slopes = tuple[list[float], list[float], list[float], list[float]]

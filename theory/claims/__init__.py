@@ -3,7 +3,18 @@
 A module in this package is found by itself: a new claim is one function under `@claim` in any file here.
 """
 
-from theory.claims.verdict import Claim, Evidence, NothingToJudgeError, Results, Status, Verdict, all_claims, claim, judge, not_judged
+from theory.claims.verdict import (
+    Claim,
+    Evidence,
+    NothingToJudgeError,
+    Results,
+    Status,
+    Verdict,
+    all_claims,
+    claim,
+    judge,
+    not_judged,
+)
 
 __all__ = [
     "Claim",

@@ -16,7 +16,8 @@ _SPLIT = ("pseudo-inverse", "damped H", "damped GN", "damped GN by CG")  # the f
 @claim(
     "C4",
     "damping and approximate inverse-Hessian products add errors of their own",
-    experiments=("budget", "damping_map", "solver_map"),
+    experiments=("budget",),
+    also=("damping_map", "solver_map"),
 )
 def approximations_add_errors(results: Results) -> Verdict:
     """At the end of training, against D(1): the error of a damped Gauss-Newton score by few conjugate gradients, less that of
@@ -36,14 +37,18 @@ def approximations_add_errors(results: Results) -> Verdict:
     mildest = min(range(len(evidence)), key=lambda k: evidence[k].figure)
     holds = evidence[mildest].figure > _NONE
     unsure = abs(evidence[mildest].figure - _NONE) < 2.0 * uncertainty[mildest]
+    condition = f"training converged; sizes of the steps relative to ||beta||: {'; '.join(split)}"
+    if dampings := results.get("damping_map"):
+        condition += f". Before, some damping takes error away: {'; '.join(map(_best_damping, dampings))}"
+    if solvers := results.get("solver_map"):
+        needed = "; ".join(map(_products, solvers))
+        condition += f". Products with the Hessian until a solver's error is below {CLOSE:g}: {needed}"
     return Verdict(
         status=Status.INCONCLUSIVE if unsure else Status.HOLDS_WHEN if holds else Status.FAILS,
         figure=evidence[mildest].figure,
         measure="relative error against D(1) that damping, Gauss-Newton and few iterations add, mildest case (must exceed)",
         tolerance=_NONE,
-        condition=f"training converged; sizes of the steps relative to ||beta||: {'; '.join(split)}. Before, some damping "
-        f"takes error away: {'; '.join(map(_best_damping, results['damping_map']))}. Products with the Hessian until a solver's "
-        f"error is below {CLOSE:g}: {'; '.join(map(_products, results['solver_map']))}",
+        condition=condition,
         case=evidence[mildest].case,
         evidence=tuple(evidence),
     )
