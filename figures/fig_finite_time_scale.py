@@ -9,7 +9,6 @@ import xarray as xr
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from figures.results import data_name, options
 from figures.style import BLUE, GREEN, ORANGE, style
 
 __all__ = ["EXPERIMENTS", "Panel", "data", "draw"]
@@ -34,8 +33,9 @@ class Panel:
 def data(results: Sequence[xr.Dataset]) -> list[Panel]:
     """A panel per case, the linear model first."""
     panels: list[Panel] = []
-    for ds in sorted(results, key=lambda ds: options(ds).get("hidden") != "none"):
-        title = f"{data_name(ds)}: {'linear model' if options(ds).get('hidden') == 'none' else 'network'}"
+    for ds in sorted(results, key=lambda ds: "hidden=none" not in ds.attrs["case"]):
+        kind = "linear model" if "hidden=none" in ds.attrs["case"] else "network"
+        title = f"{kind} on {ds.attrs['data'].replace('_', ' ')}, N = {ds.attrs['case'].split()[0].rsplit('-', 1)[1]}"
         panels.append(
             Panel(title, int(ds.attrs["n_seeds"]), ds.eta_t.values, ds.p.values, ds.slope.values, ds.slope_error.values)
         )
@@ -45,7 +45,7 @@ def data(results: Sequence[xr.Dataset]) -> list[Panel]:
 def draw(panels: list[Panel]) -> Figure:
     """Slopes with bars, and 1/p as dashed lines."""
     with mpl.rc_context(style()):
-        figure = Figure(figsize=(max(11.0, 5.4 * len(panels) + 0.6), 4.6), layout="constrained")
+        figure = Figure(figsize=(5.4 * len(panels) + 0.6, 4.6), layout="constrained")
         figure.suptitle("The datamodel outgrows the derivative as training goes on", fontsize=14)
         axes = figure.subplots(1, len(panels), squeeze=False)[0]
         for ax, panel in zip(axes, panels, strict=True):

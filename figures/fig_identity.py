@@ -10,7 +10,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from figures.results import data_name, options
 from figures.style import BLUE, GREEN, GREY, ORANGE, PINK, style
 from theory.metrics import Comparison, compare
 
@@ -41,19 +40,23 @@ class Panel:
 
 
 def data(results: Sequence[xr.Dataset]) -> list[list[Panel]]:
-    """A row of panels for every learner and data set: its largest case with a penalty and several points; logistic first."""
-    largest: dict[tuple[str, str], xr.Dataset] = {}
-    for ds in sorted(results, key=lambda ds: (ds.attrs["learner"] != "logistic", ds.sizes["point"])):
-        if ds.sizes["point"] > 1 and "undefined" not in options(ds):
-            largest[ds.attrs["learner"], ds.attrs["data"]] = ds
-    if not largest:
-        raise ValueError(f"no case with a penalty and several points among {[ds.attrs['case'] for ds in results]}")
+    """A row of panels for the penalised learner on Spector and one on Longley, the largest case of each."""
     rows: list[list[Panel]] = []
-    for (learner, _), ds in largest.items():
+    for dataset, learner in (("spector", "logistic"), ("longley", "least_squares")):
+        cases = [
+            ds
+            for ds in results
+            if (ds.attrs["data"], ds.attrs["learner"]) == (dataset, learner)
+            and "average_derivative" in ds
+            and "min_norm" not in ds.attrs["case"]
+        ]
+        if not cases:
+            raise ValueError(f"no penalised {learner} case on {dataset} among {[ds.attrs['case'] for ds in results]}")
+        ds = max(cases, key=lambda case: case.sizes["point"])
         beta = ds.beta.sel(p=0.5).values
-        title = f"{data_name(ds)}, {_TITLES.get(learner, learner)}"
+        title = f"{dataset.capitalize()}, N = {len(beta)}, {_TITLES[learner]}"
         rows.append([])
-        for name in (name for name in _CANDIDATES if name in ds):
+        for name in _CANDIDATES:
             x = ds[name].sel(p=0.5).values if "p" in ds[name].dims else ds[name].values
             rows[-1].append(Panel(ds.attrs["case"], title, ds.attrs["unit"], name, x, beta, compare(beta, x)))
     return rows
@@ -62,11 +65,11 @@ def data(results: Sequence[xr.Dataset]) -> list[list[Panel]]:
 def draw(rows: list[list[Panel]]) -> Figure:
     """A row of scatters per learner, with the diagonal, and slope, correlation and relative error in each."""
     with mpl.rc_context(style()):
-        figure = Figure(figsize=(12, max(4.2, 3.5 * len(rows))), layout="constrained")
+        figure = Figure(figsize=(12, 7), layout="constrained")
         figure.suptitle("A uniform-subset datamodel measures an average derivative, not the derivative at w = 1", fontsize=14)
         for part, panels in zip(figure.subfigures(len(rows), 1, squeeze=False)[:, 0], rows, strict=True):
             part.suptitle(panels[0].title, fontsize=12, fontweight="bold")
-            axes = part.subplots(1, len(panels), squeeze=False)[0]
+            axes = part.subplots(1, len(panels))
             limit = 1.06 * max(max(np.abs(p.x).max(), np.abs(p.beta).max()) for p in panels)
             for ax, panel in zip(axes, panels, strict=True):
                 _scatter(ax, panel, limit)

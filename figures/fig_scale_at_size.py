@@ -68,9 +68,9 @@ def data(results: Sequence[xr.Dataset]) -> Scales:
     by_size = sorted((ds for ds in results if ds.attrs["l2"] == smallest), key=lambda ds: ds.attrs["n_points"])
     by_penalty = sorted((ds for ds in results if ds.attrs["n_points"] == most), key=lambda ds: ds.attrs["l2"])
     probabilities = results[0].p.values.tolist()
-    one, name = results[0], str(results[0].attrs["data"])
+    one = results[0]
     return Scales(
-        f"{name if '.' in name else name.capitalize()} data, {one.attrs['learner']}, mean of {one.sizes['output']} outputs",
+        f"{one.attrs['data'].capitalize()} data, {one.attrs['learner']}, mean of {one.sizes['output']} outputs",
         smallest,
         [_by_size(by_size, p) for p in probabilities],
         most,

@@ -10,7 +10,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from figures.results import data_name, options
 from figures.style import BLUE, GREY, ORANGE, style
 
 __all__ = ["EXPERIMENTS", "Panel", "data", "draw"]
@@ -37,16 +36,15 @@ class Panel:
 def data(results: Sequence[xr.Dataset]) -> list[Panel]:
     """A panel per case, the penalised ones first."""
     panels: list[Panel] = []
-    for ds in sorted(results, key=lambda ds: (_is_free(ds), ds.attrs["case"])):
+    for ds in sorted(results, key=lambda ds: ("l2=0 " in ds.attrs["case"], ds.attrs["case"])):
         at = ds.measured.sel(measure="relative_error"), ds.measured_error.sel(measure="relative_error")
         error, spread = ({name: values.sel(pair=name).values for name in _SERIES} for values in at)
-        title = f"{data_name(ds)}, {'no penalty, more parameters than points' if _is_free(ds) else 'penalised'}"
-        panels.append(Panel(title, ds.sizes["seed"], ds.time.values.astype(np.int64), error, spread))
+        name = ds.attrs["data"].replace("_", " ")
+        kind = "no penalty, more parameters than points" if "l2=0 " in ds.attrs["case"] else "penalised"
+        panels.append(
+            Panel(f"{name}, N = {ds.sizes['point']}, {kind}", ds.sizes["seed"], ds.time.values.astype(np.int64), error, spread)
+        )
     return panels
-
-
-def _is_free(ds: xr.Dataset) -> bool:
-    return float(options(ds).get("l2", 0.0)) == 0.0
 
 
 def draw(panels: list[Panel]) -> Figure:
@@ -54,7 +52,7 @@ def draw(panels: list[Panel]) -> Figure:
     with mpl.rc_context(style()):
         columns = min(2, len(panels))
         rows = -(-len(panels) // columns)
-        figure = Figure(figsize=(max(11.0, 5.6 * columns + 0.8), 3.6 * rows + 1.2), layout="constrained")
+        figure = Figure(figsize=(5.6 * columns + 0.8, 3.6 * rows + 1.2), layout="constrained")
         figure.suptitle(
             "The essay's identity holds early in training, Hessian influence at its end if the optimum is isolated", fontsize=14
         )

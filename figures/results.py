@@ -31,11 +31,11 @@ def read(folder: Path, experiment: str) -> list[xr.Dataset]:
 
 
 def data_name(ds: xr.Dataset) -> str:
-    """Data set and number of training points of a case: "Two moons, N = 8"; a user's own has the name of its file."""
-    name = str(ds.attrs["data"])
-    return f"{name if '.' in name else name.replace('_', ' ').capitalize()}, N = {ds.attrs['n_points']}"
+    """Data set and number of training points of a case: "Two moons, N = 8"."""
+    name, n = str(ds.attrs["case"]).split()[0].rsplit("-", 1)
+    return f"{name.replace('_', ' ').capitalize()}, N = {n}"
 
 
 def options(ds: xr.Dataset) -> dict[str, str]:
     """What the learner of a case was built with, by name."""
-    return dict(ds.attrs["options"])
+    return dict(part.split("=") for part in str(ds.attrs["case"]).split()[2:])

@@ -82,17 +82,13 @@ class Problem:
     @property
     def name(self) -> str:
         """As the ledger shows it: data set, number of training points, learner and options."""
-        options = (f"{key}={value}" for key, value in self.shown_options().items())
+        options = (f"{key}={_shown(value)}" for key, value in self.options)
         return " ".join([f"{self.label}-{len(self.load().X)}", self.learner, *options])
 
     @property
     def label(self) -> str:
         """Of the data set."""
         return self.data if isinstance(self.data, str) else self.data.label
-
-    def shown_options(self) -> dict[str, str]:
-        """The options as text."""
-        return {key: _shown(value) for key, value in self.options}
 
     def changed(self, *without: str, **changes: Option) -> "Problem":
         """The same without some options, and with others added or changed."""
@@ -167,7 +163,6 @@ def labelled(experiment: str, config: Any, coords: Mapping[str, Any], variables:
         "case": problem.name,
         "data": problem.label,
         "learner": problem.learner,
-        "options": problem.shown_options(),
         "n_points": len(used.X),
         "unit": used.unit,
         "train_rows": list(used.train_rows),

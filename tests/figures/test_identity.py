@@ -21,7 +21,7 @@ def result(dataset, learner, slope, n=4):
         "derivative": (("point", "output"), derivative),
         "leave_one_out": (("point", "output"), 1.1 * derivative),
     }
-    attributes = {"data": dataset, "n_points": n, "learner": learner, "options": {}, "unit": "logit", "case": f"{dataset}-{n}"}
+    attributes = {"data": dataset, "learner": learner, "unit": "logit", "case": f"{dataset}-{n} {learner}"}
     return xr.Dataset(effects, {"p": [0.5]}, attributes)
 
 
@@ -38,18 +38,9 @@ def test_the_panels_hold_beta_against_each_candidate_of_the_largest_case(results
     assert spector[0].title == "Spector, N = 4, logistic regression"
 
 
-def test_a_users_own_file_has_a_row_under_its_name_and_no_panel_for_what_was_not_computed(results):
-    own = result("my_data.csv", "logistic", 2.0).drop_vars("average_derivative")
-    ((*_, last),) = fig_identity.data([own])
-    assert last.title == "my_data.csv, N = 4, logistic regression"
-    assert last.candidate == "derivative_at_p"
-    assert [len(row) for row in fig_identity.data([*results, own])] == [4, 3, 4]  # logistic first
-
-
-def test_single_points_and_minimum_norm_cases_are_not_drawn():
-    no_penalty = result("longley", "least_squares", 3.0).assign_attrs(options={"undefined": "min_norm"})
-    with pytest.raises(ValueError, match=r"no case with a penalty and several points among \['longley-4', 'one_point-1'\]"):
-        fig_identity.data([no_penalty, result("one_point", "least_squares", 2.0, n=1)])
+def test_a_missing_learner_is_named(results):
+    with pytest.raises(ValueError, match="no penalised logistic case on spector among"):
+        fig_identity.data(results[:1])
 
 
 def test_the_drawing_has_labels_units_slopes_and_one_dot_per_point_and_query(results):

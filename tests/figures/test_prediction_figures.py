@@ -9,7 +9,7 @@ from figures import fig_counterfactual, fig_lds, fig_seeds, fig_spectrum
 from figures.style import save
 
 
-def spectrum(first, learner, data, n_points, error=np.nan):
+def spectrum(first, learner, case, error=np.nan):
     share = np.array([[first, 0.9 - first, 0.06, 0.03, 0.01]])
     return xr.Dataset(
         {
@@ -18,7 +18,7 @@ def spectrum(first, learner, data, n_points, error=np.nan):
             "lds": (("p",), [0.95]),
         },
         {"p": [0.5], "degree": [1, 2, 3, 4, 5]},
-        {"data": data, "n_points": n_points, "learner": learner, "options": {"l2": "0.1"}},
+        {"case": case, "learner": learner},
     )
 
 
@@ -31,7 +31,7 @@ def counterfactual(n, drawn):
             "prediction_error": (("removed", "estimate", "quality"), 0.1 * values if drawn else np.full_like(values, np.nan)),
         },
         {"removed": [1, 2, 4], "estimate": names, "quality": ["relative_error"]},
-        {"data": "two_moons", "learner": "mlp", "n_points": n},
+        {"case": f"two_moons-{n} mlp hidden=4", "learner": "mlp", "n_points": n},
     )
 
 
@@ -51,7 +51,7 @@ def seeds(noise, steps):
             "target": ["all subsets"],
             "quality": ["relative_error"],
         },
-        {"data": "xor", "n_points": 8, "learner": "mlp", "options": {"steps": f"{steps}"}},
+        {"case": f"xor-8 mlp hidden=4 steps={steps}", "learner": "mlp"},
     )
 
 
@@ -66,10 +66,10 @@ def lds():
         },
         {"target": targets, "estimate": scores, "quality": ["lds"], "p": [0.5, 0.9], "retrainings": [50, 400]},
         {
+            "case": "two_moons-40 mlp hidden=4 steps=500",
             "data": "two_moons",
             "learner": "mlp",
             "n_points": 40,
-            "options": {"steps": "500"},
             "hessian_based": scores[2:],
         },
     )
@@ -78,7 +78,7 @@ def lds():
 FIGURES = {
     "spectrum": (
         fig_spectrum,
-        [spectrum(0.6, "mlp", "two_moons", 8, 0.01), spectrum(0.8, "logistic", "spector", 14)],
+        [spectrum(0.6, "mlp", "two_moons-8 mlp hidden=4", 0.01), spectrum(0.8, "logistic", "spector-14 logistic l2=0.1")],
     ),
     "counterfactual": (fig_counterfactual, [counterfactual(40, True), counterfactual(16, False)]),
     "seeds": (fig_seeds, [seeds(0.01, 1000), seeds(0.3, 10)]),

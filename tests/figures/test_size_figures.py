@@ -27,7 +27,7 @@ def estimators(data="spector", learner="logistic", scale=1.0):
             "surrogate_cost": (("p",), [1234.0, 99.0]),
         },
         {"p": [0.5, 0.9], "estimator": ESTIMATORS, "m": SIZES, "quality": ["relative_error", "slope", "coverage"]},
-        {"data": data, "learner": learner, "options": {"l2": "0.1"}, "n_points": 8, "designs": 7},
+        {"data": data, "learner": learner, "case": f"{data}-8 {learner} hidden=4 l2=0.1", "n_points": 8, "designs": 7},
     )
 
 

@@ -11,7 +11,7 @@ from figures.style import save
 MEASURES = ["slope", "relative_error", "pearson", "spearman"]
 
 
-def training(data, l2):
+def training(case, data):
     pairs = ["beta on D(1)", "Hessian influence on D(1)"]
     values = np.arange(1.0, 25.0).reshape(3, 2, 4)
     return xr.Dataset(
@@ -22,15 +22,14 @@ def training(data, l2):
             "gradient_norm": (("time", "seed"), np.ones((3, 4))),
         },
         {"time": [1, 10, 100], "pair": pairs, "measure": MEASURES},
-        {"case": f"{data}-8 mlp l2={l2}", "data": data, "n_points": 8, "options": {"l2": l2}},
+        {"case": case, "data": data},
     )
 
 
-def scale(data, n_points, hidden):
+def scale(case, data):
     slope = np.array([[1.0, 2.0], [1.0, 1.5]])
     values = {"slope": (("p", "time"), slope), "slope_error": (("p", "time"), 0.1 * slope), "eta_t": (("time",), [0.1, 1.0])}
-    attributes = {"data": data, "n_points": n_points, "options": {"hidden": hidden}, "n_seeds": 5}
-    return xr.Dataset(values, {"p": [0.5, 0.75], "time": [4, 40]}, attributes)
+    return xr.Dataset(values, {"p": [0.5, 0.75], "time": [4, 40]}, {"case": case, "data": data, "n_seeds": 5})
 
 
 def jumping(learner):
@@ -41,10 +40,10 @@ def jumping(learner):
 
 
 FIGURES = {
-    "two_regimes": (fig_two_regimes, [training("xor", "0"), training("two_moons", "0.01")]),
+    "two_regimes": (fig_two_regimes, [training("xor-8 mlp l2=0 x", "xor"), training("two_moons-8 mlp l2=0.01", "two_moons")]),
     "finite_time_scale": (
         fig_finite_time_scale,
-        [scale("xor", 8, "4"), scale("noisy_line", 12, "none")],
+        [scale("xor-8 mlp hidden=4", "xor"), scale("noisy_line-12 mlp hidden=none", "noisy_line")],
     ),
     "jumps": (fig_jumps, [jumping("bistable"), jumping("moving_jump")]),
 }
@@ -52,8 +51,8 @@ FIGURES = {
 
 def test_two_regimes_has_the_relative_errors_by_time_penalised_cases_first():
     first, second = fig_two_regimes.data(FIGURES["two_regimes"][1])
-    assert first.title == "Two moons, N = 8, penalised"
-    assert second.title == "Xor, N = 8, no penalty, more parameters than points"
+    assert first.title == "two moons, N = 8, penalised"
+    assert second.title == "xor, N = 8, no penalty, more parameters than points"
     assert_identical(first.error["beta on D(1)"], np.array([2.0, 10.0, 18.0]))
     assert_identical(first.error["Hessian influence on D(1)"], np.array([6.0, 14.0, 22.0]))
     assert first.n_seeds == 4
@@ -72,7 +71,7 @@ def test_two_regimes_is_drawn_on_log_axes_with_bars_and_a_unit_of_time():
 def test_finite_time_scale_has_a_line_per_p_and_its_limit():
     figure = fig_finite_time_scale.draw(fig_finite_time_scale.data(FIGURES["finite_time_scale"][1]))
     first = figure.axes[0]
-    assert first.get_title() == "Noisy line, N = 12: linear model"
+    assert first.get_title() == "linear model on noisy line, N = 12"
     assert [text.get_text() for text in first.get_legend().get_texts()] == ["p = 0.5", "p = 0.75"]
     assert sorted({line.get_ydata()[0] for line in first.lines if line.get_linestyle() == "--"}) == [1 / 0.75, 2.0]
 
