@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from sims.experiments.base import Problem
-from sims.experiments.own import ENUMERABLE, own_problem, too_many
+from sims.experiments.own import CONVEX, ENUMERABLE, own_problem, too_many
 from sims.own_data import Task, as_own_data, write_down
 
 __all__ = ["prepare"]
@@ -39,6 +39,10 @@ def prepare(
     problem = own_problem(data, chosen, points or (few if small else many), l2)
     used, folder = problem.load(), out or Path("results") / "own" / data.label
     problem.build()
+    if chosen in CONVEX and problem.number("l2") == 0.0 and not too_many(problem):
+        raise ValueError(
+            "--l2 0: without a penalty small subsets have no single optimum, and all subsets are retrained on; take more"
+        )
     written = write_down(data, len(used.X), folder)
     classes = ", ".join(f"{k} = {label!r}" for k, label in enumerate(used.labels))
     click.echo(f"{file}: {len(used.columns) - 1} features, target {data.target!r}{f' ({classes})' if classes else ''}")

@@ -19,11 +19,11 @@ def ledger_text(verdicts: Sequence[tuple[Claim, Verdict]]) -> str:
     """The ledger: per claim its verdict and deciding figure, then the statement, the cases and the condition."""
     lines: list[str] = []
     for heading, family in (("The essay's claims", "C"), ("What is true instead", "T")):
-        lines += ["", heading, "=" * len(heading)]
-        for claim, verdict in verdicts:
-            if not claim.id.startswith(family):
-                continue
-            figure = f"{verdict.figure:.3g} (tolerance {verdict.tolerance:g})"
+        judged = [(claim, verdict) for claim, verdict in verdicts if claim.id.startswith(family)]
+        if judged:
+            lines += ["", heading, "=" * len(heading)]
+        for claim, verdict in judged:
+            figure = f"{'none' if np.isnan(verdict.figure) else f'{verdict.figure:.3g}'} (tolerance {verdict.tolerance:g})"
             lines.append(f"\n{claim.id:<10} {verdict.status.value:<13} {verdict.measure}: {figure}")
             lines += _indented(claim.statement)
             lines += [f"{'':11}{item.figure:<12.3g} {item.case}" for item in verdict.evidence]

@@ -1,5 +1,7 @@
 """The project's identities (theory T1-T10), judged on the same results as the essay's claims."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import xarray as xr
 
@@ -23,7 +25,8 @@ def datamodel_is_optimal(results: Results) -> Verdict:
 def datamodel_is_an_average_derivative(results: Results) -> Verdict:
     """The repaired form of C6. Where F jumps at w_i = 0, the mean jump is what the average derivative misses.
 
-    An error beyond the tolerance that more nodes still take to a tenth or less is the quadrature's: it says nothing.
+    An error beyond the tolerance where the average derivative still changes with the number of nodes is the quadrature's: it
+    says nothing.
     """
     evidence: list[Evidence] = []
     decays: list[str] = []
@@ -36,7 +39,7 @@ def datamodel_is_an_average_derivative(results: Results) -> Verdict:
         repaired = [relative_error(ds.average_derivative[k] + ds.average_jump[k], ds.beta[k]) for k in range(ds.sizes["p"])]
         first, last = (float(ds.average_derivative_error[k].max()) for k in (0, -1))
         decay = f"{first:.0e} -> {last:.0e} from {int(ds.nodes[0])} to {int(ds.nodes[-1])} nodes"
-        if max(repaired) > 1e-6 and jump <= 1e-6 and last < 0.1 * first:
+        if max(repaired) > 1e-6 and float(ds.node_change.max()) > 1e-6:
             open_ends.append(f"{ds.attrs['case']}: {decay}")
             continue
         evidence.append(Evidence(ds.attrs["case"], max(repaired)))
@@ -97,11 +100,15 @@ def expansion_starts_at_leave_one_out(results: Results) -> Verdict:
 @claim("T4", "leave-one-out is D_i(1) minus the curvature on the path w_i: 1 -> 0", experiments=("expansion",))
 def leave_one_out_is_derivative_minus_curvature(results: Results) -> Verdict:
     """The curvature term comes from derivatives on the path, leave-one-out from the table."""
-    evidence = [
-        Evidence(ds.attrs["case"], relative_error(ds.derivative - ds.curvature, ds.leave_one_out)) for ds in results["expansion"]
-    ]
+    cases = results["expansion"]
+    errors = [relative_error(ds.derivative - ds.curvature, ds.leave_one_out) for ds in cases]
+    evidence, open_ends = _where_the_path_is_resolved(cases, errors)
     return decide(
-        "||D(1) - curvature - LOO|| / ||LOO||", ROUNDING, evidence, holds=Status.HOLDS, condition="F smooth on the path"
+        "||D(1) - curvature - LOO|| / ||LOO||",
+        ROUNDING,
+        evidence,
+        holds=Status.HOLDS,
+        condition=f"F smooth on the path{open_ends}",
     )
 
 
@@ -109,9 +116,8 @@ def leave_one_out_is_derivative_minus_curvature(results: Results) -> Verdict:
 def gap_is_interaction_plus_curvature(results: Results) -> Verdict:
     """Walsh coefficients give the interaction, derivatives the curvature; neither uses beta."""
     cases = results["expansion"]
-    evidence = [
-        Evidence(ds.attrs["case"], relative_error(ds.derivative - ds.interaction - ds.curvature, ds.beta)) for ds in cases
-    ]
+    errors = [relative_error(ds.derivative - ds.interaction - ds.curvature, ds.beta) for ds in cases]
+    evidence, open_ends = _where_the_path_is_resolved(cases, errors)
     sizes = ", ".join(
         f"{float(np.linalg.norm(ds.interaction) / np.linalg.norm(ds.derivative)):.2f} and "
         f"{float(np.linalg.norm(ds.curvature) / np.linalg.norm(ds.derivative)):.2f}"
@@ -122,8 +128,20 @@ def gap_is_interaction_plus_curvature(results: Results) -> Verdict:
         ROUNDING,
         evidence,
         holds=Status.HOLDS,
-        condition=f"interaction and curvature measure {sizes} of ||D(1)||: they do not cancel",
+        condition=f"interaction and curvature measure {sizes} of ||D(1)||: they do not cancel{open_ends}",
     )
+
+
+def _where_the_path_is_resolved(cases: Sequence[xr.Dataset], errors: Sequence[float]) -> tuple[list[Evidence], str]:
+    """Errors within the tolerance, or where the mean derivative on the path is the same with half the nodes; and the others."""
+    evidence: list[Evidence] = []
+    open_ends: list[str] = []
+    for ds, error in zip(cases, errors, strict=True):
+        if error > ROUNDING and float(ds.node_change) > ROUNDING:
+            open_ends.append(f"{ds.attrs['case']}: {float(ds.node_change):.0e} from half the nodes to all")
+        else:
+            evidence.append(Evidence(ds.attrs["case"], error))
+    return evidence, f"; quadrature not converged, nothing said: {', '.join(open_ends)}" if open_ends else ""
 
 
 @claim("T6", "without penalty beta is about 1/p times D(1); weights of mean 1 remove the factor", experiments=("scale",))
