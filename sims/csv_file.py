@@ -23,7 +23,7 @@ from theory.response import Array
 
 __all__ = ["MAX_FEATURES", "CsvTable", "digest", "number", "read_csv", "some"]
 
-MAX_FEATURES = 100
+MAX_FEATURES = 50
 """Columns of X that a learner can have here: fits on all subsets take time and memory of the order of their square."""
 
 _MISSING = frozenset({"", "na", "n/a", "nan", "null", "#n/a"})

@@ -40,9 +40,7 @@ def prepare(
     used, folder = problem.load(), out or Path("results") / "own" / data.label
     problem.build()
     if chosen in CONVEX and problem.number("l2") == 0.0 and not too_many(problem):
-        raise ValueError(
-            "--l2 0: without a penalty small subsets have no single optimum, and all subsets are retrained on; take more"
-        )
+        raise ValueError("--l2 0: without a penalty small subsets have no single optimum, and all are retrained on: take l2 > 0")
     written = write_down(data, len(used.X), folder)
     classes = ", ".join(f"{k} = {label!r}" for k, label in enumerate(used.labels))
     click.echo(f"{file}: {len(used.columns) - 1} features, target {data.target!r}{f' ({classes})' if classes else ''}")
