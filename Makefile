@@ -1,4 +1,4 @@
-# make verify   the main job: retrain on all subsets, judge the claims, draw the figures
+# make verify   the main job: retrain on all subsets, judge the claims, draw the figures, write report.html
 # make test     the whole test suite
 # make lint     ruff and pyright
 # make bench    times beside scikit-learn, JAX and numpy (minutes; installs them), and the figure of the cost per subset
@@ -13,7 +13,6 @@ PIP := $(PY) -m pip --disable-pip-version-check install --quiet --constraint con
 
 verify: .venv/run.stamp
 	$(PY) -m sims verify --out "$(RESULTS)" --json "$(RESULTS)/ledger.json"
-	$(PY) -m figures --from "$(RESULTS)" --out "$(RESULTS)/figures"
 
 test: .venv/test.stamp
 	$(PY) -m pytest -n $(JOBS) --dist loadfile
@@ -25,7 +24,7 @@ lint: .venv/test.stamp
 
 bench: .venv/bench.stamp
 	$(PY) tests/benchmarks --out "$(RESULTS)"
-	$(PY) -m figures cost --from "$(RESULTS)" --out "$(RESULTS)/figures"
+	$(PY) -m figures cost report --from "$(RESULTS)"
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

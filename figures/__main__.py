@@ -1,43 +1,152 @@
-"""The command line: python -m figures [NAME ...] draws figures from stored results."""
+"""The command line: python -m figures [NAME ...] draws figures and the report from stored results, or checks them."""
 
-import importlib
-import pkgutil
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+if TYPE_CHECKING:
+    from figures.attempts import Absent
+    from figures.pictures import Picture, Results
+
 __all__ = ["main"]
 
-
-def _names() -> list[str]:
-    import figures
-
-    return [info.name.removeprefix("fig_") for info in pkgutil.iter_modules(figures.__path__) if info.name.startswith("fig_")]
+_REPORT = "report"
 
 
 @click.command()
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--from", "source", type=click.Path(file_okay=False, path_type=Path), default=Path("results"), show_default=True)
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for the pictures [default: FROM/figures].")
-def cli(names: tuple[str, ...], source: Path, out: Path | None) -> None:
-    """Draw the figures NAME... (by default all that there are results for) as PNG and SVG, from stored results only."""
-    known = _names()
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise click.BadParameter(f"figure {unknown[0]!r} is unknown, expected one of {', '.join(known)}")
-    from figures.results import read
-    from figures.style import save
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), help="Folder [default: FROM/figures; report.html in FROM]."
+)
+@click.option(
+    "--check", is_flag=True, help="Write nothing; exit status 1 unless all files are what results and scripts give today."
+)
+def cli(names: tuple[str, ...], source: Path, out: Path | None, check: bool) -> None:
+    """Draw the figures NAME... from stored results only, as PNG and SVG, each with a JSON sidecar that says what it was made of.
 
-    for name in names or known:
-        module = importlib.import_module(f"figures.fig_{name}")
-        missing = [experiment for experiment in module.EXPERIMENTS if not (source / experiment).exists()]
-        if missing and not names:
-            click.echo(f"figure {name} left out: no results of {missing[0]!r} in {source}", err=True)
+    Without a NAME all figures that there are results for, and report.html, one page with everything; `report` is that page alone.
+    """
+    from figures.catalogue import names as known
+
+    unknown = [name for name in names if name not in (*known(), _REPORT)]
+    if unknown:
+        raise click.BadParameter(f"figure {unknown[0]!r} is unknown, expected one of {', '.join(known())}, {_REPORT}")
+    asked = [name for name in names if name != _REPORT]
+    whole = not names or _REPORT in names
+    results = _results(asked, source, whole)
+    folder, page = out or source / "figures", (out or source) / f"{_REPORT}.html" if whole else None
+    if check:
+        _check(asked, results, source, folder, page)
+    else:
+        _draw(names, results, source, folder, page)
+
+
+def _results(asked: Sequence[str], source: Path, whole: bool) -> "Results":
+    """Of all experiments, or of those that the figures asked for need."""
+    from figures.catalogue import figure_module
+    from figures.results import read, read_all
+
+    if not whole:
+        return {experiment: read(source, experiment) for name in asked for experiment in figure_module(name).EXPERIMENTS}
+    results = read_all(source)
+    if not results:
+        raise FileNotFoundError(
+            f"no results in {source}, expected EXPERIMENT/CASE.zarr: run first `python -m sims verify --out {source}`"
+        )
+    return results
+
+
+def _pictures(names: Sequence[str], results: "Results") -> "Iterator[tuple[str, Picture | Absent]]":
+    """Each figure, drawn, or why it cannot be."""
+    from figures.attempts import attempt
+    from figures.catalogue import figure_module
+    from figures.pictures import draw_picture
+
+    for name in names:
+        yield (
+            name,
+            attempt(f"figure {name}", figure_module(name).EXPERIMENTS, results, lambda name=name: draw_picture(name, results)),
+        )
+
+
+def _draw(names: Sequence[str], results: "Results", source: Path, folder: Path, page: Path | None) -> None:
+    """Save the figures named, or all; what nobody asked for by name may be missing."""
+    from figures.attempts import Absent
+    from figures.catalogue import names as known
+    from figures.pictures import write
+
+    found: list[Picture | Absent] = []
+    for name, made in _pictures(known() if page else names, results):
+        found.append(made)
+        if isinstance(made, Absent):
+            if name in names:
+                raise click.ClickException(f"{made} (in {source})")
+            click.echo(f"{made.what} left out: {made.reason}", err=True)
+        elif not names or name in names:
+            click.echo(f"figure: {', '.join(map(str, made.save(folder)))}")
+    if page:
+        html, faults = _report(results, found, source)
+        click.echo(f"report: {write(page, html)}")
+        if faults:
+            raise click.ClickException(f"{page} lacks what an error kept from it: {'; '.join(map(str, faults))}")
+
+
+def _report(results: "Results", found: "Sequence[Picture | Absent]", source: Path) -> "tuple[bytes, list[Absent]]":
+    """The page, and what should have been on it."""
+    from figures.attempts import Absent
+    from figures.pictures import Picture
+    from figures.report import Page, judge_all, render_report
+    from figures.results import retrainings
+
+    ledger, unjudged = judge_all(results)
+    pictures, left_out = ([made for made in found if isinstance(made, kind)] for kind in (Picture, Absent))
+    html, absent = render_report(Page(results, ledger, pictures, [*unjudged, *left_out], retrainings(source)))
+    return html, [item for item in absent if item.fault]
+
+
+def _check(asked: Sequence[str], results: "Results", source: Path, folder: Path, page: Path | None) -> None:
+    """Compare the files of the figures asked for, or of all that were drawn, and the report."""
+    from figures.catalogue import names as known
+    from figures.pictures import Picture
+    from figures.sidecars import is_drawn, mismatches, other_versions
+
+    found: list[Picture | Absent] = []
+    bad, compared, comparable = 0, 0, True
+    for name, now in _pictures(known() if page else asked, results):
+        found.append(now)
+        if not (name in asked or (page and not asked and is_drawn(folder, name))):
             continue
-        figure = module.draw(module.data(*(read(source, experiment) for experiment in module.EXPERIMENTS)))
-        for file in save(figure, out or source / "figures", name):
-            click.echo(f"figure: {file}")
+        compared += 1
+        differing = mismatches(folder, name, now)
+        for difference in differing:
+            click.echo(f"figure {name}: {difference}")
+        if differing:
+            bad += 1
+            click.echo(f"    to draw it again: python -m figures {name} --from {source} --out {folder}")
+        elif isinstance(now, Picture) and (others := other_versions(folder, now)):
+            comparable = False
+            click.echo(
+                f"figure {name}: as its sidecar says; not drawn again to compare, as versions differ ({'; '.join(others)})"
+            )
+        else:
+            click.echo(f"figure {name}: as its sidecar says, and the same bytes when drawn again")
+    if page and page.exists() and comparable:
+        compared += 1
+        same = _report(results, found, source)[0] == page.read_bytes()
+        bad += not same
+        click.echo(f"{page}: {'the same bytes again' if same else 'not what the results give today'}")
+        if not same:
+            click.echo(
+                f"    to write it again: python -m figures report --from {source}"
+                + (f" --out {page.parent}" if page.parent != source else "")
+            )
+    if not compared:
+        raise FileNotFoundError(f"nothing to check in {folder}: draw first, `python -m figures --from {source} --out {folder}`")
+    sys.exit(1 if bad else 0)
 
 
 def main() -> None:
@@ -48,6 +157,7 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted: what had been drawn is stored.", err=True)
         sys.exit(130)
     except (ValueError, OSError) as error:
         click.echo(f"Error: {error}", err=True)

@@ -17,9 +17,10 @@ from figures.style import style
 from theory.budget import TRUSTED_ERROR, TRUSTED_RANK, Trust, trust
 from theory.metrics import Comparison
 
-__all__ = ["EXPERIMENTS", "Map", "data", "draw"]
+__all__ = ["CLAIMS", "EXPERIMENTS", "Map", "alt", "data", "draw"]
 
 EXPERIMENTS = ("damping_map", "width_map", "solver_map")
+CLAIMS = ("C1", "C2", "C4")
 
 _COLOURS = {Trust.TRUST: "#56B4E9", Trust.RANK_ONLY: "#F0E442", Trust.DO_NOT_TRUST: "#E69F73", Trust.UNDEFINED: "#DDDDDD"}
 _LABELS = {
@@ -73,6 +74,16 @@ def _map(title: str, rows: tuple[str, list[str]], columns: tuple[str, list[str]]
         [[trust(cell) for cell in row] for row in found],
         np.array([[c.relative_error for c in row] for row in found]),
     )
+
+
+def alt(maps: list[Map]) -> str:
+    """How many cells of each map may be trusted."""
+    parts = [
+        f"{one.title}: {sum(row.count(Trust.TRUST) for row in one.verdict)} of {one.error.size} trusted, "
+        f"{sum(row.count(Trust.RANK_ONLY) for row in one.verdict)} for ranks only"
+        for one in maps
+    ]
+    return f"Maps of what influence may be used for, with its relative error in every cell. {'. '.join(parts)}."
 
 
 def draw(maps: list[Map]) -> Figure:

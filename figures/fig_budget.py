@@ -10,12 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from figures.results import LEARNERS, data_name
+from figures.results import data_name, learner_name
 from figures.style import BLUE, GREY, ORANGE, style
 
-__all__ = ["EXPERIMENTS", "Panel", "data", "draw"]
+__all__ = ["CLAIMS", "EXPERIMENTS", "Panel", "alt", "data", "draw"]
 
 EXPERIMENTS = ("budget",)
+CLAIMS = ("C4",)
 
 _STEPS = {
     "beta -> D(1/2)": "β → D(½)\ninteractions, averaging",
@@ -46,13 +47,24 @@ def data(results: Sequence[xr.Dataset]) -> list[Panel]:
 
 
 def _panel(ds: xr.Dataset) -> Panel:
-    time, name = int(ds.time), f"{data_name(ds)}, {LEARNERS[ds.attrs['learner']]}"
+    time, name = int(ds.time), f"{data_name(ds)}, {learner_name(ds)}"
     share, error, size = (
         values.sel(step=list(_STEPS), column=column).values
         for values, column in ((ds.budget, "share"), (ds.budget_error, "share"), (ds.budget, "size"))
     )
     against = ds.measured.sel(estimate="damped GN by CG", reference="beta", measure="relative_error")
     return Panel(f"{name}, {time:,} steps" if time else name, float(against), ds.sizes["seed"], share, np.nan_to_num(error), size)
+
+
+def alt(panels: list[Panel]) -> str:
+    """The share of every step, panel by panel."""
+    steps = [label.split("\n")[-1] for label in _STEPS.values()]
+    parts = [
+        f"{panel.title}, gap {panel.gap:.2g} of the datamodel's norm: "
+        + ", ".join(f"{step} {share:.0%}" for step, share in zip(steps, panel.share, strict=True) if np.isfinite(share))
+        for panel in panels
+    ]
+    return f"Waterfalls of the gap between datamodel and practical influence score, step by step. {'. '.join(parts)}."
 
 
 def draw(panels: list[Panel]) -> Figure:

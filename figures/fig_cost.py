@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from figures.style import BLUE, GREEN, GREY, ORANGE, PINK, style
 
-__all__ = ["EXPERIMENTS", "Curve", "data", "draw"]
+__all__ = ["CLAIMS", "EXPERIMENTS", "Curve", "alt", "data", "draw"]
 
 EXPERIMENTS = ("benchmark",)
+CLAIMS = ()
 
 _COLOURS = (BLUE, GREEN, ORANGE, PINK)
 _MARKERS = ("o", "s", "^", "D")
@@ -44,6 +45,15 @@ def data(results: Sequence[xr.Dataset]) -> list[Curve]:
         )
         for engine in result.engine.values
     ]
+
+
+def alt(curves: list[Curve]) -> str:
+    """The median time of every engine at the smallest and at the largest size."""
+    parts = [
+        f"{curve.engine}: " + ", ".join(f"{curve.median[k]:,.3g} µs at N = {curve.n_points[k]}" for k in (0, -1))
+        for curve in curves
+    ]
+    return f"Lines of the time per exact fit by number of training points. {'. '.join(parts)}."
 
 
 def draw(curves: list[Curve]) -> Figure:

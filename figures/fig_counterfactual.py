@@ -10,12 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from figures.results import LEARNERS, data_name
+from figures.results import data_name, learner_name
 from figures.style import BLUE, GREEN, GREY, ORANGE, PINK, style
 
-__all__ = ["EXPERIMENTS", "Panel", "data", "draw"]
+__all__ = ["CLAIMS", "EXPERIMENTS", "Panel", "alt", "data", "draw"]
 
 EXPERIMENTS = ("counterfactual",)
+CLAIMS = ("C8",)
 
 _SERIES = {
     "beta (p = 0.5)": ("datamodel, p = 0.5", ORANGE, "o"),
@@ -44,9 +45,19 @@ def data(results: Sequence[xr.Dataset]) -> list[Panel]:
         at = [values.sel(quality="relative_error") for values in (ds.prediction, ds.prediction_error)]
         error, spread = ({name: v.sel(estimate=name).values for name in _SERIES} for v in at)
         how = "all groups" if np.isnan(at[1]).all() else "drawn groups"
-        title = f"{data_name(ds)}, {LEARNERS[ds.attrs['learner']]} ({how})"
+        title = f"{data_name(ds)}, {learner_name(ds)} ({how})"
         panels.append(Panel(title, ds.removed.values / n, error, {k: np.nan_to_num(v) for k, v in spread.items()}))
     return panels
+
+
+def alt(panels: list[Panel]) -> str:
+    """Errors where fewest and where most points are removed."""
+    parts = [
+        f"{panel.title}, {panel.removed[0]:.0%} and {panel.removed[-1]:.0%} of the points removed: "
+        + ", ".join(f"{_SERIES[name][0]} {error[0]:.2g} and {error[-1]:.2g}" for name, error in panel.error.items())
+        for panel in panels
+    ]
+    return f"Lines of the relative error of the predicted change by share of points removed. {'. '.join(parts)}."
 
 
 def draw(panels: list[Panel]) -> Figure:

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from figures.results import data_name
 from figures.style import BLUE, GREEN, ORANGE, style
 
-__all__ = ["EXPERIMENTS", "Panel", "data", "draw"]
+__all__ = ["CLAIMS", "EXPERIMENTS", "Panel", "alt", "data", "draw"]
 
 EXPERIMENTS = ("depth",)
+CLAIMS = ("C1", "T4")
 
 _SERIES = {
     "D(1)": ("against the derivative D(1)", GREEN, "s"),
@@ -50,6 +51,17 @@ def data(results: Sequence[xr.Dataset]) -> list[list[Panel]]:
                 Panel(data_name(ds), measure, int(ds.attrs["n_seeds"]), ds.depth.values.astype(np.int64), value, spread)
             )
     return rows
+
+
+def alt(rows: list[list[Panel]]) -> str:
+    """The shallowest and the deepest network of every case."""
+    parts = [
+        f"{panel.title}, {_MEASURES[panel.measure]} from {panel.depth[0]} to {panel.depth[-1]} hidden layers: "
+        + ", ".join(f"{panel.value[name][0]:.2g} to {panel.value[name][-1]:.2g} {label}" for name, (label, *_) in _SERIES.items())
+        for panels in rows
+        for panel in panels
+    ]
+    return f"Lines by the number of hidden layers. {'. '.join(parts)}."
 
 
 def draw(rows: list[list[Panel]]) -> Figure:

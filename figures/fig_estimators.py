@@ -10,12 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from figures.results import LEARNERS, data_name, options
+from figures.results import data_name, learner_name, options
 from figures.style import BLUE, GREEN, GREY, ORANGE, PINK, style
 
-__all__ = ["EXPERIMENTS", "Curve", "Estimates", "Panel", "data", "draw"]
+__all__ = ["CLAIMS", "EXPERIMENTS", "Curve", "Estimates", "Panel", "alt", "data", "draw"]
 
 EXPERIMENTS = ("estimators",)
+CLAIMS = ("C10",)
 
 _LOOKS = {
     "difference of means": (PINK, "v", "difference of means (MSR)"),
@@ -74,7 +75,7 @@ def data(results: Sequence[xr.Dataset]) -> Estimates:
 
 
 def _panel(ds: xr.Dataset, p: float) -> Panel:
-    title = f"{data_name(ds)}, {LEARNERS[ds.attrs['learner']]}, l2 = {options(ds)['l2']}"
+    title = f"{data_name(ds)}, {learner_name(ds)}, l2 = {options(ds)['l2']}"
     curves = {name: _curve([ds], p, name, "relative_error") for name in _LOOKS}
     return Panel(title, p, float(ds.surrogate_cost.sel(p=p)), {name: c for name, c in curves.items() if len(c.m)})
 
@@ -91,6 +92,19 @@ def _curve(results: Sequence[xr.Dataset], p: float, name: str, quality: str) -> 
     error = np.sqrt(np.sum([ds.measured_error.sel(at).values ** 2 for ds in results], axis=0)) / len(results)
     known = np.isfinite(value)
     return Curve(results[0].m.values[known].astype(np.int64), value[known], error[known])
+
+
+def alt(estimates: Estimates) -> str:
+    """Per p, from the least to the largest error over cases, with most retrainings."""
+    parts: list[str] = []
+    for p, panels in estimates.panels.items():
+        ends = {name: [panel.curves[name].value[-1] for panel in panels if name in panel.curves] for name in _LOOKS}
+        spans = ", ".join(f"{_LOOKS[name][2]} {min(v):.2g} to {max(v):.2g}" for name, v in ends.items() if v)
+        parts.append(f"With {panels[0].curves['OLS'].m[-1]:,} retrainings at p = {p:g}: {spans}")
+    return (
+        "Lines of the relative error of estimated coefficients by number of retrainings, and of the coverage of their intervals. "
+        f"{'. '.join(parts)}."
+    )
 
 
 def draw(estimates: Estimates) -> Figure:

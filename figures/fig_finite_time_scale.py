@@ -9,11 +9,13 @@ import xarray as xr
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from figures.results import data_name
 from figures.style import BLUE, GREEN, ORANGE, style
 
-__all__ = ["EXPERIMENTS", "Panel", "data", "draw"]
+__all__ = ["CLAIMS", "EXPERIMENTS", "Panel", "alt", "data", "draw"]
 
 EXPERIMENTS = ("finite_time_scale",)
+CLAIMS = ("T6 time",)
 
 _COLOURS = (BLUE, ORANGE, GREEN)
 
@@ -35,11 +37,21 @@ def data(results: Sequence[xr.Dataset]) -> list[Panel]:
     panels: list[Panel] = []
     for ds in sorted(results, key=lambda ds: "hidden=none" not in ds.attrs["case"]):
         kind = "linear model" if "hidden=none" in ds.attrs["case"] else "network"
-        title = f"{kind} on {ds.attrs['data'].replace('_', ' ')}, N = {ds.attrs['case'].split()[0].rsplit('-', 1)[1]}"
+        title = f"{data_name(ds)}, {kind}"
         panels.append(
             Panel(title, int(ds.attrs["n_seeds"]), ds.eta_t.values, ds.p.values, ds.slope.values, ds.slope_error.values)
         )
     return panels
+
+
+def alt(panels: list[Panel]) -> str:
+    """First and last slope for every p."""
+    parts = [
+        f"{panel.title}: "
+        + ", ".join(f"{s[0]:.2f} to {s[-1]:.2f} at p = {p:g}" for p, s in zip(panel.p, panel.slope, strict=True))
+        for panel in panels
+    ]
+    return f"Lines of the slope of the datamodel on D(1) by training time, with 1/p as dashed lines. {'. '.join(parts)}."
 
 
 def draw(panels: list[Panel]) -> Figure:

@@ -10,12 +10,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from figures.results import data_name, learner_name
 from figures.style import BLUE, GREEN, GREY, ORANGE, PINK, style
 from theory.metrics import Comparison, compare
 
-__all__ = ["EXPERIMENTS", "Panel", "data", "draw"]
+__all__ = ["CLAIMS", "EXPERIMENTS", "Panel", "alt", "data", "draw"]
 
 EXPERIMENTS = ("identity",)
+CLAIMS = ("C6", "T2")
 
 _CANDIDATES = {
     "derivative": ("D(1): derivative at w = 1", "the essay's claim", ORANGE),
@@ -23,7 +25,7 @@ _CANDIDATES = {
     "derivative_at_p": ("D(½): derivative at w = ½", "", BLUE),
     "average_derivative": ("average derivative", "the repaired identity", GREEN),
 }
-_TITLES = {"logistic": "logistic regression", "least_squares": "ridge regression"}
+_PREFERRED = (("spector", "logistic"), ("longley", "least_squares"))
 
 
 @dataclass(frozen=True)
@@ -40,21 +42,12 @@ class Panel:
 
 
 def data(results: Sequence[xr.Dataset]) -> list[list[Panel]]:
-    """A row of panels for the penalised learner on Spector and one on Longley, the largest case of each."""
+    """A row of panels for the penalised learner on Spector and one on Longley, or else two others, the largest case of each."""
     rows: list[list[Panel]] = []
-    for dataset, learner in (("spector", "logistic"), ("longley", "least_squares")):
-        cases = [
-            ds
-            for ds in results
-            if (ds.attrs["data"], ds.attrs["learner"]) == (dataset, learner)
-            and "average_derivative" in ds
-            and "min_norm" not in ds.attrs["case"]
-        ]
-        if not cases:
-            raise ValueError(f"no penalised {learner} case on {dataset} among {[ds.attrs['case'] for ds in results]}")
-        ds = max(cases, key=lambda case: case.sizes["point"])
+
+    for ds in _chosen(results):
         beta = ds.beta.sel(p=0.5).values
-        title = f"{dataset.capitalize()}, N = {len(beta)}, {_TITLES[learner]}"
+        title = f"{data_name(ds)}, {learner_name(ds)} regression"
         rows.append([])
         for name in _CANDIDATES:
             x = ds[name].sel(p=0.5).values if "p" in ds[name].dims else ds[name].values
@@ -62,10 +55,38 @@ def data(results: Sequence[xr.Dataset]) -> list[list[Panel]]:
     return rows
 
 
+def _chosen(results: Sequence[xr.Dataset]) -> list[xr.Dataset]:
+    largest: dict[tuple[str, str], xr.Dataset] = {}
+    for ds in sorted(results, key=lambda ds: ds.sizes["point"]):
+        if "average_derivative" in ds and "min_norm" not in ds.attrs["case"]:
+            largest[ds.attrs["data"], ds.attrs["learner"]] = ds
+    chosen = [largest[kind] for kind in _PREFERRED if kind in largest] or sorted(
+        largest.values(), key=lambda ds: ds.sizes["point"]
+    )[-2:]
+    if not chosen:
+        raise ValueError(f"no penalised case with its average derivative among {[ds.attrs['case'] for ds in results]}")
+    return chosen
+
+
+def alt(rows: list[list[Panel]]) -> str:
+    """What each candidate is worth, learner by learner."""
+    parts: list[str] = []
+    for panels in rows:
+        found = [
+            f"{_CANDIDATES[p.candidate][0].split(':')[0]} {p.measured.slope:.2f} ({p.measured.relative_error:.1g})"
+            for p in panels
+        ]
+        parts.append(f"{panels[0].title}: {', '.join(found)}")
+    return (
+        "Scatter plots of the datamodel coefficient against four candidates, with the diagonal. Slope on each, relative error in "
+        f"brackets: {'. '.join(parts)}."
+    )
+
+
 def draw(rows: list[list[Panel]]) -> Figure:
     """A row of scatters per learner, with the diagonal, and slope, correlation and relative error in each."""
     with mpl.rc_context(style()):
-        figure = Figure(figsize=(12, 7), layout="constrained")
+        figure = Figure(figsize=(12, 3.5 * len(rows)), layout="constrained")
         figure.suptitle("A uniform-subset datamodel measures an average derivative, not the derivative at w = 1", fontsize=14)
         for part, panels in zip(figure.subfigures(len(rows), 1, squeeze=False)[:, 0], rows, strict=True):
             part.suptitle(panels[0].title, fontsize=12, fontweight="bold")

@@ -9,11 +9,13 @@ import xarray as xr
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from figures.results import learner_name
 from figures.style import BLUE, GREEN, GREY, ORANGE, style
 
-__all__ = ["EXPERIMENTS", "Panel", "data", "draw"]
+__all__ = ["CLAIMS", "EXPERIMENTS", "Panel", "alt", "data", "draw"]
 
 EXPERIMENTS = ("jumps",)
+CLAIMS = ("T9", "C12")
 
 _SERIES = {
     "path-wise derivative": ("mean of path-wise derivatives", BLUE, "s"),
@@ -38,9 +40,19 @@ def data(results: Sequence[xr.Dataset]) -> list[Panel]:
     panels: list[Panel] = []
     for ds in results:
         slope, spread = ({name: v.sel(quantity=name).values for name in _SERIES} for v in (ds.slope, ds.slope_error))
-        title = f"{_TITLES[ds.attrs['learner']]}, N = {ds.sizes['point']}"
+        title = f"{_TITLES.get(ds.attrs['learner'], learner_name(ds))}, N = {ds.sizes['point']}"
         panels.append(Panel(title, ds.n_seeds.values.astype(np.int64), slope, spread))
     return panels
+
+
+def alt(panels: list[Panel]) -> str:
+    """The slope of each estimate with all seeds averaged."""
+    parts = [
+        f"{panel.title}, {panel.n_seeds[-1]:,} seeds: "
+        + ", ".join(f"{panel.slope[name][-1]:.2f} for the {label}" for name, (label, *_) in _SERIES.items())
+        for panel in panels
+    ]
+    return f"Lines of the slope on the exact derivative, where 1 is right, by the number of seeds averaged. {'. '.join(parts)}."
 
 
 def draw(panels: list[Panel]) -> Figure:

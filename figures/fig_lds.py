@@ -10,12 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from figures.results import LEARNERS, data_name, options
+from figures.results import data_name, learner_name, options
 from figures.style import BLUE, GREEN, GREY, ORANGE, PINK, style
 
-__all__ = ["EXPERIMENTS", "Panel", "data", "draw"]
+__all__ = ["CLAIMS", "EXPERIMENTS", "Panel", "alt", "data", "draw"]
 
 EXPERIMENTS = ("lds",)
+CLAIMS = ("C10",)
 
 _SCORES = {
     "LOO": ("leave-one-out (N + 1 retrainings)", GREEN, "-"),
@@ -42,7 +43,7 @@ def data(results: Sequence[xr.Dataset]) -> list[list[Panel]]:
     rows: list[list[Panel]] = []
     for ds in sorted(results, key=lambda ds: int(ds.attrs["n_points"])):
         steps = f", {int(options(ds)['steps']):,} steps" if "steps" in options(ds) else ""
-        case = f"{data_name(ds)}\n{LEARNERS[ds.attrs['learner']]}{steps}"
+        case = f"{data_name(ds)}\n{learner_name(ds)}{steps}"
         rows.append([])
         for target in ds.target.values:
             at = {"target": target, "quality": "lds"}
@@ -53,6 +54,20 @@ def data(results: Sequence[xr.Dataset]) -> list[list[Panel]]:
             score["best Hessian-based"] = float(hessian.max())
             rows[-1].append(Panel(case, str(target), ds.retrainings.values.astype(np.int64), fitted, score, best))
     return rows
+
+
+def alt(rows: list[list[Panel]]) -> str:
+    """Per target, from the least to the largest score over cases: datamodels with most retrainings, and scores without."""
+    parts: list[str] = []
+    for panels in zip(*rows, strict=True):
+        fitted = {label: [panel.datamodel[p][0][-1] for panel in panels] for p, (label, *_) in _DATAMODELS.items()}
+        scores = {label: [panel.score[name] for panel in panels] for name, (label, *_) in _SCORES.items()}
+        spans = ", ".join(f"{label} {min(values):.2f} to {max(values):.2f}" for label, values in {**fitted, **scores}.items())
+        parts.append(f"Predicting {panels[0].target}: {spans}")
+    return (
+        f"Lines of the linear datamodeling score by number of retrainings in {len(rows)} cases, and levels of scores without. "
+        f"{'. '.join(parts)}."
+    )
 
 
 def draw(rows: list[list[Panel]]) -> Figure:

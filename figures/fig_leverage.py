@@ -9,12 +9,13 @@ import xarray as xr
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from figures.results import LEARNERS, data_name
+from figures.results import data_name, learner_name
 from figures.style import BLUE, GREEN, GREY, ORANGE, style
 
-__all__ = ["EXPERIMENTS", "Points", "data", "draw"]
+__all__ = ["CLAIMS", "EXPERIMENTS", "Points", "alt", "data", "draw"]
 
 EXPERIMENTS = ("leverage",)
+CLAIMS = ("T4",)
 
 _LOOKS = ((ORANGE, "o"), (BLUE, "s"), (GREEN, "^"))
 
@@ -30,8 +31,18 @@ class Points:
 
 def data(results: Sequence[xr.Dataset]) -> list[Points]:
     """One set of points per case."""
-    names = [f"{data_name(ds)}, {LEARNERS[ds.attrs['learner']]}" for ds in results]
+    names = [f"{data_name(ds)}, {learner_name(ds)}" for ds in results]
     return [Points(name, ds.leverage.values, ds.ratio.values) for name, ds in zip(names, results, strict=True)]
+
+
+def alt(cases: list[Points]) -> str:
+    """The largest leverage of every case and its ratio beside the law."""
+    parts: list[str] = []
+    for case in cases:
+        k = int(np.argmax(case.leverage))
+        h = case.leverage[k]
+        parts.append(f"{case.label}, largest leverage {h:.2f}: ratio {case.ratio[k]:.3g}, the law says {1.0 / (1.0 - h):.3g}")
+    return f"Marks of leave-one-out over influence by leverage h, with the curve 1 / (1 - h). {'. '.join(parts)}."
 
 
 def draw(cases: list[Points]) -> Figure:

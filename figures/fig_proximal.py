@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from figures.results import data_name
 from figures.style import BLUE, GREEN, GREY, ORANGE, PINK, style
 
-__all__ = ["EXPERIMENTS", "Panel", "data", "draw"]
+__all__ = ["CLAIMS", "EXPERIMENTS", "Panel", "alt", "data", "draw"]
 
 EXPERIMENTS = ("proximal",)
+CLAIMS = ("C3", "C4")
 
 _GAPS = {
     "warm-start gap": (ORANGE, "o"),
@@ -60,6 +61,25 @@ def data(results: Sequence[xr.Dataset]) -> list[Panel]:
 
 def _pair(ds: xr.Dataset, name: str, **at: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return ds[name].sel(at).values, ds[f"{name}_error"].sel(at).values
+
+
+def alt(panels: list[Panel]) -> str:
+    """The gaps at the end of training, and what influence is close to there."""
+    parts = [
+        f"{panel.title}: "
+        + ", ".join(f"{name} {size[-1]:.2g}" for name, (size, _) in panel.gap.items() if np.isfinite(size[-1]))
+        + "; "
+        + ", ".join(
+            f"correlation {panel.explained['pearson'][name][0][-1]:.2f} and slope {panel.explained['slope'][name][0][-1]:.2f} "
+            f"on {label}"
+            for name, (label, *_) in _STAGES.items()
+        )
+        for panel in panels
+    ]
+    return (
+        "Lines by training time: the gaps between leave-one-out and influence relative to the datamodel, and how influence "
+        f"compares with four effects. At the end of training: {'. '.join(parts)}."
+    )
 
 
 def draw(panels: list[Panel]) -> Figure:

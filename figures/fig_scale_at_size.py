@@ -11,11 +11,13 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
 
+from figures.results import data_name, learner_name
 from figures.style import BLUE, GREEN, GREY, ORANGE, PINK, style
 
-__all__ = ["EXPERIMENTS", "ByPenalty", "BySize", "Scales", "data", "draw"]
+__all__ = ["CLAIMS", "EXPERIMENTS", "ByPenalty", "BySize", "Scales", "alt", "data", "draw"]
 
 EXPERIMENTS = ("scale_at_size",)
+CLAIMS = ("T6 at size", "T6 penalty")
 
 _LOOKS = ((PINK, "v"), (BLUE, "o"), (GREEN, "s"), (ORANGE, "^"))
 
@@ -70,7 +72,7 @@ def data(results: Sequence[xr.Dataset]) -> Scales:
     probabilities = results[0].p.values.tolist()
     one = results[0]
     return Scales(
-        f"{one.attrs['data'].capitalize()} data, {one.attrs['learner']}, mean of {one.sizes['output']} outputs",
+        f"{data_name(one).split(',')[0]} data, {learner_name(one)}, mean of {one.sizes['output']} outputs",
         smallest,
         [_by_size(by_size, p) for p in probabilities],
         most,
@@ -104,6 +106,19 @@ def _by_penalty(cases: Sequence[xr.Dataset], p: float) -> ByPenalty:
         p * _mean(cases, "standard_error", p),
         _mean(cases, "slope_at_mean", p),
         _mean(cases, "standard_error_at_mean", p),
+    )
+
+
+def alt(scales: Scales) -> str:
+    """Excess and gain at the smallest and the largest size."""
+    first, last = (scales.by_size[0].n_points[k] for k in (0, -1))
+    parts = [
+        f"p = {one.p:g}: slope less 1 {one.excess[0]:.2g} to {one.excess[-1]:.2g}, gain {one.gain[0]:.2g} to {one.gain[-1]:.2g}"
+        for one in scales.by_size
+    ]
+    return (
+        "Marks of the slope of the datamodel on (1/p) D(1; l2/p) by size and by penalty, and of the variance that a control "
+        f"variate saves. From N = {first:,} to {last:,}: {'. '.join(parts)}."
     )
 
 

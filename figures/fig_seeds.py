@@ -9,12 +9,13 @@ import xarray as xr
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from figures.results import LEARNERS, data_name, options
+from figures.results import data_name, learner_name, options
 from figures.style import BLUE, GREY, ORANGE, style
 
-__all__ = ["EXPERIMENTS", "Panel", "data", "draw"]
+__all__ = ["CLAIMS", "EXPERIMENTS", "Panel", "alt", "data", "draw"]
 
 EXPERIMENTS = ("seeds",)
+CLAIMS = ("C11",)
 
 _PAIRINGS = {"same seeds": (BLUE, "s"), "other seeds": (ORANGE, "o")}
 
@@ -37,9 +38,19 @@ def data(results: Sequence[xr.Dataset]) -> list[Panel]:
         at = {"estimate": "beta", "target": "all subsets", "quality": "relative_error"}
         error, spread = ({p: v.sel(pairing=p, **at).values for p in _PAIRINGS} for v in (ds.prediction, ds.prediction_error))
         steps = f", {int(options(ds)['steps']):,} steps" if ds.attrs["learner"] == "mlp" else ""
-        title = f"{data_name(ds)}: {LEARNERS[ds.attrs['learner']]}{steps}"
+        title = f"{data_name(ds)}: {learner_name(ds)}{steps}"
         panels.append(Panel(title, ds.averaged.values.astype(np.int64), error, spread, ds.noise.values))
     return sorted(panels, key=lambda panel: -panel.noise[0])
+
+
+def alt(panels: list[Panel]) -> str:
+    """The error with one seed and with all, on other seeds."""
+    parts = [
+        f"{panel.title}: {panel.error['other seeds'][0]:.2f} with one seed, {panel.error['other seeds'][-1]:.2f} with "
+        f"{panel.averaged[-1]} on other seeds ({panel.error['same seeds'][-1]:.2f} on the same)"
+        for panel in panels
+    ]
+    return f"Lines of the relative error of the datamodel on all subsets by the number of seeds averaged. {'. '.join(parts)}."
 
 
 def draw(panels: list[Panel]) -> Figure:

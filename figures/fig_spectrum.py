@@ -9,12 +9,13 @@ import xarray as xr
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from figures.results import LEARNERS, data_name, options
+from figures.results import data_name, learner_name, options
 from figures.style import BLUE, GREEN, GREY, ORANGE, style
 
-__all__ = ["EXPERIMENTS", "Bar", "data", "draw"]
+__all__ = ["CLAIMS", "EXPERIMENTS", "Bar", "alt", "data", "draw"]
 
 EXPERIMENTS = ("spectrum",)
+CLAIMS = ("C5", "T8")
 
 _DEGREES = (("degree 1: what a linear datamodel can say", BLUE), ("degree 2", ORANGE), ("degree 3", GREEN), ("higher", GREY))
 
@@ -35,10 +36,16 @@ def data(results: Sequence[xr.Dataset]) -> list[Bar]:
     for ds in results:
         share = ds.share.sel(p=0.5).values
         penalty = f", l2 = {options(ds)['l2']}" if ds.attrs["learner"] in ("logistic", "least_squares") else ""
-        label = f"{data_name(ds)}: {LEARNERS[ds.attrs['learner']]}{penalty}"
+        label = f"{data_name(ds)}: {learner_name(ds)}{penalty}"
         parts = np.array([*share[:3], share[3:].sum()])
         bars.append(Bar(label, parts, float(np.nan_to_num(ds.share_error.sel(p=0.5)[0])), float(ds.lds.sel(p=0.5))))
     return sorted(bars, key=lambda bar: -bar.share[0])
+
+
+def alt(bars: list[Bar]) -> str:
+    """Share of degree 1 and LDS of every learner."""
+    parts = [f"{bar.label}: {bar.share[0]:.0%} (LDS {bar.lds:.2f})" for bar in bars]
+    return f"Stacked bars of the variance of the response by degree of interaction. Shares of degree 1: {'. '.join(parts)}."
 
 
 def draw(bars: list[Bar]) -> Figure:

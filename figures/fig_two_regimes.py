@@ -10,11 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from figures.results import data_name
 from figures.style import BLUE, GREY, ORANGE, style
 
-__all__ = ["EXPERIMENTS", "Panel", "data", "draw"]
+__all__ = ["CLAIMS", "EXPERIMENTS", "Panel", "alt", "data", "draw"]
 
 EXPERIMENTS = ("training_time",)
+CLAIMS = ("C6 networks", "C3", "C2")
 
 _SERIES = {
     "beta on D(1)": ("datamodel β (the essay's identity)", ORANGE, "o"),
@@ -39,12 +41,28 @@ def data(results: Sequence[xr.Dataset]) -> list[Panel]:
     for ds in sorted(results, key=lambda ds: ("l2=0 " in ds.attrs["case"], ds.attrs["case"])):
         at = ds.measured.sel(measure="relative_error"), ds.measured_error.sel(measure="relative_error")
         error, spread = ({name: values.sel(pair=name).values for name in _SERIES} for values in at)
-        name = ds.attrs["data"].replace("_", " ")
+
         kind = "no penalty, more parameters than points" if "l2=0 " in ds.attrs["case"] else "penalised"
-        panels.append(
-            Panel(f"{name}, N = {ds.sizes['point']}, {kind}", ds.sizes["seed"], ds.time.values.astype(np.int64), error, spread)
-        )
+        panels.append(Panel(f"{data_name(ds)}, {kind}", ds.sizes["seed"], ds.time.values.astype(np.int64), error, spread))
     return panels
+
+
+def alt(panels: list[Panel]) -> str:
+    """First and last error of both estimates."""
+    parts = [
+        f"{panel.title}: "
+        + ", ".join(
+            f"{label} {series[0]:.2g} at step {panel.time[0]:,} and {_ending(series[-1])} at {panel.time[-1]:,}"
+            for name, (label, *_) in _SERIES.items()
+            for series in (panel.error[name],)
+        )
+        for panel in panels
+    ]
+    return f"Lines of the relative error against D(1) by training time, on logarithmic axes. {'. '.join(parts)}."
+
+
+def _ending(error: float) -> str:
+    return "undefined" if np.isnan(error) else f"{error:.2g}"
 
 
 def draw(panels: list[Panel]) -> Figure:

@@ -1,11 +1,11 @@
 """One look for every figure: colour-blind-safe, readable at the width of a README, the same bytes for the same data."""
 
-from pathlib import Path
+import io
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-__all__ = ["BLUE", "GREEN", "GREY", "ORANGE", "PINK", "save", "style"]
+__all__ = ["BLUE", "GREEN", "GREY", "ORANGE", "PINK", "render", "style"]
 
 # Okabe & Ito 2008
 BLUE, ORANGE, GREEN, PINK, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#666666"
@@ -27,11 +27,13 @@ def style() -> dict[str, object]:
     }
 
 
-def save(figure: Figure, folder: Path, name: str) -> list[Path]:
-    """Write PNG and SVG, without dates or versions in them; returns the two files."""
-    folder.mkdir(parents=True, exist_ok=True)
-    files = [folder / f"{name}.png", folder / f"{name}.svg"]
+def render(figure: Figure) -> dict[str, bytes]:
+    """PNG and SVG, by suffix, without dates or versions in them."""
+    files = {"png": {"Software": None}, "svg": {"Date": None}}
+    rendered: dict[str, bytes] = {}
     with mpl.rc_context(style()):
-        figure.savefig(files[0], metadata={"Software": None})
-        figure.savefig(files[1], metadata={"Date": None})
-    return files
+        for suffix, metadata in files.items():
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format=suffix, metadata=metadata)
+            rendered[suffix] = buffer.getvalue()
+    return rendered

@@ -1,4 +1,4 @@
-"""The command line: python -m sims list | run | verify | check."""
+"""The command line: python -m sims list | explain | run | verify | check."""
 
 import json
 import sys
@@ -41,6 +41,27 @@ def list_() -> None:
         for config in experiment.cases:
             click.echo(f"    {config.problem.name}")
     click.echo(f"data sets: {', '.join(datasets.names())}; your own: verify --data FILE.csv --target COLUMN")
+
+
+@cli.command()
+@click.argument("claims", nargs=-1, metavar="[CLAIM]...")
+@click.option(
+    "--from",
+    "source",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("results"),
+    show_default=True,
+    help="Folder of stored results, on which the claims are judged.",
+)
+def explain(claims: tuple[str, ...], source: Path) -> None:
+    """Print statement, idea of the proof, test, verdict and sources of every CLAIM, such as C6 or "T2 local"; alone, list all."""
+    from sims.explain import claims_by_id, explanation, overview
+    from theory.claims import all_claims
+
+    if claims:
+        click.echo("\n\n".join(explanation(claim, source) for claim in claims_by_id(claims)))
+    else:
+        click.echo(overview(all_claims(), source))
 
 
 @cli.command()
@@ -111,14 +132,16 @@ def _own_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def verify(
     small: bool, out: Path | None, workers: int | None, dask: str | None, json_file: Path | None, file: Path | None, **own: Any
 ) -> None:
-    """Run every experiment and print the ledger of verdicts: on the project's data sets, or on your own CSV file.
+    """Run every experiment, print the ledger of verdicts, draw all figures and write report.html, one page with everything.
 
-    With --data, the columns of FILE.csv besides the target and those dropped are the features; its first line names them. N rows
-    train, on all 2^N subsets where N allows it, else on subsets that are drawn; DIR/FILE.csv-N.rows.json says which rows.
+    On the project's data sets, or with --data on your own CSV file: its first line names the columns, and all but the target and
+    those dropped are features. N rows train, on all 2^N subsets where N allows it, else on subsets that are drawn;
+    OUT/FILE.csv-N.rows.json says which rows.
     """
     from sims.cases import jobs_of, own_jobs, run_cases
     from sims.experiments import all_experiments
     from sims.provenance import environment
+    from sims.publish import publish
     from sims.tables import ledger_text, missing_text, verdict_json
     from theory.claims import judge, not_judged
 
@@ -132,6 +155,8 @@ def verify(
 
         out, problem = prepare(file, out, small=small, **own)
         jobs, left_out = own_jobs(problem, small=small)
+    if json_file is not None:
+        json_file.parent.mkdir(parents=True, exist_ok=True)  # what cannot be written is told before anything is computed
     with _executor(workers, dask, small) as executor:
         results = run_cases(jobs, out=out, executor=executor)
     verdicts = judge(results)
@@ -141,10 +166,10 @@ def verify(
     click.echo(f"\nresults: {out}")
     if json_file is not None:
         claims = [{"id": claim.id, "statement": claim.statement, **verdict_json(verdict)} for claim, verdict in verdicts]
-        json_file.parent.mkdir(parents=True, exist_ok=True)
         ledger = {"claims": claims, "not_judged": {c.id: why for c, why in absent}, "environment": environment()}
         json_file.write_text(json.dumps(ledger, indent=2) + "\n")
         click.echo(f"ledger:  {json_file}")
+    publish(out)
 
 
 @cli.command()

@@ -41,8 +41,8 @@ def jobs_of(experiments: Sequence[Experiment], *, small: bool = False, points: i
             if points is None:
                 jobs.append(Job(experiment.name, config))
                 continue
-            resized = Job(experiment.name, experiment.resize(config, points))
             try:
+                resized = Job(experiment.name, experiment.resize(config, points))
                 resized.config.problem.load()
             except ValueError as error:
                 click.echo(f"{experiment.name}: {config.problem.name} left out: {error}", err=True)
@@ -99,5 +99,9 @@ def _run(jobs: tuple[Job, ...], *, out: Path, executor: engine.Executor | int, p
             store = table_folder(out, job.experiment, job.config.problem.name, part)
             return response_table(learner, seeds, weights=weights, store=store, executor=executor, progress=progress)
 
-        results.append((experiment.run(job.config, retrain=retrain, progress=progress), time.perf_counter() - start))
+        try:
+            result = experiment.run(job.config, retrain=retrain, progress=progress)
+        except (ValueError, ArithmeticError) as error:
+            raise ValueError(f"{job}: {error}") from error
+        results.append((result, time.perf_counter() - start))
     return results

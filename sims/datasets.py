@@ -55,12 +55,21 @@ _registry: dict[str, Callable[..., DataSet]] = {}
 
 
 def names() -> tuple[str, ...]:
-    """Every data set that `by_name` knows."""
+    """Every data set that `by_name` knows.
+
+    >>> "spector" in names()
+    True
+    """
     return tuple(sorted(_registry))
 
 
 def by_name(name: str, n_points: int | None = None) -> DataSet:
-    """A data set by name, with its own default or the given number of training points."""
+    """A data set by name, with its own default or the given number of training points.
+
+    >>> data = by_name("spector", 8)
+    >>> data.X.shape, data.columns, data.y.tolist()
+    ((8, 4), ('intercept', 'GPA', 'TUCE', 'PSI'), [0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0])
+    """
     if name not in _registry:
         raise ValueError(f"data set {name!r} is unknown, expected one of {', '.join(names())}")
     return _registry[name]() if n_points is None else _registry[name](n_points)
@@ -182,7 +191,12 @@ def _two_columns(name: str, X: Array, y: Array, X_query: Array) -> DataSet:
 
 
 def with_eigenvalues(n_points: int, eigenvalues: Sequence[float], seed: int) -> Array:
-    """A random design (N, d) for which (1/N) X^T X has exactly the given eigenvalues (random orthonormal bases on both sides)."""
+    """A random design (N, d) for which (1/N) X^T X has exactly the given eigenvalues (random orthonormal bases on both sides).
+
+    >>> X = with_eigenvalues(10, [4.0, 1.0], seed=0)
+    >>> np.linalg.eigvalsh(X.T @ X / 10).round(9).tolist()
+    [1.0, 4.0]
+    """
     values = np.asarray(eigenvalues, dtype=np.float64)
     d = len(values)
     if values.ndim != 1 or not 1 <= d <= n_points or (values < 0.0).any():
@@ -198,6 +212,10 @@ def with_leverages(leverages: Sequence[float], n_columns: int, seed: int) -> Arr
 
     They must lie in [0, 1] and sum to d. Built by N - 1 plane rotations of the rows of [I; 0], each of which gives one row its
     norm (constructive Schur-Horn theorem: Chan & Li 1983).
+
+    >>> X = with_leverages([0.5, 0.5, 0.75, 0.25], n_columns=2, seed=0)
+    >>> np.diag(X @ np.linalg.inv(X.T @ X) @ X.T).round(9).tolist()
+    [0.5, 0.5, 0.75, 0.25]
     """
     target = np.asarray(leverages, dtype=np.float64)
     inside = target.ndim == 1 and (np.abs(target - 0.5) <= 0.5 + 1e-12).all()  # rounding may leave 1 + eps
@@ -224,6 +242,10 @@ def two_classes(n_points: int, n_columns: int, gap: float, seed: int) -> tuple[A
 
     gap > 0: separable, the nearest points of the two classes are `gap` apart; gap < 0: the classes overlap by |gap|, and no
     direction separates them when the other columns carry no information. Check with `sims.learners.logistic.is_separable`.
+
+    >>> X, y = two_classes(6, 1, gap=0.5, seed=0)
+    >>> float((X[y == 1, 1].min() - X[y == 0, 1].max()).round(9))
+    0.5
     """
     if n_points < 4 or n_columns < 1:
         raise ValueError(f"{n_points} points and {n_columns} columns, expected at least 4 points and 1 column")

@@ -7,6 +7,7 @@ runs; engines only decide where and when.
 import multiprocessing
 import os
 import pickle
+import re
 import signal
 import threading
 from collections import deque
@@ -265,6 +266,8 @@ def physical_cores() -> int:
 @contextmanager
 def dask_executor(address: str) -> Generator[Executor]:
     """The workers of a running dask scheduler, such as tcp://localhost:8786 (extra `dask`)."""
+    if not re.fullmatch(r"inproc://\S+|(tcp|tls|ucx|wss?)://\S+:\d+", address):
+        raise ValueError(f"dask scheduler {address!r}, expected an address such as tcp://localhost:8786")
     try:
         from dask.distributed import Client  # type: ignore[reportMissingTypeStubs]
     except ImportError as error:

@@ -56,6 +56,12 @@ def proximal_responses(
     Source: Bae et al. 2022; theirs are losses of queries, ours outputs; their warm starts and PBRF train for some epochs, ours
     are the minima to which gradient flow leads from theta_s, to `TOLERANCE`. Where it leads to no isolated minimum that is an
     ArithmeticError: without l2 there may be none (separable classes) or a whole valley of them (more parameters than points).
+
+    >>> X, y = np.array([[-1.0], [0.5], [1.0]]), np.array([0.0, 0.0, 1.0])
+    >>> network = MLP(X, y, X[:1], hidden=(), loss="squared", steps=400, learning_rate=0.5, l2=0.1)  # linear, converged
+    >>> effects = proximal_responses(network, [0], damping=0.01)
+    >>> bool(np.allclose(effects.cold, effects.warm)), bool(np.allclose(effects.proximal, effects.pbrf))
+    (True, True)
     """
     if not (np.isfinite(damping) and damping >= 0.0):
         raise ValueError(f"damping = {damping}, expected a finite number >= 0")

@@ -7,7 +7,7 @@ from pathlib import Path
 import xarray as xr
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
-__all__ = ["case_folder", "save", "table_folder"]
+__all__ = ["case_folder", "read", "save", "table_folder"]
 
 
 def case_folder(out: Path, experiment: str, case: str) -> Path:
@@ -36,3 +36,8 @@ def save(result: xr.Dataset, out: Path) -> Path:
         shutil.rmtree(folder)
     partial.rename(folder)
     return folder
+
+
+def read(out: Path, experiment: str) -> list[xr.Dataset]:
+    """The stored results of an experiment, in the order of their file names; none where nothing is stored."""
+    return [xr.open_zarr(case, consolidated=False).load() for case in sorted((out / experiment).glob("*.zarr"))]

@@ -61,6 +61,13 @@ def response_table(
     `store` is a folder in which every finished block is kept, so that the same call resumes; `executor` a number of processes or
     anything with `submit`. Neither changes a bit of the table. Refuses a table that does not fit into memory before training
     anything, and a response that is not finite by naming subset, seed and output. `progress` shows a bar on a terminal.
+
+    >>> from sims.learners import KernelSum
+    >>> learner = KernelSum([[0.0], [0.0]], [1.0, 3.0], [[0.0]])  # F = (w_0 + 3 w_1) / 2
+    >>> response_table(learner, seeds=[0]).mean.tolist()  # {}, {0}, {1}, {0, 1}
+    [[0.0], [0.5], [1.5], [2.0]]
+    >>> response_table(learner, seeds=[0], weights=[[2.0, 0.0]]).mean.tolist()
+    [[1.0]]
     """
     rows = None if weights is None else _as_rows(weights, learner.n_points)
     shape = table_shape(learner, seeds, rows)
@@ -97,6 +104,14 @@ def streamed_table(
     """The same retraining for a table too large to hold: what the given laws need of F, and leave-one-out, are kept.
 
     `theory.datamodel.streamed_datamodels` makes the optimal datamodels of it. Otherwise as `response_table`.
+
+    >>> from sims.learners import KernelSum
+    >>> from theory.datamodel import streamed_datamodels
+    >>> from theory.laws import Bernoulli
+    >>> learner = KernelSum([[0.0], [0.0]], [1.0, 3.0], [[0.0]])  # F = (w_0 + 3 w_1) / 2
+    >>> streamed = streamed_table(learner, [0], [Bernoulli(0.5)])
+    >>> streamed_datamodels(streamed)[0].coefficients.tolist(), streamed.leave_one_out().tolist()
+    ([[0.5], [1.5]], [[0.5], [1.5]])
     """
     streamed = StreamedTable(learner.n_points, learner.n_outputs, laws, table_shape(learner, seeds).rows)
 

@@ -65,7 +65,15 @@ def summary_text(result: xr.Dataset) -> str:
             table = values.to_series()
             shown = table.unstack() if values.ndim > 1 else table.to_frame("").T
             lines.append(textwrap.indent(shown.to_string(float_format="{:.4g}".format), "    "))
+    if any(np.isnan(values).any() for values in _summary(result).values()):
+        lines.append(_UNDEFINED)
     return "\n".join(lines)
+
+
+_UNDEFINED = (
+    "NaN: undefined. Errors where there is one seed or draw; correlations with a constant; scores where a matrix is singular;\n"
+    "methods that a learner, a p or a number of subsets does not have."
+)
 
 
 def summary_json(result: xr.Dataset) -> dict[str, Any]:

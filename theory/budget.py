@@ -55,6 +55,12 @@ def error_budget(chain: Mapping[str, Array]) -> Budget:
 
     Shares are NaN (undefined) where the whole gap is 0, sizes where the first effect is. Every effect must be finite: one that is
     not defined does not belong into a chain.
+
+    >>> chain = {"beta": np.full((1, 2, 1), 4.0), "D(1)": np.full((1, 2, 1), 2.0), "score": np.full((1, 2, 1), 1.0)}
+    >>> for step in error_budget(chain).steps:
+    ...     print(step.before, "->", step.after, step.size, round(step.share, 3))
+    beta -> D(1) 0.5 0.667
+    D(1) -> score 0.25 0.333
     """
     names, effects = tuple(chain), tuple(np.asarray(effect, dtype=np.float64) for effect in chain.values())
     if len(names) < 2 or len({effect.shape for effect in effects}) > 1 or effects[0].ndim != 3:
@@ -97,6 +103,10 @@ def trust(measured: Comparison) -> Trust:
     """The rule of the maps: relative error at most 0.1: trust; else Spearman at least 0.9: rank only; else do not trust.
 
     Undefined where the error is; an undefined rank correlation ranks nothing.
+
+    >>> from theory.metrics import compare
+    >>> trust(compare([2.0, 4.0, 6.0], [1.0, 2.0, 3.0])).value  # right order, wrong size
+    'rank only'
     """
     if np.isnan(measured.relative_error):
         return Trust.UNDEFINED

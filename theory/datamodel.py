@@ -35,7 +35,11 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Datamodel:
-    """g(w) = intercept + sum_i coefficients[i] w_i for M outputs, with what it leaves unexplained under its law."""
+    """g(w) = intercept + sum_i coefficients[i] w_i for M outputs, with what it leaves unexplained under its law.
+
+    >>> optimal_datamodel([[0], [0], [0], [1]]).predict([[1, 1], [0, 1]]).tolist()
+    [[0.75], [0.25]]
+    """
 
     intercept: Array  # (M,)
     coefficients: Array  # (N, M)
@@ -68,6 +72,13 @@ def optimal_datamodel(table: ArrayLike, law: TwoLevelLaw | FixedSize = Bernoulli
     extension at p 1; at p = 1/2 the Banzhaf value). TwoPoint(s): bit i of the row says whether w_i is 1 - s or 1 + s.
     FixedSize(k): beta_i = (N - 1)/N (E[F | i in S] - E[F | i not in S]) + c with the representative c = 0 (T7).
     Sources: Ilyas et al. 2022; Saunshi et al. 2022, Thm 2.2 (theirs is for +-1 variables: half of ours).
+
+    >>> both = [[0], [0], [0], [1]]  # F = 1 where both points are present
+    >>> model = optimal_datamodel(both)
+    >>> model.intercept.tolist(), model.coefficients.tolist(), float(model.r_squared[0].round(12))
+    ([-0.25], [[0.5], [0.5]], 0.666666666667)
+    >>> optimal_datamodel(both, Bernoulli(0.75)).coefficients.tolist()
+    [[0.75], [0.75]]
     """
     if isinstance(law, FixedSize):
         return _fixed_size_datamodel(*as_table(table), law)
@@ -83,7 +94,15 @@ def optimal_datamodel(table: ArrayLike, law: TwoLevelLaw | FixedSize = Bernoulli
 
 
 def streamed_datamodels(streamed: StreamedTable) -> list[Datamodel]:
-    """The optimal linear datamodel for every law of a streamed table."""
+    """The optimal linear datamodel for every law of a streamed table.
+
+    >>> from sims.learners import LeastSquares
+    >>> from sims.retrain import streamed_table
+    >>> learner = LeastSquares([[1.0]], [1.0], [[1.0]], l2=1.0)  # F(w) = w / (w + 1)
+    >>> (model,) = streamed_datamodels(streamed_table(learner, [0], [Bernoulli(0.5)]))
+    >>> model.coefficients.tolist()
+    [[0.5]]
+    """
     return [_from_moments(moments, law) for moments, law in zip(streamed.moments(), streamed.laws, strict=True)]
 
 
@@ -100,6 +119,12 @@ def quadrature_datamodel(learner: Learner, law: ProductLaw, seeds: Sequence[int]
 
     Exact for finite laws; for Gaussian and Poisson exact up to the Gauss error, which falls geometrically in `nodes` where F is
     analytic. Costs nodes**N retrainings (2**N for two-level laws).
+
+    >>> from sims.learners import LeastSquares
+    >>> from theory.laws import Gaussian
+    >>> learner = LeastSquares([[1.0]], [1.0], [[1.0]], l2=1.0)  # F(w) = w / (w + 1), dF/dw = 1/4 at w = 1
+    >>> quadrature_datamodel(learner, Gaussian(0.01), [0], nodes=6).coefficients.round(4).tolist()
+    [[0.25]]
     """
     if not isinstance(law, ProductLaw):
         raise TypeError(f"{law} is not a product law, expected Bernoulli, TwoPoint, Gaussian or Poisson")

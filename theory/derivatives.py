@@ -30,6 +30,11 @@ def average_derivative(learner: DifferentiableLearner, law: ProductLaw, seeds: S
     `nodes` Gauss nodes in w_i*; the error falls geometrically in `nodes` where F is analytic. The other coordinates are
     enumerated (two-level laws) or on the tensor grid of `law.quadrature(nodes)`. Costs about N K^(N-1) nodes weight Jacobians.
     Source: Goldstein & Reinert 1997 for the zero-bias law; the identity for datamodels is this project's.
+
+    >>> from sims.learners import LeastSquares
+    >>> learner = LeastSquares([[1.0]], [1.0], [[1.0]], l2=1.0)  # F(w) = w / (w + 1)
+    >>> average_derivative(learner, Bernoulli(0.5), [0], nodes=8).round(9).tolist()  # beta = F(1) - F(0), while D(1) = 1/4
+    [[0.5]]
     """
     return average_derivatives(learner, (law,), seeds, nodes)[0]
 
@@ -45,6 +50,11 @@ def average_derivatives(
     """`average_derivative` for several laws on the same points, such as Bernoulli(p) for many p: shape (L, N, M).
 
     The derivatives are evaluated once and weighted once per law. `progress` wraps the loop over training points.
+
+    >>> from sims.learners import LeastSquares
+    >>> learner = LeastSquares([[1.0]], [1.0], [[1.0]], l2=1.0)  # F(w) = w / (w + 1)
+    >>> average_derivatives(learner, [Bernoulli(0.5), Bernoulli(0.9)], [0], nodes=8).round(9).tolist()  # no other points
+    [[[0.5]], [[0.5]]]
     """
     if not isinstance(learner, DifferentiableLearner):
         raise TypeError(
@@ -79,6 +89,11 @@ def average_jumps(learner: Learner, laws: Sequence[Bernoulli], table: ArrayLike,
 
     Where F is not continuous at w_i = 0 (a minimum-norm interpolator gains a direction), T2 misses exactly this term:
     beta_i = average derivative + average jump. 0+ is w_i = 1e-9. `table` (2**N, M) holds F(1_S).
+
+    >>> from sims.learners import LeastSquares
+    >>> learner = LeastSquares([[1.0]], [1.0], [[1.0]], undefined="min_norm")  # F(0) = 0, else 1
+    >>> average_jumps(learner, [Bernoulli(0.5)], [[0.0], [1.0]], [0]).tolist()
+    [[[1.0]]]
     """
     values, n = as_table(table)
     probabilities = np.stack([product_probabilities(np.tile(law.quadrature(2).probabilities, (n - 1, 1))) for law in laws])
@@ -123,6 +138,12 @@ def finite_difference(
 
     The step starts at `initial_step` (never past w_i = 0) and is halved until two estimates agree; their difference is the error
     reported. At w_i = 0 the derivative is one-sided, from above: a weight cannot be negative.
+
+    >>> from sims.learners import LeastSquares
+    >>> learner = LeastSquares([[1.0]], [1.0], [[1.0]], l2=1.0)  # F(w) = w / (w + 1)
+    >>> result = finite_difference(learner, [1.0], [0])
+    >>> result.derivative.round(9).tolist(), result.converged
+    ([[0.25]], True)
     """
     at = np.asarray(weights, dtype=np.float64)
     if at.shape != (learner.n_points,):

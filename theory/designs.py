@@ -29,7 +29,11 @@ class Design:
 
 
 def independent(law: Bernoulli | FixedSize, n_points: int, n_subsets: int, seed: int) -> Design:
-    """m independent draws of a law: Bernoulli(p), or FixedSize(k) as in Ilyas et al. 2022."""
+    """m independent draws of a law: Bernoulli(p), or FixedSize(k) as in Ilyas et al. 2022.
+
+    >>> independent(FixedSize(2), n_points=4, n_subsets=3, seed=0).masks.sum(axis=1).tolist()
+    [2.0, 2.0, 2.0]
+    """
     masks = law.draw(_count("n_subsets", n_subsets), _count("n_points", n_points), stream("design independent", seed))
     return Design("independent", masks, law)
 
@@ -41,6 +45,10 @@ def antithetic(law: Bernoulli | FixedSize, n_points: int, n_subsets: int, seed: 
     for large m, against 4 (B_2 + B_3 + ..) / m of independent draws (T8). That pays where even degrees hold more than odd ones,
     and needs m/2 > N. The residuals of a pair are dependent: HC3 would count the even part, and half of the odd one. `groups` are
     the pairs.
+
+    >>> design = antithetic(Bernoulli(0.5), n_points=3, n_subsets=4, seed=0)
+    >>> (design.masks[0] + design.masks[1]).tolist(), design.groups.tolist()
+    ([1.0, 1.0, 1.0], [0, 0, 1, 1])
     """
     if n_subsets != int(n_subsets) or n_subsets < 2 or n_subsets % 2:
         raise ValueError(f"n_subsets = {n_subsets}, expected an even number >= 2: subsets come in pairs")
@@ -61,6 +69,10 @@ def fold_over(n_points: int, n_replicates: int, seed: int, order: int | None = N
     `groups` are the pairs of complements, rows 2k and 2k + 1. Pairs of one replicate are not independent, but since columns are
     taken at random, what the columns left over and the other replicates show is what reaches the columns taken: errors need
     n > N or several replicates, and hold with errors="hc2" (the jackknife errs to the safe side, by R n / (R n - N)).
+
+    >>> signs = 2.0 * fold_over(n_points=3, n_replicates=1, seed=0).masks - 1.0
+    >>> (signs.T @ signs).tolist()  # orthogonal columns
+    [[8.0, 0.0, 0.0], [0.0, 8.0, 0.0], [0.0, 0.0, 8.0]]
     """
     n_points, n_replicates = _count("n_points", n_points), _count("n_replicates", n_replicates)
     orders = hadamard_orders(2 * max(n_points, order or 0, 4))

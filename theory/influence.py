@@ -52,7 +52,14 @@ class Influence:
 def hessian_influence(
     linearization: Linearization, method: str = "exact", *, damping: float = 0.0, curvature: str | None = None, **options: float
 ) -> Array:
-    """I_i = -(1/N) grad f^T A^-1 grad l_i, averaged over seeds: shape (N, M). `influence` says more."""
+    """I_i = -(1/N) grad f^T A^-1 grad l_i, averaged over seeds: shape (N, M). `influence` says more.
+
+    >>> from sims.learners import LeastSquares
+    >>> learner = LeastSquares([[1.0]], [1.0], [[1.0]], l2=1.0)  # F(w) = w / (w + 1)
+    >>> at = learner.linearize([1.0], [0])
+    >>> hessian_influence(at).tolist()  # dF/dw at w = 1
+    [[0.25]]
+    """
     return influence(linearization, method, damping=damping, curvature=curvature, **options).mean
 
 
@@ -72,6 +79,15 @@ def influence(
 
     Sources: Hampel 1974; Cook & Weisberg 1982; Koh & Liang 2017, eq. 2 (theirs is the derivative in eps of an upweighting eps
     l_i: N times ours; removal is eps = -1/N); Newton step: Pregibon 1981, Rad & Maleki 2020.
+
+    >>> from sims.learners import LeastSquares
+    >>> learner = LeastSquares([[1.0]], [1.0], [[1.0]], l2=1.0)  # F(w) = w / (w + 1)
+    >>> at = learner.linearize([1.0], [0])
+    >>> found = influence(at, damping=1.0)  # 1 + l2 + damping = 3, where exact influence has 2
+    >>> found.mean.round(9).tolist(), found.null_space.tolist()
+    ([[0.166666667]], [0])
+    >>> influence(at, "newton").mean.tolist()  # F(1) - F(0)
+    [[0.5]]
     """
     if method not in METHODS:
         raise ValueError(f"method {method!r} is unknown, expected one of {sorted(METHODS)}")
@@ -82,8 +98,10 @@ def influence(
     if curvature is not None and method in CURVATURES:
         raise ValueError(f"method {method!r} inverts its own curvature, got curvature = {curvature!r}: take method='exact'")
     kind = kind if curvature is None else curvature
-    if method == "newton":
-        required_fit(linearization, "a Newton step")
+    if method == "newton" and (required_fit(linearization, "a Newton step").weights != 1.0).any():
+        raise ValueError(
+            "method 'newton' got a model trained at other weights than 1: newton_change(linearization, weights) moves it"
+        )
     n_points, matrices = linearization.point_gradients.shape[1], curvature_matrix(linearization, kind) + ridge
     floor = damping + (linearization.fit.penalty if linearization.fit and kind != "absolute" else 0.0)
     right = linearization.output_gradients.swapaxes(1, 2)
@@ -103,6 +121,12 @@ def leverages(linearization: Linearization, *, damping: float = 0.0) -> Array:
     """h_i = (w_i/N) c_i grad f_i^T (H + damping I)^-1 grad f_i for every seed: (R, N).
 
     For least squares without penalty the leverages of the design, which add up to P.
+
+    >>> from sims.learners import LeastSquares
+    >>> learner = LeastSquares([[1.0]], [1.0], [[1.0]], l2=1.0)  # F(w) = w / (w + 1)
+    >>> at = learner.linearize([1.0], [0])
+    >>> leverages(at).tolist()
+    [[0.5]]
     """
     return _leverages(linearization, linearization.hessian + _damping(linearization, damping))
 
@@ -113,6 +137,12 @@ def newton_change(linearization: Linearization, weights: ArrayLike, *, damping: 
     -(1/N) grad f^T (H + damping I + (1/N) sum_i (w_i - v_i) c_i J_i J_i^T)^-1 sum_i (w_i - v_i) grad l_i, J_i = grad f_i: removal
     of groups, with the change of the Hessian by Gauss-Newton terms (its whole change for linear models). Exact for least squares.
     Sources: Pregibon 1981; Koh et al. 2019.
+
+    >>> from sims.learners import LeastSquares
+    >>> learner = LeastSquares([[1.0]], [1.0], [[1.0]], l2=1.0)  # F(w) = w / (w + 1)
+    >>> at = learner.linearize([1.0], [0])
+    >>> newton_change(at, [[0.0]]).tolist()  # F(0) - F(1)
+    [[[-0.5]]]
     """
     fit, goals = required_fit(linearization, "a Newton step"), np.asarray(weights, dtype=np.float64)
     n_seeds, n_points, size = linearization.point_gradients.shape
@@ -146,7 +176,14 @@ _GROUPS = 1024  # of removals at a time
 
 
 def null_space_sizes(linearization: Linearization, cutoff: float = 1e-10) -> NDArray[np.int64]:
-    """How many eigenvalues of each seed's Hessian are at most `cutoff` times the largest, in absolute value: (R,)."""
+    """How many eigenvalues of each seed's Hessian are at most `cutoff` times the largest, in absolute value: (R,).
+
+    >>> from sims.learners import LeastSquares
+    >>> learner = LeastSquares([[1.0]], [1.0], [[1.0]], l2=1.0)  # F(w) = w / (w + 1)
+    >>> at = learner.linearize([1.0], [0])
+    >>> null_space_sizes(at).tolist()
+    [0]
+    """
     return np.array([null_space_size(hessian, cutoff) for hessian in linearization.hessian])
 
 
@@ -156,6 +193,9 @@ def loo_gap_bound(strong_convexity: ArrayLike, gradient: ArrayLike, hessian: Arr
     mu: strong convexity along the path w_i: 1 -> 0; G >= ||grad l_i|| and b >= ||Hess l_i|| on it; L3: Lipschitz constant of the
     whole objective's Hessian. Proof: theta'' along the path is at most 2 b G / mu^2 + L3 G^2 / mu^3; integrate (1 - t) theta''.
     Source: own, in the manner of Rubinstein & Hopkins 2025.
+
+    >>> float(loo_gap_bound(strong_convexity=2.0, gradient=1.0, hessian=1.0, third=4.0))  # 1/4 + 4/16
+    0.5
     """
     mu, g, b, lipschitz = (np.asarray(x, dtype=np.float64) for x in (strong_convexity, gradient, hessian, third))
     if not (mu > 0.0).all():

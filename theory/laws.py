@@ -65,7 +65,14 @@ class TwoLevelLaw(ProductLaw, Protocol):
 
 @dataclass(frozen=True)
 class Bernoulli:
-    """Each point is in the training set with probability p, else deleted: w_i in {0, 1}. w_i* is Uniform(0, 1)."""
+    """Each point is in the training set with probability p, else deleted: w_i in {0, 1}. w_i* is Uniform(0, 1).
+
+    >>> law = Bernoulli(0.25)
+    >>> law.mean, law.variance, law.levels
+    (0.25, 0.1875, (0.0, 1.0))
+    >>> law.draw(3, 4, np.random.default_rng(0)).shape  # 3 subsets of 4 points
+    (3, 4)
+    """
 
     p: float = 0.5
 
@@ -100,7 +107,12 @@ class Bernoulli:
 
 @dataclass(frozen=True)
 class TwoPoint:
-    """w_i = 1 - scale or 1 + scale, each with probability 1/2 (scale = 1: weights 0 and 2). w_i* is uniform between them."""
+    """w_i = 1 - scale or 1 + scale, each with probability 1/2 (scale = 1: weights 0 and 2). w_i* is uniform between them.
+
+    >>> law = TwoPoint(0.5)
+    >>> law.mean, law.variance, law.levels
+    (1.0, 0.25, (0.5, 1.5))
+    """
 
     scale: float
 
@@ -135,6 +147,10 @@ class Gaussian:
     """w_i = 1 + sigma z_i, z_i standard normal. w_i* has the same law (Stein 1972).
 
     A weight is negative with probability Phi(-1/sigma), and learners refuse it: keep sigma well below 1/6.
+
+    >>> rule = Gaussian(0.1).zero_bias_quadrature(8)
+    >>> float((rule.points**2 @ rule.probabilities).round(12))  # E w*^2 = 1 + sigma^2
+    1.01
     """
 
     sigma: float
@@ -174,6 +190,10 @@ class Poisson:
     """w_i ~ Poisson(1): how often a point enters a bootstrap sample of large N. w_i* = w_i + Uniform(0, 1), independent.
 
     Proof: for t in [j, j+1), E[(w - 1) 1{w > t}] = e^-1 sum_{k > j} (1/(k-1)! - 1/k!) = e^-1 / j! = P(w = j), and s^2 = 1.
+
+    >>> rule = Poisson().zero_bias_quadrature(8)
+    >>> float((rule.points @ rule.probabilities).round(12))  # E w* = E w + 1/2
+    1.5
     """
 
     @property
@@ -202,7 +222,11 @@ class Poisson:
 
 @dataclass(frozen=True)
 class FixedSize:
-    """Subsets of exactly k points, all equally likely (Ilyas et al. 2022). Not a product law: sum_i w_i = k always."""
+    """Subsets of exactly k points, all equally likely (Ilyas et al. 2022). Not a product law: sum_i w_i = k always.
+
+    >>> FixedSize(2).draw(3, 5, np.random.default_rng(0)).sum(axis=1)
+    array([2., 2., 2.])
+    """
 
     k: int
 

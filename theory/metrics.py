@@ -44,12 +44,22 @@ class Comparison:
 
 
 def compare(estimate: ArrayLike, reference: ArrayLike) -> Comparison:
-    """All four measures of `estimate` against `reference`."""
+    """All four measures of `estimate` against `reference`.
+
+    >>> found = compare([2.0, 4.0, 6.0], [1.0, 2.0, 3.0])  # perfectly correlated, and wrong by a factor of 2
+    >>> found.slope, found.relative_error, round(found.pearson, 12), found.spearman
+    (2.0, 1.0, 1.0, 1.0)
+    """
     return Comparison(*(measure(estimate, reference) for measure in (slope, relative_error, pearson, spearman)))
 
 
 def jackknife_errors(estimates: Array, references: Array) -> Comparison:
-    """Standard errors of the four measures of a mean over seeds, for estimates and references (R, ..) of one seed each."""
+    """Standard errors of the four measures of a mean over seeds, for estimates and references (R, ..) of one seed each.
+
+    >>> same = np.array([[[1.0], [2.0]], [[1.0], [2.0]]])  # two seeds that agree
+    >>> jackknife_errors(2.0 * same, same).slope
+    0.0
+    """
 
     def measures(estimate: Array, reference: Array) -> tuple[float, ...]:
         return dataclasses.astuple(compare(estimate, reference))
@@ -62,6 +72,10 @@ def jackknife(measure: Callable[..., ArrayLike], *samples: Array) -> Array:
 
     Delete-one jackknife (Efron & Stein 1981): sqrt((R - 1)/R sum_r (m_(r) - mean)^2), m_(r) the measure without seed r. NaN
     (undefined) for one seed.
+
+    >>> samples = np.array([[1.0], [3.0], [5.0]])
+    >>> jackknife(lambda mean: mean, samples).round(9).tolist()  # sample deviation / sqrt(3)
+    [1.154700538]
     """
     n_seeds = len(samples[0])
     if n_seeds == 1:
@@ -79,6 +93,11 @@ def bootstrap(measure: Callable[..., ArrayLike], *samples: Array, n_draws: int =
 
     The standard deviation over n_draws resamples of the rows with replacement (Efron 1979), drawn by seed. NaN where the measure
     is undefined on one of them.
+
+    >>> rows = np.array([[1.0], [2.0], [4.0], [5.0]])
+    >>> error = bootstrap(lambda sample: sample.mean(), rows, n_draws=2000)
+    >>> bool(abs(error / (rows.std() / 2.0) - 1.0) < 0.1)
+    True
     """
     if n_draws < 2:
         raise ValueError(f"n_draws = {n_draws}, expected >= 2: the error is a spread over draws")
@@ -106,6 +125,10 @@ def prediction_quality(predicted: ArrayLike, actual: ArrayLike) -> Prediction:
 
     LDS, Pearson and R^2 are per output, averaged. Relative error and slope (of predicted on actual) pool all outputs, each less
     its mean over the subsets, so that the intercept is judged by R^2 only.
+
+    >>> found = prediction_quality([[0.0], [2.0], [4.0]], [[0.0], [1.0], [2.0]])
+    >>> round(found.lds, 12), found.relative_error, found.slope, found.r_squared  # R^2 = 1 - (0 + 1 + 4) / 2
+    (1.0, 1.0, 2.0, -1.5)
     """
     p, a = _predictions(predicted, actual)
     centred = p - p.mean(axis=0), a - a.mean(axis=0)
@@ -132,6 +155,9 @@ def r_squared(predicted: ArrayLike, actual: ArrayLike) -> Array:
     """1 - sum (F - prediction)^2 / sum (F - mean F)^2 over subsets, per output: (M,) from (B, M).
 
     On fresh subsets: negative for a prediction worse than the mean, NaN (undefined) where F is constant.
+
+    >>> r_squared([[0.0], [1.0], [1.0]], [[0.0], [1.0], [2.0]]).tolist()  # 1 - 1/2
+    [0.5]
     """
     p, a = _predictions(predicted, actual)
     total = np.square(a - a.mean(axis=0)).sum(axis=0)
@@ -142,35 +168,54 @@ def r_squared(predicted: ArrayLike, actual: ArrayLike) -> Array:
 def lds(predicted: ArrayLike, actual: ArrayLike) -> float:
     """Linear datamodeling score: Spearman over subsets of predicted on actual responses (B, M), averaged over the M outputs.
 
-    NaN (undefined) where an output of either is constant. Source: Park et al. 2023, def. 2.3 (theirs is over random subsets of
-    one size; here over the rows given).
+    Ties, up to rounding, by mid-ranks. NaN (undefined) where an output of either is constant. Source: Park et al. 2023, def. 2.3
+    (theirs is over random subsets of one size; here over the rows given).
+
+    >>> lds([[0.0], [2.0], [4.0], [3.0]], [[0.0], [1.0], [2.0], [5.0]])  # two of four ranks exchanged
+    0.8
     """
-    p, a = (stats.rankdata(values, axis=0) for values in _predictions(predicted, actual))
+    p, a = (_ranks(values) for values in _predictions(predicted, actual))
     return float(np.mean(_correlations(p, a)))
 
 
 def slope(estimate: ArrayLike, reference: ArrayLike) -> float:
-    """<estimate, reference> / <reference, reference>: the c that minimises ||estimate - c reference||."""
+    """<estimate, reference> / <reference, reference>: the c that minimises ||estimate - c reference||.
+
+    >>> slope([2.0, 4.0], [1.0, 2.0])
+    2.0
+    """
     e, r = _scaled(estimate, reference)
     return float(e @ r / (r @ r)) if r.any() else float("nan")
 
 
 def relative_error(estimate: ArrayLike, reference: ArrayLike) -> float:
-    """||estimate - reference|| / ||reference||, Euclidean."""
+    """||estimate - reference|| / ||reference||, Euclidean.
+
+    >>> relative_error([2.0, 4.0], [1.0, 2.0])
+    1.0
+    """
     e, r = _scaled(estimate, reference)
     return float(np.linalg.norm(e - r) / np.linalg.norm(r)) if r.any() else float("nan")
 
 
 def pearson(estimate: ArrayLike, reference: ArrayLike) -> float:
-    """Pearson's correlation of the pooled entries."""
+    """Pearson's correlation of the pooled entries.
+
+    >>> round(pearson([2.0, 4.0, 7.0], [1.0, 2.0, 3.0]), 4)
+    0.9934
+    """
     e, r = _pooled(estimate, reference)
     return float("nan") if _constant(e) or _constant(r) else float(stats.pearsonr(e, r).statistic)
 
 
 def spearman(estimate: ArrayLike, reference: ArrayLike) -> float:
-    """Spearman's rank correlation of the pooled entries, ties by mid-ranks."""
-    e, r = _pooled(estimate, reference)
-    return float("nan") if _constant(e) or _constant(r) else float(stats.spearmanr(e, r).statistic)
+    """Spearman's rank correlation of the pooled entries, ties (up to rounding) by mid-ranks.
+
+    >>> spearman([2.0, 4.0, 90.0], [1.0, 2.0, 3.0])
+    1.0
+    """
+    e, r = (_ranks(values[:, None]) for values in _pooled(estimate, reference))
+    return float(_correlations(e, r)[0])
 
 
 def _predictions(predicted: ArrayLike, actual: ArrayLike) -> tuple[Array, Array]:
@@ -204,6 +249,19 @@ def _scaled(estimate: ArrayLike, reference: ArrayLike) -> tuple[Array, Array]:
     return e / unit, r / unit
 
 
+def _ranks(values: Array) -> Array:
+    """Mid-ranks of every column of (B, M). What differs from the next smaller entry by rounding only is tied with it."""
+    order = values.argsort(axis=0)
+    ordered, levels = np.take_along_axis(values, order, axis=0), np.empty_like(values)
+    rises = np.diff(ordered, axis=0, prepend=ordered[:1]) > _ROUNDING * np.abs(values).max(axis=0)
+    np.put_along_axis(levels, order, rises.cumsum(axis=0).astype(np.float64), axis=0)
+    return stats.rankdata(levels, axis=0)
+
+
 def _constant(values: Array) -> bool:
-    """Equal up to 1e-12: such an array is mostly rounding and has no correlation with anything."""
-    return bool(np.ptp(values) <= 1e-12 * np.abs(values).max())
+    """Equal up to rounding: such an array has no correlation with anything."""
+    return bool(np.ptp(values) <= _ROUNDING * np.abs(values).max())
+
+
+_ROUNDING = 1e-12
+"""Relative to the largest entry of an array: smaller differences are mostly rounding."""

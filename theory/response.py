@@ -164,12 +164,24 @@ class LinearizableLearner(Learner, Protocol):
 
 
 def mean_response(learner: Learner, weights: ArrayLike, seeds: Sequence[int]) -> Array:
-    """F(w) = mean over seeds of f(Phi(r; w)) for weights (B, N): shape (B, M)."""
+    """F(w) = mean over seeds of f(Phi(r; w)) for weights (B, N): shape (B, M).
+
+    >>> from sims.learners import LeastSquares
+    >>> learner = LeastSquares([[1.0]], [1.0], [[1.0]], l2=1.0)  # F(w) = w / (w + 1)
+    >>> mean_response(learner, [[0.0], [1.0]], [0]).tolist()
+    [[0.0], [0.5]]
+    """
     return learner.respond(weights, seeds).mean(axis=1)
 
 
 def weight_derivative(learner: DifferentiableLearner, weights: ArrayLike, seeds: Sequence[int]) -> Array:
-    """D_i(w) = dF/dw_i at one weight vector (N,): shape (N, M), like every effect in this project."""
+    """D_i(w) = dF/dw_i at one weight vector (N,): shape (N, M), like every effect in this project.
+
+    >>> from sims.learners import LeastSquares
+    >>> learner = LeastSquares([[1.0]], [1.0], [[1.0]], l2=1.0)  # F(w) = w / (w + 1)
+    >>> weight_derivative(learner, [1.0], [0]).tolist()
+    [[0.25]]
+    """
     return learner.weight_jacobian(np.asarray(weights, dtype=np.float64)[None], seeds)[0].mean(axis=0).T
 
 

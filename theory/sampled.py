@@ -115,6 +115,11 @@ def fit_sampled(
     law: FixedSize(k) where every subset has k points: beta is then the representative with sum 0, or (N - 1)/N times the
     difference of means (T7). groups (m,): labels of rows drawn together, such as pairs of complements; errors then
     come from a jackknife over groups. row_weights (m,) > 0: rows drawn from one law, reweighted to another.
+
+    >>> from theory.subsets import all_masks
+    >>> fit = fit_sampled(all_masks(3), all_masks(3) @ [[1.0], [2.0], [4.0]])
+    >>> fit.coefficients.round(9).tolist(), fit.error_kind, fit.n_subsets
+    ([[1.0], [2.0], [4.0]], 'HC3', 8)
     """
     if method not in METHODS:
         raise ValueError(f"method {method!r} is unknown, expected one of {', '.join(METHODS)}")

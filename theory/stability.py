@@ -61,13 +61,22 @@ def noise_design(
     """Chains for `noise_residual`. A copy with correlation rho keeps w_i where U_i < rho and takes the last copy's elsewhere.
 
     One U per chain and point serves all copies, so that copies differ little from each other. Small correlations have little
-    bias, but errors that grow as 1 / sqrt(rho).
+    bias, but errors that grow as 1 / sqrt(rho). Correlations that bound no bias, kappa >= 1, are refused.
+
+    >>> design = noise_design(Bernoulli(0.5), n_points=3, n_chains=10, seed=0)
+    >>> design.chains.shape, design.masks.shape
+    ((10, 4, 3), (40, 3))
     """
     rho = tuple(float(r) for r in correlations)
     if not rho or len(set(rho)) != len(rho) or not all(0.0 < r < 1.0 for r in rho):
         raise ValueError(f"correlations = {rho}, expected one or more different numbers between 0 and 1, such as (0.15, 0.3)")
     if n_chains != int(n_chains) or n_chains < 2:
         raise ValueError(f"n_chains = {n_chains}, expected a whole number >= 2: errors come from their spread")
+    kappa = _derivative_rule(rho, n_points)[1]
+    if kappa >= 1.0:
+        raise ValueError(
+            f"correlations = {rho}: the bias may be {kappa:.2g} times the residual; take smaller ones, as (0.15, 0.3)"
+        )
     rng = stream("design noise", seed)
     draws = rng.random((int(n_chains), 3, n_points))
     first, last = (draws[:, 0] < law.p).astype(np.float64), (draws[:, 1] < law.p).astype(np.float64)
@@ -87,6 +96,11 @@ def noise_residual(design: NoiseDesign, responses: ArrayLike, *, linear: ArrayLi
     is the same, and the error, otherwise of the order of Var F / sqrt(C), is the smaller the better it predicts.
     Source: Saunshi et al. 2022, Thm 3.2: a polynomial fitted to h at several rho gives R to an additive error eps from O(1/eps^3)
     responses at p = 1/2; ours takes any p, the same chain for every rho, and interpolates.
+
+    >>> design = noise_design(Bernoulli(0.5), n_points=3, n_chains=10, seed=0)
+    >>> F = design.masks @ np.array([[1.0], [2.0], [3.0]])  # linear: it leaves nothing
+    >>> noise_residual(design, F, linear=[[1.0], [2.0], [3.0]]).residual.tolist()
+    [0.0]
     """
     n_chains, n_copies, n_points = design.chains.shape
     values = np.asarray(responses, dtype=np.float64)

@@ -32,7 +32,12 @@ def all_masks(n: int) -> Array:
 
 
 def mask_rows(start: int, stop: int, n: int) -> Array:
-    """Rows start, .., stop - 1 of `all_masks(n)`, shape (stop - start, n), without making the others."""
+    """Rows start, .., stop - 1 of `all_masks(n)`, shape (stop - start, n), without making the others.
+
+    >>> mask_rows(2, 4, 2)
+    array([[0., 1.],
+           [1., 1.]])
+    """
     check_n_points(n)
     if not 0 <= start <= stop <= 2**n:
         raise ValueError(f"rows {start}..{stop} asked for, expected 0 <= start <= stop <= 2**{n} = {2**n}")
@@ -58,7 +63,11 @@ def sizes(n: int) -> NDArray[np.int64]:
 
 
 def mask_of(points: Iterable[int]) -> int:
-    """The mask of a set of points: `mask_of([0, 3]) == 9`."""
+    """The mask of a set of points.
+
+    >>> mask_of([0, 3])
+    9
+    """
     chosen = [index(i) for i in points]
     if len(set(chosen)) != len(chosen) or any(i < 0 for i in chosen):
         raise ValueError(f"points {chosen} are not a set of indices: expected distinct integers >= 0")
@@ -66,7 +75,11 @@ def mask_of(points: Iterable[int]) -> int:
 
 
 def points_of(mask: int) -> tuple[int, ...]:
-    """The points of a mask, ascending: `points_of(9) == (0, 3)`."""
+    """The points of a mask, ascending.
+
+    >>> points_of(9)
+    (0, 3)
+    """
     mask = index(mask)
     if mask < 0:
         raise ValueError(f"mask = {mask}, expected an integer >= 0")
@@ -74,7 +87,11 @@ def points_of(mask: int) -> tuple[int, ...]:
 
 
 def name_subset(weights: Array) -> str:
-    """A subset or weight vector (N,) as an error message should show it: 0/1 weights by points and mask."""
+    """A subset or weight vector (N,) as an error message should show it: 0/1 weights by points and mask.
+
+    >>> name_subset(np.array([1.0, 0.0, 1.0]))
+    'subset {0, 2} (mask 5)'
+    """
     if np.isin(weights, (0.0, 1.0)).all():
         points = [int(i) for i in np.flatnonzero(weights)]
         return f"subset {{{', '.join(map(str, points))}}} (mask {mask_of(points)})"

@@ -98,6 +98,12 @@ def taylor_surrogate(
     Second derivatives come from the learner's `weight_hessian` where it has one, else from central differences of
     `weight_jacobian`, 2 N of them with the given step, `block` at a time (at a weight smaller than the step they are one-sided).
     A rough second derivative makes a worse control variate, never a wrong one.
+
+    >>> from sims.learners import LeastSquares
+    >>> learner = LeastSquares([[1.0]], [1.0], [[1.0]], l2=1.0)  # F(w) = w / (w + 1)
+    >>> taylor = taylor_surrogate(learner, 1.0, [0])
+    >>> taylor.value.tolist(), taylor.gradient.tolist(), taylor.hessian.dense.tolist()
+    ([0.5], [[0.25]], [[[-0.25]]])
     """
     if not isinstance(learner, DifferentiableLearner):
         raise TypeError(f"{type(learner).__name__} has no weight_jacobian: a Taylor expansion needs the derivative of respond")
@@ -133,6 +139,15 @@ def fit_with_surrogate(
     Errors are those of the rest; residual_variance and r_squared are those of the whole F on the rows given.
 
     Around c = p 1 at p = 1/2, T less its linear part has degree 2 only: pairs of complements cancel it already, and gain nothing.
+
+    >>> from sims.learners import KernelSum
+    >>> from sims.retrain import response_table
+    >>> from theory.designs import independent
+    >>> learner = KernelSum([[0.0], [0.0], [0.0]], [1.0, 2.0, 3.0], [[0.0]])  # F = (w_0 + 2 w_1 + 3 w_2) / 3, which T is exactly
+    >>> design = independent(Bernoulli(0.5), n_points=3, n_subsets=20, seed=0)
+    >>> F = response_table(learner, [0], weights=design.masks).mean
+    >>> fit_with_surrogate(design.masks, F, taylor_surrogate(learner, 0.5, [0]), design.law).coefficients.round(9).tolist()
+    [[0.333333333], [0.666666667], [1.0]]
     """
     if "method" in options or "row_weights" in options:
         raise ValueError("fit_with_surrogate takes neither method nor row_weights: its rest is fitted by OLS on rows of `law`")

@@ -44,6 +44,15 @@ def tracin(checkpoints: Sequence[Checkpoint]) -> Array:
     D_i(1) to first order in the time of training, sum_k steps_k rate_k, for checkpoints so dense that gradients hardly change
     between them. Source: Pruthi et al. 2020, TracInCP; theirs is the reduction of the query's loss by steps on l_i without 1/N,
     ours the change of its output.
+
+    >>> from sims.learners import MLP
+    >>> from theory.metrics import relative_error
+    >>> from theory.response import weight_derivative
+    >>> X, y = np.array([[-1.0], [0.5], [1.0]]), np.array([0, 1, 1])
+    >>> network = MLP(X, y, X[:1], hidden=(2,), steps=20, learning_rate=0.1, snapshots=tuple(range(2, 21, 2)))
+    >>> D = weight_derivative(network, np.ones(3), [0])[:, -1:]
+    >>> relative_error(tracin(network.checkpoints(np.ones(3), [0]))[0], D) < 0.5
+    True
     """
     parts = [-c.steps * c.learning_rate * _gradient_products(c.linearization) for c in _checked(checkpoints)]
     return np.sum(parts, axis=0)
@@ -70,6 +79,16 @@ def source(checkpoints: Sequence[Checkpoint]) -> Array:
 
     Source: Bae et al. 2024, with S = exp(-eta K H) where ours has the power that gradient descent takes (the same to O(eta)), an
     EK-FAC factorised Gauss-Newton matrix where ours is the exact Hessian, and means over some checkpoints in a few long segments.
+
+    >>> from sims.learners import MLP
+    >>> from theory.metrics import relative_error
+    >>> from theory.response import weight_derivative
+    >>> X, y = np.array([[-1.0], [0.5], [1.0]]), np.array([0, 1, 1])
+    >>> network = MLP(X, y, X[:1], hidden=(2,), steps=20, learning_rate=0.1, snapshots=tuple(range(2, 21, 2)))
+    >>> D = weight_derivative(network, np.ones(3), [0])[:, -1:]
+    >>> scores = source(network.checkpoints(np.ones(3), [0]))[0]
+    >>> relative_error(scores, D) < 0.05
+    True
     """
     last = _checked(checkpoints)[-1].linearization
     n_seeds, n_points, _ = last.point_gradients.shape

@@ -35,18 +35,29 @@ def walsh(table: ArrayLike, p: float = 0.5) -> Array:
 
     Orthonormal: E F^2 = sum_A Fhat(A)^2. At p = 1/2 the characters are prod_{i in A} (2 1{i in S} - 1): +1 where the point is
     present, the opposite sign of (-1)^{1{i in S}} (O'Donnell 2014, ch. 8; Saunshi et al. 2022, sec. 2).
+
+    >>> walsh([[0], [0], [0], [1]])[:, 0].tolist()
+    [0.25, 0.25, 0.25, 0.25]
     """
     q, spread = 1.0 - Bernoulli(p).p, np.sqrt(p * (1.0 - p))
     return _butterfly(table, lambda a, b: (q * a + p * b, spread * (b - a)))
 
 
 def moebius(table: ArrayLike) -> Array:
-    """a(T) = sum_{S subset T} (-1)^{|T - S|} F(S), so that F(S) = sum_{T subset S} a(T). Shape (2**N, M). Source: Rota 1964."""
+    """a(T) = sum_{S subset T} (-1)^{|T - S|} F(S), so that F(S) = sum_{T subset S} a(T). Shape (2**N, M). Source: Rota 1964.
+
+    >>> moebius([[1], [3], [4], [9]])[:, 0].tolist()  # 9 = 1 + 2 + 3 + 3
+    [1.0, 2.0, 3.0, 3.0]
+    """
     return _butterfly(table, lambda a, b: (a, b - a))
 
 
 def inverse_moebius(coefficients: ArrayLike) -> Array:
-    """F(S) = sum_{T subset S} a(T), the inverse of `moebius`. Shape (2**N, M)."""
+    """F(S) = sum_{T subset S} a(T), the inverse of `moebius`. Shape (2**N, M).
+
+    >>> inverse_moebius([[1], [2], [3], [3]])[:, 0].tolist()
+    [1.0, 3.0, 4.0, 9.0]
+    """
     return _butterfly(coefficients, lambda a, b: (a, a + b))
 
 
@@ -54,12 +65,19 @@ def mixed_differences(table: ArrayLike) -> Array:
     """Differences at the full set D: D_T F(D) = sum_{U subset T} (-1)^{|U|} F(D - U), row = mask of T. Shape (2**N, M).
 
     Row {i} is the leave-one-out effect of i, row {i, j} the interaction that T3 weighs with -(1 - p).
+
+    >>> mixed_differences([[1], [3], [4], [9]])[:, 0].tolist()  # 9, 9 - 4, 9 - 3, 9 - 4 - 3 + 1
+    [9.0, 5.0, 6.0, 3.0]
     """
     return _butterfly(table, lambda a, b: (b, b - a))
 
 
 def degree_mass(table: ArrayLike, p: float = 0.5) -> Array:
-    """B_k = sum_{|A| = k} Fhat(A)^2 for k = 0..N, shape (N + 1, M): E F = sqrt(B_0) up to sign, Var F = B_1 + .. + B_N (T8)."""
+    """B_k = sum_{|A| = k} Fhat(A)^2 for k = 0..N, shape (N + 1, M): E F = sqrt(B_0) up to sign, Var F = B_1 + .. + B_N (T8).
+
+    >>> degree_mass([[0], [0], [0], [1]])[:, 0].tolist()  # E F = 1/4, Var F = 1/8 + 1/16
+    [0.0625, 0.125, 0.0625]
+    """
     coefficients = walsh(table, p)
     return sum_by_size(coefficients**2)
 
@@ -68,6 +86,9 @@ def difference_sums(table: ArrayLike) -> Array:
     """Sum of D_{T + i} F(D) over the sets T of size k without i, [i, k]: shape (N, N, M).
 
     beta_i^(p) = sum_k (-(1 - p))^k difference_sums[i, k], a polynomial in 1 - p that starts with leave-one-out (T3).
+
+    >>> difference_sums([[1], [3], [4], [9]])[:, :, 0].tolist()  # beta_0 = 5 - (1 - p) 3
+    [[5.0, 3.0], [6.0, 3.0]]
     """
     differences, n = as_table(mixed_differences(table))
     return np.stack([sum_by_size(split(differences, i)[1]) for i in range(n)])
@@ -89,7 +110,11 @@ def sum_by_size(table: Array) -> Array:
 
 
 def multilinear_extension(table: ArrayLike, q: ArrayLike) -> Array:
-    """Ftilde(q) = sum_S F(1_S) prod_{i in S} q_i prod_{i not in S} (1 - q_i) for q (N,): shape (M,). Source: Owen 1972."""
+    """Ftilde(q) = sum_S F(1_S) prod_{i in S} q_i prod_{i not in S} (1 - q_i) for q (N,): shape (M,). Source: Owen 1972.
+
+    >>> multilinear_extension([[0], [0], [0], [1]], [0.5, 0.25]).tolist()  # q_0 q_1
+    [0.125]
+    """
     values, n = as_table(table)
     return product_probabilities(_two_levels(q, n)) @ values
 
@@ -98,6 +123,9 @@ def multilinear_gradient(table: ArrayLike, q: ArrayLike) -> Array:
     """d Ftilde / d q_i = E[F(S + i) - F(S - i)], point j in S with probability q_j: shape (N, M) (Owen 1972).
 
     At q = p 1 this is the optimal datamodel for Bernoulli(p) subsets (T1), at p = 1/2 the Banzhaf value, at p = 1 leave-one-out.
+
+    >>> multilinear_gradient([[0], [0], [0], [1]], [0.5, 0.25]).tolist()  # q_1, q_0
+    [[0.25], [0.5]]
     """
     values, n = as_table(table)
     absent_present, _ = level_means(values, _two_levels(q, n))

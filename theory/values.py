@@ -12,7 +12,11 @@ __all__ = ["banzhaf", "leave_one_out", "mean_marginals", "semivalue", "shapley"]
 
 
 def leave_one_out(table: ArrayLike) -> Array:
-    """LOO_i = F(1) - F(1 - e_i), shape (N, M): positive when the point raises the output. Source: Cook 1977."""
+    """LOO_i = F(1) - F(1 - e_i), shape (N, M): positive when the point raises the output. Source: Cook 1977.
+
+    >>> leave_one_out([[0], [0], [0], [1]]).tolist()  # F = 1 where both points are present
+    [[1.0], [1.0]]
+    """
     values, n = as_table(table)
     full = 2**n - 1
     return values[full] - values[full - 2 ** np.arange(n)]
@@ -22,6 +26,10 @@ def banzhaf(table: ArrayLike, p: float = 0.5) -> Array:
     """E[F(S + i) - F(S)] over S not containing i, other points present with probability p: shape (N, M).
 
     The (weighted) Banzhaf value: the Bernoulli(p) datamodel of T1. Not efficient. Source: Wang & Jia 2023, App. A.
+
+    >>> both = [[0], [0], [0], [1]]
+    >>> banzhaf(both).tolist(), banzhaf(both, p=0.75).tolist()
+    ([[0.5], [0.5]], [[0.75], [0.75]])
     """
     _, n = as_table(table)
     return multilinear_gradient(table, np.full(n, p))
@@ -31,6 +39,9 @@ def shapley(table: ArrayLike) -> Array:
     """sum_{S not i} |S|! (N - |S| - 1)! / N! (F(S + i) - F(S)): shape (N, M). Source: Shapley 1953.
 
     Efficient: the values sum to F(1) - F(0).
+
+    >>> shapley([[0], [3], [0], [6]]).tolist()
+    [[4.5], [1.5]]
     """
     marginals = mean_marginals(table)
     return marginals.sum(axis=1) / marginals.shape[0]
@@ -41,6 +52,9 @@ def semivalue(table: ArrayLike, size_probabilities: ArrayLike) -> Array:
 
     P_k = 1/N is Shapley, P = Binomial(N - 1, p) is Banzhaf, all mass on N - 1 is leave-one-out. Source: Dubey, Neyman & Weber
     1981.
+
+    >>> semivalue([[0], [3], [0], [6]], [0.0, 1.0]).tolist()  # leave-one-out
+    [[6.0], [3.0]]
     """
     marginals, weights = mean_marginals(table), np.asarray(size_probabilities, dtype=np.float64)
     if weights.shape != marginals.shape[:1]:

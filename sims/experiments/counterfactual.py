@@ -1,13 +1,13 @@
 """Who predicts best what happens without k points: datamodels, derivatives, influence or leave-one-out?"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from sims.experiments.base import Experiment, ParametricLearner, Problem, Retrain, Variables, in_memory, labelled
+from sims.experiments.base import Experiment, ParametricLearner, Problem, Retrain, Variables, in_memory, labelled, with_points
 from sims.experiments.effects import derivatives, linearizations, scores_or_undefined
 from sims.experiments.own import CONVEX, too_many
 from sims.streams import stream
@@ -119,6 +119,14 @@ def _quality(predicted: Array, actual: Array, *, drawn: bool) -> Array:
     return np.array([measures(predicted, actual), errors])
 
 
+def _resized(config: CounterfactualConfig, n_points: int) -> CounterfactualConfig:
+    """Without the groups of as many points as there are, or more."""
+    fewer = tuple(k for k in config.removed if k < n_points)
+    if not fewer:
+        raise ValueError(f"n_points = {n_points}, expected at least 2: a point is removed and one is left")
+    return with_points(replace(config, removed=fewer), n_points)
+
+
 _NETWORK: Mapping[str, Any] = {"hidden": (4,), "l2": 0.01, "learning_rate": 0.5, "steps": 500}
 
 
@@ -160,5 +168,6 @@ EXPERIMENT = Experiment(
         ),
     ),
     run=run,
+    resize=_resized,
     own=_own,
 )

@@ -9,7 +9,7 @@ from sims.experiments.base import Experiment, Problem, Retrain, Variables, effec
 from sims.experiments.effects import references
 from sims.experiments.own import CONVEX, own_case
 from theory.influence import influence, leverages
-from theory.metrics import relative_error
+from theory.metrics import relative_error, slope
 
 __all__ = ["EXPERIMENT", "LeverageConfig", "run"]
 
@@ -24,11 +24,13 @@ class LeverageConfig:
 def run(config: LeverageConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
     """h_i, influence, the Newton step influence / (1 - h_i), and leave-one-out. Everything is exact for the one model there is.
 
-    `ratio` is <LOO_i, I_i> / <I_i, I_i> over outputs: by how much influence must be multiplied to be leave-one-out.
+    `ratio` is <LOO_i, I_i> / <I_i, I_i> over outputs: by how much influence must be multiplied to be leave-one-out; NaN for a
+    point without influence.
     """
     learner = config.problem.build()
     at, exact = learner.linearize(np.ones(learner.n_points), (0,)), references(learner, (0,), retrain(learner, (0,)).samples)
     loo, scores, newton = exact["LOO"][0, 0], influence(at).mean, influence(at, "newton").mean
+    ratio = [slope(at_point, score) for at_point, score in zip(loo, scores, strict=True)]
     variables: Variables = {
         "leverage": (("point",), leverages(at)[0], "h_i, leverage at w = 1"),
         "influence": (("point", "output"), scores, "influence with the exact Hessian"),
@@ -36,7 +38,7 @@ def run(config: LeverageConfig, *, retrain: Retrain = in_memory, progress: bool 
         "leave_one_out": (("point", "output"), loo, "F(1) - F(1 - e_i)"),
         "influence_error": ((), relative_error(scores, loo), "||influence - LOO|| / ||LOO||"),
         "newton_error": ((), relative_error(newton, loo), "||Newton step - LOO|| / ||LOO||"),
-        "ratio": (("point",), (loo * scores).sum(axis=1) / (scores**2).sum(axis=1), "slope of LOO_i on influence, over outputs"),
+        "ratio": (("point",), ratio, "slope of LOO_i on influence, over outputs"),
     }
     return labelled("leverage", config, effect_coords(loo), variables)
 

@@ -47,6 +47,9 @@ def run(config: ScaleAtSizeConfig, *, retrain: Retrain = in_memory, progress: bo
         raise TypeError(f"{config.problem.name} has no weight_hessian: choose learner 'logistic' or 'least_squares'")
     n, l2, ones, seeds = learner.n_points, config.problem.number("l2"), np.ones(learner.n_points), (0,)
     at_one = weight_derivative(learner, ones, seeds)
+    if not at_one.any(axis=0).all():
+        fixed = int(at_one.any(axis=0).argmin())
+        raise ValueError(f"output {fixed} of {config.problem.name} depends on no training point: there is no slope on D(1)")
     cells, predicted, rescaling = list[Array](), list[Array](), list[float]()
     for k in bar("scale at size", progress)(range(len(config.probabilities))):
         p = config.probabilities[k]

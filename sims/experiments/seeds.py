@@ -33,9 +33,9 @@ class SeedsConfig:
 def run(config: SeedsConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
     """How well effects of R averaged seeds predict the average of the same R models, and of R others, on all their subsets.
 
-    For every R the seeds fall into disjoint groups; groups are paired for `other seeds`. Values are means over groups, errors
-    those of the mean (NaN for one group). `noise` is the share of the variance over subsets of an average of R that other R do
-    not have: no effect of one group can predict it in the other.
+    For every R the seeds fall into disjoint groups, which are paired for `other seeds` and predict each other. Values are means
+    over groups, errors those of the mean over what is independent, groups or pairs of them (NaN for one). `noise` is the share of
+    the variance over subsets of an average of R that other R do not have: no effect of one group can predict it in the other.
     """
     half = config.n_seeds // 2
     bad = [count for count in config.averaged if half % count]
@@ -53,7 +53,7 @@ def run(config: SeedsConfig, *, retrain: Retrain = in_memory, progress: bool = F
         targets = _averages(samples, count)
         table.append(
             [
-                [_mean_and_error(_averages(effects[name], count), targets[order]) for order in _orders(len(targets))]
+                [_mean_and_error(_averages(effects[name], count), targets, order) for order in _orders(len(targets))]
                 for name in ESTIMATES
             ]
         )
@@ -86,11 +86,14 @@ def _orders(groups: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return every, (every + groups // 2) % groups
 
 
-def _mean_and_error(effects: Array, targets: Array) -> Array:
-    """(2, targets, PREDICTED) over groups."""
+def _mean_and_error(effects: Array, targets: Array, order: NDArray[np.int64]) -> Array:
+    """(2, targets, PREDICTED) over groups g, whose effects predict the group order[g]."""
     rows = group_rows(effects.shape[1])
-    each = np.array([predictions(e[None], t[None], rows)[0] for e, t in zip(effects, targets, strict=True)])
-    return np.stack([each.mean(axis=0), each.std(axis=0, ddof=1) / np.sqrt(len(each))])
+    each = np.array([predictions(e[None], t[None], rows)[0] for e, t in zip(effects, targets[order], strict=True)])
+    partner_first = order < np.arange(len(order))
+    independent = 0.5 * (each + each[order])[~partner_first]  # two groups that predict each other are one observation
+    spread = independent.std(axis=0, ddof=1) if len(independent) > 1 else np.full(each.shape[1:], np.nan)
+    return np.stack([each.mean(axis=0), spread / np.sqrt(len(independent))])
 
 
 def _noise(targets: Array) -> float:

@@ -56,8 +56,10 @@ def _with_error(measure: Callable[[Array], Any], samples: Array) -> Array:
 
 
 def _shares(table: Array, p: float) -> Array:
+    """NaN (undefined) where F does not vary over subsets."""
     mass = degree_mass(table, p)[1:].sum(axis=1)
-    return mass / mass.sum()
+    varies = (np.ptp(table, axis=0) > 1e-12 * np.abs(table).max(axis=0)).any()
+    return mass / mass.sum() if varies else np.full_like(mass, np.nan)
 
 
 def _score(table: Array, p: float) -> float:

@@ -25,6 +25,10 @@ class Bistable:
     well: without tilt and penalty a start beyond sqrt(1 + 1/r), r = learning_rate depth, steps over the barrier, and one beyond
     sqrt(1 + 2/r) diverges and is refused. At r = 0.2 that is 1 in 70 and 1 in 1100 of standard normal starts, at r = 0.05 about
     1 in 2 10^5 and 1 in 7 10^9.
+
+    >>> learner = Bistable([[0.0]], [1.0], [[1.0]])  # no tilt: wells at -1 and 1
+    >>> sorted(set(learner.respond([[1.0]], seeds=range(8)).round(6).ravel().tolist()))
+    [-1.0, 1.0]
     """
 
     X: Array = field(repr=False)

@@ -23,6 +23,12 @@ class Interpolator:
     width >= N and l2 = 0 every point of positive weight is fitted exactly: theta(w) depends on which weights are positive only,
     D(1) = 0 while beta and leave-one-out are not 0; and averaging over seeds does not change that. Rounding leaves |D_i(1)| below
     (N + width) eps cond(phi(X)) ||y|| ||phi(X)^+T phi(x_q)||: about 1e-14 at condition 1e2, 1e-12 at 1e3.
+
+    >>> learner = Interpolator([[0.0], [1.0]], [1.0, 2.0], [[1.0]], width=8)
+    >>> learner.respond([[1.0, 1.0], [5.0, 0.1]], seeds=[0]).ravel().round(9).tolist()  # fitted, whatever the weights
+    [2.0, 2.0]
+    >>> bool((abs(learner.weight_jacobian([[1.0, 1.0]], seeds=[0])) < 1e-12).all())  # D(1) = 0
+    True
     """
 
     X: Array = field(repr=False)

@@ -19,6 +19,10 @@ class KernelSum:
     """F_m(w) = (1/N) sum_i w_i y_i exp(-||x_q - x_i||^2 / (2 bandwidth^2)), in the units of y; the same for every seed.
 
     beta = LOO = D(w) for every p and w (T5: F is affine). X (N, d), y (N,), X_query (M, d).
+
+    >>> learner = KernelSum([[0.0], [0.0]], [1.0, 3.0], [[0.0]])
+    >>> learner.respond([[1.0, 1.0], [1.0, 0.0]], seeds=[0]).ravel().tolist()
+    [2.0, 0.5]
     """
 
     X: Array = field(repr=False)

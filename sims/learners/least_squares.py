@@ -29,6 +29,12 @@ class LeastSquares:
     With l2 = 0 the points with w_i > 0 must span all columns. Where they do not, `undefined="error"` names the subset and
     `undefined="min_norm"` takes the minimiser of least norm, sqrt(W) X's pseudo-inverse times sqrt(W) y: then F jumps at w_i
     = 0 when point i adds a direction, and the derivative there is NaN (undefined). `normalization`: see `sims.learners.erm`.
+
+    >>> learner = LeastSquares([[1.0]], [1.0], [[1.0]], l2=1.0)  # F(w) = w / (w + 1)
+    >>> learner.respond([[0.0], [1.0]], seeds=[0]).ravel().tolist()
+    [0.0, 0.5]
+    >>> learner.weight_jacobian([[1.0]], seeds=[0]).ravel().tolist()
+    [0.25]
     """
 
     X: Array = field(repr=False)

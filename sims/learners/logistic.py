@@ -31,6 +31,12 @@ class Logistic:
 
     With l2 = 0 the optimum exists only where the points with w_i > 0 are neither separable nor rank-deficient (Albert & Anderson
     1984); any other subset is refused by name. `normalization` says what divides the data term, see `sims.learners.erm`.
+
+    >>> learner = Logistic([[1.0], [1.0]], [1, 0], [[1.0]], l2=0.5)
+    >>> learner.respond([[1.0, 1.0], [2.0, 2.0], [0.0, 0.0]], seeds=[0]).ravel().tolist()  # the labels balance, or are not there
+    [0.0, 0.0, 0.0]
+    >>> learner.weight_jacobian([[1.0, 1.0]], seeds=[0]).ravel().round(12).tolist()  # (y_i - 1/2) / (2 H), H = 1/4 + 1/2
+    [0.333333333333, -0.333333333333]
     """
 
     X: Array = field(repr=False)

@@ -38,6 +38,13 @@ class MLP:
     Starts: W = init_scale times standard normal / sqrt(inputs of the layer), b = 0, by seed. `snapshots` (t1, t2, ..): outputs
     after each of these numbers of steps, output k * n_queries + q for query q at snapshot k. `jitter` moves
     every start by that relative amount at random: to see what training makes of rounding.
+
+    >>> X = np.array([[-1.0], [1.0]])
+    >>> network = MLP(X, [0, 1], X, hidden=(2,), steps=50, snapshots=(1, 50))
+    >>> network.n_outputs, network.respond(np.ones((3, 2)), seeds=range(5)).shape  # 2 queries at each snapshot
+    (4, (3, 5, 4))
+    >>> bool((network.respond(np.ones((1, 2)), [0])[0, 0, 2:] * [-1.0, 1.0] > 0.0).all())  # both labels are learnt
+    True
     """
 
     X: Array = field(repr=False)

@@ -21,6 +21,12 @@ class MovingJump:
 
     For a given seed the derivative in w is 0 wherever it exists, but F(w) = E_r f = 2 Phi(a_m . w / init_scale) - 1 has
     dF/dw_i = 2 phi(a_m . w / init_scale) a_mi / init_scale: all of it is the boundary term of T9.
+
+    >>> learner = MovingJump([[1.0]], [1.0], [[1.0]])
+    >>> sorted(set(learner.respond([[0.0]], seeds=range(8)).ravel().tolist())), learner.expected_response([[0.0]]).tolist()
+    ([-1.0, 1.0], [[0.0]])
+    >>> learner.weight_jacobian([[0.0]], seeds=[0]).ravel().tolist(), learner.expected_derivative([0.0]).round(6).tolist()
+    ([0.0], [[0.797885]])
     """
 
     X: Array = field(repr=False)

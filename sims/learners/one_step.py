@@ -23,6 +23,11 @@ class OneStep:
     theta = theta_0 (1 - eta l2) - (eta/N) sum_i w_i l'_i x_i with eta = learning_rate, and l' = sigmoid(x_i . theta_0) - y_i for
     labels 0 and 1 (`loss="logistic"`) or x_i . theta_0 - y_i ("squared"). theta_0 = init_scale times standard normal / sqrt(d),
     by seed. beta = LOO = D(w) for every p and w (T5: F is affine). X (N, d) is used as given.
+
+    >>> learner = OneStep([[1.0], [2.0]], [1.0, 0.0], [[1.0]], loss="squared", learning_rate=0.5)
+    >>> one, two, both, none = learner.respond([[1, 0], [0, 1], [1, 1], [0, 0]], seeds=[3]).ravel()
+    >>> bool(abs(both - one - two + none) < 1e-15)  # affine in the weights
+    True
     """
 
     X: Array = field(repr=False)

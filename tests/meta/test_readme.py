@@ -1,7 +1,13 @@
 """The README's example runs and says what its comments promise."""
 
+import importlib
 import re
+import shlex
 from pathlib import Path
+
+import pytest
+
+from sims.experiments import all_experiments
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -31,3 +37,25 @@ def test_the_python_examples_print_the_slopes_that_their_comments_name(capsys):
 def test_every_file_that_the_readme_shows_exists():
     for target in re.findall(r"\]\(([^)#]+)\)", README.read_text()):
         assert (README.parent / target).is_file(), target
+
+
+def commands():
+    """Every `python -m sims|figures ..` of the README, as words."""
+    lines = re.findall(r"python -m ((?:sims|figures) [^`#\n]*)", README.read_text())
+    return sorted({line.strip() for line in lines})
+
+
+@pytest.mark.parametrize("line", commands())
+def test_every_command_is_one_that_the_program_takes(line, tmp_path, monkeypatch):
+    (tmp_path / "results").mkdir()
+    monkeypatch.chdir(tmp_path)
+    package, *words = shlex.split(line)
+    command = importlib.import_module(f"{package}.__main__").cli
+    if package == "figures":
+        names = command.make_context(package, words).params["names"]
+        assert all((README.parent / "figures" / f"fig_{name}.py").is_file() for name in names)
+        return
+    subcommand, *words = words
+    parameters = command.commands[subcommand].make_context(subcommand, words).params
+    if subcommand == "run":
+        assert parameters["name"] in all_experiments()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).parents[2]
 CLAIM_KEYS = {"id", "verdict", "statement", "figure", "tolerance", "condition", "case"}
 
 
@@ -45,12 +46,24 @@ def test_the_json_ledger_has_the_promised_keys_and_judges_every_claim_of_the_ess
     assert {"numpy", "python"} <= set(ledger["environment"])
 
 
+def test_verify_ends_with_the_report_and_has_drawn_every_figure_but_that_of_the_benchmark(verified):
+    folder, process = verified
+    assert process.stdout.splitlines()[-1] == f"report: {Path('my results/report.html')}"
+    page = (folder / "my results" / "report.html").read_text()
+    assert all(f'id="claim-C{k}"' in page for k in range(1, 13))
+    names = {file.stem.removeprefix("fig_") for file in (ROOT / "figures").glob("fig_*.py")} - {"cost"}
+    for suffix in ("png", "svg", "json"):
+        assert {file.stem for file in (folder / "my results" / "figures").glob(f"*.{suffix}")} == names
+    assert page.count("<img ") == len(names)
+
+
 def test_a_figure_is_drawn_from_the_stored_results_alone(verified):
     folder, _ = verified
-    process = sims("identity", "--from", "my results", cwd=folder, module="figures")
+    process = sims("identity", "--from", "my results", "--out", "drawn", cwd=folder, module="figures")
     assert process.returncode == 0, process.stderr
     for suffix in ("png", "svg"):
-        assert (folder / "my results" / "figures" / f"identity.{suffix}").stat().st_size > 10_000
+        file = folder / "drawn" / f"identity.{suffix}"
+        assert file.read_bytes() == (folder / "my results" / "figures" / file.name).read_bytes()
 
 
 def test_results_do_not_depend_on_the_number_of_workers(verified, tmp_path):
@@ -92,12 +105,49 @@ def test_list_names_experiments_cases_and_data_sets(tmp_path):
         (["verify", "--workers", "0"], "sims", "0 is not in the range"),
         (["identity", "--from", "nowhere"], "figures", "no results of 'identity' in nowhere"),
         (["pie"], "figures", "figure 'pie' is unknown, expected one of breakdown, budget, cost, counterfactual"),
+        (["list", "extra"], "sims", "unexpected extra argument (extra)"),
+        (["run"], "sims", "Missing argument 'NAME'"),
+        (["run", "identity", "--points", "41"], "sims", "'--points': 41 is not in the range"),
+        (["run", "jumps", "--points", "many"], "sims", "'--points': 'many' is not a valid integer"),
+        (["run", "identity", "--out", "file"], "sims", "'--out': Directory 'file' is a file"),
+        (["run", "identity", "--dask", "here", "--small"], "sims", "dask scheduler 'here', expected an address such as tcp://"),
+        (["run", "identity", "--dask", "tcp://h:1", "--workers", "2"], "sims", "--workers and --dask exclude each other"),
+        (["verify", "--json", "folder"], "sims", "'--json': File 'folder' is a directory"),
+        (["verify", "--json", "file/ledger.json"], "sims", "'file'"),
+        (["check", "nowhere"], "sims", "'FOLDER': Directory 'nowhere' does not exist"),
+        (["check", "folder"], "sims", "no stored table in folder"),
+        (["explain", "C6", "C66"], "sims", "claim 'C66' is unknown: did you mean 'C6'"),
+        (["explain", "--from", "file"], "sims", "'--from': Directory 'file' is a file"),
+        (["--from", "file"], "figures", "'--from': Directory 'file' is a file"),
     ],
 )
 def test_a_mistake_is_answered_in_a_line_and_not_with_a_traceback(tmp_path, arguments, module, message):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder").mkdir()
     process = sims(*arguments, cwd=tmp_path, module=module)
     assert process.returncode != 0
-    assert message in process.stderr
+    errors = [line for line in process.stderr.splitlines() if line.startswith("Error: ")]
+    assert len(errors) == 1
+    assert message in errors[0]
+    assert "Traceback" not in process.stderr
+    assert process.stdout == ""
+
+
+@pytest.mark.parametrize("arguments", [("sims", "list"), ("sims", "explain"), ("sims", "--help"), ("figures", "--help")])
+def test_a_reader_that_leaves_is_no_traceback(tmp_path, arguments):
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = subprocess.run([sys.executable, "-m", *arguments], cwd=tmp_path, stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert process.returncode != 0
+    assert process.stderr == ""
+
+
+def test_a_case_that_cannot_be_computed_is_named(tmp_path):
+    process = sims("run", "identity", "--small", "--points", "3", cwd=tmp_path)
+    assert process.returncode == 1
+    (error,) = [line for line in process.stderr.splitlines() if line.startswith("Error: ")]
+    assert error.startswith("Error: identity: longley-3 least_squares l2=0 undefined=min_norm: the curvature is singular")
     assert "Traceback" not in process.stderr
 
 
@@ -139,3 +189,10 @@ def alive(group):
             if int(its_group) == group and state != "Z":
                 found.append(status.parent.name)
     return found
+
+
+def test_a_summary_with_undefined_numbers_says_what_they_are(tmp_path):
+    told = sims("run", "leverage", "--small", "--points", "9", "--out", "r", cwd=tmp_path).stdout
+    untold = sims("run", "spectrum", "--small", "--points", "6", "--out", "r", cwd=tmp_path).stdout
+    assert "NaN" not in told
+    assert untold.count("NaN: undefined. Errors where there is one seed") == 1

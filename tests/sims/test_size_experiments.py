@@ -1,10 +1,13 @@
 """Experiments on estimated datamodels: against statsmodels, exact tables and the variances that theory gives."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import statsmodels.api as sm
 from assertions import assert_close, assert_identical
 
+from sims import datasets
 from sims.experiments import all_experiments
 from sims.experiments.base import Problem, in_memory
 from sims.experiments.estimators import EstimatorsConfig
@@ -220,3 +223,14 @@ def test_a_learner_without_second_weight_derivatives_is_refused_by_name():
     problem = Problem("two_moons", "mlp", (("hidden", (2,)), ("steps", 5)), n_points=6)
     with pytest.raises(TypeError, match=r"mlp .* has no weight_hessian"):
         EXPERIMENTS["scale_at_size"].run(ScaleAtSizeConfig(problem))
+
+
+def test_an_output_that_depends_on_no_point_is_refused_by_name():
+    """One column and a query at 0."""
+    problem = Problem("constant_output", "least_squares", (("l2", 0.1),))
+    data = datasets.by_name("noisy_line", 8)
+    made_up = dataclasses.replace(data, X=data.X, X_query=np.zeros((2, data.X.shape[1])))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(datasets, "by_name", lambda *_: made_up)
+        with pytest.raises(ValueError, match=r"output 0 of .* depends on no training point: there is no slope on D"):
+            EXPERIMENTS["scale_at_size"].run(ScaleAtSizeConfig(problem, draws=100))

@@ -1,5 +1,7 @@
 """The error budget: its steps telescope, its shares add up, and its sizes are those found by hand."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import strategies
@@ -44,6 +46,10 @@ def test_a_step_is_measured_after_against_before_on_the_mean_over_seeds(seed):
     chain = chains(seed)
     for step in error_budget(chain).steps:
         assert step.measured == compare(chain[step.after].mean(axis=0), chain[step.before].mean(axis=0))
+        rest = [[np.delete(chain[name], r, axis=0).mean(axis=0) for name in (step.after, step.before)] for r in range(5)]
+        delete_one = np.array([dataclasses.astuple(compare(*pair)) for pair in rest])
+        expected = np.sqrt(4.0 / 5.0 * np.square(delete_one - delete_one.mean(axis=0)).sum(axis=0))
+        assert_close(dataclasses.astuple(step.measured_error), expected, rtol=1e-6, call="error")
 
 
 def test_standard_errors_are_the_spread_over_repeated_sets_of_seeds():

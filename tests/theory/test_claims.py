@@ -1,5 +1,7 @@
 """Claims: registered once, absent without results, and judged by magnitude."""
 
+import re
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -133,13 +135,35 @@ def test_claims_come_in_the_order_of_their_numbers_and_each_says_what_it_needs()
     assert ids.index("C1") < ids.index("C6") < ids.index("C7") < ids.index("T1") < ids.index("T10")
     assert ids.index("T8") < ids.index("T10")
     assert len(set(ids)) == len(ids)
-    assert all(c.statement and c.experiments and c.judge.__doc__ for c in all_claims())
+
+
+def test_every_claim_says_all_that_there_is_to_know_about_it():
+    for c in all_claims():
+        texts = (c.statement, c.measure, c.essay, c.idea, c.judgement.__doc__, *c.sources, *c.experiments)
+        assert c.sources, c.id
+        assert c.experiments, c.id
+        assert c.tolerance >= 0.0, c.id
+        assert all(text.strip() for text in texts), c.id
+        assert all(text == " ".join(text.split()) for text in (c.statement, c.measure, c.essay, c.idea, *c.sources)), c.id
+
+
+def test_a_verdict_names_the_measure_and_the_tolerance_that_its_claim_declares():
+    declared = next(c for c in all_claims() if c.id == "C6")
+    verdict = c6([identity_result(1.0, 1e-12)])
+    assert (verdict.measure, verdict.tolerance) == (declared.measure, declared.tolerance)
+
+
+def test_the_identities_that_a_text_refers_to_are_claims():
+    ids = {c.id for c in all_claims()}
+    for c in all_claims():
+        referred = set(re.findall(r"\b[CT]\d+(?: (?:penalty|time|networks|local))?", f"{c.essay} {c.idea}"))
+        assert referred <= ids, (c.id, referred - ids)
 
 
 def test_a_second_claim_with_one_id_is_an_error():
     all_claims()
     with pytest.raises(ValueError, match=r"claim C6 is defined twice: in theory\.claims\.essay and"):
-        claim("C6", "again", experiments=("identity",))(lambda _: None)
+        claim("C6", "again", experiments=("identity",), measure="", tolerance=0.0, essay="", idea="", sources=())(lambda *_: None)
 
 
 @pytest.mark.parametrize(

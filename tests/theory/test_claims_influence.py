@@ -96,6 +96,15 @@ def test_c4_asks_what_is_added_to_the_error_of_the_exact_hessian(practical, spre
     assert verdict.figure == practical
 
 
+def test_c4_takes_the_pseudo_inverse_where_the_hessian_is_singular():
+    singular = budget(np.nan, 0.2)
+    inverse = budget(0.15).sel(estimate=["exact H"]).assign_coords(estimate=["pseudo-inverse"])
+    result = xr.concat([singular, inverse], "estimate", data_vars="minimal", combine_attrs="override")
+    verdict = judged("C4", budget=[result], damping_map=[damping()], solver_map=[solver()])
+    assert verdict.status is Status.HOLDS_WHEN
+    assert verdict.figure == pytest.approx(0.05)
+
+
 def test_c4_says_where_the_error_is_from_and_when_damping_helps():
     condition = judged("C4", budget=[budget()], damping_map=[damping()], solver_map=[solver()]).condition
     assert "0.25 + 0.25 + 0.25" in condition

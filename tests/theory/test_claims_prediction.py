@@ -1,5 +1,6 @@
 """Claims about what predicts other training sets: every status that they can reach, on made-up results."""
 
+import numpy as np
 import pytest
 import xarray as xr
 
@@ -99,3 +100,12 @@ def test_c11_needs_a_smaller_error_for_averages_in_every_case(cases, status, fig
     verdict = judged("C11", seeds=cases)
     assert verdict.status is status
     assert verdict.figure == pytest.approx(figure)
+
+
+def test_c11_compares_with_the_largest_average_that_has_an_error_of_its_own():
+    """One pair of groups has none: 32 seeds of 64 say nothing of how sure they are."""
+    result = seeds(0.9, 0.1)
+    result.prediction_error[-1] = np.nan
+    verdict = judged("C11", seeds=[result])
+    assert verdict.figure == pytest.approx(0.9 - 5.0)
+    assert "0.900 -> 5.000 with 2 seeds" in verdict.condition

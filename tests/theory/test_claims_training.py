@@ -66,6 +66,14 @@ def test_c3_needs_a_large_error_at_every_early_time_beyond_its_standard_error(ea
     assert judged("C3", training_time=[training([0.1] * 4, [9.0, 9.0, 0.1, 1e-9]), wrong]).status == status
 
 
+def test_c3_holds_only_when_negative_eigenvalues_appear_in_every_case():
+    convex = training([0.0, 0.0, 0.0], [0.5, 0.5, 0.0])
+    convex["least_eigenvalue"] = -convex.least_eigenvalue
+    indefinite = training([0.0, 0.0, 0.0], [0.5, 0.5, 0.0])
+    assert judged("C3", training_time=[indefinite]).status is Status.HOLDS
+    assert judged("C3", training_time=[indefinite, convex]).status is Status.HOLDS_WHEN
+
+
 def test_c3_looks_at_the_first_hundredth_of_training_only():
     assert judged("C3", training_time=[training([0.1] * 4, [9.0, 9.0, 0.0, 0.0])]).figure == 9.0
 
@@ -98,6 +106,13 @@ def test_c9_judges_converged_quadratures_only_and_says_which_were_not():
     assert "nothing said: 0.3, 0.2, L, 5 steps: 0.3" in verdict.condition
 
 
+def test_c9_says_nothing_where_no_quadrature_converged():
+    assert (
+        judged("C9", training_time=[training([0.0], [0.0])], average_derivative=[average(1.0, 1e-3)]).status
+        is Status.INCONCLUSIVE
+    )
+
+
 def test_c9_fails_where_a_converged_average_is_not_beta_or_beta_is_not_finite():
     good = [training([1.0], [1.0])]
     assert judged("C9", training_time=good, average_derivative=[average(0.3, 1e-9)]).status is Status.FAILS
@@ -106,10 +121,16 @@ def test_c9_fails_where_a_converged_average_is_not_beta_or_beta_is_not_finite():
 
 
 @pytest.mark.parametrize(
-    ("slope", "spread", "status"), [(1.0, 0.01, "HOLDS WHEN"), (1.5, 0.01, "INCONCLUSIVE"), (1.0, 0.3, "INCONCLUSIVE")]
+    ("slope", "spread", "path", "status"),
+    [
+        (1.0, 0.01, 0.0, "HOLDS WHEN"),
+        (1.5, 0.01, 0.0, "FAILS"),
+        (1.0, 0.3, 0.0, "INCONCLUSIVE"),
+        (1.0, 0.01, 0.95, "INCONCLUSIVE"),
+    ],
 )
-def test_c12_needs_differences_of_the_average_to_find_the_derivative(slope, spread, status):
-    assert judged("C12", jumps=[jumping(slope, spread)], interpolation=[interpolating(0.0)]).status == status
+def test_c12_needs_differences_of_the_average_to_find_the_derivative_where_paths_do_not(slope, spread, path, status):
+    assert judged("C12", jumps=[jumping(slope, spread, path)], interpolation=[interpolating(0.0)]).status == status
 
 
 def test_t9_fails_beyond_three_standard_errors_and_is_open_where_nothing_jumps():
@@ -123,9 +144,25 @@ def test_t11_holds_where_the_derivative_vanishes():
     assert judged("T11", interpolation=[interpolating(1e-3)]).status is Status.FAILS
 
 
-@pytest.mark.parametrize(("error", "status"), [(0.01, Status.HOLDS_WHEN), (0.1, Status.FAILS)])
-def test_t6_over_time_is_decided_by_the_law_of_gradient_flow(error, status):
+@pytest.mark.parametrize(
+    ("error", "slopes", "spread", "status"),
+    [
+        (0.01, (1.01, 1.9), 0.01, Status.HOLDS_WHEN),
+        (0.1, (1.01, 1.9), 0.01, Status.FAILS),
+        (0.01, (2.02, 3.8), 0.01, Status.FAILS),  # beta twice too large
+        (0.01, (1.01, 1.0), 0.01, Status.FAILS),
+        (0.01, (1.01, 1.9), 0.5, Status.FAILS),
+        (0.01, (1.01, 1.9), np.nan, Status.HOLDS_WHEN),  # one seed: nothing is sampled
+    ],
+)
+def test_t6_over_time_needs_the_law_of_gradient_flow_and_a_slope_of_beta_that_grows_from_one(error, slopes, spread, status):
     dims = ("p", "time")
-    values = {name: (dims, [[value]]) for name, value in (("flow_error", error), ("slope", 1.5), ("interaction", 0.1))}
-    result = xr.Dataset({**values, "eta_t": (("time",), [0.1])}, {"p": [0.5], "time": [4]}, {"case": "made up"})
+    values = {
+        name: (dims, [[value] * 2]) for name, value in (("flow_error", error), ("slope_error", spread), ("interaction", 0.1))
+    }
+    result = xr.Dataset(
+        {**values, "slope": (dims, [slopes]), "eta_t": (("time",), [0.1, 9.0])},
+        {"p": [0.5], "time": [4, 400]},
+        {"case": "made up"},
+    )
     assert judged("T6 time", finite_time_scale=[result]).status is status

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import plain_mlp as plain
 import pytest
+import statsmodels.api as sm
 import strategies
 from assertions import arrays_of, assert_close, assert_identical
 from hypothesis import given, settings
@@ -102,6 +103,19 @@ def test_gauss_newton_and_fisher_of_linear_models_are_the_hessian(learner, seed)
     for kind in ("gauss_newton", "fisher"):
         assert_close(curvature_matrix(at, kind), at.hessian, rtol=1e-10, call=kind)
     assert np.abs(curvature_matrix(at, "empirical_fisher") - at.hessian).max() > 1e-6 * np.abs(at.hessian).max()
+
+
+@pytest.mark.parametrize("kind", ["hessian", "gauss_newton", "fisher"])
+@given(seed=strategies.SEEDS)
+def test_hessian_gauss_newton_and_fisher_of_logistic_regression_are_the_information_of_statsmodels(kind, seed):
+    """Observed and expected information with frequency weights w are both N (A - l2 I) at the penalised optimum."""
+    rng = np.random.default_rng(seed)
+    X, y, w = rng.standard_normal((9, 3)), (rng.random(9) < 0.5).astype(float), rng.uniform(0.1, 3.0, 9)
+    at = Logistic(X, y, X[:2], l2=0.2).linearize(w, [0])
+    model = sm.GLM(y, X, family=sm.families.Binomial(), freq_weights=w)
+    for observed in (True, False):
+        expected = -model.hessian(at.params[0], observed=observed) / 9.0 + 0.2 * np.eye(3)
+        assert_close(curvature_matrix(at, kind)[0], expected, rtol=1e-10, call=f"{kind}, observed {observed}")
 
 
 @pytest.mark.parametrize("normalization", ["n_points", "sum", "weight_sum", "support"])

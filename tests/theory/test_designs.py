@@ -6,7 +6,7 @@ import strategies
 from assertions import assert_close, assert_identical
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from scipy import linalg
+from scipy import linalg, stats
 
 from sims.learners import Logistic
 from sims.retrain import response_table
@@ -134,6 +134,15 @@ def test_fold_over_presence_is_orthogonal_to_presence_and_to_products_of_two(see
     products = np.einsum("ri,rj->rij", signs, signs).reshape(m, -1)
     assert_identical(signs.T @ products, np.zeros((n, n * n)))
     assert_identical(signs[0::2], -signs[1::2])
+
+
+def test_fold_over_takes_every_column_of_its_matrix_equally_often():
+    """Errors rest on it: what the columns left over show is what reaches those taken."""
+    taken = [fold_over(1, 1, seed, 8).masks[::2, 0] for seed in range(400)]
+    columns = [tuple(half if half[0] else 1.0 - half) for half in taken]  # up to the random sign of the point
+    counts = np.unique(columns, axis=0, return_counts=True)[1]
+    assert len(counts) == 8
+    assert stats.chisquare(counts).pvalue > 1e-3
 
 
 def test_an_interaction_of_three_is_not_cancelled():

@@ -12,6 +12,7 @@ from assertions import arrays_of, assert_close, assert_identical
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special
+from sklearn.linear_model import LogisticRegression
 from statsmodels.stats.outliers_influence import OLSInfluence
 
 from sims.learners import LeastSquares, Logistic
@@ -326,6 +327,38 @@ def test_every_way_to_invert_a_positive_definite_hessian_gives_the_derivative_at
     assert_close(scores, derivative, rtol=rtol, call=f"{method} against D(1)")
     assert_close(scores, influence(at).scores, rtol=rtol, call=f"{method} against exact")
     assert_close(hessian_influence(at, method, **method_options(method, at)), scores.mean(axis=0), rtol=1e-14, call="mean")
+
+
+def test_all_solvers_agree_with_differences_of_scikit_learns_logistic_regression():
+    """D_i(1) by central differences of fits with sample weights, h = 0.04, 0.02, 0.01, extrapolated to order h^6."""
+    rng = np.random.default_rng(3)
+    X, queries, l2 = rng.standard_normal((12, 3)), rng.standard_normal((4, 3)), 0.05
+    y = (X[:, 0] + rng.standard_normal(12) > 0.0).astype(float)
+    solver = LogisticRegression(C=1.0 / (12 * l2), fit_intercept=False, solver="newton-cholesky", tol=1e-14, max_iter=1000)
+
+    def response(weights):
+        return queries @ solver.fit(X, y, sample_weight=weights).coef_[0]
+
+    def quotient(i, h):
+        step = h * np.eye(12)[i]
+        return (response(1.0 + step) - response(1.0 - step)) / (2.0 * h)
+
+    coarse, middle, fine = (np.array([quotient(i, h) for i in range(12)]) for h in (0.04, 0.02, 0.01))
+    once = (4.0 * middle - coarse) / 3.0, (4.0 * fine - middle) / 3.0
+    expected = (16.0 * once[1] - once[0]) / 15.0
+    at = Logistic(X, y, queries, l2=l2).linearize(np.ones(12), SEEDS)
+    for method in ("exact", "conjugate_gradients", "lissa", "low_rank", "pseudo_inverse"):
+        assert_close(scores_of(method, at)[0], expected, rtol=1e-5 if method == "lissa" else 1e-8, call=method)
+    without_leverage = influence(at, "newton").scores[0] * (1.0 - leverages(at)[0])[:, None]
+    assert_close(without_leverage, expected, rtol=1e-8, call="Newton step times 1 - h")
+
+
+def test_newton_steps_on_a_quadratic_are_refits_by_statsmodels_without_each_point():
+    X, y = stackloss()
+    queries = np.random.default_rng(0).standard_normal((3, 4))
+    whole = queries @ sm.OLS(y, X).fit().params
+    without = np.array([queries @ sm.OLS(np.delete(y, i), np.delete(X, i, axis=0)).fit().params for i in range(21)])
+    assert_close(newton_scores(LeastSquares(X, y, queries)), whole - without, rtol=1e-9, call="leave-one-out")
 
 
 @pytest.mark.parametrize("name", [name for name in CONVERGED if name != "network"])
@@ -697,9 +730,8 @@ def test_null_spaces_and_least_eigenvalues_are_those_of_each_seed():
 
 def test_the_residual_is_zero_where_the_system_is_solved_and_the_truncated_part_where_it_is_not():
     at, vectors = with_spectra([[4.0, 3.0, 2.0, 1.0], [1.0, 2.0, 5.0, 3.0]])
-    for method in ("exact", "conjugate_gradients", "low_rank", "nystroem", "newton"):
-        if method != "newton":
-            assert (influence(at, method, **method_options(method, at)).residual < 1e-13).all()
+    for method in ("exact", "conjugate_gradients", "low_rank", "nystroem"):
+        assert (influence(at, method, **method_options(method, at)).residual < 1e-13).all()
     found = influence(at, "low_rank", rank=3).residual
     for r, lost in enumerate([3, 0]):
         outside = at.output_gradients[r] @ vectors[r][:, lost]
@@ -824,6 +856,16 @@ def test_what_needs_the_model_at_its_points_says_so_where_the_learner_gives_none
             call()
     for method in ("exact", "pseudo_inverse", "absolute", "diagonal", "lissa", "nystroem"):
         assert np.isfinite(scores_of(method, at)).all()
+
+
+def test_newton_scores_at_other_weights_are_refused_where_the_step_itself_is_not():
+    """Removing a point of weight 2 is neither the score over 1 - h nor twice it divided by 1 - h / 2."""
+    X, y = stackloss()
+    at = LeastSquares(X, y, np.eye(4)).linearize(np.ones(21) + np.eye(21)[3], SEEDS)
+    with pytest.raises(ValueError, match=r"'newton' got a model trained at other weights than 1: newton_change"):
+        influence(at, "newton")
+    gone = np.ones((1, 21)) - np.eye(21)[:1]
+    assert newton_change(at, gone).shape == (1, 1, 4)
 
 
 @pytest.mark.parametrize("shape", [(8,), (1, 7), (1, 9), (1, 1, 8)])

@@ -202,6 +202,18 @@ def test_lds_is_the_mean_over_outputs_of_spearmans_correlation_over_subsets(seed
     assert math.isnan(metrics.lds(predicted, actual))
 
 
+@given(strategies.SEEDS)
+def test_ranks_do_not_see_rounding(seed):
+    """Subsets with equal responses are tied whatever their last bits say; differences of 1e-9 are not."""
+    rng = np.random.default_rng(seed)
+    actual = rng.integers(0, 4, (30, 2)).astype(float)
+    actual[:4] = np.arange(4.0)[:, None]
+    blurred = actual * (1.0 + 1e-15 * rng.standard_normal(actual.shape))
+    assert metrics.lds(blurred, actual) == pytest.approx(1.0, abs=1e-14)
+    assert metrics.spearman(blurred, actual) == pytest.approx(1.0, abs=1e-14)
+    assert metrics.lds(actual + 1e-9 * rng.standard_normal(actual.shape), actual) < 1.0 - 1e-3
+
+
 def test_lds_refuses_responses_of_other_subsets():
     with pytest.raises(ValueError, match=r"predicted has shape \(4, 2\), actual \(5, 2\): expected one shape"):
         metrics.lds(np.ones((4, 2)), np.ones((5, 2)))

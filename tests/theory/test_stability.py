@@ -167,6 +167,8 @@ def test_what_makes_no_chain_is_refused():
     for correlations in ((), (0.2, 0.2), (0.0, 0.2), (0.3, 1.0)):
         with pytest.raises(ValueError, match="expected one or more different numbers between 0 and 1"):
             noise_design(Bernoulli(0.5), 5, 10, 0, correlations)
+    with pytest.raises(ValueError, match=r"correlations = \(0.9, 0.95\): the bias may be 2.2 times the residual; take smaller"):
+        noise_design(Bernoulli(0.5), 5, 10, 0, (0.9, 0.95))
     with pytest.raises(ValueError, match="n_chains = 1, expected a whole number >= 2"):
         noise_design(Bernoulli(0.5), 5, 1, 0)
     with pytest.raises(ValueError, match=r"responses has shape \(39, 1\), expected \(10, 4, M\) or \(40, M\)"):

@@ -3,21 +3,37 @@
 import numpy as np
 import xarray as xr
 
-from theory.claims.verdict import Evidence, Results, Status, Verdict, claim, decide
+from theory.claims.verdict import Claim, Evidence, Results, Status, Verdict, claim, decide
 from theory.metrics import relative_error, slope
 
 __all__: list[str] = []
 
 
-@claim("C1", "-H^-1 grad l is the derivative of the optimum in the upweighting of a point", experiments=("identity",))
-def influence_is_the_derivative(results: Results) -> Verdict:
+@claim(
+    "C1",
+    "-H^-1 grad l is the derivative of the optimum in the upweighting of a point",
+    experiments=("identity",),
+    measure="||Hessian influence - finite difference|| / ||finite difference|| at w = 1",
+    tolerance=1e-6,
+    essay="Influence functions rest on the derivative of the optimum when a training point gets a little more weight: -H^-1 "
+    "grad l_i.",
+    idea="At an optimum grad L(theta(w); w) = 0. Differentiate in w_i: (1/N) grad l_i + H dtheta/dw_i = 0, so that dtheta/dw_i "
+    "= -(1/N) H^-1 grad l_i and dF/dw_i = grad f^T dtheta/dw_i (implicit function theorem). That takes an optimum, hence "
+    "training that has converged, and an invertible H. With eps l_i added to the objective instead, the 1/N is not there.",
+    sources=(
+        "Hampel 1974, J. Amer. Statist. Assoc. 69:383",
+        "Cook 1977, Technometrics 19:15",
+        "Koh & Liang 2017, ICML, section 2.1",
+    ),
+)
+def influence_is_the_derivative(this: Claim, results: Results) -> Verdict:
     """Hessian influence against dF/dw by finite differences, which know nothing of the Hessian."""
     cases = results["identity"]
     evidence = [Evidence(ds.attrs["case"], relative_error(ds.hessian_influence, ds.finite_difference)) for ds in cases]
     eigenvalue, gradient = min(float(ds.least_eigenvalue) for ds in cases), max(float(ds.gradient_norm) for ds in cases)
     return decide(
-        "||Hessian influence - finite difference|| / ||finite difference|| at w = 1",
-        1e-6,
+        this.measure,
+        this.tolerance,
         evidence,
         holds=Status.HOLDS_WHEN,
         condition=f"strictly convex and converged: least eigenvalue of H here >= {eigenvalue:.1e}, ||grad L|| <= {gradient:.1e}",
@@ -25,8 +41,24 @@ def influence_is_the_derivative(results: Results) -> Verdict:
     )
 
 
-@claim("C6", "the optimal datamodel coefficient is dF/dw_i at w = 1, exactly", experiments=("identity",))
-def datamodel_is_the_derivative(results: Results) -> Verdict:
+@claim(
+    "C6",
+    "the optimal datamodel coefficient is dF/dw_i at w = 1, exactly",
+    experiments=("identity",),
+    measure="slope of beta on D(1), uniform subsets, where 1 was claimed",
+    tolerance=1e-6,
+    essay="The coefficient beta_i of the optimal linear datamodel is the influence of point i: the derivative dF/dw_i at w = 1.",
+    idea="beta_i compares training with and without point i, averaged over random subsets of the others; D_i(1) is a slope at "
+    "the full set. By T2, beta_i is the slope averaged over all those training sets. The two agree for every i iff interaction "
+    "and curvature cancel (T5), for instance where F is affine in w. One point, ridge, x = y = l2 = 1: F(w) = w/(w + 1), so "
+    "beta = F(1) - F(0) = 1/2, D(1) = 1/4.",
+    sources=(
+        "Karchmer 2025, essay",
+        "Ilyas et al. 2022, ICML (datamodels)",
+        "Goldstein & Reinert 1997, Ann. Appl. Probab. 7:935",
+    ),
+)
+def datamodel_is_the_derivative(this: Claim, results: Results) -> Verdict:
     """The essay's identity for uniform subsets. The relative error decides, the slope says how large the failure is.
 
     The mildest case is the one reported: a failure there is a failure everywhere.
@@ -37,10 +69,10 @@ def datamodel_is_the_derivative(results: Results) -> Verdict:
     smallest = min(results["identity"], key=lambda ds: ds.sizes["point"])
     beta, derivative = float(smallest.beta.sel(p=0.5)[0, 0]), float(smallest.derivative[0, 0])
     return Verdict(
-        status=Status.HOLDS if max(errors.values()) <= 1e-6 else Status.FAILS,
+        status=Status.HOLDS if max(errors.values()) <= this.tolerance else Status.FAILS,
         figure=slopes[mildest],
-        measure="slope of beta on D(1), uniform subsets, where 1 was claimed",
-        tolerance=1e-6,
+        measure=this.measure,
+        tolerance=this.tolerance,
         condition=(
             f"relative errors {', '.join(f'{error:.2g}' for error in errors.values())}; smallest counterexample "
             f"{smallest.attrs['case']}: beta = {beta:.4g}, D(1) = {derivative:.4g}. True iff T5; repaired by T2; "
@@ -52,9 +84,20 @@ def datamodel_is_the_derivative(results: Results) -> Verdict:
 
 
 @claim(
-    "C7", "the datamodel's leave-one-out prediction is the Taylor polynomial F(1) - (1/N) dF/dw_i", experiments=("normalisation",)
+    "C7",
+    "the datamodel's leave-one-out prediction is the Taylor polynomial F(1) - (1/N) dF/dw_i",
+    experiments=("normalisation",),
+    measure="||beta - (1/N) dF/dw|| / ||(1/N) dF/dw||",
+    tolerance=1e-6,
+    essay='The datamodel\'s prediction for a removed point, "F(1_{D-i}) ~ F(1_D) - (1/N) dF/dw_i", is the Taylor polynomial of '
+    "degree 1.",
+    idea="Removal takes w_i from 1 to 0, a step of -1, so that Taylor's polynomial is F(1) - dF/dw_i. With eps l_i added to the "
+    "mean loss, w_i = 1 + N eps: dF/deps = N dF/dw_i and removal is eps = -1/N, which gives F(1) - (1/N) dF/deps. The essay's "
+    "formula mixes the two and is too small by N. The datamodel itself predicts the change -beta_i, which differs from Taylor's "
+    "by the gap of C6.",
+    sources=("Karchmer 2025, essay", "Koh & Liang 2017, ICML, section 2.1"),
 )
-def prediction_is_taylor(results: Results) -> Verdict:
+def prediction_is_taylor(this: Claim, results: Results) -> Verdict:
     """Two factors: 1 in w but 1/N in eps (T10), and then the gap of C6 between beta and dF/dw."""
     cases = results["normalisation"]
     rules = {name: [ds.prediction.sel(rule=name) for ds in cases] for name in ("(1/N) dF/dw", "(1/N) dF/deps", "datamodel beta")}
@@ -66,8 +109,8 @@ def prediction_is_taylor(results: Results) -> Verdict:
     in_eps = ", ".join(f"{slope(beta, taylor):.2f}" for beta, _, taylor in pairs)
     factor = ", ".join(f"{float(ds.eps_over_w):.0f}" for ds in cases)
     return decide(
-        "||beta - (1/N) dF/dw|| / ||(1/N) dF/dw||",
-        1e-6,
+        this.measure,
+        this.tolerance,
         evidence,
         holds=Status.HOLDS,
         condition=(

@@ -1,28 +1,55 @@
-"""The project's identities (theory T1-T10), judged on the same results as the essay's claims."""
+"""The project's identities (T1-T5, T8, T10), judged on the same results as the essay's claims."""
 
 from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
 
-from theory.claims.verdict import Evidence, NothingToJudgeError, Results, Status, Verdict, claim, decide
+from theory.claims.verdict import ROUNDING, Claim, Evidence, NothingToJudgeError, Results, Status, Verdict, claim, decide
 from theory.metrics import relative_error
 
 __all__: list[str] = []
 
-ROUNDING = 1e-9
-"""Identities between numbers that were each computed to rounding, through sums over up to 2^20 subsets."""
 
-
-@claim("T1", "beta^(p) is the gradient of the multilinear extension at p 1", experiments=("identity",))
-def datamodel_is_optimal(results: Results) -> Verdict:
+@claim(
+    "T1",
+    "beta^(p) is the gradient of the multilinear extension at p 1",
+    experiments=("identity",),
+    measure="largest normal equation / sd F, all p",
+    tolerance=ROUNDING,
+    essay="The essay defines beta as the best linear predictor over random subsets; this is that predictor in closed form.",
+    idea="Under Bernoulli(p) the coordinates are independent, so that least squares gives beta_i = Cov(F, S_i) / (p (1 - p)) = "
+    "E[F | i in S] - E[F | i not in S]. Ftilde(q) = sum_S F(1_S) prod_{j in S} q_j prod_{j not in S} (1 - q_j) is affine in "
+    "every q_i, and its derivative in q_i at q = p 1 is that difference. At p = 1/2 it is the Banzhaf value, and twice the "
+    "Walsh coefficient of {i}.",
+    sources=(
+        "Owen 1972, Management Sci. 18:P64",
+        "Hammer & Holzman 1992, ZOR 36:3",
+        "Wang & Jia 2023, AISTATS (Data Banzhaf), app. A",
+        "Saunshi et al. 2022, arXiv 2210.01072, thm 2.2",
+    ),
+)
+def datamodel_is_optimal(this: Claim, results: Results) -> Verdict:
     """The gradient satisfies the normal equations of the least-squares problem that defines beta, on every table."""
     evidence = [Evidence(ds.attrs["case"], float(ds.optimality.max())) for ds in results["identity"]]
-    return decide("largest normal equation / sd F, all p", ROUNDING, evidence, holds=Status.HOLDS, condition="any learner")
+    return decide(this.measure, this.tolerance, evidence, holds=Status.HOLDS, condition="any learner")
 
 
-@claim("T2", "beta is the derivative averaged over the datamodel's own law (zero-bias in w_i)", experiments=("identity",))
-def datamodel_is_an_average_derivative(results: Results) -> Verdict:
+@claim(
+    "T2",
+    "beta is the derivative averaged over the datamodel's own law (zero-bias in w_i)",
+    experiments=("identity",),
+    measure="||average derivative + average jump - beta|| / ||beta||, largest over p",
+    tolerance=1e-6,
+    essay="Takes the place of the essay's identity (C6): the derivative is not taken at w = 1 but averaged over the datamodel's "
+    "training sets.",
+    idea="For a weight w of mean m and variance s^2, put g(w) = g(a) + int g'(t) 1{w > t} dt, a the least weight, into E[(w - "
+    "m) g(w)]: it is s^2 E g'(w*), where w* has density E[(w - m) 1{w > t}] / s^2 (zero bias; uniform on (0, 1) for 0/1 "
+    "weights). With g = F in coordinate i, the others held, beta_i = Cov(F, w_i) / s^2 = E D_i(w_1, .., w_i*, .., w_N). F must "
+    "be absolutely continuous in w_i; where it jumps at w_i = 0, the mean jump is added.",
+    sources=("Goldstein & Reinert 1997, Ann. Appl. Probab. 7:935",),
+)
+def datamodel_is_an_average_derivative(this: Claim, results: Results) -> Verdict:
     """The repaired form of C6. Where F jumps at w_i = 0, the mean jump is what the average derivative misses.
 
     An error beyond the tolerance where the average derivative still changes with the number of nodes is the quadrature's: it
@@ -51,8 +78,8 @@ def datamodel_is_an_average_derivative(results: Results) -> Verdict:
         unsaid = "; ".join(open_ends) or "it was left out, as it takes too long"
         raise NothingToJudgeError(f"the quadrature of the average derivative has not converged: {unsaid}")
     return decide(
-        "||average derivative + average jump - beta|| / ||beta||, largest over p",
-        1e-6,
+        this.measure,
+        this.tolerance,
         evidence,
         holds=Status.HOLDS_WHEN,
         condition=f"F absolutely continuous in each w_i (error {', '.join(decays)}), else the average jump of F at w_i = 0 "
@@ -65,8 +92,14 @@ def datamodel_is_an_average_derivative(results: Results) -> Verdict:
     "T2 local",
     "as the weights' law shrinks to 1 the optimal datamodel tends to D(1), with error O(s^2)",
     experiments=("identity",),
+    measure="|order of ||beta - D(1)|| in s - 2|",
+    tolerance=0.1,
+    essay="The sense in which the essay's identity is right: a datamodel of small changes of the weights, not of subsets.",
+    idea="For weights 1 - s or 1 + s, each with probability 1/2, w_i* is uniform on (1 - s, 1 + s). In T2 expand D_i about 1: "
+    "by symmetry odd terms vanish, and beta_i = D_i(1) + (s^2/2) (sum_{j != i} d_j^2 D_i + d_i^2 D_i / 3) + O(s^4).",
+    sources=("Goldstein & Reinert 1997, Ann. Appl. Probab. 7:935", "own derivation from T2"),
 )
-def local_datamodel_is_the_derivative(results: Results) -> Verdict:
+def local_datamodel_is_the_derivative(this: Claim, results: Results) -> Verdict:
     """Weights 1 - s or 1 + s: the order is measured between the two smallest scales. This is where the essay is right."""
     cases = [ds for ds in results["identity"] if ds.sizes["scale"] > 1 and float(ds.local_error[-1]) > ROUNDING]
     if not cases:
@@ -74,46 +107,79 @@ def local_datamodel_is_the_derivative(results: Results) -> Verdict:
     evidence = [Evidence(ds.attrs["case"], abs(_order(ds.scale.values[-2:], ds.local_error.values[-2:]) - 2.0)) for ds in cases]
     smallest = ", ".join(f"{float(ds.local_error[-1]):.1e}" for ds in cases)
     return decide(
-        "|order of ||beta - D(1)|| in s - 2|",
-        0.1,
+        this.measure,
+        this.tolerance,
         evidence,
         holds=Status.HOLDS,
         condition=f"relative error {smallest} at s = {float(cases[0].scale[-1]):g}",
     )
 
 
-@claim("T3", "beta^(p) is a polynomial in 1 - p that starts with leave-one-out", experiments=("expansion",))
-def expansion_starts_at_leave_one_out(results: Results) -> Verdict:
+@claim(
+    "T3",
+    "beta^(p) is a polynomial in 1 - p that starts with leave-one-out",
+    experiments=("expansion",),
+    measure="||sum of all orders - beta|| / ||beta||, largest over p",
+    tolerance=ROUNDING,
+    essay="Not in the essay: near the full set (p -> 1) the datamodel tends to leave-one-out, not to the derivative at w = 1.",
+    idea="Leave each point out with probability q = 1 - p. About the full set, F(D - R) = sum_{T in R} (-1)^|T| D_T F(D), with "
+    "D_T the mixed discrete difference, and P(T in R) = q^|T|. T1's difference in point i is then beta_i = sum_{T without i} "
+    "(-q)^|T| D_{T+i} F(D) = LOO_i - q sum_j D_{ij} F(D) + .. : a polynomial of degree N - 1 in q.",
+    sources=("Owen 1972, Management Sci. 18:P64", "own derivation from T1"),
+)
+def expansion_starts_at_leave_one_out(this: Claim, results: Results) -> Verdict:
     """All orders add up to beta; the first alone is leave-one-out, and beta tends to it, not to D(1), as p -> 1."""
     cases = results["expansion"]
     evidence = [Evidence(ds.attrs["case"], float(ds.truncation_error[:, -1].max())) for ds in cases]
     first = ", ".join(f"{float(ds.truncation_error[-1, 0]):.1e}" for ds in cases)
     return decide(
-        "||sum of all orders - beta|| / ||beta||, largest over p",
-        ROUNDING,
+        this.measure,
+        this.tolerance,
         evidence,
         holds=Status.HOLDS,
         condition=f"leave-one-out alone is off by {first} at p = {float(cases[0].p[-1]):g}",
     )
 
 
-@claim("T4", "leave-one-out is D_i(1) minus the curvature on the path w_i: 1 -> 0", experiments=("expansion",))
-def leave_one_out_is_derivative_minus_curvature(results: Results) -> Verdict:
+@claim(
+    "T4",
+    "leave-one-out is D_i(1) minus the curvature on the path w_i: 1 -> 0",
+    experiments=("expansion",),
+    measure="||D(1) - curvature - LOO|| / ||LOO||",
+    tolerance=ROUNDING,
+    essay="Not in the essay, which takes the derivative at w = 1 for the effect of a removal: what lies between the two.",
+    idea="Taylor with the remainder as an integral, for F(1 - t e_i) in t from 0 to 1: F(1 - e_i) = F(1) - D_i(1) + int_0^1 (1 "
+    "- t) d_i^2 F(1 - t e_i) dt. So LOO_i = D_i(1) - curvature. For least squares the whole series sums to LOO_i = D_i(1) / (1 "
+    "- h_i), h_i the leverage.",
+    sources=("Cook 1977, Technometrics 19:15", "Pregibon 1981, Ann. Statist. 9:705"),
+)
+def leave_one_out_is_derivative_minus_curvature(this: Claim, results: Results) -> Verdict:
     """The curvature term comes from derivatives on the path, leave-one-out from the table."""
     cases = results["expansion"]
     errors = [relative_error(ds.derivative - ds.curvature, ds.leave_one_out) for ds in cases]
     evidence, open_ends = _where_the_path_is_resolved(cases, errors)
     return decide(
-        "||D(1) - curvature - LOO|| / ||LOO||",
-        ROUNDING,
+        this.measure,
+        this.tolerance,
         evidence,
         holds=Status.HOLDS,
         condition=f"F smooth on the path{open_ends}",
     )
 
 
-@claim("T5", "at p = 1/2, beta = D(1) - interaction - curvature: the essay is right iff they cancel", experiments=("expansion",))
-def gap_is_interaction_plus_curvature(results: Results) -> Verdict:
+@claim(
+    "T5",
+    "at p = 1/2, beta = D(1) - interaction - curvature: the essay is right iff they cancel",
+    experiments=("expansion",),
+    measure="||D(1) - interaction - curvature - beta|| / ||beta||",
+    tolerance=ROUNDING,
+    essay="Says exactly when the essay's identity (C6) holds for uniform subsets.",
+    idea="F = sum_A Fhat(A) chi_A with chi_A = prod_{j in A} (2 S_j - 1). Removing i from the full set changes the sign of "
+    "every chi_A with i in A, so LOO_i = 2 sum_{A with i} Fhat(A), whose term A = {i} is beta_i (T1). With T4: beta_i = D_i(1) "
+    "- interaction - curvature, the interaction being 2 sum_{A with i, |A| >= 2} Fhat(A). Affine F has neither.",
+    sources=("Saunshi et al. 2022, arXiv 2210.01072, thm 2.2", "own derivation from T1 and T4"),
+)
+def gap_is_interaction_plus_curvature(this: Claim, results: Results) -> Verdict:
     """Walsh coefficients give the interaction, derivatives the curvature; neither uses beta."""
     cases = results["expansion"]
     errors = [relative_error(ds.derivative - ds.interaction - ds.curvature, ds.beta) for ds in cases]
@@ -124,8 +190,8 @@ def gap_is_interaction_plus_curvature(results: Results) -> Verdict:
         for ds in cases
     )
     return decide(
-        "||D(1) - interaction - curvature - beta|| / ||beta||",
-        ROUNDING,
+        this.measure,
+        this.tolerance,
         evidence,
         holds=Status.HOLDS,
         condition=f"interaction and curvature measure {sizes} of ||D(1)||: they do not cancel{open_ends}",
@@ -144,68 +210,26 @@ def _where_the_path_is_resolved(cases: Sequence[xr.Dataset], errors: Sequence[fl
     return evidence, f"; quadrature not converged, nothing said: {', '.join(open_ends)}" if open_ends else ""
 
 
-@claim("T6", "without penalty beta is about 1/p times D(1); weights of mean 1 remove the factor", experiments=("scale",))
-def scale_is_one_over_p(results: Results) -> Verdict:
-    """Slope on D(1) over the predicted one, without penalty and with at most d/N = 0.05 columns per point: 1 + O(1/N)."""
-    cases = [ds for ds in results["scale"] if _is_leading(ds)]
-    if not cases:
-        raise NothingToJudgeError("scale has no case without penalty (l2 = 0) that has 20 points or more per column")
-    evidence: list[Evidence] = []
-    errors: list[float] = []
-    for ds in cases:
-        ratio = np.abs(ds.slope / ds.predicted - 1.0)
-        evidence += [Evidence(f"{ds.attrs['case']} {law}", float(ratio.sel(law=law).max())) for law in ds.law.values]
-        errors.append(float((ds.standard_error / ds.predicted).max()))
-    half = ", ".join(
-        f"{float(s):.3f} +- {float(e):.3f}"
-        for ds in cases
-        for s, e in zip(ds.slope.sel(law="Bernoulli(0.5)"), ds.standard_error.sel(law="Bernoulli(0.5)"), strict=True)
-    )
-    others = ", ".join(
-        f"{float(ds.slope.sel(law='Bernoulli(0.5)').mean()):.2f} ({ds.attrs['case']})"
-        for ds in results["scale"]
-        if not _is_leading(ds)
-    )
-    return decide(
-        "|slope of beta on D(1) / predicted - 1|, largest over laws and outputs",
-        0.1,
-        evidence,
-        holds=Status.HOLDS_WHEN,
-        condition=f"d/N small and no penalty: slope {half} at p = 1/2"
-        + (f"; with a penalty or d/N not small it is {others}" if others else ""),
-        uncertainty=2.0 * max(errors),
-    )
-
-
 @claim(
-    "T6 penalty",
-    "with a penalty, D(p1; l2) = (1/p) D(1; l2/p): the derivative at the centre carries the factor",
-    experiments=("scale",),
+    "T8",
+    "Parseval and Russo-Margulis: masses add up to Var F, coefficients to d/dp E F",
+    experiments=("expansion",),
+    measure="relative error of either",
+    tolerance=ROUNDING,
+    essay="Not in the essay: how much of F a linear datamodel holds, and what its coefficients add up to.",
+    idea="Walsh functions are orthonormal under Bernoulli(p), so Var F = sum of B_k over k >= 1, B_k the squared coefficients "
+    "of degree k; the best linear predictor has R^2 = B_1 / Var F with B_1 = p (1 - p) sum_i beta_i^2. By the chain rule d/dp "
+    "Ftilde(p 1) = sum_i d_i Ftilde(p 1), which is sum_i beta_i (T1).",
+    sources=("O'Donnell 2014, Analysis of Boolean Functions", "Margulis 1974; Russo 1981 (percolation)"),
 )
-def penalty_scales_with_p(results: Results) -> Verdict:
-    """Exact for every p; how near beta comes to it is a matter of interactions and is reported as a slope."""
-    evidence = [Evidence(ds.attrs["case"], float(ds.rescaling_error.max())) for ds in results["scale"]]
-    slopes = ", ".join(
-        f"{float(ds.slope_at_mean.sel(law='Bernoulli(0.5)').mean()):.2f} ({ds.attrs['case']})" for ds in results["scale"]
-    )
-    return decide(
-        "||D(p1; l2) - (1/p) D(1; l2/p)|| / ||D(p1; l2)||",
-        ROUNDING,
-        evidence,
-        holds=Status.HOLDS,
-        condition=f"mean slope of beta on it at p = 1/2: {slopes}",
-    )
-
-
-@claim("T8", "Parseval and Russo-Margulis: masses add up to Var F, coefficients to d/dp E F", experiments=("expansion",))
-def masses_add_up(results: Results) -> Verdict:
+def masses_add_up(this: Claim, results: Results) -> Verdict:
     """Both against numbers that the datamodel does not use."""
     cases = results["expansion"]
     evidence = [Evidence(ds.attrs["case"], max(float(ds.parseval_error), float(ds.russo_margulis_error.max()))) for ds in cases]
     linear = ", ".join(f"{float(ds.r_squared[0].min()):.3f} to {float(ds.r_squared[0].max()):.3f}" for ds in cases)
     return decide(
-        "relative error of either",
-        ROUNDING,
+        this.measure,
+        this.tolerance,
         evidence,
         holds=Status.HOLDS,
         condition=f"degree 1 holds R^2 = {linear} of Var F at p = 1/2",
@@ -213,9 +237,19 @@ def masses_add_up(results: Results) -> Verdict:
 
 
 @claim(
-    "T10", "dF/deps = N dF/dw; sum with N l2 is mean with l2; 1/sum w centres D; 1/|supp w| jumps", experiments=("normalisation",)
+    "T10",
+    "dF/deps = N dF/dw; sum with N l2 is mean with l2; 1/sum w centres D; 1/|supp w| jumps",
+    experiments=("normalisation",),
+    measure="relative error of the worst relation",
+    tolerance=1e-7,
+    essay="The essay's factor 1/N (C7) belongs to eps, not to w; every other normalisation of the loss has its own derivative "
+    "too.",
+    idea="(1/N) sum_j l_j + eps l_i is w_i = 1 + N eps, so dF/deps = N dF/dw_i. sum_j l_j with penalty N l2 is N times the mean "
+    "with l2: the same optimum. Dividing by sum_j w_j is F(N w / sum_j w_j), whose derivative at 1 is D_i - (1/N) sum_j D_j. "
+    "Dividing by the number of nonzero weights changes the loss by a jump as w_i leaves 0, which no derivative sees.",
+    sources=("Koh & Liang 2017, ICML, section 2.1", "own derivation"),
 )
-def normalisation_is_a_choice(results: Results) -> Verdict:
+def normalisation_is_a_choice(this: Claim, results: Results) -> Verdict:
     """Each relation against its own retraining; the derivative in eps by differences of order 4."""
     cases = results["normalisation"]
     evidence: list[Evidence] = []
@@ -228,17 +262,12 @@ def normalisation_is_a_choice(results: Results) -> Verdict:
         for ds in cases
     )
     return decide(
-        "relative error of the worst relation",
-        1e-7,
+        this.measure,
+        this.tolerance,
         evidence,
         holds=Status.HOLDS,
         condition=f"jump at w_i = 0 under 1/|supp w|: {jumps} under 1/N",
     )
-
-
-def _is_leading(ds: xr.Dataset) -> bool:
-    """Whether the law 1/p holds to leading order."""
-    return float(ds.columns_per_point) <= 0.05 and float(ds.attrs["l2"]) == 0.0
 
 
 def _order(scales: np.ndarray, errors: np.ndarray) -> float:

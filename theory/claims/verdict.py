@@ -11,8 +11,10 @@ import xarray as xr
 
 __all__ = [
     "CLOSE",
+    "ROUNDING",
     "Claim",
     "Evidence",
+    "Judgement",
     "NothingToJudgeError",
     "Results",
     "Status",
@@ -30,6 +32,9 @@ Results = Mapping[str, Sequence[xr.Dataset]]
 
 CLOSE = 0.05
 """Relative error below which one effect may be used for another."""
+
+ROUNDING = 1e-9
+"""Identities between numbers that were each computed to rounding, through sums over up to 2^20 subsets."""
 
 
 class Status(StrEnum):
@@ -62,7 +67,7 @@ class Verdict:
     evidence: tuple[Evidence, ...] = ()
 
 
-class NothingToJudgeError(Exception):
+class NothingToJudgeError(ValueError):
     """No result is of the kind that a claim speaks of; says of which kind it would have to be."""
 
 
@@ -87,29 +92,55 @@ def decide(
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement, the experiments it needs, those it tells more of where they were run, and the function that judges it."""
+    """A statement, why it is true or not, how it is tested, and the function that judges it. All texts are plain, without markup.
+
+    `measure` is the figure that decides and `tolerance` its limit; the docstring of `judgement` says how the figure is made. The
+    claim needs results of all its `experiments`; of those in `also` it tells more where they were run.
+    """
 
     id: str
     statement: str
     experiments: tuple[str, ...]
-    judge: Callable[[Results], Verdict]
+    measure: str
+    tolerance: float
+    essay: str  # what the essay says, in our words unless quoted; of an identity, how it bears on the essay
+    idea: str  # of the proof, or why the claim fails
+    sources: tuple[str, ...]  # author, year, where
+    judgement: Callable[["Claim", Results], Verdict]
     also: tuple[str, ...] = ()
 
+    def judge(self, results: Results) -> Verdict:
+        """The verdict on results of the experiments."""
+        return self.judgement(self, results)
+
+
+Judgement = Callable[[Claim, Results], Verdict]
 
 _registry: dict[str, Claim] = {}
 
 
 def claim(
-    identifier: str, statement: str, *, experiments: tuple[str, ...], also: tuple[str, ...] = ()
-) -> Callable[[Callable[[Results], Verdict]], Callable[[Results], Verdict]]:
-    """Register a function as the judge of a claim. A second claim with the same id is an error."""
+    identifier: str,
+    statement: str,
+    *,
+    experiments: tuple[str, ...],
+    measure: str,
+    tolerance: float,
+    essay: str,
+    idea: str,
+    sources: tuple[str, ...],
+    also: tuple[str, ...] = (),
+) -> Callable[[Judgement], Judgement]:
+    """Register a function (claim, results) -> verdict as the judge of a claim. A second claim with the same id is an error."""
 
-    def register(function: Callable[[Results], Verdict]) -> Callable[[Results], Verdict]:
+    def register(function: Judgement) -> Judgement:
         if identifier in _registry:
             raise ValueError(
-                f"claim {identifier} is defined twice: in {_registry[identifier].judge.__module__} and {function.__module__}"
+                f"claim {identifier} is defined twice: in {_registry[identifier].judgement.__module__} and {function.__module__}"
             )
-        _registry[identifier] = Claim(identifier, statement, experiments, function, also)
+        _registry[identifier] = Claim(
+            identifier, statement, experiments, measure, tolerance, essay, idea, sources, function, also
+        )
         return function
 
     return register

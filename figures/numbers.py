@@ -1,0 +1,56 @@
+"""All numbers of a results folder as one table: what every verdict rests on, and what every case comes to."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import xarray as xr
+
+from figures.pictures import Results
+from theory.claims import Claim, Evidence, Verdict
+
+__all__ = ["MOST", "Number", "numbers"]
+
+MOST = 100
+"""Variables with more numbers than this per case are left to the stored results."""
+
+_SAMPLES = {"point", "output", "seed"}
+
+
+@dataclass(frozen=True)
+class Number:
+    """One row: a claim's id or an experiment, the case, the quantity with its coordinates, and the value."""
+
+    source: str
+    case: str
+    quantity: str
+    at: str
+    value: float
+
+
+def numbers(verdicts: Sequence[tuple[Claim, Verdict]], results: Results) -> list[Number]:
+    """The evidence of every verdict, then every variable without points, outputs or seeds that is not larger than `MOST`.
+
+    Undefined numbers are left out.
+    """
+    rows = [
+        Number(claim.id, item.case, verdict.measure, "", item.figure)
+        for claim, verdict in verdicts
+        for item in (verdict.evidence or (Evidence(verdict.case, verdict.figure),))
+    ]
+    rows += [row for experiment, cases in results.items() for ds in cases for row in _summary(experiment, ds)]
+    return [row for row in rows if row.value == row.value]
+
+
+def _summary(experiment: str, ds: xr.Dataset) -> Iterator[Number]:
+    for name in sorted(map(str, ds.data_vars)):
+        values = ds[name]
+        if _SAMPLES & set(map(str, values.dims)) or values.size > MOST or values.dtype.kind not in "biuf":
+            continue
+        labels = [[f"{dim} = {_label(x)}" for x in values[dim].values] for dim in values.dims]
+        for where, value in zip(product(*labels), values.values.ravel(), strict=True):
+            yield Number(experiment, str(ds.attrs.get("case", "")), name, ", ".join(where), float(value))
+
+
+def _label(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

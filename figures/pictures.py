@@ -1,0 +1,101 @@
+"""A drawn figure with its sidecar: which results, script and versions it was made of, and the sha256 of its files."""
+
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+from matplotlib import ft2font
+
+import figures
+from figures.catalogue import figure_module
+from figures.results import config_of, fingerprint
+from figures.style import render
+
+__all__ = ["Picture", "Results", "digest", "draw_picture", "versions", "write"]
+
+Results = Mapping[str, Sequence[xr.Dataset]]
+"""Experiment name -> its cases."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure as files, with what a page says of it and the record that stands beside the files."""
+
+    name: str
+    caption: str
+    alt: str
+    claims: tuple[str, ...]
+    files: Mapping[str, bytes]  # by suffix
+    record: Mapping[str, Any]
+
+    def save(self, folder: Path) -> list[Path]:
+        """Write NAME.png, NAME.svg and NAME.json, each whole or not at all; the sidecar last."""
+        sidecar = json.dumps(self.record, indent=2).encode() + b"\n"
+        return [write(folder / f"{self.name}.{suffix}", content) for suffix, content in {**self.files, "json": sidecar}.items()]
+
+
+def draw_picture(name: str, results: Results) -> Picture:
+    """Draw the figure `name` from results that have all its experiments."""
+    module = figure_module(name)
+    data = module.data(*(results[experiment] for experiment in module.EXPERIMENTS))
+    files, alt = render(module.draw(data)), module.alt(data).replace(r"\$", "$")  # an escape of matplotlib's
+    record = {
+        "figure": name,
+        "description": alt,
+        "results": {experiment: _cases(results[experiment]) for experiment in module.EXPERIMENTS},
+        "scripts": {file: digest((Path(figures.__path__[0]) / file).read_bytes()) for file in (f"fig_{name}.py", *_SHARED)},
+        "versions": versions(),
+        "files": {f"{name}.{suffix}": digest(content) for suffix, content in files.items()},
+    }
+    return Picture(name, str(module.__doc__).splitlines()[0], alt, module.CLAIMS, files, record)
+
+
+_SHARED = ("results.py", "style.py")
+"""Files that decide how every picture looks, beside its own."""
+
+
+def _cases(results: Sequence[xr.Dataset]) -> dict[str, Any]:
+    """By case: sha256 of the data, the config and the seeds, where the result names them."""
+    return {
+        str(ds.attrs.get("case", position)): {
+            "sha256": fingerprint(ds),
+            "config": config_of(ds),
+            **({"seeds": ds["seed"].values.tolist()} if "seed" in ds.coords else {}),
+        }
+        for position, ds in enumerate(results)
+    }
+
+
+def versions() -> dict[str, str]:
+    """What decides the bytes of a picture beside its results and its script."""
+    packages = ("numpy", "matplotlib", "pillow", "xarray", "zarr")
+    return {
+        "python": platform.python_version(),
+        "freetype": ft2font.__freetype_version__,
+        **{package: version(package) for package in packages},
+    }
+
+
+def digest(content: bytes) -> str:
+    """sha256."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def write(file: Path, content: bytes) -> Path:
+    """Write a file so that it is there whole or not at all, in place of an earlier one."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_name(f"{file.name}.partial")
+    try:
+        partial.write_bytes(content)
+        os.replace(partial, file)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    return file
