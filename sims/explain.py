@@ -53,7 +53,7 @@ def overview(claims: Sequence[Claim], folder: Path) -> str:
         f"{claim.id:<12}{verdict.status if isinstance(verdict, Verdict) else 'not judged':<14}{claim.statement}"
         for claim, verdict in verdicts
     ]
-    missing = [name for name, cases in results.items() if not cases]
+    missing = [name for name in dict.fromkeys(name for c in claims for name in c.experiments) if not results[name]]
     if missing:
         made = f"No results of {', '.join(missing)} in {folder}. Made by python -m sims verify --out {folder}"
         lines += ["", *textwrap.wrap(made, _WIDTH)]
