@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ def list_() -> None:
         click.echo(f"{experiment.name}: {experiment.question}")
         for config in experiment.cases:
             click.echo(f"    {config.problem.name}")
-    click.echo(f"data sets: {', '.join(datasets.names())}")
+    click.echo(f"data sets: {', '.join(datasets.names())}; your own: verify --data FILE.csv --target COLUMN")
 
 
 @cli.command()
@@ -96,31 +96,78 @@ def run(name: str, small: bool, points: int | None, out: Path, workers: int | No
         click.echo(f"results: {out / name}")
 
 
+_OWN = (
+    click.option("--data", "file", metavar="FILE.csv", type=click.Path(path_type=Path), help="Judge on this file instead."),
+    click.option("--target", metavar="COLUMN", help="What is predicted: a column of numbers, or of two values."),
+    click.option("--drop", metavar="COLUMN", multiple=True, help="Leave out a column of the file; repeat for more."),
+    click.option(
+        "--learner",
+        type=click.Choice(["logistic", "least_squares", "mlp"]),
+        help="What is retrained [default: logistic for a target of two values, else least_squares].",
+    ),
+    click.option("--points", type=click.IntRange(4), help="Training points N [default: 12, mlp 8; with --small 8, mlp 6]."),
+    click.option("--queries", type=click.IntRange(1), help="Other rows whose outputs are explained [default: 8]."),
+    click.option("--l2", type=click.FloatRange(0.0), help="Penalty [default: 0.1, mlp 0.01]."),
+    click.option("--seed", type=click.IntRange(0, 2**64 - 1), help="Draws which rows train and which are queries [default: 0]."),
+)
+
+
+def _own_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed(_OWN):
+        command = option(command)
+    return command
+
+
 @cli.command()
+@_own_options
 @_SMALL
-@_OUT
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for results [default: results, or results/own/FILE.csv with --data].",
+)
 @_WORKERS
 @_DASK
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write the ledger to this file.")
-def verify(small: bool, out: Path, workers: int | None, dask: str | None, json_file: Path | None) -> None:
-    """Run every experiment, print the ledger of verdicts, draw all figures and write report.html, one page with everything."""
-    from sims.cases import jobs_of, run_cases
+def verify(
+    small: bool, out: Path | None, workers: int | None, dask: str | None, json_file: Path | None, file: Path | None, **own: Any
+) -> None:
+    """Run every experiment, print the ledger of verdicts, draw all figures and write report.html, one page with everything.
+
+    On the project's data sets, or with --data on your own CSV file: its first line names the columns, and all but the target and
+    those dropped are features. N rows train, on all 2^N subsets where N allows it, else on subsets that are drawn;
+    OUT/FILE.csv-N.rows.json says which rows.
+    """
+    from sims.cases import jobs_of, own_jobs, run_cases
     from sims.experiments import all_experiments
     from sims.provenance import environment
     from sims.publish import publish
-    from sims.tables import ledger_text, verdict_json
-    from theory.claims import judge
+    from sims.tables import ledger_text, missing_text, verdict_json
+    from theory.claims import judge, not_judged
 
+    left_out: dict[str, str] = {}
+    if file is None:
+        if given := [name for name, value in own.items() if value not in (None, ())]:
+            raise click.UsageError(f"--{given[0]} is for your own data: give its file with --data FILE.csv")
+        out, jobs = out or Path("results"), jobs_of(list(all_experiments().values()), small=small)
+    else:
+        from sims.own_run import prepare
+
+        out, problem = prepare(file, out, small=small, **own)
+        jobs, left_out = own_jobs(problem, small=small)
     if json_file is not None:
         json_file.parent.mkdir(parents=True, exist_ok=True)  # what cannot be written is told before anything is computed
     with _executor(workers, dask, small) as executor:
-        results = run_cases(jobs_of(list(all_experiments().values()), small=small), out=out, executor=executor)
+        results = run_cases(jobs, out=out, executor=executor)
     verdicts = judge(results)
     click.echo(ledger_text(verdicts))
+    if absent := not_judged(results, left_out):
+        click.echo(missing_text(absent))
     click.echo(f"\nresults: {out}")
     if json_file is not None:
         claims = [{"id": claim.id, "statement": claim.statement, **verdict_json(verdict)} for claim, verdict in verdicts]
-        json_file.write_text(json.dumps({"claims": claims, "environment": environment()}, indent=2) + "\n")
+        ledger = {"claims": claims, "not_judged": {c.id: why for c, why in absent}, "environment": environment()}
+        json_file.write_text(json.dumps(ledger, indent=2) + "\n")
         click.echo(f"ledger:  {json_file}")
     publish(out)
 

@@ -14,11 +14,12 @@ from numpy.typing import ArrayLike
 
 from sims import engine
 from sims.experiments import Experiment, all_experiments
+from sims.experiments.base import Problem
 from sims.results import save, table_folder
 from sims.retrain import Responses, response_table
 from theory.response import Learner
 
-__all__ = ["Job", "jobs_of", "run_cases"]
+__all__ = ["Job", "jobs_of", "own_jobs", "run_cases"]
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,18 @@ def jobs_of(experiments: Sequence[Experiment], *, small: bool = False, points: i
     if not jobs:
         raise ValueError(f"no case of {', '.join(e.name for e in experiments)} can have {points} training points")
     return jobs
+
+
+def own_jobs(problem: Problem, *, small: bool = False) -> tuple[list[Job], dict[str, str]]:
+    """A case of every experiment that has one for a learner on the user's own data; and of the others, why they have none."""
+    jobs, left_out = list[Job](), dict[str, str]()
+    for experiment in all_experiments().values():
+        case = experiment.own(problem, small) if experiment.own else "needs a learner of its own"
+        if isinstance(case, str):
+            left_out[experiment.name] = case
+        else:
+            jobs.append(Job(experiment.name, case))
+    return jobs, left_out
 
 
 def run_cases(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sims.streams import stream
 from theory.response import Array
 
-__all__ = ["DataSet", "by_name", "names", "two_classes", "with_eigenvalues", "with_leverages"]
+__all__ = ["DataSet", "by_name", "names", "standardised", "two_classes", "with_eigenvalues", "with_leverages"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,8 +28,27 @@ class DataSet:
     columns: tuple[str, ...]  # d names
     unit: str  # of a learner's output
     source: str
-    train_rows: tuple[int, ...] = ()  # rows of the original file
+    train_rows: tuple[int, ...] = ()  # rows of the original file, the first one is 0
     query_rows: tuple[int, ...] = ()
+    labels: tuple[str, ...] = ()  # of the file, for y = 0 and for y = 1, where they are not these numbers
+
+
+def standardised(values: Array, rows: NDArray[np.int64], columns: Sequence[str], source: str) -> Array:
+    """Columns (rows of the file, d) less the mean of the training rows, over their standard deviation (divisor N).
+
+    Each is first scaled by a power of two, which changes no digit and keeps the squares of any finite numbers finite.
+    """
+    low, high = values[rows].min(axis=0), values[rows].max(axis=0)
+    if (low == high).any():
+        constant = [name for name, same in zip(columns, low == high, strict=True) if same]
+        raise ValueError(f"{source} with {len(rows)} training rows: {constant} do not vary among them; take more rows")
+    with np.errstate(over="ignore", under="ignore"):
+        scaled = np.ldexp(values, -np.frexp(np.maximum(np.abs(low), np.abs(high)))[1])
+        result = (scaled - scaled[rows].mean(axis=0)) / scaled[rows].std(axis=0)
+    if not np.isfinite(result).all():
+        name = columns[int(np.argwhere(~np.isfinite(result))[0, 1])]
+        raise ValueError(f"{source}: {name!r} varies so little among the training rows that another row is infinitely far")
+    return result
 
 
 _registry: dict[str, Callable[..., DataSet]] = {}
@@ -264,12 +283,8 @@ def _from_statsmodels(
     table = _statsmodels_table(name)
     y = table.pop(target)
     X = np.column_stack(list(table.values()))
-    center, scale = X[rows].mean(axis=0), X[rows].std(axis=0)
-    constant = [column for column, s in zip(table, scale, strict=True) if s == 0.0]
-    if constant:
-        raise ValueError(f"{name} with {len(rows)} training rows: {constant} do not vary among them; take more rows")
-    design = np.column_stack([np.ones(len(X)), (X - center) / scale])
-    values = (y > 0.0).astype(np.float64) if binary else (y - y[rows].mean()) / y[rows].std()
+    design = np.column_stack([np.ones(len(X)), standardised(X, rows, tuple(table), name)])
+    values = (y > 0.0).astype(np.float64) if binary else standardised(y[:, None], rows, [target], name)[:, 0]
     picked, asked = tuple(map(int, rows)), tuple(map(int, queries))
     return DataSet(name, design[rows], values[rows], design[queries], ("intercept", *table), unit, source, picked, asked)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from sims.results import read
-from theory.claims import Claim, Results, Verdict, all_claims
+from theory.claims import Claim, NothingToJudgeError, Results, Verdict, all_claims
 
 __all__ = ["claims_by_id", "explanation", "overview", "results_for", "verdict_on"]
 
@@ -27,15 +27,17 @@ def claims_by_id(identifiers: Sequence[str]) -> list[Claim]:
 
 def results_for(claims: Iterable[Claim], folder: Path) -> Results:
     """What is stored in a folder of the experiments that the claims read; nothing where an experiment has no results."""
-    return {name: read(folder, name) for name in dict.fromkeys(name for claim in claims for name in claim.experiments)}
+    return {name: read(folder, name) for name in dict.fromkeys(name for c in claims for name in (*c.experiments, *c.also))}
 
 
-def verdict_on(results: Results, claim: Claim) -> Verdict | None:
-    """The claim judged on results; None where an experiment that it reads has none."""
-    if not all(results[name] for name in claim.experiments):
-        return None
+def verdict_on(results: Results, claim: Claim) -> Verdict | str:
+    """The claim judged on results, or why they say nothing of it."""
+    if missing := [name for name in claim.experiments if not results[name]]:
+        return f"no results of {', '.join(missing)}"
     try:
         return claim.judge(results)
+    except NothingToJudgeError as error:
+        return str(error)
     except (KeyError, AttributeError) as error:
         raise ValueError(
             f"{claim.id} cannot be judged on the stored results of {', '.join(claim.experiments)}: {error}. Another version made "
@@ -47,8 +49,11 @@ def overview(claims: Sequence[Claim], folder: Path) -> str:
     """Every claim with today's verdict, one line each; then the experiments that lack results."""
     results = results_for(claims, folder)
     verdicts = [(claim, verdict_on(results, claim)) for claim in claims]
-    lines = [f"{claim.id:<12}{verdict.status if verdict else 'not judged':<14}{claim.statement}" for claim, verdict in verdicts]
-    missing = [name for name, cases in results.items() if not cases]
+    lines = [
+        f"{claim.id:<12}{verdict.status if isinstance(verdict, Verdict) else 'not judged':<14}{claim.statement}"
+        for claim, verdict in verdicts
+    ]
+    missing = [name for name in dict.fromkeys(name for c in claims for name in c.experiments) if not results[name]]
     if missing:
         made = f"No results of {', '.join(missing)} in {folder}. Made by python -m sims verify --out {folder}"
         lines += ["", *textwrap.wrap(made, _WIDTH)]
@@ -59,10 +64,10 @@ def explanation(claim: Claim, folder: Path) -> str:
     """All about one claim, with the verdict on the results in a folder or, where they lack, the commands that make them."""
     results = results_for([claim], folder)
     verdict = verdict_on(results, claim)
-    if verdict is None:
-        missing = [name for name, cases in results.items() if not cases]
+    if isinstance(verdict, str):
+        missing = [name for name in claim.experiments if not results[name]]
         commands = " && ".join(f"python -m sims run {name} --out {folder}" for name in missing)
-        today = f"not judged: no results of {', '.join(missing)} in {folder}. Made by {commands}"
+        today = f"not judged: {verdict}" + (f" in {folder}. Made by {commands}" if missing else "")
     else:
         today = f"{verdict.status}: {verdict.figure:.3g} on {verdict.case}. {verdict.condition}"
     judged = " ".join((inspect.getdoc(claim.judgement) or "").split())

@@ -10,7 +10,7 @@ import xarray as xr
 
 from theory.claims import Claim, Verdict
 
-__all__ = ["ledger_text", "summary_json", "summary_text", "verdict_json"]
+__all__ = ["ledger_text", "missing_text", "summary_json", "summary_text", "verdict_json"]
 
 _WIDTH = 118
 
@@ -19,11 +19,11 @@ def ledger_text(verdicts: Sequence[tuple[Claim, Verdict]]) -> str:
     """The ledger: per claim its verdict and deciding figure, then the statement, the cases and the condition."""
     lines: list[str] = []
     for heading, family in (("The essay's claims", "C"), ("What is true instead", "T")):
-        lines += ["", heading, "=" * len(heading)]
-        for claim, verdict in verdicts:
-            if not claim.id.startswith(family):
-                continue
-            figure = f"{verdict.figure:.3g} (tolerance {verdict.tolerance:g})"
+        judged = [(claim, verdict) for claim, verdict in verdicts if claim.id.startswith(family)]
+        if judged:
+            lines += ["", heading, "=" * len(heading)]
+        for claim, verdict in judged:
+            figure = f"{'none' if np.isnan(verdict.figure) else f'{verdict.figure:.3g}'} (tolerance {verdict.tolerance:g})"
             lines.append(f"\n{claim.id:<10} {verdict.status.value:<13} {verdict.measure}: {figure}")
             lines += _indented(claim.statement)
             lines += [f"{'':11}{item.figure:<12.3g} {item.case}" for item in verdict.evidence]
@@ -31,10 +31,23 @@ def ledger_text(verdicts: Sequence[tuple[Claim, Verdict]]) -> str:
     return "\n".join(lines)
 
 
+def missing_text(absent: Sequence[tuple[Claim, str]]) -> str:
+    """The claims without a verdict, those that lack the same together."""
+    by_reason: dict[str, list[str]] = {}
+    for claim, reason in absent:
+        by_reason.setdefault(reason, []).append(claim.id)
+    heading = "Not judged"
+    lines = ["", heading, "=" * len(heading)]
+    for reason, ids in by_reason.items():
+        lines += textwrap.wrap(f"{', '.join(ids)}: {reason}", _WIDTH, subsequent_indent="    ")
+    return "\n".join(lines)
+
+
 def verdict_json(verdict: Verdict) -> dict[str, Any]:
-    """A verdict as plain values; its status is the key `verdict`."""
+    """A verdict as plain values; its status is the key `verdict`, an undefined figure is null."""
     fields = dataclasses.asdict(verdict)
-    return {"verdict": fields.pop("status").value, **fields}
+    figure = fields["figure"] if np.isfinite(verdict.figure) else None
+    return {"verdict": fields.pop("status").value, **fields, "figure": figure}
 
 
 def _indented(text: str) -> list[str]:

@@ -8,6 +8,7 @@ import xarray as xr
 
 from sims.experiments.base import Experiment, Problem, Retrain, Variables, bar, effect_coords, in_memory, labelled
 from sims.experiments.conditioning import OF, conditioning, warn
+from sims.experiments.own import NETWORKS, own_case
 from sims.learners.mlp import MLP
 from theory.datamodel import optimal_datamodel, quadrature_datamodel
 from theory.derivatives import average_derivatives
@@ -84,6 +85,11 @@ def run(config: AverageDerivativeConfig, *, retrain: Retrain = in_memory, progre
 
 _NETWORK = (("hidden", (3,)), ("learning_rate", 0.2))
 
+
+def _own(problem: Problem, small: bool) -> AverageDerivativeConfig:
+    return AverageDerivativeConfig(problem, times=(1, 50) if small else (1, 50, 500), nodes=(2, 4, 8) if small else (4, 8, 16))
+
+
 EXPERIMENT = Experiment(
     name="average_derivative",
     question="Is beta the derivative averaged over the datamodel's law for networks too, however long they are trained?",
@@ -94,4 +100,5 @@ EXPERIMENT = Experiment(
     ),
     small=(AverageDerivativeConfig(Problem("xor", "mlp", _NETWORK, n_points=5), times=(1, 50), nodes=(2, 4, 8)),),
     run=run,
+    own=own_case(_own, learners=NETWORKS, at_most=8),
 )

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from tqdm import tqdm
 
 from sims import datasets
+from sims.own_data import OwnData
 from sims.provenance import environment
 from sims.retrain import Responses, response_table
 from theory.metrics import compare
@@ -22,6 +23,7 @@ __all__ = [
     "MEASURES",
     "Config",
     "Experiment",
+    "Option",
     "ParametricLearner",
     "Problem",
     "Retrain",
@@ -66,11 +68,12 @@ Option = float | str | tuple[int, ...]
 class Problem:
     """A learner on a data set: `LEARNER` of module `sims.learners.<learner>`, built with `options` such as l2.
 
-    A learner that has a bias of its own (`has_bias`) does not get the data set's column of ones: two would be one too many.
-    `n_queries` keeps the first few outputs only, where more would cost too much.
+    The data set is one of `sims.datasets`, by name, or the user's own. A learner that has a bias of its own (`has_bias`) does not
+    get the data set's column of ones: two would be one too many. `n_queries` keeps the first few outputs only, where more would
+    cost too much.
     """
 
-    data: str
+    data: str | OwnData
     learner: str
     options: tuple[tuple[str, Option], ...] = ()
     n_points: int | None = None
@@ -80,7 +83,17 @@ class Problem:
     def name(self) -> str:
         """As the ledger shows it: data set, number of training points, learner and options."""
         options = (f"{key}={_shown(value)}" for key, value in self.options)
-        return " ".join([f"{self.data}-{len(self.load().X)}", self.learner, *options])
+        return " ".join([f"{self.label}-{len(self.load().X)}", self.learner, *options])
+
+    @property
+    def label(self) -> str:
+        """Of the data set."""
+        return self.data if isinstance(self.data, str) else self.data.label
+
+    def changed(self, *without: str, **changes: Option) -> "Problem":
+        """The same without some options, and with others added or changed."""
+        kept = {key: value for key, value in self.options if key not in without}
+        return dataclasses.replace(self, options=tuple({**kept, **changes}.items()))
 
     def number(self, option: str, default: float = 0.0) -> float:
         """An option that is a number."""
@@ -91,6 +104,8 @@ class Problem:
 
     def load(self) -> datasets.DataSet:
         """The data set, with `n_points` training points or its own default."""
+        if isinstance(self.data, OwnData):
+            return self.data.load(self.n_points)
         return datasets.by_name(self.data, self.n_points)
 
     def build(self, **changes: Option) -> ParametricLearner:
@@ -125,6 +140,8 @@ class Experiment:
     """What is asked, the cases in full and in small, and `run(config, *, retrain, progress)` that answers for one.
 
     `resize(config, n_points)` is a case with another number of training points; it may leave out what would cost too much.
+    `own(problem, small)` is the case for a learner on the user's own data, or says in words why there is none; None: it makes
+    sense on data sets of its own only. `sims.experiments.own.own_case` has what most need.
     """
 
     name: str
@@ -133,20 +150,27 @@ class Experiment:
     small: tuple[Config, ...]
     run: Callable[..., xr.Dataset]
     resize: Callable[[Any, int], Config] = with_points
+    own: Callable[[Problem, bool], Config | str] | None = None
 
 
 def labelled(experiment: str, config: Any, coords: Mapping[str, Any], variables: Variables) -> xr.Dataset:
     """A result with named dimensions; variables are name -> (dims, values, what it is). The attributes say what was run."""
     data = {name: xr.Variable(dims, np.asarray(values), {"long_name": text}) for name, (dims, values, text) in variables.items()}
     problem: Problem = config.problem
-    attributes = {
+    used = problem.load()
+    attributes: dict[str, Any] = {
         "experiment": experiment,
         "case": problem.name,
-        "data": problem.data,
+        "data": problem.label,
         "learner": problem.learner,
-        "unit": problem.load().unit,
+        "n_points": len(used.X),
+        "unit": used.unit,
+        "train_rows": list(used.train_rows),
+        "query_rows": list(used.query_rows[: problem.n_queries]),
         "config": json.dumps(dataclasses.asdict(config)),
     }
+    if used.labels:
+        attributes["labels"] = list(used.labels)
     return xr.Dataset(data, {name: _coordinate(values) for name, values in coords.items()}, {**attributes, **environment()})
 
 

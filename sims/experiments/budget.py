@@ -22,6 +22,7 @@ from sims.experiments.effects import (
     predictions,
     references,
 )
+from sims.experiments.own import CONVEX, too_many
 from sims.experiments.scores import HESSIAN_BASED, PRACTICE, SCORES, TRAINED, Practice, along_training
 from theory.budget import error_budget
 from theory.datamodel import optimal_datamodel
@@ -117,6 +118,14 @@ _NOTHING = ([[np.nan] * len(PREDICTED)] * len(TARGETS),) * 2
 
 _NETWORK = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5))
 
+
+def _own(problem: Problem, small: bool) -> BudgetConfig | str:
+    if problem.learner in CONVEX:
+        return too_many(problem, 14) or BudgetConfig(problem)
+    times, n_seeds = ((1, 30, 3000), 4) if small else ((1, 10, 100, 1000, 10000), 16)
+    return too_many(problem) or BudgetConfig(problem, times, n_seeds)
+
+
 EXPERIMENT = Experiment(
     name="budget",
     question="Which approximation between the exact datamodel and a practical influence score costs most?",
@@ -131,4 +140,5 @@ EXPERIMENT = Experiment(
         BudgetConfig(Problem("xor", "mlp", _NETWORK, n_points=6), times=(1, 30, 3000), n_seeds=4),
     ),
     run=run,
+    own=_own,
 )

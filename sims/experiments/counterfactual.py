@@ -9,6 +9,7 @@ import xarray as xr
 
 from sims.experiments.base import Experiment, ParametricLearner, Problem, Retrain, Variables, in_memory, labelled, with_points
 from sims.experiments.effects import derivatives, linearizations, scores_or_undefined
+from sims.experiments.own import CONVEX, too_many
 from sims.streams import stream
 from theory.datamodel import fit_sampled, optimal_datamodel
 from theory.designs import independent
@@ -47,7 +48,7 @@ def run(config: CounterfactualConfig, *, retrain: Retrain = in_memory, progress:
     retrained on. The LDS is that within the groups of k points. What cannot be defined is NaN.
     """
     learner, seeds = config.problem.build(), tuple(range(config.n_seeds))
-    n, ones = learner.n_points, np.ones(learner.n_points)
+    ones = np.ones(learner.n_points)
     full = retrain(learner, seeds, part="all points", weights=ones[None]).mean
     exact = config.retrainings == 0
     effects, groups = _of_all(learner, seeds, config, retrain) if exact else _of_samples(learner, seeds, config, retrain)
@@ -73,7 +74,7 @@ def run(config: CounterfactualConfig, *, retrain: Retrain = in_memory, progress:
         "groups": (("removed",), [len(subsets) for subsets, _ in groups], "groups of points that were removed"),
     }
     coords = {"removed": config.removed, "estimate": ESTIMATES, "quality": QUALITIES}
-    return labelled("counterfactual", config, coords, variables).assign_attrs(n_points=n)
+    return labelled("counterfactual", config, coords, variables)
 
 
 Groups = list[tuple[Array, Array]]
@@ -128,6 +129,19 @@ def _resized(config: CounterfactualConfig, n_points: int) -> CounterfactualConfi
 
 _NETWORK: Mapping[str, Any] = {"hidden": (4,), "l2": 0.01, "learning_rate": 0.5, "steps": 500}
 
+
+def _own(problem: Problem, small: bool) -> CounterfactualConfig:
+    """All groups, or for more points than can be enumerated, groups and subsets that are drawn."""
+    n, convex = problem.n_points or 0, problem.learner in CONVEX
+    trained = problem if convex else problem.changed(steps=100 if small else 500)
+    n_seeds = 1 if convex else 4
+    if not too_many(problem):
+        return CounterfactualConfig(trained, removed=tuple(range(1, n)), n_seeds=n_seeds)
+    removed = tuple(sorted({1, 2, *(round(n * share / 100) for share in (3, 5, 10, 20, 35, 50, 65, 80, 90))} - {0}))
+    retrainings = (5 if small else 40) * n if not convex else max(5 * n, min(20_000, (10 if small else 100) * n))
+    return CounterfactualConfig(trained, removed, n_seeds, retrainings, groups=30 if small else 200 if convex else 60)
+
+
 EXPERIMENT = Experiment(
     name="counterfactual",
     question="Which attribution predicts best what happens without k points?",
@@ -155,4 +169,5 @@ EXPERIMENT = Experiment(
     ),
     run=run,
     resize=_resized,
+    own=_own,
 )

@@ -7,6 +7,7 @@ import xarray as xr
 
 from sims.experiments.base import MEASURES, Experiment, Problem, Retrain, Variables, in_memory, labelled
 from sims.experiments.effects import REFERENCES, cell, linearizations, references, scores_or_undefined
+from sims.experiments.own import NETWORKS, own_case
 from sims.learners.mlp import MLP
 
 __all__ = ["EXPERIMENT", "DampingMapConfig", "run"]
@@ -59,6 +60,13 @@ def run(config: DampingMapConfig, *, retrain: Retrain = in_memory, progress: boo
 
 _NETWORK = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5))
 
+
+def _own(problem: Problem, small: bool) -> DampingMapConfig:
+    if small:
+        return DampingMapConfig(problem, times=(1, 30, 3000), dampings=(0.0, 1e-2, 1.0), n_seeds=4)
+    return DampingMapConfig(problem)
+
+
 EXPERIMENT = Experiment(
     name="damping_map",
     question="Which damping helps an influence score, and when in training?",
@@ -70,4 +78,5 @@ EXPERIMENT = Experiment(
         DampingMapConfig(Problem("xor", "mlp", _NETWORK, n_points=6), times=(1, 30, 3000), dampings=(0.0, 1e-2, 1.0), n_seeds=4),
     ),
     run=run,
+    own=own_case(_own, learners=NETWORKS),
 )

@@ -8,6 +8,7 @@ import xarray as xr
 
 from sims.experiments.base import MEASURES, Experiment, Problem, Retrain, Variables, in_memory, labelled
 from sims.experiments.effects import REFERENCES, cell, linearizations, references, scores_or_undefined
+from sims.experiments.own import NETWORKS, own_case
 from sims.experiments.width_map import METHODS
 
 __all__ = ["EXPERIMENT", "DepthConfig", "run"]
@@ -65,6 +66,12 @@ def _within_seeds(scores: np.ndarray, exact: dict[str, np.ndarray]) -> np.ndarra
 
 _TRAINED = (("l2", 0.01), ("learning_rate", 0.3), ("steps", 5000))
 
+
+def _own(problem: Problem, small: bool) -> DepthConfig:
+    trained = problem.changed("hidden", steps=300 if small else 5000)
+    return DepthConfig(trained, depths=(0, 2), n_seeds=4) if small else DepthConfig(trained)
+
+
 EXPERIMENT = Experiment(
     name="depth",
     question="Does influence get worse with depth?",
@@ -80,4 +87,5 @@ EXPERIMENT = Experiment(
         ),
     ),
     run=run,
+    own=own_case(_own, learners=NETWORKS),
 )

@@ -1,13 +1,15 @@
 """How many retrainings an estimated datamodel needs: every estimator and design against the exact beta of the same learner."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from sims.experiments.base import Experiment, Problem, Retrain, Variables, bar, in_memory, labelled
+from sims.experiments.own import CONVEX, too_many
 from theory.datamodel import optimal_datamodel
 from theory.designs import Design, antithetic, fold_over, independent
 from theory.laws import Bernoulli
@@ -102,7 +104,7 @@ def run(config: EstimatorsConfig, *, retrain: Retrain = in_memory, progress: boo
         "m": config.sizes,
         "quality": QUALITIES,
     }
-    counts = {"designs": config.designs, "n_seeds": config.n_seeds, "n_points": learner.n_points, "n_outputs": learner.n_outputs}
+    counts = {"designs": config.designs, "n_seeds": config.n_seeds, "n_outputs": learner.n_outputs}
     return labelled("estimators", config, coords, variables).assign_attrs(counts)
 
 
@@ -168,6 +170,18 @@ _METHODS: dict[str, Method] = {"difference of means": "difference_of_means", "ri
 
 _NETWORK = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5))
 
+
+def _own(problem: Problem, small: bool) -> EstimatorsConfig | str:
+    """At the prices of the cases above: the clock is not asked, so that results repeat."""
+    chosen, convex = replace(problem, n_queries=6), problem.learner in CONVEX
+    designs: dict[str, Any] = {"sizes": (32, 128), "designs": 10, "penalised_designs": 2} if small else {"designs": 50}
+    if convex:
+        prices = (60.0, 1100.0) if problem.learner == "logistic" else (40.0, 1000.0)
+        return too_many(problem, 14) or EstimatorsConfig(chosen, prices=prices, **designs)
+    chosen = chosen.changed(steps=100 if small else 500)
+    return too_many(problem) or EstimatorsConfig(chosen, n_seeds=2 if small else 8, prices=(7.0, 0.0), **designs)
+
+
 EXPERIMENT = Experiment(
     name="estimators",
     question="How many retrainings does an estimated datamodel need, by which estimator and design, and are its errors honest?",
@@ -189,4 +203,5 @@ EXPERIMENT = Experiment(
         ),
     ),
     run=run,
+    own=_own,
 )

@@ -7,6 +7,7 @@ import xarray as xr
 from scipy import special
 
 from sims.experiments.base import Experiment, ParametricLearner, Problem, Retrain, effect_coords, in_memory, labelled
+from sims.experiments.own import CONVEX, own_case
 from theory.datamodel import optimal_datamodel
 from theory.laws import Bernoulli
 from theory.metrics import relative_error
@@ -45,6 +46,7 @@ def run(config: ExpansionConfig, *, retrain: Retrain = in_memory, progress: bool
         partial = np.cumsum((-(1.0 - p)) ** np.arange(n)[:, None] * orders, axis=1)
         truncation[row] = [relative_error(partial[:, k], model.coefficients) for k in range(n)]
     derivative = weight_derivative(learner, np.ones(n), seeds)
+    half, mean_on_path = (_mean_derivative_to_removal(learner, seeds, k) for k in (config.nodes // 2, config.nodes))
     mass = degree_mass(table)
     effect = ("point", "output")
     variables = {
@@ -54,9 +56,10 @@ def run(config: ExpansionConfig, *, retrain: Retrain = in_memory, progress: bool
         "interaction": (effect, _interaction(table), "2 sum of Fhat(A), A with i, |A| >= 2"),
         "curvature": (
             effect,
-            derivative - _mean_derivative_to_removal(learner, seeds, config.nodes),
+            derivative - mean_on_path,
             "D(1) - mean of D_i on w_i: 1 -> 0",
         ),
+        "node_change": ((), relative_error(half, mean_on_path), "relative change of that mean from half the nodes to all"),
         "truncation_error": (("p", "order"), truncation, "||sum of T3 up to an order - beta|| / ||beta||"),
         "r_squared": (("p", "output"), [m.r_squared for m in models], "R^2 of the optimal linear datamodel"),
         "degree_mass": (("degree", "output"), mass, "B_k: Fourier mass of degree k, p = 1/2"),
@@ -102,4 +105,5 @@ EXPERIMENT = Experiment(
     cases=(ExpansionConfig(Problem(*_SPECTOR)), ExpansionConfig(Problem(*_LONGLEY))),
     small=(ExpansionConfig(Problem(*_SPECTOR, n_points=8)), ExpansionConfig(Problem(*_LONGLEY, n_points=8))),
     run=run,
+    own=own_case(lambda problem, small: ExpansionConfig(problem), learners=CONVEX),
 )

@@ -7,6 +7,7 @@ import xarray as xr
 
 from sims.experiments.base import Experiment, Problem, Retrain, Variables, in_memory, labelled
 from sims.experiments.conditioning import OF, conditioning, warn
+from sims.experiments.own import NETWORKS, own_case
 from sims.learners.mlp import MLP
 from theory.datamodel import optimal_datamodel
 from theory.laws import Bernoulli
@@ -76,6 +77,15 @@ def run(config: FiniteTimeConfig, *, retrain: Retrain = in_memory, progress: boo
 _LINEAR = (("hidden", ()), ("loss", "squared"), ("learning_rate", 0.02))
 _NETWORK = (("hidden", (4,)), ("learning_rate", 0.02))
 
+
+def _own(problem: Problem, small: bool) -> FiniteTimeConfig:
+    """Without penalty, and with small steps."""
+    free = problem.changed("l2", learning_rate=0.02)
+    if small:
+        return FiniteTimeConfig(free, times=(4, 64, 1024), n_seeds=4)
+    return FiniteTimeConfig(free, times=(4, 16, 64, 256, 1024))
+
+
 EXPERIMENT = Experiment(
     name="finite_time_scale",
     question="How does the factor between beta and D(1) grow from 1 (one step) to 1/p (convergence)?",
@@ -85,4 +95,5 @@ EXPERIMENT = Experiment(
     ),
     small=(FiniteTimeConfig(Problem("noisy_line", "mlp", _LINEAR, n_points=8), times=(4, 64, 1024), n_seeds=4),),
     run=run,
+    own=own_case(_own, learners=NETWORKS),
 )

@@ -8,6 +8,7 @@ import xarray as xr
 
 from sims.experiments.base import Experiment, Problem, Retrain, Variables, in_memory, labelled
 from sims.experiments.effects import linearizations, references, scores_or_undefined
+from sims.experiments.own import CONVEX, too_many
 from theory.datamodel import optimal_datamodel
 from theory.influence import newton_change
 from theory.laws import Bernoulli
@@ -76,6 +77,14 @@ def _measures(predicted: Array, actual: Array) -> list[list[float]]:
 
 _NETWORK = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5), ("steps", 10000))
 
+
+def _own(problem: Problem, small: bool) -> GroupRemovalConfig | str:
+    if problem.learner in CONVEX:
+        return too_many(problem, 14) or GroupRemovalConfig(problem)
+    steps, n_seeds = (1000, 4) if small else (10000, 16)
+    return too_many(problem) or GroupRemovalConfig(problem.changed(steps=steps), n_seeds)
+
+
 EXPERIMENT = Experiment(
     name="group_removal",
     question="How many points may be removed before summed influence, a Newton step or a datamodel fails?",
@@ -89,4 +98,5 @@ EXPERIMENT = Experiment(
         GroupRemovalConfig(Problem("xor", "mlp", (*_NETWORK[:3], ("steps", 1000)), n_points=5), n_seeds=3),
     ),
     run=run,
+    own=_own,
 )

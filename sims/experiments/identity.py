@@ -18,6 +18,7 @@ from sims.experiments.base import (
     measures,
     with_points,
 )
+from sims.experiments.own import CONVEX, own_case
 from theory.datamodel import Datamodel, optimal_datamodel, quadrature_datamodel
 from theory.derivatives import average_derivatives, average_jumps, finite_difference
 from theory.influence import hessian_influence
@@ -95,6 +96,13 @@ def run(config: IdentityConfig, *, retrain: Retrain = in_memory, progress: bool 
         jumps = average_jumps(learner, [Bernoulli(p) for p in p_values], table, seeds)
         variables["average_jump"] = (("p", *effect), jumps, "E[F(w_i = 0+) - F(w_i = 0)], 0 where F is continuous")
         variables["average_derivative"] = (("p", *effect), averages[-1], "E D_i, w_i of the zero-bias law, with the most nodes")
+        variables["node_change"] = (
+            ("p",),
+            [relative_error(coarse, fine) for coarse, fine in zip(averages[-2], averages[-1], strict=True)]
+            if len(averages) > 1
+            else [np.inf] * len(p_values),
+            "relative change of the average derivative from the last but one to the last number of nodes",
+        )
         variables["average_derivative_error"] = (("nodes", "p"), errors, "||average derivative - beta|| / ||beta||")
     return labelled("identity", config, {**coords, **effect_coords(loo)}, variables)
 
@@ -120,6 +128,15 @@ _SPECTOR, _LONGLEY = ("spector", "logistic", (("l2", 0.1),)), ("longley", "least
 _ONE_POINT = IdentityConfig(Problem("one_point", "least_squares", (("l2", 1.0),)), nodes=(8, 16))
 _JUMPS = IdentityConfig(Problem(*_MIN_NORM, n_points=8), nodes=(64, 128))
 
+
+def _own(problem: Problem, small: bool) -> IdentityConfig:
+    """Scales small enough for the order of any problem's local error; as many nodes as take a minute or so."""
+    n, n_columns = problem.load().X.shape
+    cost = n * 2 ** (n - 1) * n_columns**2
+    nodes = (8, 16) if cost <= 1e6 else (4, 8) if cost <= 4e6 else ()
+    return IdentityConfig(problem, nodes=nodes, scales=(0.25, 1 / 16, 1 / 64, 1 / 256))
+
+
 EXPERIMENT = Experiment(
     name="identity",
     question="Is the optimal datamodel coefficient the derivative of the response in the data weights?",
@@ -138,4 +155,5 @@ EXPERIMENT = Experiment(
     ),
     run=run,
     resize=_resized,
+    own=own_case(_own, learners=CONVEX, at_most=20),
 )

@@ -8,6 +8,7 @@ import xarray as xr
 
 from sims.experiments.base import Experiment, Problem, Retrain, Variables, in_memory, labelled
 from sims.experiments.effects import derivatives, linearizations
+from sims.experiments.own import CONVEX
 from sims.experiments.scores import HESSIAN_BASED, PRACTICE, SCORES, TRAINED, Practice, along_training
 from sims.streams import stream
 from theory.datamodel import fit_sampled
@@ -76,7 +77,7 @@ def run(config: LdsConfig, *, retrain: Retrain = in_memory, progress: bool = Fal
         "p": PROBABILITIES,
         "retrainings": config.retrainings,
     }
-    return labelled("lds", config, coords, variables).assign_attrs(hessian_based=HESSIAN_BASED, n_points=n)
+    return labelled("lds", config, coords, variables).assign_attrs(hessian_based=HESSIAN_BASED)
 
 
 def _fresh(n: int, count: int) -> list[Array]:
@@ -107,6 +108,17 @@ def _quality(effect: Array | None, masks: Array, actual: Array) -> Array:
 
 _NETWORK = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5))
 
+
+def _own(problem: Problem, small: bool) -> LdsConfig:
+    n = problem.n_points or 0
+    if problem.learner in CONVEX:
+        retrainings = tuple(n * k for k in (2, 4, 8, 16, 64) if n * k <= max(2_000 if small else 10_000, 8 * n))
+        return LdsConfig(problem, retrainings, n_subsets=100 if small else 500)
+    trained = problem.changed(steps=100 if small else 500)
+    retrainings = tuple(n * k for k in ((2, 5) if small else (2, 5, 10, 20)))
+    return LdsConfig(trained, retrainings, n_subsets=40 if small else 200, n_seeds=2 if small else 4)
+
+
 EXPERIMENT = Experiment(
     name="lds",
     question="Which attribution ranks the responses to other training sets best, and what do retrainings buy?",
@@ -136,4 +148,5 @@ EXPERIMENT = Experiment(
         ),
     ),
     run=run,
+    own=_own,
 )

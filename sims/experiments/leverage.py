@@ -7,6 +7,7 @@ import xarray as xr
 
 from sims.experiments.base import Experiment, Problem, Retrain, Variables, effect_coords, in_memory, labelled
 from sims.experiments.effects import references
+from sims.experiments.own import CONVEX, own_case
 from theory.influence import influence, leverages
 from theory.metrics import relative_error, slope
 
@@ -55,4 +56,5 @@ EXPERIMENT = Experiment(
         LeverageConfig(Problem("spector", "logistic", (("l2", 0.01),), n_points=8)),
     ),
     run=run,
+    own=own_case(lambda problem, small: LeverageConfig(problem), learners=CONVEX),
 )

@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 
 from sims.experiments.base import Experiment, Problem, Retrain, Variables, effect_coords, in_memory, labelled
+from sims.experiments.own import CONVEX, own_case
 from sims.learners.erm import NORMALIZATIONS
 from theory.datamodel import optimal_datamodel
 from theory.metrics import relative_error, slope
@@ -105,4 +106,5 @@ EXPERIMENT = Experiment(
     cases=(NormalisationConfig(Problem(*_SPECTOR)), NormalisationConfig(Problem(*_LONGLEY))),
     small=(NormalisationConfig(Problem(*_SPECTOR, n_points=8)), NormalisationConfig(Problem(*_LONGLEY, n_points=8))),
     run=run,
+    own=own_case(lambda problem, small: NormalisationConfig(problem), learners=CONVEX),
 )

@@ -8,6 +8,7 @@ import xarray as xr
 
 from sims.experiments.base import MEASURES, Experiment, Problem, Retrain, Variables, in_memory, labelled
 from sims.experiments.effects import COLUMNS, cell, columns, derivatives, linearizations
+from sims.experiments.own import NETWORKS, own_case
 from sims.learners.mlp import MLP
 from sims.proximal import proximal_responses
 from theory.budget import error_budget
@@ -82,6 +83,11 @@ def run(config: ProximalConfig, *, retrain: Retrain = in_memory, progress: bool 
 _SEARCHES = ("trained", "warm", "proximal", "pbrf")
 _NETWORK = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5))
 
+
+def _own(problem: Problem, small: bool) -> ProximalConfig:
+    return ProximalConfig(problem, times=(1, 1000), n_seeds=4) if small else ProximalConfig(problem)
+
+
 EXPERIMENT = Experiment(
     name="proximal",
     question="Which of the five gaps of Bae et al. between leave-one-out and influence is the largest?",
@@ -91,4 +97,5 @@ EXPERIMENT = Experiment(
     ),
     small=(ProximalConfig(Problem("xor", "mlp", _NETWORK, n_points=5), times=(1, 1000), n_seeds=3),),
     run=run,
+    own=own_case(_own, learners=NETWORKS),
 )

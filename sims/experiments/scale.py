@@ -7,6 +7,7 @@ import statsmodels.api as sm
 import xarray as xr
 
 from sims.experiments.base import Experiment, ParametricLearner, Problem, Retrain, in_memory, labelled
+from sims.experiments.own import CONVEX, own_case
 from sims.streams import stream
 from theory.datamodel import quadrature_datamodel
 from theory.laws import Bernoulli, Poisson, ProductLaw, TwoPoint
@@ -57,7 +58,7 @@ def run(config: ScaleConfig, *, retrain: Retrain = in_memory, progress: bool = F
         "columns_per_point": ((), config.problem.load().X.shape[1] / learner.n_points, "d / N"),
     }
     coords = {"law": tuple(laws), "output": np.arange(learner.n_outputs)}
-    return labelled("scale", config, coords, variables)
+    return labelled("scale", config, coords, variables).assign_attrs(l2=l2)
 
 
 Slopes = tuple[list[float], list[float], list[float], list[float]]
@@ -88,6 +89,11 @@ def _slopes(
 _LINE = ("noisy_line", "least_squares", (("l2", 0.0),))
 _LONGLEY, _SPECTOR = ("longley", "least_squares"), ("spector", "logistic")
 
+
+def _own(problem: Problem, small: bool) -> ScaleConfig:
+    return ScaleConfig(problem, draws=0 if (problem.n_points or 0) <= 12 else 2**11 if small else 2**13)
+
+
 EXPERIMENT = Experiment(
     name="scale",
     question="How large is the datamodel coefficient beside the derivative, and which factor explains it?",
@@ -102,4 +108,5 @@ EXPERIMENT = Experiment(
     ),
     small=(ScaleConfig(Problem(*_LINE), draws=2**12), ScaleConfig(Problem(*_SPECTOR, (("l2", 0.1),), n_points=8))),
     run=run,
+    own=own_case(_own, learners=CONVEX, at_most=128),
 )

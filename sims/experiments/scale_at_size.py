@@ -1,11 +1,12 @@
 """The scale laws of T6 on hundreds to thousands of real points, where beta can only be estimated from sampled subsets."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import xarray as xr
 
 from sims.experiments.base import Experiment, Problem, Retrain, Variables, bar, in_memory, labelled
+from sims.experiments.own import CONVEX, ENUMERABLE, too_many
 from theory import regression
 from theory.designs import independent
 from theory.laws import Bernoulli
@@ -74,7 +75,7 @@ def run(config: ScaleAtSizeConfig, *, retrain: Retrain = in_memory, progress: bo
     }
     coords = {"p": config.probabilities, "estimator": ESTIMATORS, "output": np.arange(learner.n_outputs)}
     result = labelled("scale_at_size", config, coords, variables)
-    return result.assign_attrs(n_points=n, l2=l2, draws=config.draws)
+    return result.assign_attrs(l2=l2, draws=config.draws)
 
 
 _COLUMNS = {
@@ -152,6 +153,16 @@ def _fair(n_points: int, l2: float, draws: int) -> ScaleAtSizeConfig:
     return ScaleAtSizeConfig(Problem("fair", "logistic", (("l2", l2),), n_points=n_points, n_queries=4), draws=draws)
 
 
+def _own(problem: Problem, small: bool) -> ScaleAtSizeConfig | str:
+    """For more points than can be enumerated: `scale` has the others."""
+    if problem.learner not in CONVEX:
+        return f"is for --learner {' or '.join(CONVEX)}"
+    if not too_many(problem):
+        return f"is for more than {ENUMERABLE[problem.learner]} points"
+    draws = max(2_000 if small else 10_000, 8 * (problem.n_points or 0))
+    return ScaleAtSizeConfig(replace(problem, n_queries=4), draws=draws)
+
+
 EXPERIMENT = Experiment(
     name="scale_at_size",
     question="Do the laws of scale hold on real data at realistic size, and what does a control variate save there?",
@@ -166,4 +177,5 @@ EXPERIMENT = Experiment(
     ),
     small=(_fair(300, 1e-2, 2_000),),
     run=run,
+    own=_own,
 )

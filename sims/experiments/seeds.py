@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from sims.experiments.base import Experiment, Problem, Retrain, Variables, in_memory, labelled
 from sims.experiments.effects import PREDICTED, derivatives, group_rows, predictions
+from sims.experiments.own import NETWORKS, own_case
 from theory.datamodel import optimal_datamodel
 from theory.response import Array
 from theory.values import leave_one_out
@@ -105,6 +106,13 @@ def _noise(targets: Array) -> float:
 _NETWORK = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5))
 _WELLS = (("steps", 400), ("learning_rate", 0.05))
 
+
+def _own(problem: Problem, small: bool) -> SeedsConfig:
+    if small:
+        return SeedsConfig(problem.changed(steps=100), n_seeds=8, averaged=(1, 2, 4))
+    return SeedsConfig(problem.changed(steps=1000))
+
+
 EXPERIMENT = Experiment(
     name="seeds",
     question="Are counterfactuals of the seed average easier to predict than those of one trained model?",
@@ -116,4 +124,5 @@ EXPERIMENT = Experiment(
     ),
     small=(SeedsConfig(Problem("xor", "mlp", (*_NETWORK, ("steps", 100)), n_points=5), n_seeds=8, averaged=(1, 2, 4)),),
     run=run,
+    own=own_case(_own, learners=NETWORKS),
 )

@@ -9,6 +9,7 @@ import xarray as xr
 
 from sims.experiments.base import MEASURES, Experiment, Problem, Retrain, Variables, in_memory, labelled
 from sims.experiments.effects import REFERENCES, cell, linearizations, references
+from sims.experiments.own import CONVEX, own_case
 from theory.influence import influence
 from theory.response import Linearization
 
@@ -73,4 +74,5 @@ EXPERIMENT = Experiment(
     ),
     small=(SolverMapConfig(Problem("longley", "least_squares", n_points=8), penalties=(1.0, 1e-3), products=(1, 3, 7, 100)),),
     run=run,
+    own=own_case(lambda problem, small: SolverMapConfig(problem.changed("l2")), learners=CONVEX, at_most=14),
 )

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from sims.experiments.base import Experiment, Problem, Retrain, Variables, in_memory, labelled
+from sims.experiments.own import CONVEX, too_many
 from theory.datamodel import optimal_datamodel
 from theory.laws import Bernoulli
 from theory.metrics import jackknife, lds
@@ -68,6 +69,14 @@ def _score(table: Array, p: float) -> float:
 _NETWORK = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5), ("steps", 3000))
 _WELLS = (("steps", 400), ("learning_rate", 0.05))
 
+
+def _own(problem: Problem, small: bool) -> SpectrumConfig | str:
+    if problem.learner in CONVEX:
+        return too_many(problem, 20) or SpectrumConfig(problem)
+    steps, n_seeds = (300, 4) if small else (3000, 16)
+    return too_many(problem) or SpectrumConfig(problem.changed(steps=steps), n_seeds=n_seeds)
+
+
 EXPERIMENT = Experiment(
     name="spectrum",
     question="How linear is the response in the training set, for every learner?",
@@ -89,4 +98,5 @@ EXPERIMENT = Experiment(
         SpectrumConfig(Problem("xor", "mlp", (*_NETWORK[:3], ("steps", 300)), n_points=5), n_seeds=3),
     ),
     run=run,
+    own=_own,
 )

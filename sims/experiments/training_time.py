@@ -8,6 +8,7 @@ import xarray as xr
 from sims.experiments.base import MEASURES, Experiment, Problem, Retrain, Variables, effect_coords, in_memory, labelled
 from sims.experiments.conditioning import OF, conditioning, warn
 from sims.experiments.effects import against, derivatives, references, scores_or_undefined
+from sims.experiments.own import NETWORKS, own_case
 from sims.learners.mlp import MLP
 from theory.influence import influence, null_space_sizes
 from theory.metrics import relative_error
@@ -118,6 +119,11 @@ _NETWORK = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5))
 _WIDE = (("hidden", (8,)), ("loss", "squared"), ("l2", 0.0), ("learning_rate", 0.2))  # more parameters than points
 _SHORT = (1, 3, 10, 30, 100, 300, 1000, 3000)
 
+
+def _own(problem: Problem, small: bool) -> TrainingTimeConfig:
+    return TrainingTimeConfig(problem, times=_SHORT, n_seeds=8) if small else TrainingTimeConfig(problem)
+
+
 EXPERIMENT = Experiment(
     name="training_time",
     question="Which is right when: the essay's identity early in training, Hessian influence at convergence?",
@@ -129,4 +135,5 @@ EXPERIMENT = Experiment(
     ),
     small=(TrainingTimeConfig(Problem("xor", "mlp", _NETWORK, n_points=6), times=_SHORT, n_seeds=8),),
     run=run,
+    own=own_case(_own, learners=NETWORKS),
 )

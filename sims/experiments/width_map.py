@@ -9,6 +9,7 @@ import xarray as xr
 
 from sims.experiments.base import MEASURES, Experiment, Problem, Retrain, Variables, in_memory, labelled
 from sims.experiments.effects import REFERENCES, cell, linearizations, references, scores_or_undefined
+from sims.experiments.own import NETWORKS, own_case
 from theory.influence import null_space_sizes
 
 __all__ = ["EXPERIMENT", "METHODS", "WidthMapConfig", "run"]
@@ -68,6 +69,12 @@ def run(config: WidthMapConfig, *, retrain: Retrain = in_memory, progress: bool 
 
 _NETWORK = (("steps", 3000), ("learning_rate", 0.5))
 
+
+def _own(problem: Problem, small: bool) -> WidthMapConfig:
+    trained = problem.changed("hidden", "l2", steps=300 if small else 3000)
+    return WidthMapConfig(trained, widths=(1, 4), penalties=(0.0, 0.1), n_seeds=4) if small else WidthMapConfig(trained)
+
+
 EXPERIMENT = Experiment(
     name="width_map",
     question="Do influence scores survive more parameters than points, and what does a penalty change?",
@@ -81,4 +88,5 @@ EXPERIMENT = Experiment(
         ),
     ),
     run=run,
+    own=own_case(_own, learners=NETWORKS),
 )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from theory.claims import Evidence, Status, all_claims, claim, judge
+from theory.claims import Evidence, NothingToJudgeError, Status, all_claims, claim, judge, not_judged
 from theory.claims.verdict import Verdict, decide
 
 MEASURES = ["slope", "relative_error", "pearson", "spearman"]
@@ -40,6 +40,94 @@ def test_one_case_that_fails_fails_the_claim():
 def test_a_claim_without_its_experiment_is_absent_and_never_passed():
     assert judge({}) == []
     assert judge({"identity": []}) == []
+
+
+def test_every_claim_without_a_verdict_says_which_experiment_it_lacks_and_why():
+    absent = {c.id: reason for c, reason in not_judged({}, {"identity": "is for other learners"})}
+    assert set(absent) == {c.id for c in all_claims()}
+    assert absent["C1"] == "identity is for other learners"
+    assert absent["C7"] == "normalisation has no results"
+
+
+def test_a_claim_whose_kind_of_case_is_not_there_is_absent_with_its_reason():
+    results = {"scale": [scale_result(l2=0.1), scale_result(l2=0.0, columns_per_point=0.2)]}
+    reasons = {c.id: reason for c, reason in not_judged(results, {})}
+    assert "no case without penalty" in reasons["T6"]
+    assert "T6" not in {c.id for c, _ in judge(results)}
+
+
+def test_the_law_of_one_over_p_is_judged_on_cases_without_penalty_only():
+    verdict = by_id("T6").judge({"scale": [scale_result(l2=0.1, slope=9.0), scale_result(l2=0.0, slope=2.02)]})
+    assert verdict.status is Status.HOLDS_WHEN
+    assert verdict.figure == pytest.approx(0.01)
+    assert by_id("T6").judge({"scale": [scale_result(l2=0.0, slope=9.0)]}).status is Status.FAILS
+
+
+@pytest.mark.parametrize(
+    ("error", "change", "status"),
+    [
+        (1e-9, 1e-3, Status.HOLDS_WHEN),  # right, whatever fewer nodes say
+        (0.3, 1e-9, Status.FAILS),  # wrong, and more nodes would not help
+        (0.3, 0.1, None),  # the quadrature has not converged: nothing is known
+    ],
+)
+def test_an_average_derivative_is_judged_where_its_quadrature_has_converged(error, change, status):
+    results = {"identity": [average_result(error, change)]}
+    if status is None:
+        with pytest.raises(NothingToJudgeError, match="has not converged: a case"):
+            by_id("T2").judge(results)
+    else:
+        assert by_id("T2").judge(results).status is status
+        assert by_id("T2").judge({"identity": [average_result(1e-9, 1e-9), *results["identity"]]}).status is status
+
+
+@pytest.mark.parametrize(("error", "change", "judged"), [(1e-12, 1.0, True), (0.3, 1e-12, True), (0.3, 0.1, False)])
+def test_the_curvature_is_judged_where_its_path_is_resolved(error, change, judged):
+    effects = {"derivative": 2.0, "curvature": 1.0 - error, "interaction": 0.0, "leave_one_out": 1.0, "beta": 1.0}
+    ds = xr.Dataset(
+        {k: (("point", "output"), [[v]]) for k, v in effects.items()} | {"node_change": ((), change)}, attrs={"case": "a"}
+    )
+    for name in ("T4", "T5"):
+        if judged:
+            assert by_id(name).judge({"expansion": [ds]}).status is (Status.HOLDS if error < 1e-9 else Status.FAILS)
+        else:
+            with pytest.raises(NothingToJudgeError, match="quadrature not converged, nothing said: a"):
+                by_id(name).judge({"expansion": [ds]})
+
+
+def scale_result(l2, slope=2.0, columns_per_point=0.01):
+    """The part of a `scale` result that the claims read, at p = 1/2."""
+    values = {"slope": [[slope]], "slope_at_mean": [[1.0]], "standard_error": [[1e-4]]}
+    return xr.Dataset(
+        {
+            **{name: (("law", "output"), value) for name, value in values.items()},
+            "predicted": (("law",), [2.0]),
+            "rescaling_error": (("law",), [0.0]),
+            "columns_per_point": ((), columns_per_point),
+        },
+        {"law": ["Bernoulli(0.5)"]},
+        {"case": f"l2 = {l2}", "l2": l2},
+    )
+
+
+def average_result(error, change):
+    """The part of an `identity` result that T2 reads."""
+    dims = ("p", "point", "output")
+    return xr.Dataset(
+        {
+            "beta": (dims, [[[1.0]]]),
+            "average_derivative": (dims, [[[1.0 + error]]]),
+            "average_jump": (dims, [[[0.0]]]),
+            "average_derivative_error": (("nodes", "p"), [[1.0], [error]]),
+            "node_change": (("p",), [change]),
+        },
+        {"p": [0.5], "nodes": [2, 4]},
+        {"case": "a case"},
+    )
+
+
+def by_id(name):
+    return next(c for c in all_claims() if c.id == name)
 
 
 def test_claims_come_in_the_order_of_their_numbers_and_each_says_what_it_needs():

@@ -145,3 +145,13 @@ def test_c10_takes_the_best_score_of_every_regime_in_hindsight():
 def test_c10_says_what_it_costs_to_match_the_best_score():
     condition = judged("C10", budget=[budget()], lds=[sampled()]).condition
     assert "8 (p = 0.5), more than 8 (few) retrainings per point on made up" in condition
+
+
+def test_practical_scores_are_judged_without_the_maps_that_tell_more_of_them():
+    alone, with_maps = (
+        judged("C4", budget=[budget()]),
+        judged("C4", budget=[budget()], damping_map=[damping()], solver_map=[solver()]),
+    )
+    assert (alone.status, alone.figure) == (with_maps.status, with_maps.figure)
+    assert "damping takes error away" not in alone.condition
+    assert with_maps.condition.startswith(alone.condition)

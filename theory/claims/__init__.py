@@ -3,6 +3,28 @@
 A module in this package is found by itself: a new claim is one function under `@claim` in any file here.
 """
 
-from theory.claims.verdict import Claim, Evidence, Results, Status, Verdict, all_claims, claim, judge
+from theory.claims.verdict import (
+    Claim,
+    Evidence,
+    NothingToJudgeError,
+    Results,
+    Status,
+    Verdict,
+    all_claims,
+    claim,
+    judge,
+    not_judged,
+)
 
-__all__ = ["Claim", "Evidence", "Results", "Status", "Verdict", "all_claims", "claim", "judge"]
+__all__ = [
+    "Claim",
+    "Evidence",
+    "NothingToJudgeError",
+    "Results",
+    "Status",
+    "Verdict",
+    "all_claims",
+    "claim",
+    "judge",
+    "not_judged",
+]

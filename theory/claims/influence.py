@@ -16,7 +16,8 @@ _SPLIT = ("pseudo-inverse", "damped H", "damped GN", "damped GN by CG")  # the f
 @claim(
     "C4",
     "damping and approximate inverse-Hessian products add errors of their own",
-    experiments=("budget", "damping_map", "solver_map"),
+    experiments=("budget",),
+    also=("damping_map", "solver_map"),
     measure="relative error against D(1) that damping, Gauss-Newton and few iterations add, mildest case (must exceed)",
     tolerance=1e-6,
     essay="In practice H is damped and its inverse only approximated, and each adds errors of its own.",
@@ -52,14 +53,18 @@ def approximations_add_errors(this: Claim, results: Results) -> Verdict:
     mildest = min(range(len(evidence)), key=lambda k: evidence[k].figure)
     holds = evidence[mildest].figure > this.tolerance
     unsure = abs(evidence[mildest].figure - this.tolerance) < 2.0 * uncertainty[mildest]
+    condition = f"training converged; sizes of the steps relative to ||beta||: {'; '.join(split)}"
+    if dampings := results.get("damping_map"):
+        condition += f". Before, some damping takes error away: {'; '.join(map(_best_damping, dampings))}"
+    if solvers := results.get("solver_map"):
+        needed = "; ".join(map(_products, solvers))
+        condition += f". Products with the Hessian until a solver's error is below {CLOSE:g}: {needed}"
     return Verdict(
         status=Status.INCONCLUSIVE if unsure else Status.HOLDS_WHEN if holds else Status.FAILS,
         figure=evidence[mildest].figure,
         measure=this.measure,
         tolerance=this.tolerance,
-        condition=f"training converged; sizes of the steps relative to ||beta||: {'; '.join(split)}. Before, some damping "
-        f"takes error away: {'; '.join(map(_best_damping, results['damping_map']))}. Products with the Hessian until a solver's "
-        f"error is below {CLOSE:g}: {'; '.join(map(_products, results['solver_map']))}",
+        condition=condition,
         case=evidence[mildest].case,
         evidence=tuple(evidence),
     )

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from theory.claims.verdict import CLOSE, ROUNDING, Claim, Evidence, Results, Status, Verdict, claim, decide
+from theory.claims.verdict import CLOSE, ROUNDING, Claim, Evidence, NothingToJudgeError, Results, Status, Verdict, claim, decide
 
 __all__: list[str] = []
 
@@ -28,8 +28,10 @@ COLUMNS_PER_POINT = 0.05
     sources=("own derivation from T2 and Euler's theorem on homogeneous functions",),
 )
 def scale_is_one_over_p(this: Claim, results: Results) -> Verdict:
-    """Slope on D(1) over the predicted one, where the design has at most d/N = 0.05 columns per point: 1 + O(1/N)."""
-    cases = [ds for ds in results["scale"] if float(ds.columns_per_point) <= COLUMNS_PER_POINT]
+    """Slope on D(1) over the predicted one, without penalty and with at most d/N = 0.05 columns per point: 1 + O(1/N)."""
+    cases = [ds for ds in results["scale"] if _is_leading(ds)]
+    if not cases:
+        raise NothingToJudgeError("scale has no case without penalty (l2 = 0) that has 20 points or more per column")
     evidence: list[Evidence] = []
     errors: list[float] = []
     for ds in cases:
@@ -44,16 +46,22 @@ def scale_is_one_over_p(this: Claim, results: Results) -> Verdict:
     others = ", ".join(
         f"{float(ds.slope.sel(law='Bernoulli(0.5)').mean()):.2f} ({ds.attrs['case']})"
         for ds in results["scale"]
-        if float(ds.columns_per_point) > COLUMNS_PER_POINT
+        if not _is_leading(ds)
     )
     return decide(
         this.measure,
         this.tolerance,
         evidence,
         holds=Status.HOLDS_WHEN,
-        condition=f"d/N small and no penalty: slope {half} at p = 1/2; with a penalty or d/N not small it is {others}",
+        condition=f"d/N small and no penalty: slope {half} at p = 1/2"
+        + (f"; with a penalty or d/N not small it is {others}" if others else ""),
         uncertainty=2.0 * max(errors),
     )
+
+
+def _is_leading(ds: xr.Dataset) -> bool:
+    """Whether the law 1/p holds to leading order."""
+    return float(ds.columns_per_point) <= COLUMNS_PER_POINT and float(ds.attrs["l2"]) == 0.0
 
 
 @claim(

@@ -3,7 +3,7 @@
 import numpy as np
 import xarray as xr
 
-from theory.claims.verdict import CLOSE, Claim, Evidence, Results, Status, Verdict, claim, decide
+from theory.claims.verdict import CLOSE, Claim, Evidence, NothingToJudgeError, Results, Status, Verdict, claim, decide
 
 __all__: list[str] = []
 
@@ -83,8 +83,10 @@ def unconverged_training_breaks_influence(this: Claim, results: Results) -> Verd
     indefinite: list[bool] = []
     for ds in results["training_time"]:
         error, spread = _errors(ds, _INFLUENCE)
-        early = ds.time <= ds.time[-1] / 100
-        k = int(np.nanargmin(error[early].values))
+        early = error[ds.time <= ds.time[-1] / 100].values
+        if not np.isfinite(early).any():
+            continue
+        k = int(np.nanargmin(early))
         evidence.append(Evidence(ds.attrs["case"], float(error[k])))
         uncertainty.append(float(spread[k]))
         negative = (ds.least_eigenvalue < 0).mean("seed")
@@ -93,6 +95,8 @@ def unconverged_training_breaks_influence(this: Claim, results: Results) -> Verd
             f"{float(error[0]):.2g} after one step with {float(negative[0]):.0%} of seeds indefinite, {float(error[-1]):.1g} at "
             f"||grad L|| <= {float(ds.gradient_norm[-1].max()):.0e} with {float(negative[-1]):.0%}"
         )
+    if not evidence:
+        raise NothingToJudgeError("training_time has no early time at which the Hessian is regular for every seed")
     mildest = min(range(len(evidence)), key=lambda k: evidence[k].figure)
     holds, found = evidence[mildest].figure > this.tolerance, Status.HOLDS if all(indefinite) else Status.HOLDS_WHEN
     unsure = abs(evidence[mildest].figure - this.tolerance) < 2.0 * uncertainty[mildest]

@@ -15,6 +15,7 @@ __all__ = [
     "Claim",
     "Evidence",
     "Judgement",
+    "NothingToJudgeError",
     "Results",
     "Status",
     "Verdict",
@@ -22,6 +23,7 @@ __all__ = [
     "claim",
     "decide",
     "judge",
+    "not_judged",
 ]
 
 Results = Mapping[str, Sequence[xr.Dataset]]
@@ -65,14 +67,20 @@ class Verdict:
     evidence: tuple[Evidence, ...] = ()
 
 
+class NothingToJudgeError(ValueError):
+    """No result is of the kind that a claim speaks of; says of which kind it would have to be."""
+
+
 def decide(
     measure: str, tolerance: float, evidence: Sequence[Evidence], *, holds: Status, condition: str, uncertainty: float = 0.0
 ) -> Verdict:
     """The largest figure decides: within the tolerance the claim `holds` (or holds when), beyond it it fails.
 
     When the figure is nearer to the tolerance than its `uncertainty`, the verdict is INCONCLUSIVE. A figure that is not a
-    number is a fault of the experiment, never a verdict.
+    number is a fault of the experiment, never a verdict; no evidence is no verdict either.
     """
+    if not evidence:
+        raise NothingToJudgeError(f"no case says anything: {condition}")
     worst = max(evidence, key=lambda item: item.figure)
     if any(item.figure != item.figure for item in evidence):
         raise ValueError(f"{measure}: {[item.case for item in evidence if item.figure != item.figure]} has no figure")
@@ -86,7 +94,8 @@ def decide(
 class Claim:
     """A statement, why it is true or not, how it is tested, and the function that judges it. All texts are plain, without markup.
 
-    `measure` is the figure that decides and `tolerance` its limit; the docstring of `judgement` says how the figure is made.
+    `measure` is the figure that decides and `tolerance` its limit; the docstring of `judgement` says how the figure is made. The
+    claim needs results of all its `experiments`; of those in `also` it tells more where they were run.
     """
 
     id: str
@@ -98,6 +107,7 @@ class Claim:
     idea: str  # of the proof, or why the claim fails
     sources: tuple[str, ...]  # author, year, where
     judgement: Callable[["Claim", Results], Verdict]
+    also: tuple[str, ...] = ()
 
     def judge(self, results: Results) -> Verdict:
         """The verdict on results of the experiments."""
@@ -119,6 +129,7 @@ def claim(
     essay: str,
     idea: str,
     sources: tuple[str, ...],
+    also: tuple[str, ...] = (),
 ) -> Callable[[Judgement], Judgement]:
     """Register a function (claim, results) -> verdict as the judge of a claim. A second claim with the same id is an error."""
 
@@ -127,7 +138,9 @@ def claim(
             raise ValueError(
                 f"claim {identifier} is defined twice: in {_registry[identifier].judgement.__module__} and {function.__module__}"
             )
-        _registry[identifier] = Claim(identifier, statement, experiments, measure, tolerance, essay, idea, sources, function)
+        _registry[identifier] = Claim(
+            identifier, statement, experiments, measure, tolerance, essay, idea, sources, function, also
+        )
         return function
 
     return register
@@ -143,4 +156,22 @@ def all_claims() -> tuple[Claim, ...]:
 
 def judge(results: Results) -> list[tuple[Claim, Verdict]]:
     """The ledger: every claim whose experiments have results, judged. A claim that lacks one is absent, never passed."""
-    return [(c, c.judge(results)) for c in all_claims() if all(results.get(name) for name in c.experiments)]
+    outcomes = [(c, _outcome(c, results)) for c in all_claims()]
+    return [(c, outcome) for c, outcome in outcomes if isinstance(outcome, Verdict)]
+
+
+def not_judged(results: Results, why: Mapping[str, str]) -> list[tuple[Claim, str]]:
+    """Every other claim, and what it lacks. `why` says of experiments why they have no results."""
+    outcomes = [(c, _outcome(c, results, why)) for c in all_claims()]
+    return [(c, outcome) for c, outcome in outcomes if isinstance(outcome, str)]
+
+
+def _outcome(claim: Claim, results: Results, why: Mapping[str, str] | None = None) -> Verdict | str:
+    """A verdict, or what is missing for one."""
+    missing = [name for name in claim.experiments if not results.get(name)]
+    if missing:
+        return "; ".join(f"{name} {(why or {}).get(name, 'has no results')}" for name in missing)
+    try:
+        return claim.judge(results)
+    except NothingToJudgeError as error:
+        return str(error)
