@@ -23,7 +23,8 @@ def ledger_text(verdicts: Sequence[tuple[Claim, Verdict]]) -> str:
         for claim, verdict in verdicts:
             if not claim.id.startswith(family):
                 continue
-            figure = f"{verdict.figure:.3g} (tolerance {verdict.tolerance:g})"
+            measured = verdict.figure == verdict.figure
+            figure = f"{verdict.figure:.3g} (tolerance {verdict.tolerance:g})" if measured else "not measured"
             lines.append(f"\n{claim.id:<10} {verdict.status.value:<13} {verdict.measure}: {figure}")
             lines += _indented(claim.statement)
             lines += [f"{'':11}{item.figure:<12.3g} {item.case}" for item in verdict.evidence]

@@ -20,8 +20,10 @@ from theory.response import Array, DifferentiableLearner, Learner, LinearizableL
 
 __all__ = [
     "MEASURES",
+    "Asked",
     "Config",
     "Experiment",
+    "Given",
     "ParametricLearner",
     "Problem",
     "Retrain",
@@ -89,6 +91,15 @@ class Problem:
             raise TypeError(f"{option} of {self.name} is {value!r}, expected a number")
         return float(value)
 
+    @property
+    def unit(self) -> str:
+        """Of the learner's outputs."""
+        return self.load().unit
+
+    def described(self) -> dict[str, Any]:
+        """Everything that decides it, as plain values."""
+        return dataclasses.asdict(self)
+
     def load(self) -> datasets.DataSet:
         """The data set, with `n_points` training points or its own default."""
         return datasets.by_name(self.data, self.n_points)
@@ -106,11 +117,48 @@ def _shown(value: Option) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+class Asked(Protocol):
+    """What a result says of the problem that it is about: a `Problem`, or a learner of the user's own."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def data(self) -> str: ...
+    @property
+    def learner(self) -> str: ...
+    @property
+    def unit(self) -> str: ...
+    def described(self) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True)
+class Given:
+    """A learner that the user made, in place of a `Problem`: for experiments that ask nothing of its data and options."""
+
+    given: Learner
+    name: str
+    unit: str
+    data: str = "given"
+
+    @property
+    def learner(self) -> str:
+        """Its class."""
+        return type(self.given).__name__
+
+    def described(self) -> dict[str, Any]:
+        """Its names: what decides the learner stands in the store of its table."""
+        return {"data": self.data, "learner": self.learner, "name": self.name}
+
+    def build(self) -> Learner:
+        """The learner."""
+        return self.given
+
+
 class Config(Protocol):
     """A frozen dataclass with everything that decides an experiment's result."""
 
     @property
-    def problem(self) -> Problem:
+    def problem(self) -> "Problem | Given":
         """What is retrained."""
         ...
 
@@ -138,14 +186,15 @@ class Experiment:
 def labelled(experiment: str, config: Any, coords: Mapping[str, Any], variables: Variables) -> xr.Dataset:
     """A result with named dimensions; variables are name -> (dims, values, what it is). The attributes say what was run."""
     data = {name: xr.Variable(dims, np.asarray(values), {"long_name": text}) for name, (dims, values, text) in variables.items()}
-    problem: Problem = config.problem
+    problem: Asked = config.problem
+    settings = dataclasses.asdict(dataclasses.replace(config, problem=None))
     attributes = {
         "experiment": experiment,
         "case": problem.name,
         "data": problem.data,
         "learner": problem.learner,
-        "unit": problem.load().unit,
-        "config": json.dumps(dataclasses.asdict(config)),
+        "unit": problem.unit,
+        "config": json.dumps({**settings, "problem": problem.described()}),
     }
     return xr.Dataset(data, {name: _coordinate(values) for name, values in coords.items()}, {**attributes, **environment()})
 

@@ -9,7 +9,12 @@ from theory.metrics import relative_error, slope
 __all__: list[str] = []
 
 
-@claim("C1", "-H^-1 grad l is the derivative of the optimum in the upweighting of a point", experiments=("identity",))
+@claim(
+    "C1",
+    "-H^-1 grad l is the derivative of the optimum in the upweighting of a point",
+    experiments=("identity",),
+    needs=("hessian_influence", "finite_difference"),
+)
 def influence_is_the_derivative(results: Results) -> Verdict:
     """Hessian influence against dF/dw by finite differences, which know nothing of the Hessian."""
     cases = results["identity"]
@@ -25,7 +30,7 @@ def influence_is_the_derivative(results: Results) -> Verdict:
     )
 
 
-@claim("C6", "the optimal datamodel coefficient is dF/dw_i at w = 1, exactly", experiments=("identity",))
+@claim("C6", "the optimal datamodel coefficient is dF/dw_i at w = 1, exactly", experiments=("identity",), needs=("derivative",))
 def datamodel_is_the_derivative(results: Results) -> Verdict:
     """The essay's identity for uniform subsets. The relative error decides, the slope says how large the failure is.
 

@@ -18,15 +18,18 @@ def datamodel_is_optimal(results: Results) -> Verdict:
     return decide("largest normal equation / sd F, all p", ROUNDING, evidence, holds=Status.HOLDS, condition="any learner")
 
 
-@claim("T2", "beta is the derivative averaged over the datamodel's own law (zero-bias in w_i)", experiments=("identity",))
+@claim(
+    "T2",
+    "beta is the derivative averaged over the datamodel's own law (zero-bias in w_i)",
+    experiments=("identity",),
+    needs=("average_derivative",),
+)
 def datamodel_is_an_average_derivative(results: Results) -> Verdict:
     """The repaired form of C6. Where F jumps at w_i = 0, the mean jump is what the average derivative misses."""
     evidence: list[Evidence] = []
     decays: list[str] = []
     jumps: list[str] = []
     for ds in results["identity"]:
-        if "average_derivative" not in ds:
-            continue
         jump = np.linalg.norm(ds.average_jump, axis=(1, 2)).max() / np.linalg.norm(ds.beta)
         repaired = [relative_error(ds.average_derivative[k] + ds.average_jump[k], ds.beta[k]) for k in range(ds.sizes["p"])]
         evidence.append(Evidence(ds.attrs["case"], max(repaired)))
@@ -49,6 +52,7 @@ def datamodel_is_an_average_derivative(results: Results) -> Verdict:
     "T2 local",
     "as the weights' law shrinks to 1 the optimal datamodel tends to D(1), with error O(s^2)",
     experiments=("identity",),
+    needs=("local_error",),
 )
 def local_datamodel_is_the_derivative(results: Results) -> Verdict:
     """Weights 1 - s or 1 + s: the order is measured between the two smallest scales. This is where the essay is right."""

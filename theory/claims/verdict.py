@@ -1,6 +1,7 @@
 """Claim, Verdict and the ledger: what is judged, on which results, and how it came out."""
 
 import importlib
+import json
 import pkgutil
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -68,19 +69,23 @@ def decide(
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement, the experiments it needs, and the function that judges it on their results."""
+    """A statement, the experiments it needs, and the function that judges it on their results.
+
+    `needs` are variables that a case may lack (a learner without derivatives): such a case is not judged.
+    """
 
     id: str
     statement: str
     experiments: tuple[str, ...]
     judge: Callable[[Results], Verdict]
+    needs: tuple[str, ...] = ()
 
 
 _registry: dict[str, Claim] = {}
 
 
 def claim(
-    identifier: str, statement: str, *, experiments: tuple[str, ...]
+    identifier: str, statement: str, *, experiments: tuple[str, ...], needs: tuple[str, ...] = ()
 ) -> Callable[[Callable[[Results], Verdict]], Callable[[Results], Verdict]]:
     """Register a function as the judge of a claim. A second claim with the same id is an error."""
 
@@ -89,7 +94,7 @@ def claim(
             raise ValueError(
                 f"claim {identifier} is defined twice: in {_registry[identifier].judge.__module__} and {function.__module__}"
             )
-        _registry[identifier] = Claim(identifier, statement, experiments, function)
+        _registry[identifier] = Claim(identifier, statement, experiments, function, needs)
         return function
 
     return register
@@ -104,5 +109,25 @@ def all_claims() -> tuple[Claim, ...]:
 
 
 def judge(results: Results) -> list[tuple[Claim, Verdict]]:
-    """The ledger: every claim whose experiments have results, judged. A claim that lacks one is absent, never passed."""
-    return [(c, c.judge(results)) for c in all_claims() if all(results.get(name) for name in c.experiments)]
+    """The ledger: every claim whose experiments have results, judged. A claim that lacks one is absent, never passed.
+
+    One that no case can decide, because what it `needs` was left out, is INCONCLUSIVE and says why.
+    """
+    return [(c, _judged(c, results)) for c in all_claims() if all(results.get(name) for name in c.experiments)]
+
+
+def _judged(claim: Claim, results: Results) -> Verdict:
+    cases = {name: [ds for ds in results[name] if all(need in ds for need in claim.needs)] for name in claim.experiments}
+    if all(cases.values()):
+        return claim.judge(cases)
+    first = results[claim.experiments[0]][0]
+    reasons: dict[str, str] = json.loads(first.attrs.get("left_out", "{}"))
+    missing = [need for need in claim.needs if need not in first]
+    return Verdict(
+        status=Status.INCONCLUSIVE,
+        figure=float("nan"),
+        measure=f"needs {', '.join(missing)}",
+        tolerance=float("nan"),
+        condition="; ".join(dict.fromkeys(reasons.get(need, f"{need} was left out") for need in missing)),
+        case=first.attrs["case"],
+    )
