@@ -73,7 +73,9 @@ def judge_learner(
         return table  # both experiments ask for the same one
 
     nodes, reason = _nodes(learner, seeds)
-    found = identity.run(identity.IdentityConfig(problem, nodes=nodes, scales=(0.0625, 0.03125), seeds=seeds), retrain=retrain, progress=progress)
+    found = identity.run(
+        identity.IdentityConfig(problem, nodes=nodes, scales=(0.0625, 0.03125), seeds=seeds), retrain=retrain, progress=progress
+    )
     if reason:
         left_out = {**json.loads(found.attrs["left_out"]), "average_derivative": reason}
         found = found.assign_attrs(left_out=json.dumps(left_out))

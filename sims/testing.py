@@ -76,7 +76,7 @@ def check_learner(
         raise ValueError(f"leave_out names {sorted(unknown)}, expected laws: {', '.join(_LIKELY)}")
     rows = stream("check_learner weights", 0).uniform(0.5, 1.5, (4, n))
     weights: Array = (1.0 - np.eye(n))[np.arange(4) % n] if contract.takes_masks_only(learner) else rows
-    w, order = weights[0], np.roll(np.arange(n)[::-1], 1)
+    w, order = weights[0], np.roll(np.arange(n)[::-1], 2)
     every: dict[str, Any] = {"rtol": rtol}
     some: dict[str, Any] = {"rtol": rtol, "rebuild": rebuild}
     laws: dict[str, Callable[[], None]] = {

@@ -57,6 +57,8 @@ def _is_number(value: Any) -> bool:
 
 def _is_of_library(value: Any) -> bool:
     """A function that an installed package defines: its version tells it, its source need not be read."""
+    if inspect.isfunction(value):
+        return value.__code__.co_filename.startswith(_INSTALLED)  # a module's name can be missing or made up
     function = getattr(value, "__qualname__", None) is not None or isinstance(value, np.ufunc)
     return function and _installed(str(getattr(value, "__module__", None) or "numpy"))
 

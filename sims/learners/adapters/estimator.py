@@ -33,9 +33,10 @@ OUTPUTS = ("margin", "probability", "regression")
 class SklearnLearner:
     """f at X_query (M, d) of a clone of `estimator`, fitted to the rows of X (N, d) and y (N,) with w_i > 0, sample_weight w_i.
 
-    Weight 0 is deletion exactly: the row is not there. The estimator's own objective is kept; most sum w_i l_i without dividing
-    it, so that Ridge(alpha) is l2 = alpha / N and LogisticRegression(C) is l2 = 1 / (C N) here. Every `random_state`, those of
-    parts included, is the seed; an estimator without one is fitted once for all seeds. There are no derivatives.
+    Weight 0 is deletion exactly: the row is not there, and a subset is `fit(X[rows], y[rows])` as one would write it. The
+    estimator's own objective is kept; most sum w_i l_i without dividing it, so that Ridge(alpha) is l2 = alpha / N and
+    LogisticRegression(C) is l2 = 1 / (C N) here. Every `random_state`, those of parts included, is the seed; an estimator without
+    one is fitted once for all seeds. There are no derivatives.
 
     output: "margin" (a classifier's default: decision_function, or else the log-odds of predict_proba), "probability", or
     "regression" (a regressor's default: predict, in the units of y). Margin and probability are of the class `positive`, the
@@ -140,7 +141,8 @@ class SklearnLearner:
     def _answer(self, w: Array, rows: NDArray[np.intp], seed: int) -> Array:
         model = _seeded(self.estimator, self._random, seed)
         try:
-            model.fit(self.X[rows], self.y[rows], **dict.fromkeys(self.weights_to or (), w[rows]))
+            names = () if (w[rows] == 1.0).all() else self.weights_to or ()  # some draw other numbers where weights are given
+            model.fit(self.X[rows], self.y[rows], **{name: w[rows] for name in names})
             answer = np.asarray(self._output_of(model, self.X_query.copy()), dtype=np.float64)
         except Exception as error:  # whatever another library raises: it does not know which subset this is
             raise ValueError(

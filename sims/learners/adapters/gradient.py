@@ -93,11 +93,10 @@ class JaxLearner:
 
     def fingerprint(self) -> dict[str, Any]:
         """What decides every bit of the answers, for stores."""
-        functions = {name: getattr(self, name) for name in ("init", "loss", "output", "train")}
-        told = {name: described(function, name) for name, function in functions.items()}
+        functions = ("init", "loss", "output", "train")
         options = ("X", "y", "X_query", "steps", "learning_rate", "l2", "mode", "chunk")
         return {
-            "functions": told if self.name is None else self.name,
+            "functions": self.name or {name: described(getattr(self, name), name) for name in functions},
             "jax": [jax.__version__, jax.devices()[0].device_kind],
             **{name: getattr(self, name) for name in options},
         }
