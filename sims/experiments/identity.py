@@ -165,8 +165,12 @@ def _linearization(learner: Learner, seeds: Sequence[int], left_out: dict[str, s
         left_out["hessian_influence"] = f"{type(learner).__name__} has no linearize"
         return {}
     at = learner.linearize(np.ones(learner.n_points), seeds)
+    try:
+        influence: Variables = {"hessian_influence": (_EFFECT, hessian_influence(at), "-(1/N) grad f^T H^-1 grad l_i at w = 1")}
+    except np.linalg.LinAlgError as error:
+        influence, left_out["hessian_influence"] = {}, str(error)
     return {
-        "hessian_influence": (_EFFECT, hessian_influence(at), "-(1/N) grad f^T H^-1 grad l_i at w = 1"),
+        **influence,
         "least_eigenvalue": ((), np.linalg.eigvalsh(at.hessian).min(), "least eigenvalue of the Hessian at w = 1"),
         "gradient_norm": ((), at.gradient_norm.max(), "||grad L|| at w = 1"),
     }

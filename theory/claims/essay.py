@@ -25,7 +25,7 @@ def influence_is_the_derivative(results: Results) -> Verdict:
         1e-6,
         evidence,
         holds=Status.HOLDS_WHEN,
-        condition=f"strictly convex and converged: least eigenvalue of H here >= {eigenvalue:.1e}, ||grad L|| <= {gradient:.1e}",
+        condition=f"where strictly convex and converged; here eigenvalues of H >= {eigenvalue:.1e}, ||grad L|| <= {gradient:.1e}",
         uncertainty=max(_relative_norm(ds.finite_difference_error, ds.finite_difference) for ds in cases),
     )
 

@@ -142,7 +142,7 @@ class SklearnLearner:
         model = _seeded(self.estimator, self._random, seed)
         try:
             names = () if (w[rows] == 1.0).all() else self.weights_to or ()  # some draw other numbers where weights are given
-            model.fit(self.X[rows], self.y[rows], **{name: w[rows] for name in names})
+            model.fit(self.X[rows], self.y[rows], **dict.fromkeys(names, w[rows]))
             answer = np.asarray(self._output_of(model, self.X_query.copy()), dtype=np.float64)
         except Exception as error:  # whatever another library raises: it does not know which subset this is
             raise ValueError(
