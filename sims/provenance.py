@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import inspect
 import platform
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -41,21 +42,29 @@ def vector_extensions() -> list[str]:
 def settings_of(learner: Learner, weights: Array | None = None) -> dict[str, Any]:
     """Everything that decides a bit of a learner's responses to weights, or to all subsets, as plain JSON values.
 
-    A learner is told by its class, by the source files behind it, and by its fields: arrays by shape and sha256, other values
-    as they are. A field of any other type is refused: two different learners could look the same.
+    A learner is told by its class, by the source files behind it, and by its fields, or by what its `fingerprint()` returns
+    where it has one: arrays by shape and sha256, other values as they are. A field of any other type is refused: two different
+    learners could look the same.
     """
     kind = type(learner)
-    fields = [f.name for f in dataclasses.fields(learner)] if dataclasses.is_dataclass(learner) else sorted(vars(learner))
     return {
         "learner": {
             "class": f"{kind.__module__}.{kind.__qualname__}",
-            **{name: _plain(getattr(learner, name), f"{kind.__name__}.{name}") for name in fields},
+            **{name: _plain(value, f"{kind.__name__}.{name}") for name, value in _fields(learner).items()},
         },
         "code": _code(kind),
         "versions": {name: version(name) for name in ("numpy", "scipy")},
         "hardware": hardware(),
         **({} if weights is None else {"weights": _plain(weights, "weights")}),
     }
+
+
+def _fields(learner: Any) -> Mapping[str, Any]:
+    if hasattr(learner, "fingerprint"):
+        return learner.fingerprint()
+    told = dataclasses.is_dataclass(learner)
+    names: list[str] = [f.name for f in dataclasses.fields(learner)] if told else sorted(cast(dict[str, Any], vars(learner)))
+    return {name: getattr(learner, name) for name in names}
 
 
 def _plain(value: Any, name: str) -> Any:
@@ -68,9 +77,11 @@ def _plain(value: Any, name: str) -> Any:
         return value
     if isinstance(value, tuple | list):
         return [_plain(item, name) for item in value]  # type: ignore[reportUnknownVariableType]
+    if isinstance(value, dict):
+        return {key: _plain(item, f"{name}[{key!r}]") for key, item in cast(dict[str, Any], value).items()}
     raise TypeError(
         f"{name} is a {type(value).__name__}, expected numbers, text, arrays, or lists of them: a store is told by the values "
-        "that decide its table"
+        "that decide its table; a learner that is made of other things has `fingerprint()`, which returns such values by name"
     )
 
 

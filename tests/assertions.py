@@ -4,22 +4,9 @@ import dataclasses
 
 import numpy as np
 
+from sims.contract import assert_close, assert_identical
 
-def assert_close(value, expected, *, rtol=0.0, atol=0.0, call=""):
-    """Every entry within atol + rtol * max|expected|: the norm of the whole array sets the scale, as rounding does."""
-    value, expected = np.asarray(value), np.asarray(expected)
-    assert value.shape == expected.shape, f"{call}: shape {value.shape}, expected {expected.shape}"
-    assert np.isfinite(value).all(), f"{call}: not finite: {value}"
-    allowed = atol + rtol * np.abs(expected).max(initial=0.0)
-    worst = np.abs(value - expected).max(initial=0.0)
-    assert worst <= allowed, f"{call}: differs by {worst:.3e}, allowed {allowed:.3e}\nvalue    {value}\nexpected {expected}"
-
-
-def assert_identical(value, expected, *, call=""):
-    """Equal to the last bit, shape included."""
-    value, expected = np.asarray(value), np.asarray(expected)
-    assert value.shape == expected.shape, f"{call}: shape {value.shape}, expected {expected.shape}"
-    assert np.array_equal(value, expected), f"{call}: not identical\nvalue    {value}\nexpected {expected}"
+__all__ = ["arrays_of", "assert_close", "assert_identical"]
 
 
 def arrays_of(instance, prefix=""):

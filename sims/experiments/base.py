@@ -21,8 +21,10 @@ from theory.response import Array, DifferentiableLearner, Learner, LinearizableL
 
 __all__ = [
     "MEASURES",
+    "Asked",
     "Config",
     "Experiment",
+    "Given",
     "Option",
     "ParametricLearner",
     "Problem",
@@ -102,6 +104,21 @@ class Problem:
             raise TypeError(f"{option} of {self.name} is {value!r}, expected a number")
         return float(value)
 
+    def facts(self) -> dict[str, Any]:
+        """What a result says of the data: its size, the unit of the outputs, rows of the original file, classes."""
+        used = self.load()
+        return {
+            "n_points": len(used.X),
+            "unit": used.unit,
+            "train_rows": list(used.train_rows),
+            "query_rows": list(used.query_rows[: self.n_queries]),
+            **({"labels": list(used.labels)} if used.labels else {}),
+        }
+
+    def described(self) -> dict[str, Any]:
+        """Everything that decides it, as plain values."""
+        return dataclasses.asdict(self)
+
     def load(self) -> datasets.DataSet:
         """The data set, with `n_points` training points or its own default."""
         if isinstance(self.data, OwnData):
@@ -121,11 +138,51 @@ def _shown(value: Option) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+class Asked(Protocol):
+    """What a result says of the problem that it is about: a `Problem`, or a learner of the user's own."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def label(self) -> str: ...
+    @property
+    def learner(self) -> str: ...
+    def facts(self) -> dict[str, Any]: ...
+    def described(self) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True)
+class Given:
+    """A learner that the user made, in place of a `Problem`: for experiments that ask nothing of its data and options."""
+
+    given: Learner
+    name: str
+    unit: str
+    label: str = "given"
+
+    @property
+    def learner(self) -> str:
+        """Its class."""
+        return type(self.given).__name__
+
+    def facts(self) -> dict[str, Any]:
+        """Its size and the unit of its outputs."""
+        return {"n_points": self.given.n_points, "unit": self.unit}
+
+    def described(self) -> dict[str, Any]:
+        """Its names: what decides the learner stands in the store of its table."""
+        return {"data": self.label, "learner": self.learner, "name": self.name}
+
+    def build(self) -> Learner:
+        """The learner."""
+        return self.given
+
+
 class Config(Protocol):
     """A frozen dataclass with everything that decides an experiment's result."""
 
     @property
-    def problem(self) -> Problem:
+    def problem(self) -> "Problem | Given":
         """What is retrained."""
         ...
 
@@ -156,21 +213,16 @@ class Experiment:
 def labelled(experiment: str, config: Any, coords: Mapping[str, Any], variables: Variables) -> xr.Dataset:
     """A result with named dimensions; variables are name -> (dims, values, what it is). The attributes say what was run."""
     data = {name: xr.Variable(dims, np.asarray(values), {"long_name": text}) for name, (dims, values, text) in variables.items()}
-    problem: Problem = config.problem
-    used = problem.load()
+    problem: Asked = config.problem
+    settings = dataclasses.asdict(dataclasses.replace(config, problem=None))
     attributes: dict[str, Any] = {
         "experiment": experiment,
         "case": problem.name,
         "data": problem.label,
         "learner": problem.learner,
-        "n_points": len(used.X),
-        "unit": used.unit,
-        "train_rows": list(used.train_rows),
-        "query_rows": list(used.query_rows[: problem.n_queries]),
-        "config": json.dumps(dataclasses.asdict(config)),
+        **problem.facts(),
+        "config": json.dumps({**settings, "problem": problem.described()}),
     }
-    if used.labels:
-        attributes["labels"] = list(used.labels)
     return xr.Dataset(data, {name: _coordinate(values) for name, values in coords.items()}, {**attributes, **environment()})
 
 

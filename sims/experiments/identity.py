@@ -1,6 +1,9 @@
 """Is the optimal datamodel coefficient the derivative of the response in the data weights?"""
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import xarray as xr
@@ -8,6 +11,7 @@ import xarray as xr
 from sims.experiments.base import (
     MEASURES,
     Experiment,
+    Given,
     Problem,
     Retrain,
     Variables,
@@ -20,11 +24,11 @@ from sims.experiments.base import (
 )
 from sims.experiments.own import CONVEX, own_case
 from theory.datamodel import Datamodel, optimal_datamodel, quadrature_datamodel
-from theory.derivatives import average_derivatives, average_jumps, finite_difference
+from theory.derivatives import FiniteDifference, average_derivatives, average_jumps, finite_difference
 from theory.influence import hessian_influence
 from theory.laws import Bernoulli, TwoPoint
 from theory.metrics import relative_error
-from theory.response import Array, weight_derivative
+from theory.response import Array, DifferentiableLearner, Learner, LinearizableLearner, weight_derivative
 from theory.subsets import all_masks
 from theory.transforms import product_probabilities
 from theory.values import leave_one_out
@@ -36,75 +40,148 @@ __all__ = ["EXPERIMENT", "IdentityConfig", "run"]
 class IdentityConfig:
     """A problem; p of the datamodels; Gauss nodes of the average derivative (none: left out); local scales."""
 
-    problem: Problem
+    problem: Problem | Given
     probabilities: tuple[float, ...] = (0.2, 0.5, 0.8, 0.9, 0.99)
     nodes: tuple[int, ...] = ()
     scales: tuple[float, ...] = (0.5, 0.25, 0.125, 0.0625, 0.03125)
     seeds: tuple[int, ...] = (0,)
 
 
+_EFFECT = ("point", "output")
+
+
 def run(config: IdentityConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
     """Retrain on all subsets; beta^(p) beside D(1), D(p1), LOO, Hessian influence and the average derivative, for every p.
 
     Effects have dims (.., point, output), in the unit of the output per unit of weight. Nothing is sampled and nothing has a
-    standard error: `optimality`, `finite_difference_error` and `average_derivative_error` say how exact the numbers are.
+    standard error: `optimality`, `finite_difference_error` and `average_derivative_error` say how exact the numbers are. What a
+    learner cannot be asked for is left out, and the attribute `left_out` says why, by variable.
     """
     learner, seeds, p_values = config.problem.build(), config.seeds, config.probabilities
-    ones = np.ones(learner.n_points)
     table = retrain(learner, seeds).mean
     models = [optimal_datamodel(table, Bernoulli(p)) for p in p_values]
-    beta = np.stack([model.coefficients for model in models])
-    derivative, loo = weight_derivative(learner, ones, seeds), leave_one_out(table)
-    at_p = np.stack([weight_derivative(learner, p * ones, seeds) for p in p_values])
-    averages = [
-        average_derivatives(
-            learner, [Bernoulli(p) for p in p_values], seeds, k, progress=bar(f"average derivative, {k} nodes", progress)
-        )
-        for k in config.nodes
-    ]
-    local = np.stack([quadrature_datamodel(learner, TwoPoint(s), seeds, nodes=2).coefficients for s in config.scales])
-    numerical, linearization = finite_difference(learner, ones, seeds), learner.linearize(ones, seeds)
-    references = {"D(1)": np.broadcast_to(derivative, beta.shape), "D(p1)": at_p, "LOO": np.broadcast_to(loo, beta.shape)}
-    if averages:
-        references["average derivative"] = averages[-1]
-    against = [measures(b, {name: values[k] for name, values in references.items()}) for k, b in enumerate(beta)]
-    effect = ("point", "output")
+    beta, loo = np.stack([model.coefficients for model in models]), leave_one_out(table)
+    left_out: dict[str, str] = {}
     variables: Variables = {
-        "beta": (("p", *effect), beta, "optimal datamodel coefficient, Bernoulli(p) subsets"),
-        "derivative": (effect, derivative, "D(1): dF/dw at w = 1"),
-        "derivative_at_p": (("p", *effect), at_p, "D(p1): dF/dw at w = p1"),
-        "leave_one_out": (effect, loo, "F(1) - F(1 - e_i)"),
-        "hessian_influence": (effect, hessian_influence(linearization), "-(1/N) grad f^T H^-1 grad l_i at w = 1"),
-        "finite_difference": (effect, numerical.derivative, "dF/dw at w = 1 by extrapolated differences"),
-        "finite_difference_error": (effect, numerical.error, "its own estimate of its error"),
-        "local_beta": (("scale", *effect), local, "optimal datamodel coefficient, weights 1 - s or 1 + s"),
-        "beta_against": (("p", "reference", "measure"), against, "beta measured against each reference"),
+        "beta": (("p", *_EFFECT), beta, "optimal datamodel coefficient, Bernoulli(p) subsets"),
+        "leave_one_out": (_EFFECT, loo, "F(1) - F(1 - e_i)"),
+        **_near_one(learner, config, left_out),
+        **_inside(learner, config, table, beta, left_out, progress),
+        **_linearization(learner, seeds, left_out),
         "r_squared": (("p", "output"), [m.r_squared for m in models], "R^2 of the optimal linear datamodel"),
         "optimality": (
             ("p",),
             [_optimality(table, m, p) for m, p in zip(models, p_values, strict=True)],
             "largest normal equation / sd F",
         ),
-        "local_error": (("scale",), [relative_error(b, derivative) for b in local], "||local beta - D(1)|| / ||D(1)||"),
-        "least_eigenvalue": ((), np.linalg.eigvalsh(linearization.hessian).min(), "least eigenvalue of the Hessian at w = 1"),
-        "gradient_norm": ((), linearization.gradient_norm.max(), "||grad L|| at w = 1"),
     }
-    coords = {"p": p_values, "scale": config.scales, "reference": tuple(references), "measure": MEASURES}
-    if averages:
-        coords["nodes"] = config.nodes
-        errors = [[relative_error(a, b) for a, b in zip(average, beta, strict=True)] for average in averages]
-        jumps = average_jumps(learner, [Bernoulli(p) for p in p_values], table, seeds)
-        variables["average_jump"] = (("p", *effect), jumps, "E[F(w_i = 0+) - F(w_i = 0)], 0 where F is continuous")
-        variables["average_derivative"] = (("p", *effect), averages[-1], "E D_i, w_i of the zero-bias law, with the most nodes")
-        variables["node_change"] = (
-            ("p",),
-            [relative_error(coarse, fine) for coarse, fine in zip(averages[-2], averages[-1], strict=True)]
-            if len(averages) > 1
-            else [np.inf] * len(p_values),
-            "relative change of the average derivative from the last but one to the last number of nodes",
-        )
-        variables["average_derivative_error"] = (("nodes", "p"), errors, "||average derivative - beta|| / ||beta||")
-    return labelled("identity", config, {**coords, **effect_coords(loo)}, variables)
+    found = {name: np.broadcast_to(variables[at][1], beta.shape) for name, at in _REFERENCES.items() if at in variables}
+    against = [measures(b, {name: values[k] for name, values in found.items()}) for k, b in enumerate(beta)]
+    variables["beta_against"] = (("p", "reference", "measure"), against, "beta measured against each reference")
+    coords = {"p": p_values, "scale": config.scales, "reference": tuple(found), "measure": MEASURES}
+    coords |= {"nodes": config.nodes} if "average_derivative" in variables else {}
+    result = labelled("identity", config, {**coords, **effect_coords(loo)}, variables)
+    return result.assign_attrs(left_out=json.dumps(left_out)) if left_out else result
+
+
+_REFERENCES = {
+    "D(1)": "derivative",
+    "D(p1)": "derivative_at_p",
+    "LOO": "leave_one_out",
+    "average derivative": "average_derivative",
+}
+
+
+def _near_one(learner: Learner, config: IdentityConfig, left_out: dict[str, str]) -> Variables:
+    """What weights about 1 tell: D(1), exact or by differences that converged, and local datamodels."""
+    seeds, ones = config.seeds, np.ones(learner.n_points)
+    if getattr(learner, "masks_only", False):
+        names = ("finite_difference", "derivative", "local_beta", "local_error")
+        left_out |= dict.fromkeys(names, f"{type(learner).__name__} takes weights 0 and 1 only")
+        return {}
+    numerical = finite_difference(learner, ones, seeds)
+    local = np.stack([quadrature_datamodel(learner, TwoPoint(s), seeds, nodes=2).coefficients for s in config.scales])
+    variables: Variables = {
+        "finite_difference": (_EFFECT, numerical.derivative, "dF/dw at w = 1 by extrapolated differences"),
+        "finite_difference_error": (_EFFECT, numerical.error, "its own estimate of its error"),
+        "local_beta": (("scale", *_EFFECT), local, "optimal datamodel coefficient, weights 1 - s or 1 + s"),
+    }
+    if isinstance(learner, DifferentiableLearner):
+        derivative, how = weight_derivative(learner, ones, seeds), "D(1): dF/dw at w = 1"
+    elif reason := _not_trusted(numerical, local, config.scales):
+        left_out |= dict.fromkeys(("derivative", "local_error"), f"{type(learner).__name__} has no weight_jacobian, and {reason}")
+        return variables
+    else:
+        derivative, how = numerical.derivative, "D(1): dF/dw at w = 1, by differences"
+    variables["derivative"] = (_EFFECT, derivative, how)
+    errors = [relative_error(b, derivative) for b in local]
+    variables["local_error"] = (("scale",), errors, "||local beta - D(1)|| / ||D(1)||")
+    return variables
+
+
+def _not_trusted(numerical: FiniteDifference, local: Array, scales: Sequence[float]) -> str:
+    """Why differences are not D(1) to 1e-7 of itself, or nothing.
+
+    They must also be what local datamodels tend to: an iterative fit is smooth while it takes the same number of steps, so that
+    small differences converge, and jumps where it takes one more. beta(s) = D(1) + O(s^2), extrapolated once: O(s^4).
+    """
+    size = np.linalg.norm(numerical.derivative)
+    if not np.isfinite(numerical.error).all() or not np.linalg.norm(numerical.error) <= 1e-7 * size:
+        worst = np.linalg.norm(numerical.error) / size if size else np.inf
+        return f"differences give D(1) to a relative error of {worst:.1g} only: F jumps near w = 1, or fits stop early"
+    if not size:
+        return "every difference is 0: F does not change with w near 1, or in steps"
+    ratio = (scales[-2] / scales[-1]) ** 2
+    limit = (ratio * local[-1] - local[-2]) / (ratio - 1.0)
+    gap = relative_error(limit, numerical.derivative)
+    return f"differences and local datamodels disagree by {gap:.1g}: F jumps near w = 1, or fits stop early" if gap > 1e-3 else ""
+
+
+def _inside(
+    learner: Learner, config: IdentityConfig, table: Array, beta: Array, left_out: dict[str, str], progress: bool
+) -> Variables:
+    """Exact derivatives away from w = 1: at w = p1, and averaged over every law."""
+    if not isinstance(learner, DifferentiableLearner):
+        left_out |= dict.fromkeys(("derivative_at_p", "average_derivative"), f"{type(learner).__name__} has no weight_jacobian")
+        return {}
+    seeds, laws = config.seeds, [Bernoulli(p) for p in config.probabilities]
+    at_p = np.stack([weight_derivative(learner, p * np.ones(learner.n_points), seeds) for p in config.probabilities])
+    variables: Variables = {"derivative_at_p": (("p", *_EFFECT), at_p, "D(p1): dF/dw at w = p1")}
+    if not config.nodes:
+        left_out["average_derivative"] = "no Gauss nodes were asked for"
+        return variables
+    averages = [
+        average_derivatives(learner, laws, seeds, k, progress=bar(f"average derivative, {k} nodes", progress))
+        for k in config.nodes
+    ]
+    changes = [[relative_error(a, b) for a, b in zip(*pair, strict=True)] for pair in pairwise(averages)]
+    jumps = average_jumps(learner, laws, table, seeds)
+    errors = [[relative_error(a, b) for a, b in zip(average, beta, strict=True)] for average in averages]
+    variables["average_jump"] = (("p", *_EFFECT), jumps, "E[F(w_i = 0+) - F(w_i = 0)], 0 where F is continuous")
+    variables["average_derivative"] = (("p", *_EFFECT), averages[-1], "E D_i, w_i of the zero-bias law, with the most nodes")
+    variables["node_change"] = (
+        ("p",),
+        changes[-1] if changes else [np.inf] * len(laws),
+        "relative change of the average derivative from the last but one to the last number of nodes",
+    )
+    variables["average_derivative_error"] = (("nodes", "p"), errors, "||average derivative - beta|| / ||beta||")
+    return variables
+
+
+def _linearization(learner: Learner, seeds: Sequence[int], left_out: dict[str, str]) -> Variables:
+    if not isinstance(learner, LinearizableLearner):
+        left_out["hessian_influence"] = f"{type(learner).__name__} has no linearize"
+        return {}
+    at = learner.linearize(np.ones(learner.n_points), seeds)
+    try:
+        influence: Variables = {"hessian_influence": (_EFFECT, hessian_influence(at), "-(1/N) grad f^T H^-1 grad l_i at w = 1")}
+    except np.linalg.LinAlgError as error:
+        influence, left_out["hessian_influence"] = {}, str(error)
+    return {
+        **influence,
+        "least_eigenvalue": ((), np.linalg.eigvalsh(at.hessian).min(), "least eigenvalue of the Hessian at w = 1"),
+        "gradient_norm": ((), at.gradient_norm.max(), "||grad L|| at w = 1"),
+    }
 
 
 def _optimality(table: Array, model: Datamodel, p: float) -> float:

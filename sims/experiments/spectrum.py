@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from sims.experiments.base import Experiment, Problem, Retrain, Variables, in_memory, labelled
+from sims.experiments.base import Experiment, Given, Problem, Retrain, Variables, in_memory, labelled
 from sims.experiments.own import CONVEX, too_many
 from theory.datamodel import optimal_datamodel
 from theory.laws import Bernoulli
@@ -23,7 +23,7 @@ __all__ = ["EXPERIMENT", "SpectrumConfig", "run"]
 class SpectrumConfig:
     """A learner, inclusion probabilities, how many seeds (1 where there is no randomness)."""
 
-    problem: Problem
+    problem: Problem | Given
     probabilities: tuple[float, ...] = (0.25, 0.5, 0.75, 0.9)
     n_seeds: int = 1
 

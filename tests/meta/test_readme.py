@@ -13,7 +13,9 @@ README = Path(__file__).parents[2] / "README.md"
 
 
 def test_the_python_examples_print_the_slopes_that_their_comments_name(capsys):
-    example, budget, sampled, network = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    example, budget, sampled, network, own, estimator, jax_network = re.findall(
+        r"```python\n(.*?)```", README.read_text(), re.DOTALL
+    )
     names = {}
 
     def slopes(code):
@@ -32,6 +34,17 @@ def test_the_python_examples_print_the_slopes_that_their_comments_name(capsys):
     early, late = slopes(network)
     assert abs(early - 1.0) < 0.05
     assert abs(late - 1.0) > 0.5
+    exec(compile(own, "README.md", "exec"), names)
+    printed = capsys.readouterr().out
+    assert "passed   weight 0 is deletion" in printed
+    assert "BROKEN" not in printed
+    assert "C6         FAILS" in printed
+    assert "C1: identity: WeightedMean has no linearize" in printed
+    assert "T2: identity: WeightedMean has no weight_jacobian" in printed
+    exec(compile(estimator, "README.md", "exec"), names)
+    assert names["beta"].shape == (8, 3)
+    (one_step,) = slopes(jax_network)
+    assert abs(one_step - 1.0) < 0.005
 
 
 def test_every_file_that_the_readme_shows_exists():

@@ -12,9 +12,9 @@ from scipy import differentiate, integrate, optimize
 from scipy.stats import norm
 from strategies import SEEDS, interior_weights
 
+from sims import contract
 from sims.learners import Bistable
 from sims.streams import normals, stream
-from tests.sims import contract
 from theory.derivatives import finite_difference
 from theory.response import DifferentiableLearner, weight_derivative
 from theory.subsets import all_masks
@@ -98,6 +98,7 @@ def test_learner_keeps_the_contract(learner, data):
     assert isinstance(learner, DifferentiableLearner)
     contract.check_seeds(learner, weights)
     contract.check_inputs_are_left_alone(learner, weights, MANY)
+    contract.check_data_are_copied(learner, weights, MANY)
     contract.check_batch_equals_singles(learner, weights)
     contract.check_derivative(learner, weights[0], MANY)
 

@@ -6,9 +6,9 @@ import strategies
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from sims import contract
 from sims.learners import LeastSquares, Logistic
 from sims.learners.erm import NORMALIZATIONS
-from tests.sims import contract
 from theory.response import BLOCK, DifferentiableLearner, LinearizableLearner
 
 
@@ -130,6 +130,7 @@ def test_derivative_is_one_sided_where_a_weight_is_zero(kind, normalization, dat
 def test_inputs_are_neither_modified_nor_kept(kind, data):
     learner = data.draw(learners(kind))
     contract.check_inputs_are_left_alone(learner, weights_for(data, learner, rows=data.draw(st.integers(1, 3))))
+    contract.check_data_are_copied(learner, weights_for(data, learner, rows=data.draw(st.integers(1, 3))))
 
 
 @every_kind

@@ -10,9 +10,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from strategies import SEEDS, interior_weights
 
+from sims import contract
 from sims.learners import Interpolator
 from sims.streams import stream
-from tests.sims import contract
 from theory.datamodel import optimal_datamodel
 from theory.derivatives import average_derivative, average_jumps
 from theory.laws import Bernoulli
@@ -176,6 +176,7 @@ def _check_contract(learner, data):
     assert isinstance(learner, LinearizableLearner)
     contract.check_seeds(learner, weights)
     contract.check_inputs_are_left_alone(learner, weights, MANY)
+    contract.check_data_are_copied(learner, weights, MANY)
     contract.check_batch_equals_singles(learner, weights)
     contract.check_derivative(learner, weights[0], MANY)
 

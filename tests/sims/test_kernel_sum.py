@@ -11,8 +11,8 @@ from sklearn.metrics.pairwise import rbf_kernel
 from statsmodels.nonparametric.kernel_regression import KernelReg
 from strategies import SEEDS
 
+from sims import contract
 from sims.learners import KernelSum, LeastSquares
-from tests.sims import contract
 from theory.datamodel import optimal_datamodel
 from theory.laws import Bernoulli
 from theory.metrics import relative_error
@@ -95,6 +95,7 @@ def test_learner_keeps_the_contract(learner):
     assert isinstance(learner, DifferentiableLearner)
     contract.check_seeds(learner, weights)
     contract.check_inputs_are_left_alone(learner, weights)
+    contract.check_data_are_copied(learner, weights)
     contract.check_batch_equals_singles(learner, weights)
     contract.check_derivative(learner, weights[0])
 

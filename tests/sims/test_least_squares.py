@@ -10,9 +10,9 @@ from assertions import assert_close
 from scipy import linalg
 from statsmodels.stats.outliers_influence import OLSInfluence
 
+from sims.contract import response_jumps
 from sims.learners import LeastSquares
 from sims.learners.erm import NORMALIZATIONS
-from tests.sims.contract import response_jumps
 from theory.influence import hessian_influence
 from theory.response import weight_derivative
 

@@ -14,8 +14,8 @@ from assertions import arrays_of, assert_close, assert_identical
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from sims import contract
 from sims.learners import MLP
-from tests.sims import contract
 from theory.datamodel import optimal_datamodel, quadrature_datamodel
 from theory.derivatives import average_derivative
 from theory.laws import Bernoulli, TwoPoint
@@ -537,6 +537,7 @@ def test_answers_do_not_depend_on_the_position_in_a_batch_longer_than_a_block(ba
 @every_variant
 def test_inputs_are_neither_modified_nor_kept(variant):
     contract.check_inputs_are_left_alone(network(steps=10, **VARIANTS_TOO[variant]), some_weights())
+    contract.check_data_are_copied(network(steps=10, **VARIANTS_TOO[variant]), some_weights())
 
 
 @every_variant

@@ -12,9 +12,9 @@ from scipy import integrate
 from scipy.stats import norm
 from strategies import SEEDS
 
+from sims import contract
 from sims.learners import MovingJump
 from sims.streams import stream
-from tests.sims import contract
 from theory.datamodel import optimal_datamodel
 from theory.derivatives import average_derivative, finite_difference
 from theory.laws import Bernoulli
@@ -97,6 +97,7 @@ def test_learner_keeps_the_contract(learner):
     assert isinstance(learner, DifferentiableLearner)
     contract.check_seeds(learner, weights)
     contract.check_inputs_are_left_alone(learner, weights, MANY)
+    contract.check_data_are_copied(learner, weights, MANY)
     contract.check_batch_equals_singles(learner, weights)
 
 

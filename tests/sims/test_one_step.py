@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import SEEDS
 
+from sims import contract
 from sims.learners import MLP, OneStep
 from sims.streams import stream
-from tests.sims import contract
 from theory.datamodel import optimal_datamodel
 from theory.laws import Bernoulli
 from theory.metrics import relative_error
@@ -120,6 +120,7 @@ def test_learner_keeps_the_contract(learner):
     assert isinstance(learner, DifferentiableLearner)
     contract.check_seeds(learner, weights)
     contract.check_inputs_are_left_alone(learner, weights, MANY)
+    contract.check_data_are_copied(learner, weights, MANY)
     contract.check_batch_equals_singles(learner, weights)
     contract.check_derivative(learner, weights[0], MANY)
 

@@ -124,6 +124,7 @@ def test_with_too_many_points_to_enumerate_subsets_are_drawn_and_it_is_said(tmp_
     assert "C1, C6, T1, T2, T2 local: identity retrains on all 2^N subsets, N = 40 is more than 20" in process.stdout
     assert {path.name for path in (tmp_path / "o").iterdir() if path.is_dir()} == {
         "counterfactual",
+        "figures",
         "lds",
         "scale",
         "scale_at_size",

@@ -213,8 +213,8 @@ def test_learners_are_told_apart_by_class_and_by_every_bit_of_their_fields():
     assert provenance.settings_of(one) == provenance.settings_of(Holder(np.zeros(3)))
     assert provenance.settings_of(one)["learner"] != provenance.settings_of(other)["learner"]
     assert provenance.settings_of(one)["learner"] != provenance.settings_of(Holder(np.zeros((3, 1))))["learner"]
-    with pytest.raises(TypeError, match=r"Holder.values is a dict, expected numbers, text, arrays"):
-        provenance.settings_of(Holder({}))
+    with pytest.raises(TypeError, match=r"Holder.values is a set, expected numbers, text, arrays"):
+        provenance.settings_of(Holder(set()))
 
 
 # --- the disk --------------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ __all__: list[str] = []
     "C1",
     "-H^-1 grad l is the derivative of the optimum in the upweighting of a point",
     experiments=("identity",),
+    needs=("hessian_influence", "finite_difference"),
     measure="||Hessian influence - finite difference|| / ||finite difference|| at w = 1",
     tolerance=1e-6,
     essay="Influence functions rest on the derivative of the optimum when a training point gets a little more weight: -H^-1 "
@@ -36,7 +37,7 @@ def influence_is_the_derivative(this: Claim, results: Results) -> Verdict:
         this.tolerance,
         evidence,
         holds=Status.HOLDS_WHEN,
-        condition=f"strictly convex and converged: least eigenvalue of H here >= {eigenvalue:.1e}, ||grad L|| <= {gradient:.1e}",
+        condition=f"where strictly convex and converged; here eigenvalues of H >= {eigenvalue:.1e}, ||grad L|| <= {gradient:.1e}",
         uncertainty=max(_relative_norm(ds.finite_difference_error, ds.finite_difference) for ds in cases),
     )
 
@@ -45,6 +46,7 @@ def influence_is_the_derivative(this: Claim, results: Results) -> Verdict:
     "C6",
     "the optimal datamodel coefficient is dF/dw_i at w = 1, exactly",
     experiments=("identity",),
+    needs=("derivative",),
     measure="slope of beta on D(1), uniform subsets, where 1 was claimed",
     tolerance=1e-6,
     essay="The coefficient beta_i of the optimal linear datamodel is the influence of point i: the derivative dF/dw_i at w = 1.",

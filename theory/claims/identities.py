@@ -39,6 +39,7 @@ def datamodel_is_optimal(this: Claim, results: Results) -> Verdict:
     "T2",
     "beta is the derivative averaged over the datamodel's own law (zero-bias in w_i)",
     experiments=("identity",),
+    needs=("average_derivative",),
     measure="||average derivative + average jump - beta|| / ||beta||, largest over p",
     tolerance=1e-6,
     essay="Takes the place of the essay's identity (C6): the derivative is not taken at w = 1 but averaged over the datamodel's "
@@ -60,8 +61,6 @@ def datamodel_is_an_average_derivative(this: Claim, results: Results) -> Verdict
     jumps: list[str] = []
     open_ends: list[str] = []
     for ds in results["identity"]:
-        if "average_derivative" not in ds:
-            continue
         jump = np.linalg.norm(ds.average_jump, axis=(1, 2)).max() / np.linalg.norm(ds.beta)
         repaired = [relative_error(ds.average_derivative[k] + ds.average_jump[k], ds.beta[k]) for k in range(ds.sizes["p"])]
         first, last = (float(ds.average_derivative_error[k].max()) for k in (0, -1))
@@ -92,6 +91,7 @@ def datamodel_is_an_average_derivative(this: Claim, results: Results) -> Verdict
     "T2 local",
     "as the weights' law shrinks to 1 the optimal datamodel tends to D(1), with error O(s^2)",
     experiments=("identity",),
+    needs=("local_error",),
     measure="|order of ||beta - D(1)|| in s - 2|",
     tolerance=0.1,
     essay="The sense in which the essay's identity is right: a datamodel of small changes of the weights, not of subsets.",

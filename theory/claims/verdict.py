@@ -1,6 +1,7 @@
 """Claim, Verdict and the ledger: what is judged, on which results, and how it came out."""
 
 import importlib
+import json
 import pkgutil
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -95,7 +96,8 @@ class Claim:
     """A statement, why it is true or not, how it is tested, and the function that judges it. All texts are plain, without markup.
 
     `measure` is the figure that decides and `tolerance` its limit; the docstring of `judgement` says how the figure is made. The
-    claim needs results of all its `experiments`; of those in `also` it tells more where they were run.
+    claim needs results of all its `experiments`, cases with all variables in `needs` (a learner without derivatives lacks some);
+    of experiments in `also` it tells more where they were run.
     """
 
     id: str
@@ -107,11 +109,21 @@ class Claim:
     idea: str  # of the proof, or why the claim fails
     sources: tuple[str, ...]  # author, year, where
     judgement: Callable[["Claim", Results], Verdict]
+    needs: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
 
     def judge(self, results: Results) -> Verdict:
-        """The verdict on results of the experiments."""
-        return self.judgement(self, results)
+        """The verdict on results of the experiments, on the cases that have what it needs."""
+        whole = {name: [ds for ds in results[name] if all(need in ds for need in self.needs)] for name in self.experiments}
+        if bare := next((name for name, cases in whole.items() if not cases), None):
+            raise NothingToJudgeError(f"{bare}: {_left_out(results[bare][0], self.needs)}")
+        return self.judgement(self, {**results, **whole})
+
+
+def _left_out(case: xr.Dataset, needs: Sequence[str]) -> str:
+    """Why a case lacks variables, by its attribute `left_out`; a KeyError where nobody left them out."""
+    reasons: dict[str, str] = json.loads(case.attrs.get("left_out", "{}"))
+    return "; ".join(dict.fromkeys(reasons[need] for need in needs if need not in case))
 
 
 Judgement = Callable[[Claim, Results], Verdict]
@@ -129,6 +141,7 @@ def claim(
     essay: str,
     idea: str,
     sources: tuple[str, ...],
+    needs: tuple[str, ...] = (),
     also: tuple[str, ...] = (),
 ) -> Callable[[Judgement], Judgement]:
     """Register a function (claim, results) -> verdict as the judge of a claim. A second claim with the same id is an error."""
@@ -139,7 +152,7 @@ def claim(
                 f"claim {identifier} is defined twice: in {_registry[identifier].judgement.__module__} and {function.__module__}"
             )
         _registry[identifier] = Claim(
-            identifier, statement, experiments, measure, tolerance, essay, idea, sources, function, also
+            identifier, statement, experiments, measure, tolerance, essay, idea, sources, function, needs, also
         )
         return function
 
