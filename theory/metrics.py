@@ -226,11 +226,10 @@ def _predictions(predicted: ArrayLike, actual: ArrayLike) -> tuple[Array, Array]
 
 
 def _correlations(p: Array, a: Array) -> Array:
-    """Pearson's correlation of every column: (M,), NaN where one is constant."""
-    constant = np.array([_constant(x) or _constant(y) for x, y in zip(p.T, a.T, strict=True)])
+    """Pearson's correlation of every column of ranks: (M,), NaN where one is constant; 1 without rounding for equal ranks."""
     x, y = p - p.mean(axis=0), a - a.mean(axis=0)
-    unit_x, unit_y = (np.where(constant, np.nan, np.linalg.norm(z, axis=0)) for z in (x, y))
-    return np.sum((x / unit_x) * (y / unit_y), axis=0)
+    norms = np.sqrt(np.square(x).sum(axis=0) * np.square(y).sum(axis=0))
+    return np.sum(x * y, axis=0) / np.where(norms > 0.0, norms, np.nan)
 
 
 def _pooled(estimate: ArrayLike, reference: ArrayLike) -> tuple[Array, Array]:

@@ -26,9 +26,10 @@
   // A text that a spreadsheet would take for a formula gets an apostrophe before it; numbers stay numbers.
   const quoted = text => `"${text.replaceAll('"', '""')}"`;
   const plain = text => quoted(/^[=+\-@\t\r\n]/.test(text) ? `'${text}` : text);
+  const field = cell => isNumber(cell) ? cell.dataset.value : plain(cell.textContent);
   const csv = () => [
     names.map(plain).join(","),
-    ...[...body.rows].map(row => [...row.cells].map(cell => isNumber(cell) ? cell.dataset.value : plain(cell.textContent)).join(",")),
+    ...[...body.rows].map(row => [...row.cells].map(field).join(",")),
   ].join("\r\n") + "\r\n";
 
   const download = document.getElementById("download");

@@ -8,7 +8,7 @@ import statsmodels.api as sm
 from assertions import assert_close, assert_identical
 
 from sims import datasets
-from sims.experiments import all_experiments
+from sims.experiments import all_experiments, estimators
 from sims.experiments.base import Problem, in_memory
 from sims.experiments.estimators import EstimatorsConfig
 from sims.experiments.scale_at_size import EVALUATION, PRICES, ScaleAtSizeConfig, second_order_slope
@@ -17,6 +17,7 @@ from theory.datamodel import optimal_datamodel
 from theory.designs import independent
 from theory.laws import Bernoulli
 from theory.response import weight_derivative
+from theory.stability import noise_design
 from theory.subsets import all_masks
 from theory.surrogates import taylor_surrogate
 
@@ -134,6 +135,20 @@ def test_the_residual_is_found_without_bias_by_both_ways_and_with_less_error_by_
     error = estimates.residual.sel(quality="relative_error", **at)
     assert error.sel(residual_estimator="OLS") < 0.5 * error.sel(residual_estimator="noise stability")
     assert float(estimates.residual.sel(residual_estimator="noise stability", quality="coverage", **at)) > 0.9
+
+
+def test_noise_stability_has_as_many_retrainings_as_least_squares(monkeypatch):
+    used = []
+
+    def recorded(*arguments):
+        design = noise_design(*arguments)
+        used.append(len(design.masks))
+        return design
+
+    monkeypatch.setattr(estimators, "noise_design", recorded)
+    config = EstimatorsConfig(SPECTOR, probabilities=(0.5,), sizes=(32, 64), designs=2, penalised_designs=2)
+    EXPERIMENTS["estimators"].run(config)
+    assert used == [32, 32, 64, 64]
 
 
 def test_additive_responses_are_found_exactly_by_least_squares_and_not_by_differences_of_means():

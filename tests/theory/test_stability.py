@@ -79,6 +79,14 @@ def test_the_mean_of_the_estimates_is_the_residual_with_the_bias_of_the_rule(cor
     assert np.mean([e.variance[0] for e in estimates]) == pytest.approx(mass[1:].sum(), rel=0.05)
 
 
+def test_few_chains_have_no_bias_of_their_own():
+    """Three chains of an additive response, R = 0: means over the chain itself would take a third of B_1 for residual."""
+    table = all_masks(3) @ np.array([[3.0], [-2.0], [1.0]])
+    values = np.array([estimate(table, 0.5, 3, seed, correlations=(0.6,)).residual[0] for seed in range(3000)])
+    assert abs(values.mean()) <= 4.0 * stats.sem(values)
+    assert 4.0 * stats.sem(values) < 0.5 * degree_mass(table)[1, 0] / 3.0
+
+
 def test_the_bias_is_zero_where_the_table_has_no_degree_beyond_the_rule():
     assert estimate(np.random.default_rng(0).standard_normal((4, 1)), 0.5, 5, 0).relative_bias == 0.0
     assert estimate(np.random.default_rng(0).standard_normal((64, 1)), 0.5, 5, 0).relative_bias == pytest.approx(2 * 0.15**2)
