@@ -83,10 +83,10 @@ def unconverged_training_breaks_influence(this: Claim, results: Results) -> Verd
     indefinite: list[bool] = []
     for ds in results["training_time"]:
         error, spread = _errors(ds, _INFLUENCE)
-        early = error[ds.time <= ds.time[-1] / 100].values
-        if not np.isfinite(early).any():
+        early = ds.time <= ds.time[-1] / 100
+        if not np.isfinite(error[early]).any():
             continue
-        k = int(np.nanargmin(early))
+        k = int(np.nanargmin(error[early].values))
         evidence.append(Evidence(ds.attrs["case"], float(error[k])))
         uncertainty.append(float(spread[k]))
         negative = (ds.least_eigenvalue < 0).mean("seed")
