@@ -86,7 +86,7 @@ def unconverged_training_breaks_influence(this: Claim, results: Results) -> Verd
         early = ds.time <= ds.time[-1] / 100
         if not np.isfinite(error[early]).any():
             continue
-        k = int(np.nanargmin(error[early]))
+        k = int(np.nanargmin(error[early].values))
         evidence.append(Evidence(ds.attrs["case"], float(error[k])))
         uncertainty.append(float(spread[k]))
         negative = (ds.least_eigenvalue < 0).mean("seed")
