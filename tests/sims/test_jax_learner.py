@@ -115,7 +115,7 @@ def test_numbers_drawn_in_training_come_from_the_seed():
     assert_close(one[:, 0], shift + drawn, rtol=1e-12, call="one noisy step by hand")
 
 
-def test_two_processes_give_the_bits_of_one_and_compiled_functions_do_not_travel():
+def test_a_pickled_copy_gives_the_same_bits_and_leaves_compiled_functions_behind():
     table = response_table(LINEAR, (0,)).samples
     copy = pickle.loads(pickle.dumps(LINEAR))
     assert "_compiled" not in vars(copy)
