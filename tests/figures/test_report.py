@@ -83,7 +83,7 @@ def test_every_verdict_stands_with_its_statement_figure_condition_case_and_evide
     folder, page, _ = whole
     text = " ".join(" ".join(Reader(page).text).split())
     ledger = judge(read_all(folder))
-    assert {"C1", "C6", "C7", "T1", "T2", "T2 local", "T10"} == {claim.id for claim, _ in ledger}
+    assert {"C1", "C4", "C6", "C7", "T1", "T2", "T2 local", "T10"} == {claim.id for claim, _ in ledger}
     for claim, verdict in ledger:
         assert f"{claim.id} {verdict.status.value} {claim.statement}" in text
         assert f"{verdict.figure:.3g} (tolerance {verdict.tolerance:.3g}): {verdict.measure}" in text
