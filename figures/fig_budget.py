@@ -1,4 +1,4 @@
-"""The error budget as a waterfall: what each approximation between the exact datamodel and a practical score takes away."""
+"""The error budget as a waterfall: what each step from the exact datamodel to a practical score adds or takes away."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Which attribution predicts what happens without k points: one crossing, from influence to the datamodel."""
+"""Which attribution predicts what happens without k points: datamodels, derivatives, influence or leave-one-out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

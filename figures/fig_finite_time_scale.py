@@ -1,4 +1,4 @@
-"""The factor between the datamodel and the derivative grows with training time, from 1 to about 1/p and beyond."""
+"""The factor between the datamodel and the derivative against training time, beside its limits 1 and 1/p."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The datamodel coefficient against four candidates for what it measures: only the average derivative lies on the diagonal."""
+"""The datamodel coefficient against four candidates for what it measures."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

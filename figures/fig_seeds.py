@@ -1,4 +1,4 @@
-"""What averaging over seeds makes easier: the datamodel's error on the same and on other seeds."""
+"""What averaging over seeds changes: the datamodel's error on the same and on other seeds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The central picture: the essay's identity is right early in training, Hessian influence at its end, and they cross."""
+"""The central picture: the errors of the essay's identity and of Hessian influence against training time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import platform
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -15,7 +16,7 @@ from matplotlib import ft2font
 
 import figures
 from figures.catalogue import figure_module
-from figures.results import config_of, fingerprint
+from figures.results import config_of, fingerprint, is_own
 from figures.style import render
 
 __all__ = ["Picture", "Results", "digest", "draw_picture", "versions", "write"]
@@ -42,10 +43,16 @@ class Picture:
 
 
 def draw_picture(name: str, results: Results) -> Picture:
-    """Draw the figure `name` from results that have all its experiments."""
-    module = figure_module(name)
+    """Draw the figure `name` from results that have all its experiments.
+
+    Its title says what was found on the project's data sets. On a user's own it may not be so: the caption stands there instead.
+    """
+    module, caption = figure_module(name), str(figure_module(name).__doc__).splitlines()[0]
     data = module.data(*(results[experiment] for experiment in module.EXPERIMENTS))
-    files, alt = render(module.draw(data)), module.alt(data).replace(r"\$", "$")  # an escape of matplotlib's
+    figure = module.draw(data)
+    if any(is_own(ds) for experiment in module.EXPERIMENTS for ds in results[experiment]):
+        figure.suptitle(textwrap.fill(caption, round(9 * figure.get_figwidth())), fontsize=14)
+    files, alt = render(figure), module.alt(data).replace(r"\$", "$")  # an escape of matplotlib's
     record = {
         "figure": name,
         "description": alt,
@@ -54,7 +61,7 @@ def draw_picture(name: str, results: Results) -> Picture:
         "versions": versions(),
         "files": {f"{name}.{suffix}": digest(content) for suffix, content in files.items()},
     }
-    return Picture(name, str(module.__doc__).splitlines()[0], alt, module.CLAIMS, files, record)
+    return Picture(name, caption, alt, module.CLAIMS, files, record)
 
 
 _SHARED = ("results.py", "style.py")

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from stored import computed, renamed, stored
 
 from figures.__main__ import cli
+from figures.pictures import draw_picture
 from figures.results import fingerprint
 from sims.results import save
 
@@ -122,6 +123,17 @@ def test_other_versions_are_told_and_are_no_mismatch(drawn):
     code, said = check(drawn)
     assert code == 0
     assert "versions differ (matplotlib 3.0, now " in said
+
+
+def test_a_title_that_says_what_was_found_elsewhere_gives_way_to_the_caption_on_own_data():
+    (case,) = computed("leverage")[:1]
+    config = json.loads(case.attrs["config"])
+    config["problem"]["data"] = {"path": "mine.csv", "target": "y"}
+    own = case.assign_attrs(config=json.dumps(config))
+    here, there = (draw_picture("leverage", {"leverage": [ds]}) for ds in (case, own))
+    assert "Influence misses leave-one-out by the factor" in here.files["svg"].decode()
+    assert "Influence misses leave-one-out by the factor" not in there.files["svg"].decode()
+    assert "Leave-one-out over influence, point by point" in there.files["svg"].decode()
 
 
 def test_a_check_of_a_folder_without_pictures_is_an_error(tmp_path):
