@@ -6,7 +6,6 @@ import xarray as xr
 from assertions import assert_identical
 
 from figures import fig_breakdown, fig_budget, fig_depth, fig_leverage, fig_proximal
-from figures.style import render
 from theory.budget import Trust
 
 MEASURES = ["slope", "relative_error", "pearson", "spearman"]
@@ -203,8 +202,3 @@ def test_the_waterfall_looks_as_it_did():
 def test_the_descriptions_are_made_of_the_numbers(name, sentence):
     module, results = FIGURES[name]
     assert sentence in module.alt(module.data(*results))
-
-
-@pytest.mark.parametrize("name", FIGURES)
-def test_the_same_results_give_the_same_bytes(name):
-    assert render(drawn(name)[1]) == render(drawn(name)[1])

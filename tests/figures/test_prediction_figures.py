@@ -6,7 +6,6 @@ import xarray as xr
 from assertions import assert_identical
 
 from figures import fig_counterfactual, fig_lds, fig_seeds, fig_spectrum
-from figures.style import render
 
 
 def spectrum(first, learner, case, error=np.nan):
@@ -152,8 +151,3 @@ def test_lds_shows_datamodels_by_retrainings_and_names_the_best_score():
 def test_the_descriptions_are_made_of_the_numbers(name, sentence):
     module, results = FIGURES[name]
     assert sentence in module.alt(module.data(results))
-
-
-@pytest.mark.parametrize("name", FIGURES)
-def test_the_same_results_give_the_same_bytes(name):
-    assert render(drawn(name)[1]) == render(drawn(name)[1])

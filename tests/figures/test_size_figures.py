@@ -1,12 +1,10 @@
 """The figures on estimated datamodels: their numbers, labels and bytes."""
 
 import numpy as np
-import pytest
 import xarray as xr
 from assertions import assert_close, assert_identical
 
 from figures import fig_estimators, fig_scale_at_size
-from figures.style import render
 
 ESTIMATORS = list(fig_estimators._LOOKS)
 SIZES = np.array([32, 64, 128])
@@ -131,8 +129,3 @@ def test_the_descriptions_are_made_of_the_numbers():
     estimates, scales = (module.alt(module.data(results)) for module, results in FIGURES.values())
     assert "With 128 retrainings at p = 0.9: difference of means (MSR) " in estimates
     assert "From N = 100 to 1,000: p = 0.25: slope less 1 0.5 to 0.05, gain 10 to 1e+02." in scales
-
-
-@pytest.mark.parametrize("name", FIGURES)
-def test_the_same_results_give_the_same_bytes(name):
-    assert render(drawn(name)[1]) == render(drawn(name)[1])

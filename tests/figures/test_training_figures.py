@@ -6,7 +6,6 @@ import xarray as xr
 from assertions import assert_identical
 
 from figures import fig_finite_time_scale, fig_jumps, fig_two_regimes
-from figures.style import render
 
 MEASURES = ["slope", "relative_error", "pearson", "spearman"]
 
@@ -102,9 +101,3 @@ def test_jumps_has_three_lines_with_bars_per_learner():
     assert [len(ax.containers) for ax in figure.axes] == [3, 3]
     assert figure.axes[1].get_title() == "sign of a moving threshold, N = 4"
     assert figure.axes[0].get_xlabel() == "number of seeds averaged"
-
-
-@pytest.mark.parametrize("name", FIGURES)
-def test_the_same_results_give_the_same_bytes(name):
-    module, results = FIGURES[name]
-    assert render(module.draw(module.data(results))) == render(module.draw(module.data(results)))
