@@ -72,7 +72,7 @@ def draw(panels: list[Panel]) -> Figure:
     with mpl.rc_context(style()):
         columns = min(2, len(panels))
         rows = -(-len(panels) // columns)
-        figure = Figure(figsize=(6.2 * columns + 1.0, 3.4 * rows + 1.2), layout="constrained")
+        figure = Figure(figsize=(max(6.2 * columns + 1.0, 8.0), 3.4 * rows + 1.2), layout="constrained")
         figure.suptitle("After training, a practical influence score parts from the datamodel before any Hessian", fontsize=14)
         axes = figure.subplots(rows, columns, squeeze=False, sharey=True)
         for ax, panel in zip(axes.ravel(), panels, strict=False):

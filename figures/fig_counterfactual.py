@@ -65,7 +65,7 @@ def draw(panels: list[Panel]) -> Figure:
     with mpl.rc_context(style()):
         columns = min(2, len(panels))
         rows = -(-len(panels) // columns)
-        figure = Figure(figsize=(5.6 * columns + 0.6, 3.5 * rows + 1.6), layout="constrained")
+        figure = Figure(figsize=(max(5.6 * columns + 0.6, 10.0), 3.5 * rows + 1.6), layout="constrained")
         figure.suptitle(
             "Near the full set local scores win, far from it the datamodel; in convex models a Newton step does", fontsize=14
         )

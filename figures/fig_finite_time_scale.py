@@ -57,7 +57,7 @@ def alt(panels: list[Panel]) -> str:
 def draw(panels: list[Panel]) -> Figure:
     """Slopes with bars, and 1/p as dashed lines."""
     with mpl.rc_context(style()):
-        figure = Figure(figsize=(5.4 * len(panels) + 0.6, 4.6), layout="constrained")
+        figure = Figure(figsize=(max(5.4 * len(panels) + 0.6, 8.0), 4.6), layout="constrained")
         figure.suptitle("The datamodel outgrows the derivative as training goes on", fontsize=14)
         axes = figure.subplots(1, len(panels), squeeze=False)[0]
         for ax, panel in zip(axes, panels, strict=True):

@@ -56,7 +56,7 @@ def alt(panels: list[Panel]) -> str:
 def draw(panels: list[Panel]) -> Figure:
     """Errors against the number of seeds."""
     with mpl.rc_context(style()):
-        figure = Figure(figsize=(3.4 * len(panels) + 0.8, 4.3), layout="constrained")
+        figure = Figure(figsize=(max(3.4 * len(panels) + 0.8, 8.0), 4.3), layout="constrained")
         figure.suptitle("Averaging over seeds removes what seeds disagree on, not what is not linear", fontsize=14)
         axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
         for ax, panel in zip(axes, panels, strict=True):

@@ -70,7 +70,7 @@ def draw(panels: list[Panel]) -> Figure:
     with mpl.rc_context(style()):
         columns = min(2, len(panels))
         rows = -(-len(panels) // columns)
-        figure = Figure(figsize=(5.6 * columns + 0.8, 3.6 * rows + 1.2), layout="constrained")
+        figure = Figure(figsize=(max(5.6 * columns + 0.8, 8.0), 3.6 * rows + 1.2), layout="constrained")
         figure.suptitle(
             "The essay's identity holds early in training, Hessian influence at its end if the optimum is isolated", fontsize=14
         )

@@ -51,7 +51,7 @@ def draw_picture(name: str, results: Results) -> Picture:
     data = module.data(*(results[experiment] for experiment in module.EXPERIMENTS))
     figure = module.draw(data)
     if any(is_own(ds) for experiment in module.EXPERIMENTS for ds in results[experiment]):
-        figure.suptitle(textwrap.fill(caption, round(9 * figure.get_figwidth())), fontsize=14)
+        figure.suptitle(textwrap.fill(caption.rstrip("."), round(9 * figure.get_figwidth())), fontsize=14)
     files, alt = render(figure), module.alt(data).replace(r"\$", "$")  # an escape of matplotlib's
     record = {
         "figure": name,
