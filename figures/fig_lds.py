@@ -99,6 +99,16 @@ def _lines(ax: Axes, panel: Panel) -> None:
         value, bar = panel.datamodel[p]
         ax.errorbar(panel.retrainings, value, yerr=2.0 * bar, color=colour, marker=marker, markersize=4, label=label)
     ax.set_xscale("log")
-    ax.set_xticks(panel.retrainings, [f"{count:,}" for count in panel.retrainings], fontsize=8)
+    ax.set_xticks(panel.retrainings, _labels(panel.retrainings), fontsize=8)
     ax.minorticks_off()
     ax.text(0.98, 0.03, f"best: {panel.best}", transform=ax.transAxes, ha="right", fontsize=8, color=BLUE)
+
+
+def _labels(counts: NDArray[np.int64]) -> list[str]:
+    """Of the ticks: none where the label before it, on a logarithmic axis, is too near."""
+    labels, last = list[str](), 0.0
+    for count in counts:
+        near = count < 1.4 * last
+        labels.append("" if near else f"{count:,}")
+        last = last if near else float(count)
+    return labels

@@ -199,7 +199,9 @@ def response_jumps(learner: Learner, weights: Array, seeds: Sequence[int] = (0,)
 
 
 def check_linearization(learner: Learner, weights: Array, seeds: Sequence[int] = (0,), *, rtol: float = 1e-6) -> None:
-    """Shapes; a symmetric Hessian; and where training converged to an isolated optimum, -(1/N) grad f^T H^-1 grad l_i is D(w)."""
+    """Shapes; a symmetric Hessian; and -(1/N) grad f^T H^-1 grad l_i is D(w), asked where training converged to an isolated
+    optimum of the project's objective.
+    """
     if not isinstance(learner, LinearizableLearner):
         raise CannotAskError("the learner has no linearize: Hessian influence is not judged")
     try:
@@ -221,7 +223,9 @@ def check_linearization(learner: Learner, weights: Array, seeds: Sequence[int] =
     eigenvalues = np.linalg.eigvalsh(at.hessian)
     isolated = bool((eigenvalues[:, 0] > 1e-6 * eigenvalues[:, -1]).all()) and bool((at.gradient_norm < 1e-8).all())
     if not isolated or _normalization(learner) != "n_points" or takes_masks_only(learner):
-        return
+        raise CannotAskError(
+            "shapes and symmetry are right; influence is D(w) only at a converged, isolated optimum of the objective divided by N"
+        )
     moved = np.linalg.solve(at.hessian, at.point_gradients.swapaxes(1, 2))
     influence = -(at.output_gradients @ moved).mean(axis=0).T / n
     numerical = finite_difference(learner, weights, seeds)

@@ -87,7 +87,9 @@ def test_a_seed_has_the_same_bits_alone_and_among_others_and_at_every_place_of_a
 
 
 def test_the_contract_is_kept():
-    learner = JaxLearner(models.linear_init, models.linear_loss, models.linear_output, *DATA, steps=5, learning_rate=0.5, l2=0.1)
+    learner = JaxLearner(
+        models.linear_init, models.linear_loss, models.linear_output, *DATA, steps=600, learning_rate=0.5, l2=0.1
+    )  # converged: influence is asked for, too
     assert isinstance(learner, DifferentiableLearner)
     assert isinstance(learner, LinearizableLearner)
     report = check_learner(learner)

@@ -277,6 +277,13 @@ def test_what_cannot_be_asked_is_skipped_with_the_reason():
     assert "skipped  Jacobian is the derivative: the learner has no weight_jacobian" in str(report)
 
 
+def test_influence_of_training_that_has_not_converged_is_not_asked_and_not_passed():
+    report = check_learner(MLP(X, (TARGETS > 0.0).astype(float), X_QUERY, hidden=(), steps=5, l2=0.1))
+    assert "linearization is consistent" not in report.passed
+    (finding,) = (finding for finding in report.skipped if finding.law == "linearization is consistent")
+    assert "converged, isolated optimum" in finding.reason
+
+
 def test_a_learner_that_can_be_made_again_is_asked_for_the_laws_on_other_rows():
     report = check_learner(_Plain(), rebuild=lambda rows: _Plain(TARGETS[rows]))
     assert {"weight 0 is deletion", "weight 2 is a duplicate", "order is free"} <= set(report.passed)
