@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from sims.provenance import environment, hardware
 from sims.results import save
 from sims.retrain import response_table
 from theory.datamodel import optimal_datamodel
+from theory.response import Array
 from theory.subsets import all_masks
 
 SIZES = (12, 14, 16, 18, 20)
@@ -122,6 +124,20 @@ def w4(rounds: int) -> dict[str, list[float]]:
     )
 
 
+def spread_table(seeds: int, workers: engine.SpawnedPool) -> Array:
+    """Outputs (B, R, M) of W2 by all processes."""
+    return response_table(peers.network(), range(seeds), executor=workers).samples.swapaxes(0, 1)
+
+
+def spread_derivative(seeds: int, workers: engine.SpawnedPool) -> Array:
+    """Derivatives (R, M, N) of W3 by all processes: every one of them takes its share of the seeds."""
+    shares = [tuple(map(int, share)) for share in np.array_split(np.arange(seeds), min(seeds, engine.physical_cores()))]
+    found = {
+        share: part for done in engine.completed(peers.derivatives, shares, executor=workers) for share, part in done.items()
+    }
+    return np.concatenate([found[share] for share in shares])
+
+
 def networks(rounds: int, counts: list[int]) -> None:
     """Print W2 for the first number of seeds and W3 for all: medians, ratios to ours, largest difference.
 
@@ -140,10 +156,9 @@ def networks(rounds: int, counts: list[int]) -> None:
                 )
                 for name in names
             }
-            if work == "table":
-                functions[OURS_ALL] = lambda seeds=seeds: seconds(
-                    lambda: response_table(peers.network(), range(seeds), executor=workers)
-                )
+            spread = partial(spread_table if work == "table" else spread_derivative, seeds, workers)
+            answers[OURS_ALL] = spread()
+            functions[OURS_ALL] = lambda spread=spread: seconds(spread)
             medians = {name: float(np.median(times)) for name, times in interleaved(functions, rounds).items()}
             best = min(value for name, value in medians.items() if name.startswith("dfdw"))
             click.echo(f"{title}, {seeds} seeds{'':20}times our best   largest difference")

@@ -2,7 +2,7 @@
 
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache, partial
 from importlib.util import find_spec
 
@@ -164,10 +164,15 @@ def _ready_network(engine: str, work: str, seeds: int) -> Callable[[], np.ndarra
 
 def our_network(work: str, seeds: int) -> Callable[[], np.ndarray]:
     """`response_table` and `weight_jacobian`, in this process."""
-    learner = network()
     if work == "table":
+        learner = network()
         return lambda: response_table(learner, range(seeds)).samples.swapaxes(0, 1)
-    return lambda: learner.weight_jacobian(np.ones((1, POINTS)), range(seeds))[0]
+    return lambda: derivatives([tuple(range(seeds))])[0]
+
+
+def derivatives(shares: Sequence[tuple[int, ...]]) -> list[np.ndarray]:
+    """W3 for every share of the seeds, (R, M, N)."""
+    return [network().weight_jacobian(np.ones((1, POINTS)), seeds)[0] for seeds in shares]
 
 
 def jax_network(work: str, seeds: int, mode: str = "") -> Callable[[], np.ndarray]:
