@@ -21,7 +21,7 @@ class NormalisationConfig:
     """A problem, and the step of the difference quotient in eps."""
 
     problem: Problem
-    step: float = 1e-4
+    step: float = 1e-3
     seeds: tuple[int, ...] = (0,)
 
 
@@ -34,7 +34,8 @@ def run(config: NormalisationConfig, *, retrain: Retrain = in_memory, progress: 
     learner, seeds, n = config.problem.build(), config.seeds, config.problem.build().n_points
     table = retrain(learner, seeds).mean
     loo, beta = leave_one_out(table), optimal_datamodel(table).coefficients
-    in_w, in_eps = weight_derivative(learner, np.ones(n), seeds), _derivative_in_eps(learner, config.step, seeds)
+    in_w = weight_derivative(learner, np.ones(n), seeds)
+    in_eps, coarser = (_derivative_in_eps(learner, step, seeds) for step in (config.step, 2.0 * config.step))
     predictions = {"(1/N) dF/dw": in_w / n, "dF/dw": in_w, "(1/N) dF/deps": in_eps / n, "datamodel beta": beta}
     variants = {name: config.problem.build(normalization=name) for name in NORMALIZATIONS}
     derivatives = {name: weight_derivative(variant, np.ones(n), seeds) for name, variant in variants.items()}
@@ -52,6 +53,7 @@ def run(config: NormalisationConfig, *, retrain: Retrain = in_memory, progress: 
             "relative error against leave-one-out",
         ),
         "eps_over_w": ((), slope(in_eps, in_w), "slope of dF/deps on dF/dw"),
+        "eps_change": ((), relative_error(coarser, in_eps), "relative change of dF/deps from its step to twice the step"),
         "derivative": (("normalization", *effect), list(derivatives.values()), "D(1), by what divides the data term"),
         "removal": (("normalization", *effect), list(removals.values()), "F(1) - F(1 - e_i), likewise"),
         "removal_on_derivative": (

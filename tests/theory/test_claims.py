@@ -91,8 +91,29 @@ def test_the_curvature_is_judged_where_its_path_is_resolved(error, change, judge
         if judged:
             assert by_id(name).judge({"expansion": [ds]}).status is (Status.HOLDS if error < 1e-9 else Status.FAILS)
         else:
-            with pytest.raises(NothingToJudgeError, match="quadrature not converged, nothing said: a"):
+            with pytest.raises(NothingToJudgeError, match="not resolved numerically, nothing said: a"):
                 by_id(name).judge({"expansion": [ds]})
+
+
+@pytest.mark.parametrize(("error", "change", "judged"), [(1e-12, 1.0, True), (0.3, 1e-12, True), (0.3, 0.1, False)])
+def test_the_factor_of_eps_is_judged_where_its_difference_quotient_is_resolved(error, change, judged):
+    figures = {
+        "eps_over_w": 4.0 * (1.0 + error),
+        "eps_change": change,
+        "sum_error": 0.0,
+        "weight_sum_error": 0.0,
+        "support_error": 0.0,
+    }
+    ds = xr.Dataset(
+        {name: ((), value) for name, value in figures.items()} | {"jump": (("normalization",), [0.0, 0.3])},
+        {"normalization": ["n_points", "support"], "point": range(4)},
+        {"case": "a"},
+    )
+    verdict = by_id("T10").judge({"normalisation": [ds]})
+    assert verdict.status is (Status.HOLDS if error < 1e-9 or not judged else Status.FAILS)
+    assert ("not resolved numerically, nothing said: a: 1e-01 of dF/deps" in verdict.condition) == (not judged)
+    wrong = by_id("T10").judge({"normalisation": [ds.assign(sum_error=0.1)]})
+    assert wrong.status is Status.FAILS  # what needs no difference is judged all the same
 
 
 def scale_result(l2, slope=2.0, columns_per_point=0.01):
