@@ -157,13 +157,17 @@ def check_derivative(learner: Learner, weights: ArrayLike, seeds: Sequence[int] 
     """The Jacobian is the derivative of the response at weights (N,); where it is NaN, the response jumps as w_i leaves 0.
 
     The tolerance is rtol of the largest derivative plus what differences cannot see, the rounding of F over steps of 1e-2.
-    Differences that do not converge to it decide only when they are further off than 10 times their own error.
+    Differences that do not converge to it decide only when they are further off than 10 times their own error. A
+    `weight_jacobian_column` is the column.
     """
     if not isinstance(learner, DifferentiableLearner):
         raise CannotAskError("the learner has no weight_jacobian: the ledger judges what needs none")
     at = np.asarray(weights, dtype=np.float64)
     derivative = weight_derivative(learner, at, seeds)
     defined = np.isfinite(derivative)
+    if column := getattr(learner, "weight_jacobian_column", None):
+        columns = np.stack([column(at[None], seeds, i)[0].mean(axis=0) for i in range(learner.n_points)])
+        assert_close(columns[defined], derivative[defined], rtol=RTOL, call=f"weight_jacobian_column at {_name(at)}")
     scale = 1e-12 * np.abs(mean_response(learner, at[None], seeds)).max()
     tolerance = rtol * np.abs(derivative[defined]).max(initial=0.0) + scale
     error, expected = np.full(derivative.shape, np.inf), np.full(derivative.shape, np.nan)

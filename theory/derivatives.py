@@ -112,7 +112,9 @@ def _integrate_along(
 ) -> Array:
     """E[D_i] over w_i on the given points, for every row of the other weights `rest` (B, N-1): shape (B, M)."""
     weights = np.insert(np.repeat(rest, len(points), axis=0), i, np.tile(points, len(rest)), axis=1)
-    derivative = learner.weight_jacobian(weights, seeds)[..., i].mean(axis=1)
+    column = getattr(learner, "weight_jacobian_column", None)  # networks have it: one direction through training, not N
+    samples = learner.weight_jacobian(weights, seeds)[..., i] if column is None else column(weights, seeds, i)
+    derivative = samples.mean(axis=1)
     return np.asarray(np.tensordot(probabilities, derivative.reshape(len(rest), len(points), -1), axes=(0, 1)), dtype=np.float64)
 
 

@@ -54,7 +54,10 @@ class Learner(Protocol):
 
 @runtime_checkable
 class DifferentiableLearner(Learner, Protocol):
-    """A learner that knows the exact derivative of what `respond` computes."""
+    """A learner that knows the exact derivative of what `respond` computes.
+
+    Where one column costs less than the whole, it may have `weight_jacobian_column(weights, seeds, point)` too: (B, R, M).
+    """
 
     def weight_jacobian(self, weights: ArrayLike, seeds: Sequence[int]) -> Array:
         """d f(Phi(r; w)) / d w for weights (B, N) and seeds (R,): shape (B, R, M, N)."""

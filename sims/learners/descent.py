@@ -13,6 +13,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -65,12 +66,12 @@ class Descent:
     def outputs(self, weights: Array, initial: Array, batches: Batches | None) -> Array:
         """Outputs (B, S, K M) for weights (B, N) and initial parameters (P, S), K snapshots: snapshot-major."""
         size = (len(self.snapshots) * len(self.X_query),)
-        return self._in_tiles(_outputs, weights, initial, batches, size, skip_absent=True)
+        return self._in_tiles(_outputs, weights, initial, batches, size)
 
     def parameters(self, weights: Array, initial: Array, batches: Batches | None) -> Array:
         """Parameters (B, S, K, P) at the snapshots."""
         size = (len(self.snapshots), self.network.n_params)
-        return self._in_tiles(_parameters, weights, initial, batches, size, skip_absent=True)
+        return self._in_tiles(_parameters, weights, initial, batches, size)
 
     def jacobian(self, weights: Array, initial: Array, batches: Batches | None) -> Array:
         """d outputs / d w, shape (B, S, K M, N), by the cheaper mode.
@@ -80,8 +81,17 @@ class Descent:
         """
         (n, m), size = (len(self.X), len(self.X_query)), (len(self.snapshots) * len(self.X_query), len(self.X))
         if n * self.snapshots[-1] <= (m + _REVISIT) * sum(self.snapshots):
-            return self._in_tiles(_forward_jacobian, weights, initial, batches, size, directions=n)
-        return self._in_tiles(_reverse_jacobian, weights, initial, batches, size, directions=m, kept=3 * self.stride)
+            return self._in_tiles(partial(_forward_jacobian, moved=n), weights, initial, batches, size, directions=n, moved=n)
+        return self._in_tiles(_reverse_jacobian, weights, initial, batches, size, directions=m, kept=3 * self.stride, moved=n)
+
+    def jacobian_column(self, weights: Array, initial: Array, batches: Batches | None, point: int) -> Array:
+        """d outputs / d w_point, shape (B, S, K M): forward mode in that direction only, for a fraction of the Jacobian."""
+        order = np.argsort(np.arange(len(self.X)) != point, kind="stable")  # it comes first
+        if batches is not None:
+            batches = Batches(batches.numbers[:, order], batches.sizes)
+        ordered, size = dataclasses.replace(self, X=self.X[order], y=self.y[order]), (len(self.snapshots) * len(self.X_query), 1)
+        work = partial(_forward_jacobian, moved=1)
+        return ordered._in_tiles(work, weights[:, order], initial, batches, size, moved=1)[..., 0]
 
     @property
     def stride(self) -> int:
@@ -122,11 +132,12 @@ class Descent:
         *,
         directions: int = 1,
         kept: int = 0,
-        skip_absent: bool = False,
+        moved: int = 0,
     ) -> Array:
         """work(tile) (*size, R) for tiles whose buffers stay in the cache, put together as (B, S, *size).
 
-        What `kept` parameter vectors and some per direction take of memory is bounded too.
+        What `kept` parameter vectors and some per direction take of memory is bounded too. Points that no replica of a tile has
+        are left out, which changes no sum, but for the first `moved` ones: the derivative in their weights is asked for.
         """
         b, s = len(weights), initial.shape[1]
         per_replica = directions * len(self.X) * max(1, sum(self.network.widths[1:-1]))
@@ -138,8 +149,8 @@ class Descent:
             for seed in range(0, s, seeds):
                 some, who = weights[row : row + rows], slice(seed, seed + seeds)
                 starts = initial[:, who]
-                used = some.any(axis=0) if skip_absent and some.any() else np.ones(len(self.X))
-                present = np.asarray(used, dtype=np.bool_)
+                present: Flags = np.logical_or.reduce(some, axis=0)
+                present[: max(moved, not present.any())] = True
                 orders = None if batches is None else Batches(batches.numbers[:, present, who], batches.sizes)
                 try:
                     values = self._tile(work, some, starts, orders, present)
@@ -152,7 +163,7 @@ class Descent:
     def _tile(
         self, work: "Callable[[_Tile], Array]", weights: Array, initial: Array, batches: Batches | None, present: Flags
     ) -> Array:
-        """work on one tile; points that no replica has are left out, which changes no sum."""
+        """work on one tile of the points that are present."""
         b, s = len(weights), initial.shape[1]
         # at least 2 replicas: a product with one column is another routine, with other rounding
         replica = np.resize(np.arange(b * s, dtype=np.int64), max(b * s, 2))
@@ -219,13 +230,14 @@ class _Tile:
     def gradient_tangents(self, directions: Array, t: int, *, of_weights: bool = False) -> Array:
         """H_t times the directions (K, P, R), after a visit; leaves df of the points (K, N, R) in `moved`.
 
-        `of_weights`: direction i moves w_i as well, at unit speed.
+        `of_weights`: direction i moves w_i as well, at unit speed, for the first K points.
         """
         self.moved = self.points.output_tangents(directions)
         moved_delta = self.moved * (self._loss.curvature(self.slopes) * self._weighted(t))
         if of_weights:
-            own = np.einsum("nnr->nr", moved_delta)  # a view
-            own += self.slopes * self.share(t)
+            k = len(directions)
+            own = np.einsum("nnr->nr", moved_delta[:, :k])  # a view
+            own += (self.slopes * self.share(t))[:k]
         if self._tangents.shape != directions.shape:
             self._tangents = np.empty_like(directions)
         self.points.gradient_tangents(moved_delta, self._tangents)
@@ -321,11 +333,11 @@ def _parameters(tile: _Tile) -> Array:
     return np.stack([params.copy() for params in tile.at_snapshots()])
 
 
-def _forward_jacobian(tile: _Tile) -> Array:
-    """(K M, N, R)."""
-    tangents = np.zeros((len(tile.plan.X), *tile.initial.shape))
+def _forward_jacobian(tile: _Tile, moved: int) -> Array:
+    """(K M, moved, R)."""
+    tangents = np.zeros((moved, *tile.initial.shape))
     return np.concatenate(
-        [np.einsum("mpr,kpr->mkr", tile.query_gradients(params), moved) for params, moved in tile.push(tangents, of_weights=True)]
+        [np.einsum("mpr,kpr->mkr", tile.query_gradients(params), along) for params, along in tile.push(tangents, of_weights=True)]
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import TypeVar
 
 import numpy as np
@@ -144,6 +144,12 @@ class MLP:
     def weight_jacobian(self, weights: ArrayLike, seeds: Sequence[int]) -> Array:
         """d outputs / d w, shape (B, R, M, N): the exact derivative of `respond` through every step of training."""
         return self._trained(self._descent.jacobian, weights, seeds)
+
+    def weight_jacobian_column(self, weights: ArrayLike, seeds: Sequence[int], point: int) -> Array:
+        """d outputs / d w_point, shape (B, R, M): a column of `weight_jacobian` (to rounding) for a fraction of its price."""
+        if not 0 <= point < self.n_points:
+            raise ValueError(f"point {point}, expected a training point, 0 to {self.n_points - 1}")
+        return self._trained(partial(self._descent.jacobian_column, point=point), weights, seeds)
 
     def amplification(self, weights: ArrayLike, seeds: Sequence[int]) -> Array:
         """||d theta_t / d theta_0||_2 at every snapshot t, or after all steps: shape (B, R, K).

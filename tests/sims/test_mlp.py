@@ -20,7 +20,7 @@ from theory.datamodel import optimal_datamodel, quadrature_datamodel
 from theory.derivatives import average_derivative
 from theory.laws import Bernoulli, TwoPoint
 from theory.response import BLOCK, DifferentiableLearner, LinearizableLearner, mean_response, weight_derivative
-from theory.subsets import all_masks
+from theory.subsets import all_masks, mask_rows
 from theory.values import leave_one_out
 
 SEEDS = (4, 1)
@@ -262,6 +262,8 @@ outputs_on_both_sides = pytest.mark.parametrize("outputs", OUTPUTS)
 def assert_jacobian_is_complex_step(learner, weights, seeds=SEEDS):
     expected = plain.weight_jacobian(learner, weights, *start(learner, seeds))
     assert_close(learner.weight_jacobian(weights, seeds), expected, rtol=1e-9, call="weight_jacobian against complex steps")
+    columns = [learner.weight_jacobian_column(weights, seeds, i) for i in range(learner.n_points)]
+    assert_close(np.stack(columns, axis=-1), expected, rtol=1e-9, call="its columns one by one")
 
 
 @every_activation
@@ -298,6 +300,20 @@ def test_jacobian_at_snapshots_equals_complex_steps(variant, outputs):
 
 def test_jacobian_after_200_steps_equals_complex_steps():
     assert_jacobian_is_complex_step(network(hidden=(4, 3)), some_weights())
+
+
+@pytest.mark.parametrize("variant", ["GD", "all together"])
+def test_columns_of_points_that_are_absent_are_derivatives_too(variant):
+    """Of single subsets: points that a whole batch lacks are left out of training, but not the one asked about."""
+    learner = network(4, steps=30, **VARIANTS_TOO[variant])
+    for mask in (0b0000, 0b0001, 0b1010):
+        assert_jacobian_is_complex_step(learner, mask_rows(mask, mask + 1, 4), SEEDS[:2])
+
+
+@pytest.mark.parametrize("point", [-1, 5])
+def test_the_column_of_a_point_that_is_not_there_is_refused(point):
+    with pytest.raises(ValueError, match=f"point {point}, expected a training point, 0 to 4"):
+        network(steps=2).weight_jacobian_column(np.ones((1, 5)), SEEDS, point)
 
 
 @pytest.mark.parametrize("variant", ["GD", "all together"])

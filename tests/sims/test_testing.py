@@ -121,6 +121,11 @@ class _RotatedPoints(_Ridge):
         return np.roll(super().weight_jacobian(weights, seeds), 1, axis=-1)
 
 
+class _ColumnOfTheNextPoint(_Ridge):
+    def weight_jacobian_column(self, weights, seeds, point):
+        return self.weight_jacobian(weights, seeds)[..., (point + 1) % self.n_points]
+
+
 class _NotANumber(_Ridge):
     def respond(self, weights, seeds):
         answers = super().respond(weights, seeds)
@@ -189,6 +194,7 @@ BROKEN = {
     _TwoOverN: "Jacobian is the derivative",
     _WrongSign: "Jacobian is the derivative",
     _RotatedPoints: "Jacobian is the derivative",
+    _ColumnOfTheNextPoint: "Jacobian is the derivative",
     _NotANumber: "answers are finite",
     _Float32: "answers are finite",
     _SwappedAxes: "answers are finite",
