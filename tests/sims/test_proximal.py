@@ -149,15 +149,14 @@ def test_warm_is_where_long_training_from_the_trained_parameters_leads():
     learner = network(5, 1, loss="logistic", hidden=(2,), steps=200, l2=0.02)
     found = proximal_responses(learner, SEEDS, damping=0.01)
     longer = dataclasses.replace(learner, steps=8000, learning_rate=1.0)
-    for r, theta_s in enumerate(learner.linearize(np.ones(5), SEEDS).params):
-        for i in (0, 2):
-            w = np.ones(5) - np.eye(5)[i]
-            end = plain.train(longer, w, theta_s, np.ones((8000, 5), dtype=bool))[-1]
-            left = np.linalg.solve(plain.hessian(learner, end, w), plain.objective_gradient(learner, end, w))
-            slack = 2.0 * np.linalg.norm(left) * np.linalg.norm(plain.output_gradients(learner, end), axis=1).max()
-            assert slack < 0.01, "plain training has not come near enough"
-            expected = [plain.output(learner, theta_s, x) - plain.output(learner, end, x) for x in learner.X_query]
-            assert_close(found.warm[r, i], expected, atol=slack + 1e-9, call=f"warm of seed {r}, point {i}")
+    for r, (theta_s, i) in enumerate(zip(learner.linearize(np.ones(5), SEEDS).params, (0, 2), strict=True)):
+        w = np.ones(5) - np.eye(5)[i]
+        end = plain.train(longer, w, theta_s, np.ones((8000, 5), dtype=bool))[-1]
+        left = np.linalg.solve(plain.hessian(learner, end, w), plain.objective_gradient(learner, end, w))
+        slack = 2.0 * np.linalg.norm(left) * np.linalg.norm(plain.output_gradients(learner, end), axis=1).max()
+        assert slack < 0.01, "plain training has not come near enough"
+        expected = [plain.output(learner, theta_s, x) - plain.output(learner, end, x) for x in learner.X_query]
+        assert_close(found.warm[r, i], expected, atol=slack + 1e-9, call=f"warm of seed {r}, point {i}")
     assert relative_error(found.warm, found.cold) > 0.1
 
 
