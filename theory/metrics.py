@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from theory.response import Array
 from theory.streams import stream
@@ -204,6 +203,8 @@ def pearson(estimate: ArrayLike, reference: ArrayLike) -> float:
     >>> round(pearson([2.0, 4.0, 7.0], [1.0, 2.0, 3.0]), 4)
     0.9934
     """
+    from scipy import stats  # only where it is used: it takes as long as all other imports of this module together
+
     e, r = _pooled(estimate, reference)
     return float("nan") if _constant(e) or _constant(r) else float(stats.pearsonr(e, r).statistic)
 
@@ -250,6 +251,8 @@ def _scaled(estimate: ArrayLike, reference: ArrayLike) -> tuple[Array, Array]:
 
 def _ranks(values: Array) -> Array:
     """Mid-ranks of every column of (B, M). What differs from the next smaller entry by rounding only is tied with it."""
+    from scipy import stats
+
     order = values.argsort(axis=0)
     ordered, levels = np.take_along_axis(values, order, axis=0), np.empty_like(values)
     rises = np.diff(ordered, axis=0, prepend=ordered[:1]) > _ROUNDING * np.abs(values).max(axis=0)

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import linalg, stats
+from scipy import linalg, special
 
 from theory import penalised, regression
 from theory.laws import Bernoulli, FixedSize
@@ -345,7 +345,7 @@ def _as_strength(penalty: float) -> float:
 def _quantile(level: float, degrees_of_freedom: Array | Sequence[float]) -> Array:
     if not 0.0 < level < 1.0:
         raise ValueError(f"level = {level}, expected 0 < level < 1")
-    return np.asarray(stats.t.ppf(0.5 + 0.5 * level, degrees_of_freedom), dtype=np.float64)
+    return np.asarray(special.stdtrit(degrees_of_freedom, 0.5 + 0.5 * level), dtype=np.float64)
 
 
 _ENTRIES = 2**22

@@ -58,8 +58,9 @@ def run(config: BudgetConfig, *, retrain: Retrain = in_memory, progress: bool = 
     late = by_time(np.stack([optimal_datamodel(table, Bernoulli(0.9)).coefficients for table in samples]), n_times)
     by_output = samples.reshape(*samples.shape[:2], n_times, -1)
     budgets, closures, predicted, measured = list[Any](), list[float](), list[Any](), list[Any]()
-    rows, followed = group_rows(n), along_training(config.problem, config.times, seeds, config.practice)
-    for k, at in enumerate(linearizations(learner, seeds)):
+    at_times, rows = linearizations(learner, seeds), group_rows(n)
+    followed = along_training(config.problem, config.times, seeds, config.practice)
+    for k, at in enumerate(at_times):
         scores = {name: make(config.practice, at) for name, make in SCORES.items()}
         tail = {name: score for name, score in scores.items() if name in _CHAIN and np.isfinite(score).all()}
         down = error_budget({"beta": exact["beta"][:, k], "D(1/2)": half[:, k], "D(1)": exact["D(1)"][:, k], **tail})
@@ -88,7 +89,7 @@ def run(config: BudgetConfig, *, retrain: Retrain = in_memory, progress: bool = 
         "prediction_error": (("target", "time", "estimate", "quality"), np.moveaxis(table[:, :, 1], 2, 0), "its standard error"),
         "measured": (("time", "estimate", "reference", "measure"), cells[:, :, 0], "estimate against the reference"),
         "measured_error": (("time", "estimate", "reference", "measure"), cells[:, :, 1], "its standard error over seeds"),
-        "gradient_norm": (("time", "seed"), [at.gradient_norm for at in linearizations(learner, seeds)], "||grad L|| at w = 1"),
+        "gradient_norm": (("time", "seed"), [at.gradient_norm for at in at_times], "||grad L|| at w = 1"),
     }
     coords = {
         "time": times,
@@ -122,7 +123,7 @@ _NETWORK = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5))
 def _own(problem: Problem, small: bool) -> BudgetConfig | str:
     if problem.learner in CONVEX:
         return too_many(problem, 14) or BudgetConfig(problem)
-    times, n_seeds = ((1, 30, 3000), 4) if small else ((1, 10, 100, 1000, 10000), 16)
+    times, n_seeds = ((1, 30, 2000), 4) if small else ((1, 10, 100, 1000, 10000), 16)
     return too_many(problem) or BudgetConfig(problem, times, n_seeds)
 
 
@@ -137,7 +138,7 @@ EXPERIMENT = Experiment(
     ),
     small=(
         BudgetConfig(Problem("spector", "logistic", (("l2", 0.1),), n_points=8)),
-        BudgetConfig(Problem("xor", "mlp", _NETWORK, n_points=6), times=(1, 30, 3000), n_seeds=4),
+        BudgetConfig(Problem("xor", "mlp", _NETWORK, n_points=6), times=(1, 30, 2000), n_seeds=4),
     ),
     run=run,
     own=_own,

@@ -29,12 +29,13 @@ def run(config: DampingMapConfig, *, retrain: Retrain = in_memory, progress: boo
     learner = config.problem.build(snapshots=config.times, steps=max(config.times))
     seeds, n_times = tuple(range(config.n_seeds)), len(config.times)
     exact = references(learner, seeds, retrain(learner, seeds).samples, n_times)
+    at_times = linearizations(learner, seeds)
     cells = np.array(
         [
             [
                 [
                     cell(scores_or_undefined(at, curvature=kind, damping=damping), {n: e[:, k] for n, e in exact.items()})
-                    for k, at in enumerate(linearizations(learner, seeds))
+                    for k, at in enumerate(at_times)
                 ]
                 for damping in config.dampings
             ]
@@ -63,7 +64,7 @@ _NETWORK = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5))
 
 def _own(problem: Problem, small: bool) -> DampingMapConfig:
     if small:
-        return DampingMapConfig(problem, times=(1, 30, 3000), dampings=(0.0, 1e-2, 1.0), n_seeds=4)
+        return DampingMapConfig(problem, times=(1, 30, 2000), dampings=(0.0, 1e-2, 1.0), n_seeds=4)
     return DampingMapConfig(problem)
 
 
@@ -75,7 +76,7 @@ EXPERIMENT = Experiment(
         DampingMapConfig(Problem("two_moons", "mlp", _NETWORK, n_points=8)),
     ),
     small=(
-        DampingMapConfig(Problem("xor", "mlp", _NETWORK, n_points=6), times=(1, 30, 3000), dampings=(0.0, 1e-2, 1.0), n_seeds=4),
+        DampingMapConfig(Problem("xor", "mlp", _NETWORK, n_points=6), times=(1, 30, 2000), dampings=(0.0, 1e-2, 1.0), n_seeds=4),
     ),
     run=run,
     own=own_case(_own, learners=NETWORKS),

@@ -227,7 +227,7 @@ EXPERIMENT = Experiment(
     small=(
         IdentityConfig(Problem(*_SPECTOR, n_points=8), nodes=(5, 10)),
         IdentityConfig(Problem(*_LONGLEY, n_points=8), nodes=(10, 20)),
-        _JUMPS,
+        IdentityConfig(Problem("two_moons", *_MIN_NORM[1:], n_points=6), nodes=(64, 128)),
         _ONE_POINT,
     ),
     run=run,

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-import statsmodels.api as sm
 import xarray as xr
 
 from sims.experiments.base import Experiment, ParametricLearner, Problem, Retrain, in_memory, labelled
@@ -73,6 +72,8 @@ def _slopes(
         on_one = [slope(b, d) for b, d in zip(beta.T, derivative.T, strict=True)]
         on_mean = [slope(b, d) for b, d in zip(beta.T, at_mean.T, strict=True)]
         return on_one, [0.0] * len(on_one), on_mean, [0.0] * len(on_mean)
+    import statsmodels.api as sm  # only now: it takes as long as all other imports together
+
     weights = law.draw(config.draws, learner.n_points, stream(f"scale {name}", config.seeds[0]))
     blocks = [mean_response(learner, weights[start : start + BLOCK], config.seeds) for start in range(0, len(weights), BLOCK)]
     outputs, design = np.concatenate(blocks), np.column_stack([np.ones(len(weights)), weights])

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from sims.learners import checks
 from sims.streams import normals
@@ -139,20 +139,20 @@ class Bistable:
     def limit_response(self, weights: ArrayLike) -> Array:
         """F over all starts as steps -> infinity, for weights (N,): (M,)."""
         left, barrier, right = self.stationary_points(weights)
-        below = norm.cdf(barrier / self.init_scale)
+        below = ndtr(barrier / self.init_scale)
         return self.X_query[:, 0] * (left * below + right * (1.0 - below))
 
     def limit_pathwise_derivative(self, weights: ArrayLike) -> Array:
         """The mean over starts of the derivative for a given start, in the same limit: (N, M)."""
         left, barrier, right = self.stationary_points(weights)
-        below = norm.cdf(barrier / self.init_scale)
+        below = ndtr(barrier / self.init_scale)
         moved = below * self._speed(left, weights) + (1.0 - below) * self._speed(right, weights)
         return np.multiply.outer(moved, self.X_query[:, 0])
 
     def limit_derivative(self, weights: ArrayLike) -> Array:
         """dF/dw in the same limit, (N, M): path-wise, plus jump (left - right) x density of starts at the barrier x its speed."""
         left, barrier, right = self.stationary_points(weights)
-        density = norm.pdf(barrier / self.init_scale) / self.init_scale
+        density = np.exp(-0.5 * (barrier / self.init_scale) ** 2) / np.sqrt(2.0 * np.pi) / self.init_scale
         boundary = (left - right) * density * self._speed(barrier, weights)
         return self.limit_pathwise_derivative(weights) + np.multiply.outer(boundary, self.X_query[:, 0])
 
