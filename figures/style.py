@@ -35,5 +35,6 @@ def render(figure: Figure) -> dict[str, bytes]:
         for suffix, metadata in files.items():
             buffer = io.BytesIO()
             figure.savefig(buffer, format=suffix, metadata=metadata)
+            figure.set_layout_engine("none")  # places are settled by the first file: the second has the same, in half the time
             rendered[suffix] = buffer.getvalue()
     return rendered
