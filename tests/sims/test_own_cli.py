@@ -8,7 +8,6 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 import xarray as xr
 
@@ -26,15 +25,32 @@ def sims(*arguments, cwd):
 
 @pytest.fixture(scope="module")
 def example(tmp_path_factory):
-    """The command of the README, in a folder of its own."""
-    command = re.search(r"^    python -m sims (verify --data .*?)(?:  +#.*)?$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    """The command of the README in a folder of its own: interrupted after its first result, then given again."""
     folder = tmp_path_factory.mktemp("a run")
     (folder / "examples").symlink_to(ROOT / "examples")
-    return folder, sims(*command[1].split(), "--json", "ledger.json", cwd=folder)
+    first = interrupted_after_a_result(folder, *command_of_the_readme(), "--workers", "2")
+    return folder, first, sims(*command_of_the_readme(), "--json", "ledger.json", cwd=folder)
+
+
+def command_of_the_readme():
+    command = re.search(r"^    python -m sims (verify --data .*?)(?:  +#.*)?$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    return command[1].split()
+
+
+def interrupted_after_a_result(folder, *arguments):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sims", *arguments], cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 60
+    while not list(folder.glob("results/own/*/*/*.zarr")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+    return subprocess.CompletedProcess(arguments, process.returncode, output, errors)
 
 
 def test_the_example_of_the_readme_ends_with_0_and_says_what_it_took_and_what_it_found(example):
-    folder, process = example
+    folder, _, process = example
     assert process.returncode == 0, process.stderr
     assert "5 features, target 'vote' (0 = 'Clinton', 1 = 'Dole')" in process.stdout
     for line in ("C6         FAILS", "T1         HOLDS", "T2         HOLDS WHEN", "C2, C3, C6 networks: training_time is for"):
@@ -49,7 +65,7 @@ def test_the_example_of_the_readme_ends_with_0_and_says_what_it_took_and_what_it
 
 
 def test_the_ledger_of_the_example_as_json_has_verdicts_and_what_was_not_judged(example):
-    folder, _ = example
+    folder, *_ = example
     ledger = json.loads((folder / "ledger.json").read_text(), parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
     judged = {claim["id"]: claim for claim in ledger["claims"]}
     assert judged["C6"]["verdict"] == "FAILS"
@@ -58,7 +74,7 @@ def test_the_ledger_of_the_example_as_json_has_verdicts_and_what_was_not_judged(
 
 
 def test_every_result_of_the_example_says_which_rows_it_used(example):
-    folder, _ = example
+    folder, *_ = example
     out = folder / "results" / "own" / "vote96.csv"
     (file,) = out.glob("*.rows.json")
     written = json.loads(file.read_text())
@@ -91,33 +107,23 @@ def test_a_mistake_is_answered_in_a_line_and_nothing_is_written(tmp_path, argume
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_run_that_was_interrupted_resumes_and_ends_with_the_same_results(tmp_path):
-    x = np.random.default_rng(0).standard_normal((30, 2))
-    np.savetxt(tmp_path / "data.csv", x, delimiter=",", header="x,y", comments="")
-    command = ["verify", "--small", "--data", "data.csv", "--target", "y", "--workers", "2", "--points", "6"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "sims", *command], cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    out, deadline = tmp_path / "results" / "own" / "data.csv", time.monotonic() + 60
-    while not list(out.glob("*/*.zarr")) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130, errors
-    assert "Run the same command to resume" in errors
-    resumed = sims(*command, cwd=tmp_path)
-    assert resumed.returncode == 0, resumed.stderr
-    problem = own_problem(as_own_data(tmp_path / "data.csv", "y"), "least_squares", 6)
-    undisturbed = run_cases(own_jobs(problem, small=True)[0], out=tmp_path / "again", quiet=True)
-    assert {ds.attrs["experiment"] for cases in undisturbed.values() for ds in cases} == {
-        path.parent.name for path in out.glob("*/*.zarr")
-    }
-    cases = sorted(path.relative_to(out) for path in out.glob("*/*.zarr"))
-    assert len(cases) > 8
+def test_the_example_was_interrupted_resumed_and_has_the_results_of_an_undisturbed_run(example, tmp_path):
+    folder, first, _ = example
+    assert first.returncode == 130, first.stderr
+    assert "Run the same command to resume" in first.stderr
+    out, problem = folder / "results" / "own" / SAMPLE.name, own_problem(as_own_data(SAMPLE, "vote"), "logistic", 8)
+    undisturbed = run_cases(own_jobs(problem, small=True)[0], out=tmp_path, quiet=True)
+    cases = {path.relative_to(out) for path in out.glob("*/*.zarr")}
+    assert cases == {path.relative_to(tmp_path) for path in tmp_path.glob("*/*.zarr")}
+    assert {path.parent.name for path in cases} == set(undisturbed)
     for case in cases:
-        one, two = (xr.open_zarr(folder / case, consolidated=False).load() for folder in (out, tmp_path / "again"))
+        one, two = (xr.open_zarr(root / case, consolidated=False).load() for root in (out, tmp_path))
         xr.testing.assert_identical(one.drop_attrs(), two.drop_attrs())
-    refused = sims(*command, "--seed", "1", cwd=tmp_path)
+
+
+def test_a_store_of_other_rows_is_refused(example):
+    folder, *_ = example
+    refused = sims(*command_of_the_readme(), "--seed", "1", cwd=folder)
     assert refused.returncode == 1
     assert "seed was 0, is 1" in refused.stderr
 
