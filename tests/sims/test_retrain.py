@@ -44,9 +44,9 @@ def test_more_subsets_than_one_block_are_in_mask_order():
 
 
 def test_samples_keep_seeds_apart_and_the_mean_and_its_standard_error_are_over_seeds():
-    table = response_table(Noisy(), (0, 1, 5))
+    table = response_table(Noisy(), (5, 0, 1))
     assert table.samples.shape == (3, 8, 2)
-    assert_identical(table.samples[:, 7, 1], [3.5, 13.5, 53.5])
+    assert_identical(table.samples[:, 7, 1], [53.5, 3.5, 13.5])
     assert_identical(table.mean[7], [23.0, 23.5])
     assert_close(table.standard_error[0], np.full(2, np.std([0, 10, 50], ddof=1) / np.sqrt(3)), rtol=1e-14)
 
