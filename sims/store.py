@@ -16,6 +16,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
@@ -116,7 +117,10 @@ def open_store(folder: Path, settings: Settings, shape: TableShape) -> Generator
 
     Refused by name: a second writer; a store of other settings, with all that differs; a damaged journal.
     """
+    new = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
+    for path in new:
+        _sync(path.parent)
     with _locked(folder):
         wanted = {**settings, "table": _as_json(shape)}
         if not (folder / _RUN).exists():
@@ -229,7 +233,8 @@ def _data(folder: Path) -> Path:
 def _array(folder: Path) -> Any:
     path = _data(folder)
     try:
-        return zarr.open_array(path / "responses", mode="r+", config={"write_empty_chunks": True})
+        with zarr.config.set({"array.write_empty_chunks": True}):  # open_array ignores its own `config`
+            return zarr.open_array(path / "responses", mode="r+")
     except (OSError, ValueError, KeyError) as error:
         raise OSError(f"{path} cannot be opened ({error}): its metadata are damaged; delete {folder} to start again") from error
 
@@ -300,7 +305,8 @@ def _journal(folder: Path, fingerprint: str, shape: TableShape) -> tuple[dict[in
         return {}, [Damage(None, f"{_JOURNAL} is missing, so that no block counts as done")]
     digests: dict[int, str] = {}
     damages: list[Damage] = []
-    for number, line in enumerate(journal.read_text(errors="replace").splitlines(keepends=True), start=1):
+    text = journal.read_bytes().decode(errors="replace")
+    for number, line in enumerate(re.findall(r"[^\n]*\n|[^\n]+", text), start=1):  # splitlines would split at \v and \r too
         block, digest = -1, ""
         with suppress(ValueError, KeyError, TypeError):
             entry = dict(json.loads(line))

@@ -20,6 +20,7 @@ from assertions import assert_identical
 from wavy import Wavy
 
 from sims import provenance, retrain, store
+from sims.learners import LeastSquares
 from sims.retrain import response_table
 
 SEEDS = (0, 3)
@@ -83,6 +84,13 @@ def test_an_error_of_the_learner_keeps_what_was_done_and_the_next_run_resumes(tm
     assert learner.computed() == [0, 1, 2, 2, 3]
 
 
+def test_blocks_of_zeros_are_blocks_like_others(tmp_path):
+    nothing = LeastSquares(np.eye(3), np.zeros(3), np.eye(3), l2=0.1)
+    response_table(nothing, SEEDS, store=tmp_path)
+    assert store.check(tmp_path) == ([], 0)
+    assert not response_table(nothing, SEEDS, store=tmp_path).samples.any()
+
+
 # --- damage ----------------------------------------------------------------------------------------------------------------
 
 
@@ -98,6 +106,10 @@ def swap(one, other):
     other.write_bytes(content)
 
 
+def flip_end(path):
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\v", 1))  # one bit
+
+
 def edit_line(path):
     lines = path.read_text().splitlines(keepends=True)
     lines[1] = lines[1].replace('"sha256": "', '"sha256": "0', 1)
@@ -110,6 +122,7 @@ DAMAGES = {
     "an emptied chunk": (lambda s: chunk(s, 3).write_bytes(b""), "block 3 (subsets 96..127)"),
     "a deleted chunk": (lambda s: chunk(s, 0).unlink(), "block 0 (subsets 0..31): its chunk is missing"),
     "swapped chunks": (lambda s: swap(chunk(s, 1), chunk(s, 2)), "block 2 (subsets 64..95): its values are not those"),
+    "a flipped end of a journal line": (lambda s: flip_end(s / "journal.jsonl"), "line 1 of journal.jsonl was edited"),
     "an edited journal line": (lambda s: edit_line(s / "journal.jsonl"), "line 2 of journal.jsonl, about block 1"),
     "a journal line of nonsense": (lambda s: (s / "journal.jsonl").write_text("{}\n"), "line 1 of journal.jsonl was edited"),
     "a deleted journal": (lambda s: (s / "journal.jsonl").unlink(), "journal.jsonl is missing"),
@@ -277,6 +290,68 @@ def test_whichever_call_to_the_disk_fails_the_table_is_right_or_refused_and_the_
         shutil.rmtree(folder)
     assert n > 40
     assert failures > 30
+
+
+def test_a_line_follows_its_chunk_on_the_disk_and_nothing_goes_on_before_the_line_is_there_too(tmp_path, monkeypatch):
+    """What a power cut leaves: every call that orders what reaches the disk, and every file as it was at its fsync."""
+    calls, synced = [], {}
+
+    def called(name, path):
+        if path.is_relative_to(tmp_path):
+            calls.append((name, str(path.relative_to(tmp_path))))
+            synced[path] = os.stat(path)
+
+    def by_descriptor(name, function):
+        def wrapped(descriptor, *args):
+            result = function(descriptor, *args)
+            called(name, Path(os.readlink(f"/proc/self/fd/{descriptor}")))
+            return result
+
+        monkeypatch.setattr(os, name, wrapped)
+
+    def by_path(name, function):
+        def wrapped(source, target, **kwargs):
+            result = function(source, target, **kwargs)
+            called(name, Path(target))
+            return result
+
+        monkeypatch.setattr(os, name, wrapped)
+
+    for name in ("fsync", "write"):
+        by_descriptor(name, getattr(os, name))
+    for name in ("rename", "replace"):
+        by_path(name, getattr(os, name))
+    response_table(SMALL, SEEDS, store=tmp_path / "new" / "s")
+    assert {("fsync", "."), ("fsync", "new")} <= set(calls)
+    calls = [(name, path.removeprefix("new/")) for name, path in calls]
+    of_store = [(name, path) for name, path in calls if not path.startswith("s/responses.partial.zarr") or name == "fsync"]
+
+    made = of_store.index(("replace", "s/run.json"))
+    assert of_store[made - 1 : made + 3] == [
+        ("fsync", "s/run.json.partial"),
+        ("replace", "s/run.json"),
+        ("fsync", "s"),
+        ("fsync", "new"),
+    ]
+    before, array = of_store[:made], tmp_path / "new" / "s" / "responses.zarr"
+    for path in (array, *array.rglob("*")):
+        if not path.name.startswith("c.0."):
+            assert ("fsync", f"s/responses.partial.zarr/{path.relative_to(array)}".removesuffix("/.")) in before
+    journal, folder = "s/journal.jsonl", "s/responses.partial.zarr/responses"
+    assert of_store[made + 3 :] == [
+        *(
+            call
+            for block in range(4)
+            for call in (("fsync", f"{folder}/c.0.{block}.0"), ("fsync", folder), ("write", journal), ("fsync", journal))
+        ),
+        ("rename", "s/responses.zarr"),
+        ("fsync", "s"),
+    ]
+    for block in range(4):
+        then, now = synced[tmp_path / "new" / folder / f"c.0.{block}.0"], chunk(tmp_path / "new" / "s", block).stat()
+        assert (then.st_ino, then.st_size, then.st_mtime_ns) == (now.st_ino, now.st_size, now.st_mtime_ns), (
+            "written after its fsync"
+        )
 
 
 def test_a_full_disk_ends_with_a_line_and_what_is_stored_is_sound(tmp_path):
