@@ -168,6 +168,10 @@ def check(folder: Path, *, repair: bool = False) -> tuple[list[Damage], int]:
             if isinstance(values, str):
                 damages.append(Damage(block, f"{shape.name(block)}: {values}"))
                 del sound[block]
+        if not _seeds_are(folder, shape):
+            damages.append(Damage(None, f"the seeds in {_data(folder).name} are missing or not those of {_RUN}"))
+            if repair:
+                _write_seeds(zarr.open_group(_data(folder), mode="r+"), shape)
         if repair:
             _drop_torn_line(folder / _JOURNAL)
         if repair and damages:
@@ -218,12 +222,25 @@ def _create(folder: Path, settings: Settings, shape: TableShape) -> None:
         attributes={"long_name": "f(Phi(r; 1_S)) for every subset S: bit i of `subset` says whether point i is in S"},
         config={"write_empty_chunks": True},
     )
-    root.create_array("seed", data=np.array(shape.seeds, dtype=np.int64), dimension_names=("seed",))
+    _write_seeds(root, shape)
     for path in (*(folder / _PARTIAL).rglob("*"), folder / _PARTIAL):
         _sync(path)
     _replace(journal, "")
     _replace(folder / _RUN, json.dumps({"fingerprint": _fingerprint(settings), **settings}, indent=2) + "\n")
     _sync(folder.parent)
+
+
+def _write_seeds(root: zarr.Group, shape: TableShape) -> None:
+    seeds = np.array(shape.seeds, dtype=np.int64)
+    root.create_array("seed", data=seeds, compressors=[Crc32cCodec()], dimension_names=("seed",), overwrite=True)
+
+
+def _seeds_are(folder: Path, shape: TableShape) -> bool:
+    """Whether the labels of the table are those of run.json."""
+    try:
+        return np.array_equal(np.asarray(zarr.open_array(_data(folder) / "seed", mode="r")[:]), shape.seeds)
+    except Exception:  # as in `_read`
+        return False
 
 
 def _data(folder: Path) -> Path:

@@ -4,6 +4,7 @@ import builtins
 import dataclasses
 import errno
 import hashlib
+import importlib
 import io
 import json
 import os
@@ -146,6 +147,20 @@ def test_damage_is_named_and_refused_and_repair_brings_the_same_table_back(name,
     assert store.check(full) == ([], 0)
 
 
+@pytest.mark.parametrize("damage", [flip, Path.unlink, lambda file: os.truncate(file, 3)])
+def test_damaged_labels_of_seeds_are_named_and_repaired(full, damage):
+    (file,) = (full / "responses.zarr" / "seed" / "c").iterdir()
+    damage(file)
+    assert [found.reason for found in store.check(full)[0]] == [
+        "the seeds in responses.zarr are missing or not those of run.json"
+    ]
+    with pytest.raises(OSError, match="is damaged: the seeds"):
+        store.load(full)
+    store.check(full, repair=True)
+    assert store.check(full) == ([], 0)
+    assert_identical(store.load(full).seed.values, SEEDS)
+
+
 @pytest.mark.parametrize("kept", [1, 40, 99])
 def test_a_torn_last_line_was_never_finished_and_is_computed_again(full, truth, kept):
     journal = full / "journal.jsonl"
@@ -228,6 +243,32 @@ def test_learners_are_told_apart_by_class_and_by_every_bit_of_their_fields():
     assert provenance.settings_of(one)["learner"] != provenance.settings_of(Holder(np.zeros((3, 1))))["learner"]
     with pytest.raises(TypeError, match=r"Holder.values is a set, expected numbers, text, arrays"):
         provenance.settings_of(Holder(set()))
+
+
+def test_code_is_that_of_the_class_its_bases_and_what_numbers_and_draws_subsets(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    base, heir = tmp_path / "base_of_stored.py", tmp_path / "mlp.py"  # the name of one of the learners' own modules
+    base.write_text("class Base:\n    n_points = n_outputs = 1\n")
+    heir.write_text("from base_of_stored import Base\nclass Heir(Base):\n    pass\n")
+    learner = importlib.import_module("mlp").Heir()
+    first = provenance.settings_of(learner)["code"]
+    for file in (base, heir):
+        file.write_text(file.read_text() + "# edited\n")
+        assert provenance.settings_of(learner)["code"] != first
+        file.write_text(file.read_text().removesuffix("# edited\n"))
+    assert provenance.settings_of(learner)["code"] == first
+    read = Path.read_bytes
+    for name in ("theory/subsets.py", "theory/streams.py", "sims/streams.py", "sims/learners/logistic.py"):
+        with monkeypatch.context() as edited:
+            edited.setattr(Path, "read_bytes", lambda file, name=name: read(file) + b" " * file.as_posix().endswith(name))
+            assert provenance.settings_of(learner)["code"] != first, name
+
+
+def test_a_learner_that_no_file_defines_is_refused_by_a_store(tmp_path):
+    namespace = {"__name__": "nowhere"}
+    exec("class Typed:\n    n_points = n_outputs = 1", namespace)
+    with pytest.raises(ValueError, match=r"Typed was not read from a file, .*: put it into a module"):
+        response_table(namespace["Typed"](), (0,), store=tmp_path)
 
 
 # --- the disk --------------------------------------------------------------------------------------------------------------
