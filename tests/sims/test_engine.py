@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -100,26 +100,36 @@ def _squares(pieces):
     return [k * k for k in pieces]
 
 
+class Counting(ThreadPoolExecutor):
+    """Counts the tasks that it was given and has not finished."""
+
+    in_flight = most = 0
+    lock = threading.Lock()
+
+    def submit(self, fn, /, *args):
+        with self.lock:
+            self.in_flight += 1
+            self.most = max(self.most, self.in_flight)
+        return super().submit(self.counted, fn, *args)
+
+    def counted(self, fn, *args):
+        time.sleep(0.005)
+        result = fn(*args)
+        with self.lock:
+            self.in_flight -= 1
+        return result
+
+
 def test_at_most_two_tasks_per_worker_are_in_flight():
-    class Counting(ThreadPoolExecutor):
-        in_flight = most = 0
-        lock = threading.Lock()
-
-        def submit(self, fn, /, *args):
-            with self.lock:
-                self.in_flight += 1
-                self.most = max(self.most, self.in_flight)
-            return super().submit(self.counted, fn, *args)
-
-        def counted(self, fn, *args):
-            time.sleep(0.005)
-            result = fn(*args)
-            with self.lock:
-                self.in_flight -= 1
-            return result
-
     with Counting(2) as threads:
         assert len(list(engine.completed(_squares, range(40), executor=threads))) == 40
+    assert threads.most <= 4
+
+
+def test_at_most_two_tasks_per_process_are_in_flight(monkeypatch):
+    with Counting(2) as threads:
+        monkeypatch.setattr(engine, "process_pool", lambda workers: contextlib.nullcontext(threads))
+        assert len(list(engine.completed(_squares, range(40), executor=2))) == 40
     assert threads.most <= 4
 
 
@@ -162,6 +172,38 @@ def _die_on_3_and_11(pieces):
     if {3, 11} & set(pieces):
         os.kill(os.getpid(), signal.SIGKILL)
     return list(pieces)
+
+
+def test_dask_naming_tasks_that_killed_workers_costs_these_pieces_only():
+    """It tells of a whole task, here of four pieces, and of tasks that only stood in the queue of a worker that died."""
+    scheduler = pytest.importorskip("distributed.scheduler")
+    KilledWorker, finished = scheduler.KilledWorker, {}
+
+    def killed_by_3_and_11(pieces):
+        if {3, 11} & set(pieces) or (5 in pieces and len(pieces) > 1):
+            raise KilledWorker("a task", None, 3)
+        return list(pieces)
+
+    def run():
+        with ThreadPoolExecutor(2) as threads:
+            for results in engine.completed(killed_by_3_and_11, range(16), executor=threads, per_task=4):
+                finished.update(results)
+
+    with pytest.raises(engine.WorkerDeathError, match=r"3, 11 killed|11, 3 killed"):
+        run()
+    assert finished == {k: k for k in range(16) if k not in (3, 11)}
+
+
+def test_an_executor_that_is_shut_down_is_an_error_that_says_so():
+    class Cancelling(ThreadPoolExecutor):
+        def submit(self, fn, /, *args):
+            future = Future()
+            future.cancel()
+            future.set_running_or_notify_cancel()
+            return future
+
+    with Cancelling(1) as threads, pytest.raises(ConnectionError, match="has given up its tasks"):
+        list(engine.completed(_squares, range(3), executor=threads))
 
 
 @pytest.mark.usefixtures("processes_for_little_work")
