@@ -12,7 +12,7 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Hashable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -79,9 +79,10 @@ def completed(
             yield dict(zip(task, _single_threaded(function, task), strict=True))
     elif isinstance(executor, int):
         yield from _in_processes(function, tasks, executor)
+    elif isinstance(executor, SpawnedPool):
+        yield from _in_flight(function, tasks, executor, 2 * _capacity(executor), {}, _sent, _received)
     else:
-        run, unpack = (_sent, _received) if isinstance(executor, SpawnedPool) else (_single_threaded, list[Result])
-        yield from _in_flight(function, tasks, executor, 2 * _capacity(executor), {}, run, unpack)
+        yield from _elsewhere(function, tasks, executor)
 
 
 def _in_flight(
@@ -92,8 +93,12 @@ def _in_flight(
     running: "dict[Future[Any], tuple[Piece, ...]]",
     run: Callable[..., Any],
     unpack: Callable[[Any], Sequence[Result]],
+    died: "list[tuple[Piece, ...]] | None" = None,
 ) -> Generator[dict[Piece, Result]]:
-    """Keep `window` tasks on the executor until none is left; `running` shows the caller what is there when that fails."""
+    """Keep `window` tasks on the executor until none is left; `running` shows the caller what is there when that fails.
+
+    `died` gets the tasks whose worker died, where the executor says so of a task and goes on.
+    """
     try:
         while tasks or running:
             while tasks and len(running) < window:
@@ -101,6 +106,9 @@ def _in_flight(
                     running[executor.submit(run, function, tasks[0])] = tasks[0]
                 tasks.popleft()
             for future in wait(running, return_when=FIRST_COMPLETED).done:
+                if died is not None and type(future.exception()).__name__ == "KilledWorker":  # of dask
+                    died.append(running.pop(future))
+                    continue
                 results = unpack(future.result())
                 yield dict(zip(running.pop(future), results, strict=True))
     except BaseException:
@@ -108,6 +116,22 @@ def _in_flight(
             for future in running:
                 future.cancel()
         raise
+
+
+def _elsewhere(
+    function: Callable[[tuple[Piece, ...]], Sequence[Result]], tasks: "deque[tuple[Piece, ...]]", executor: Executor
+) -> Generator[dict[Piece, Result]]:
+    """On the workers of others, who start them again. What may have killed them is run again at the end, piece by piece alone."""
+    died: list[tuple[Piece, ...]] = []
+    guilty: list[tuple[Piece, ...]] = []
+    try:
+        yield from _in_flight(function, tasks, executor, 2 * _capacity(executor), {}, _single_threaded, list[Result], died)
+        suspects = deque((piece,) for task in died for piece in task)
+        yield from _in_flight(function, suspects, executor, 1, {}, _single_threaded, list[Result], guilty)
+    except CancelledError as error:
+        raise ConnectionError("the executor has given up its tasks: it, or its scheduler, was shut down") from error
+    if guilty:
+        raise WorkerDeathError([piece for task in guilty for piece in task])
 
 
 def _in_processes(

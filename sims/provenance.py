@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import inspect
 import platform
+import sys
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import version
@@ -86,10 +87,24 @@ def _plain(value: Any, name: str) -> Any:
 
 
 def _code(kind: type) -> str:
-    """sha256 of the file that defines the class and of the learners' own modules."""
-    files = set((Path(__file__).parent / "learners").glob("*.py"))
-    source = inspect.getsourcefile(kind)
-    if source is not None and Path(source).exists():
-        files.add(Path(source))
-    content = b"".join(hashlib.sha256(file.read_bytes()).digest() for file in sorted(files, key=lambda file: file.name))
-    return hashlib.sha256(content).hexdigest()
+    """sha256 of the files that define the class and its bases, of the learners' own modules, and of masks and random streams."""
+    root = Path(__file__).parents[1]
+    files = {*(root / "sims/learners").glob("*.py"), *(root / name for name in _DECISIVE)}
+    for base in kind.__mro__:
+        if base.__module__.partition(".")[0] not in sys.stdlib_module_names - {"__main__"}:
+            files.add(_source(base))
+    digests = sorted(hashlib.sha256(file.read_bytes()).digest() for file in files)  # wherever they are, whatever their names
+    return hashlib.sha256(b"".join(digests)).hexdigest()
+
+
+def _source(kind: type) -> Path:
+    try:
+        return Path(inspect.getfile(kind))
+    except (OSError, TypeError) as error:
+        raise ValueError(
+            f"{kind.__qualname__} was not read from a file, so that a store cannot tell it from other code: "
+            "put it into a module, or leave out the store"
+        ) from error
+
+
+_DECISIVE = ("theory/subsets.py", "theory/streams.py", "sims/streams.py")

@@ -161,7 +161,7 @@ def retrain_blocks(
             missing = [block for block in range(shape.n_blocks) if block not in set(done)]
             for blocks in stack.enter_context(closing(_computed(learner, shape, weights, missing, executor))):
                 if opened:
-                    opened.write(blocks)
+                    _store(opened, blocks)
                 for block, values in blocks.items():
                     take(block, values)
                 bar.update(shape.n_rows(blocks))
@@ -174,6 +174,13 @@ def retrain_blocks(
             ) from death
         if opened:
             opened.finish()
+
+
+def _store(opened: stores.BlockStore, blocks: dict[int, Array]) -> None:
+    try:
+        opened.write(blocks)
+    except OSError as error:
+        raise OSError(f"{error}; {_progress_of(opened, opened.shape)}, the same command resumes") from error
 
 
 def _progress_of(opened: stores.BlockStore | None, shape: stores.TableShape) -> str:

@@ -16,6 +16,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
@@ -116,7 +117,10 @@ def open_store(folder: Path, settings: Settings, shape: TableShape) -> Generator
 
     Refused by name: a second writer; a store of other settings, with all that differs; a damaged journal.
     """
+    new = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
+    for path in new:
+        _sync(path.parent)
     with _locked(folder):
         wanted = {**settings, "table": _as_json(shape)}
         if not (folder / _RUN).exists():
@@ -164,6 +168,10 @@ def check(folder: Path, *, repair: bool = False) -> tuple[list[Damage], int]:
             if isinstance(values, str):
                 damages.append(Damage(block, f"{shape.name(block)}: {values}"))
                 del sound[block]
+        if not _seeds_are(folder, shape):
+            damages.append(Damage(None, f"the seeds in {_data(folder).name} are missing or not those of {_RUN}"))
+            if repair:
+                _write_seeds(zarr.open_group(_data(folder), mode="r+"), shape)
         if repair:
             _drop_torn_line(folder / _JOURNAL)
         if repair and damages:
@@ -214,12 +222,25 @@ def _create(folder: Path, settings: Settings, shape: TableShape) -> None:
         attributes={"long_name": "f(Phi(r; 1_S)) for every subset S: bit i of `subset` says whether point i is in S"},
         config={"write_empty_chunks": True},
     )
-    root.create_array("seed", data=np.array(shape.seeds, dtype=np.int64), dimension_names=("seed",))
+    _write_seeds(root, shape)
     for path in (*(folder / _PARTIAL).rglob("*"), folder / _PARTIAL):
         _sync(path)
     _replace(journal, "")
     _replace(folder / _RUN, json.dumps({"fingerprint": _fingerprint(settings), **settings}, indent=2) + "\n")
     _sync(folder.parent)
+
+
+def _write_seeds(root: zarr.Group, shape: TableShape) -> None:
+    seeds = np.array(shape.seeds, dtype=np.int64)
+    root.create_array("seed", data=seeds, compressors=[Crc32cCodec()], dimension_names=("seed",), overwrite=True)
+
+
+def _seeds_are(folder: Path, shape: TableShape) -> bool:
+    """Whether the labels of the table are those of run.json."""
+    try:
+        return np.array_equal(np.asarray(zarr.open_array(_data(folder) / "seed", mode="r")[:]), shape.seeds)
+    except Exception:  # as in `_read`
+        return False
 
 
 def _data(folder: Path) -> Path:
@@ -229,7 +250,8 @@ def _data(folder: Path) -> Path:
 def _array(folder: Path) -> Any:
     path = _data(folder)
     try:
-        return zarr.open_array(path / "responses", mode="r+", config={"write_empty_chunks": True})
+        with zarr.config.set({"array.write_empty_chunks": True}):  # open_array ignores its own `config`
+            return zarr.open_array(path / "responses", mode="r+")
     except (OSError, ValueError, KeyError) as error:
         raise OSError(f"{path} cannot be opened ({error}): its metadata are damaged; delete {folder} to start again") from error
 
@@ -300,7 +322,8 @@ def _journal(folder: Path, fingerprint: str, shape: TableShape) -> tuple[dict[in
         return {}, [Damage(None, f"{_JOURNAL} is missing, so that no block counts as done")]
     digests: dict[int, str] = {}
     damages: list[Damage] = []
-    for number, line in enumerate(journal.read_text(errors="replace").splitlines(keepends=True), start=1):
+    text = journal.read_bytes().decode(errors="replace")
+    for number, line in enumerate(re.findall(r"[^\n]*\n|[^\n]+", text), start=1):  # splitlines would split at \v and \r too
         block, digest = -1, ""
         with suppress(ValueError, KeyError, TypeError):
             entry = dict(json.loads(line))

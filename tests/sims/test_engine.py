@@ -9,7 +9,8 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import numpy as np
@@ -100,26 +101,36 @@ def _squares(pieces):
     return [k * k for k in pieces]
 
 
+class Counting(ThreadPoolExecutor):
+    """Counts the tasks that it was given and has not finished."""
+
+    in_flight = most = 0
+    lock = threading.Lock()
+
+    def submit(self, fn, /, *args):
+        with self.lock:
+            self.in_flight += 1
+            self.most = max(self.most, self.in_flight)
+        return super().submit(self.counted, fn, *args)
+
+    def counted(self, fn, *args):
+        time.sleep(0.005)
+        result = fn(*args)
+        with self.lock:
+            self.in_flight -= 1
+        return result
+
+
 def test_at_most_two_tasks_per_worker_are_in_flight():
-    class Counting(ThreadPoolExecutor):
-        in_flight = most = 0
-        lock = threading.Lock()
-
-        def submit(self, fn, /, *args):
-            with self.lock:
-                self.in_flight += 1
-                self.most = max(self.most, self.in_flight)
-            return super().submit(self.counted, fn, *args)
-
-        def counted(self, fn, *args):
-            time.sleep(0.005)
-            result = fn(*args)
-            with self.lock:
-                self.in_flight -= 1
-            return result
-
     with Counting(2) as threads:
         assert len(list(engine.completed(_squares, range(40), executor=threads))) == 40
+    assert threads.most <= 4
+
+
+def test_at_most_two_tasks_per_process_are_in_flight(monkeypatch):
+    with Counting(2) as threads:
+        monkeypatch.setattr(engine, "process_pool", lambda workers: contextlib.nullcontext(threads))
+        assert len(list(engine.completed(_squares, range(40), executor=2))) == 40
     assert threads.most <= 4
 
 
@@ -162,6 +173,85 @@ def _die_on_3_and_11(pieces):
     if {3, 11} & set(pieces):
         os.kill(os.getpid(), signal.SIGKILL)
     return list(pieces)
+
+
+def test_dask_naming_tasks_that_killed_workers_costs_these_pieces_only():
+    """It tells of a whole task, here of four pieces, and of tasks that only stood in the queue of a worker that died."""
+    scheduler = pytest.importorskip("distributed.scheduler")
+    KilledWorker, finished = scheduler.KilledWorker, {}
+
+    def killed_by_3_and_11(pieces):
+        if {3, 11} & set(pieces) or (5 in pieces and len(pieces) > 1):
+            raise KilledWorker("a task", None, 3)
+        return list(pieces)
+
+    def run():
+        with ThreadPoolExecutor(2) as threads:
+            for results in engine.completed(killed_by_3_and_11, range(16), executor=threads, per_task=4):
+                finished.update(results)
+
+    with pytest.raises(engine.WorkerDeathError, match=r"3, 11 killed|11, 3 killed"):
+        run()
+    assert finished == {k: k for k in range(16) if k not in (3, 11)}
+
+
+class Mortal(ThreadPoolExecutor):
+    """Stands for processes: it breaks at a task with piece 1 as often as it is told to, when others are done already."""
+
+    def __init__(self, deaths):
+        super().__init__(1)
+        self.deaths, self.tasks = deaths, []
+
+    def submit(self, fn, /, *args):
+        future, task = Future(), args[-1]
+        self.tasks.append(task)
+        if 1 in task and self.deaths:
+            self.deaths -= 1
+            future.set_exception(BrokenProcessPool())
+        else:
+            future.set_result(fn(*args))
+        return future
+
+
+def in_mortal_processes(monkeypatch, deaths):
+    """Results of eight pieces, and the tasks that were run."""
+    with Mortal(deaths) as pool:
+        monkeypatch.setattr(engine, "process_pool", lambda workers: contextlib.nullcontext(pool))
+        results = list(engine.completed(_squares, range(8), executor=4))
+    return sorted((piece, value) for result in results for piece, value in result.items()), pool.tasks
+
+
+def test_what_was_done_when_a_process_died_is_kept_and_the_others_are_run_once_more(monkeypatch):
+    for _ in range(10):  # finished tasks come in any order
+        results, tasks = in_mortal_processes(monkeypatch, deaths=1)
+        assert results == [(k, k * k) for k in range(8)]
+        assert sorted(tasks) == sorted([*((k,) for k in range(8)), (1,)])
+
+
+def test_a_piece_is_guilty_of_its_second_death_alone(monkeypatch):
+    assert in_mortal_processes(monkeypatch, deaths=2)[0] == [(k, k * k) for k in range(8)]
+    with pytest.raises(engine.WorkerDeathError, match="1 killed"):
+        in_mortal_processes(monkeypatch, deaths=3)
+
+
+def test_an_answer_that_nobody_takes_does_not_stay_in_shared_memory():
+    left = f"dfdw-{os.getpid()}-*"
+    with engine.process_pool(1) as pool:
+        pool.submit(engine._sent, _squares, (1, 2)).result()
+        assert list(Path("/dev/shm").glob(left))
+    assert not list(Path("/dev/shm").glob(left))
+
+
+def test_an_executor_that_is_shut_down_is_an_error_that_says_so():
+    class Cancelling(ThreadPoolExecutor):
+        def submit(self, fn, /, *args):
+            future = Future()
+            future.cancel()
+            future.set_running_or_notify_cancel()
+            return future
+
+    with Cancelling(1) as threads, pytest.raises(ConnectionError, match="has given up its tasks"):
+        list(engine.completed(_squares, range(3), executor=threads))
 
 
 @pytest.mark.usefixtures("processes_for_little_work")

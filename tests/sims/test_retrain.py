@@ -6,7 +6,7 @@ import strategies
 from assertions import assert_close, assert_identical
 from hypothesis import given
 
-from sims import datasets
+from sims import datasets, retrain
 from sims.learners import MLP, LeastSquares
 from sims.retrain import Responses, response_table, streamed_table
 from theory import memory
@@ -44,9 +44,9 @@ def test_more_subsets_than_one_block_are_in_mask_order():
 
 
 def test_samples_keep_seeds_apart_and_the_mean_and_its_standard_error_are_over_seeds():
-    table = response_table(Noisy(), (0, 1, 5))
+    table = response_table(Noisy(), (5, 0, 1))
     assert table.samples.shape == (3, 8, 2)
-    assert_identical(table.samples[:, 7, 1], [3.5, 13.5, 53.5])
+    assert_identical(table.samples[:, 7, 1], [53.5, 3.5, 13.5])
     assert_identical(table.mean[7], [23.0, 23.5])
     assert_close(table.standard_error[0], np.full(2, np.std([0, 10, 50], ddof=1) / np.sqrt(3)), rtol=1e-14)
 
@@ -129,6 +129,37 @@ def test_drawn_weights_are_retrained_on_row_by_row_stored_and_resumed(tmp_path, 
         response_table(learner, (0, 1), weights=weights[:, 1:])
     with pytest.raises(ValueError, match="with at least one row"):
         response_table(learner, (0, 1), weights=weights[:0])
+
+
+def test_the_bar_counts_subsets_and_begins_with_those_that_are_stored(tmp_path, monkeypatch):
+    bars = []
+
+    class Bar:
+        def __init__(self, **options):
+            self.options, self.counts = options, []
+            bars.append(self)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def update(self, count):
+            self.counts.append(count)
+
+        def unpause(self):
+            """The rate is that of what is computed from here on."""
+
+    class Pairs(Noisy):
+        block_rows = 2
+
+    monkeypatch.setattr(retrain, "tqdm", Bar)
+    for progress in (True, False):
+        response_table(Pairs(), (0,), weights=np.ones((5, 3)), store=tmp_path, progress=progress)
+    assert [bar.counts for bar in bars] == [[0, 2, 2, 1], [5]]
+    assert [bar.options["total"] for bar in bars] == [5, 5]
+    assert [bar.options["disable"] for bar in bars] == [None, True]  # None: where there is a terminal
 
 
 def test_blocks_that_are_not_a_power_of_two_are_refused():

@@ -4,9 +4,11 @@ import builtins
 import dataclasses
 import errno
 import hashlib
+import importlib
 import io
 import json
 import os
+import re
 import resource
 import shutil
 import subprocess
@@ -20,6 +22,7 @@ from assertions import assert_identical
 from wavy import Wavy
 
 from sims import provenance, retrain, store
+from sims.learners import LeastSquares
 from sims.retrain import response_table
 
 SEEDS = (0, 3)
@@ -44,6 +47,13 @@ def full(tmp_path):
 
 def chunk(folder, block):
     return folder / "responses.zarr" / "responses" / f"c.0.{block}.0"
+
+
+def test_the_last_block_is_as_long_as_what_is_left():
+    shape = store.TableShape((0,), 700, 1, 64)
+    assert shape.n_blocks == 11
+    assert shape.name(10) == "block 10 (subsets 640..699)"
+    assert shape.n_rows([0, 10]) == 64 + 60
 
 
 # --- what is on the disk ---------------------------------------------------------------------------------------------------
@@ -83,6 +93,13 @@ def test_an_error_of_the_learner_keeps_what_was_done_and_the_next_run_resumes(tm
     assert learner.computed() == [0, 1, 2, 2, 3]
 
 
+def test_blocks_of_zeros_are_blocks_like_others(tmp_path):
+    nothing = LeastSquares(np.eye(3), np.zeros(3), np.eye(3), l2=0.1)
+    response_table(nothing, SEEDS, store=tmp_path)
+    assert store.check(tmp_path) == ([], 0)
+    assert not response_table(nothing, SEEDS, store=tmp_path).samples.any()
+
+
 # --- damage ----------------------------------------------------------------------------------------------------------------
 
 
@@ -98,10 +115,28 @@ def swap(one, other):
     other.write_bytes(content)
 
 
+def flip_end(path):
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\v", 1))  # one bit
+
+
 def edit_line(path):
     lines = path.read_text().splitlines(keepends=True)
     lines[1] = lines[1].replace('"sha256": "', '"sha256": "0', 1)
     path.write_text("".join(lines))
+
+
+def add_line(folder):
+    fingerprint = json.loads((folder / "run.json").read_text())["fingerprint"]
+    with (folder / "journal.jsonl").open("a") as journal:
+        journal.write(store._line(fingerprint, 1, 64 * "0"))
+
+
+def transplant(folder):
+    """Chunks and journal that fit each other, but not run.json."""
+    other = folder.with_name("other")
+    response_table(SMALL, (8, 9), store=other)
+    for name in ("journal.jsonl", *(f"responses.zarr/responses/c.0.{block}.0" for block in range(4))):
+        shutil.copy(other / name, folder / name)
 
 
 DAMAGES = {
@@ -110,8 +145,11 @@ DAMAGES = {
     "an emptied chunk": (lambda s: chunk(s, 3).write_bytes(b""), "block 3 (subsets 96..127)"),
     "a deleted chunk": (lambda s: chunk(s, 0).unlink(), "block 0 (subsets 0..31): its chunk is missing"),
     "swapped chunks": (lambda s: swap(chunk(s, 1), chunk(s, 2)), "block 2 (subsets 64..95): its values are not those"),
+    "a flipped end of a journal line": (lambda s: flip_end(s / "journal.jsonl"), "line 1 of journal.jsonl was edited"),
     "an edited journal line": (lambda s: edit_line(s / "journal.jsonl"), "line 2 of journal.jsonl, about block 1"),
     "a journal line of nonsense": (lambda s: (s / "journal.jsonl").write_text("{}\n"), "line 1 of journal.jsonl was edited"),
+    "a second line about a block": (add_line, "line 5 of journal.jsonl gives block 1 (subsets 32..63) a second sha256"),
+    "the table of another run": (transplant, "line 1 of journal.jsonl, about block 0 (subsets 0..31), was edited or damaged"),
     "a deleted journal": (lambda s: (s / "journal.jsonl").unlink(), "journal.jsonl is missing"),
 }
 
@@ -129,8 +167,23 @@ def test_damage_is_named_and_refused_and_repair_brings_the_same_table_back(name,
     store.check(full, repair=True)
     assert store.check(full)[0] == []
     assert not (full / "responses.zarr").exists(), "it is not complete any more, and must not be named so"
+    assert not any((full / "responses.partial.zarr/responses" / f"c.0.{found.block}.0").exists() for found in damages)
     assert digest(response_table(SMALL, SEEDS, store=full)) == truth
     assert store.check(full) == ([], 0)
+
+
+@pytest.mark.parametrize("damage", [flip, Path.unlink, lambda file: os.truncate(file, 3)])
+def test_damaged_labels_of_seeds_are_named_and_repaired(full, damage):
+    (file,) = (full / "responses.zarr" / "seed" / "c").iterdir()
+    damage(file)
+    assert [found.reason for found in store.check(full)[0]] == [
+        "the seeds in responses.zarr are missing or not those of run.json"
+    ]
+    with pytest.raises(OSError, match="is damaged: the seeds"):
+        store.load(full)
+    store.check(full, repair=True)
+    assert store.check(full) == ([], 0)
+    assert_identical(store.load(full).seed.values, SEEDS)
 
 
 @pytest.mark.parametrize("kept", [1, 40, 99])
@@ -217,6 +270,32 @@ def test_learners_are_told_apart_by_class_and_by_every_bit_of_their_fields():
         provenance.settings_of(Holder(set()))
 
 
+def test_code_is_that_of_the_class_its_bases_and_what_numbers_and_draws_subsets(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    base, heir = tmp_path / "base_of_stored.py", tmp_path / "mlp.py"  # the name of one of the learners' own modules
+    base.write_text("class Base:\n    n_points = n_outputs = 1\n")
+    heir.write_text("from base_of_stored import Base\nclass Heir(Base):\n    pass\n")
+    learner = importlib.import_module("mlp").Heir()
+    first = provenance.settings_of(learner)["code"]
+    for file in (base, heir):
+        file.write_text(file.read_text() + "# edited\n")
+        assert provenance.settings_of(learner)["code"] != first
+        file.write_text(file.read_text().removesuffix("# edited\n"))
+    assert provenance.settings_of(learner)["code"] == first
+    read = Path.read_bytes
+    for name in ("theory/subsets.py", "theory/streams.py", "sims/streams.py", "sims/learners/logistic.py"):
+        with monkeypatch.context() as edited:
+            edited.setattr(Path, "read_bytes", lambda file, name=name: read(file) + b" " * file.as_posix().endswith(name))
+            assert provenance.settings_of(learner)["code"] != first, name
+
+
+def test_a_learner_that_no_file_defines_is_refused_by_a_store(tmp_path):
+    namespace = {"__name__": "nowhere"}
+    exec("class Typed:\n    n_points = n_outputs = 1", namespace)
+    with pytest.raises(ValueError, match=r"Typed was not read from a file, .*: put it into a module"):
+        response_table(namespace["Typed"](), (0,), store=tmp_path)
+
+
 # --- the disk --------------------------------------------------------------------------------------------------------------
 
 
@@ -279,6 +358,75 @@ def test_whichever_call_to_the_disk_fails_the_table_is_right_or_refused_and_the_
     assert failures > 30
 
 
+def test_a_line_follows_its_chunk_on_the_disk_and_nothing_goes_on_before_the_line_is_there_too(tmp_path, monkeypatch):
+    """What a power cut leaves: every call that orders what reaches the disk, and every file as it was at its fsync."""
+    calls, synced = [], {}
+
+    def called(name, path):
+        if path.is_relative_to(tmp_path):
+            calls.append((name, str(path.relative_to(tmp_path))))
+            synced[path] = os.stat(path)
+
+    def by_descriptor(name, function):
+        def wrapped(descriptor, *args):
+            result = function(descriptor, *args)
+            called(name, Path(os.readlink(f"/proc/self/fd/{descriptor}")))
+            return result
+
+        monkeypatch.setattr(os, name, wrapped)
+
+    def by_path(name, function):
+        def wrapped(source, target, **kwargs):
+            result = function(source, target, **kwargs)
+            called(name, Path(target))
+            return result
+
+        monkeypatch.setattr(os, name, wrapped)
+
+    for name in ("fsync", "write"):
+        by_descriptor(name, getattr(os, name))
+    for name in ("rename", "replace"):
+        by_path(name, getattr(os, name))
+    response_table(SMALL, SEEDS, store=tmp_path / "new" / "s")
+    assert {("fsync", "."), ("fsync", "new")} <= set(calls)
+    calls = [(name, path.removeprefix("new/")) for name, path in calls]
+    of_store = [(name, path) for name, path in calls if not path.startswith("s/responses.partial.zarr") or name == "fsync"]
+
+    made = of_store.index(("replace", "s/run.json"))
+    assert of_store[made - 1 : made + 3] == [
+        ("fsync", "s/run.json.partial"),
+        ("replace", "s/run.json"),
+        ("fsync", "s"),
+        ("fsync", "new"),
+    ]
+    before, array = of_store[:made], tmp_path / "new" / "s" / "responses.zarr"
+    for path in (array, *array.rglob("*")):
+        if not path.name.startswith("c.0."):
+            assert ("fsync", f"s/responses.partial.zarr/{path.relative_to(array)}".removesuffix("/.")) in before
+    journal, folder = "s/journal.jsonl", "s/responses.partial.zarr/responses"
+    assert of_store[made + 3 :] == [
+        *(
+            call
+            for block in range(4)
+            for call in (("fsync", f"{folder}/c.0.{block}.0"), ("fsync", folder), ("write", journal), ("fsync", journal))
+        ),
+        ("rename", "s/responses.zarr"),
+        ("fsync", "s"),
+    ]
+    for block in range(4):
+        then, now = synced[tmp_path / "new" / folder / f"c.0.{block}.0"], chunk(tmp_path / "new" / "s", block).stat()
+        assert (then.st_ino, then.st_size, then.st_mtime_ns) == (now.st_ino, now.st_size, now.st_mtime_ns), (
+            "written after its fsync"
+        )
+
+
+def test_a_disk_that_takes_a_few_bytes_at_a_time_gets_whole_lines(tmp_path, monkeypatch, truth):
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:10]))
+    assert digest(response_table(SMALL, SEEDS, store=tmp_path)) == truth
+    assert store.check(tmp_path) == ([], 0)
+
+
 def test_a_full_disk_ends_with_a_line_and_what_is_stored_is_sound(tmp_path):
     """A limit on the size of files stands for a full disk: the chunks of 2^16 subsets x 16 outputs are 2 MiB."""
     command = [sys.executable, "-m", "sims", "run", "identity", "--points", "16", "--workers", "1", "--out", str(tmp_path)]
@@ -287,7 +435,7 @@ def test_a_full_disk_ends_with_a_line_and_what_is_stored_is_sound(tmp_path):
     )
     assert limited.returncode == 1
     assert "Traceback" not in limited.stderr
-    assert "File too large" in limited.stderr
+    assert re.search(r"File too large.*; 0/4 blocks are stored in .*\.table, the same command resumes", limited.stderr)
     tables = store.find_stores(tmp_path)
     assert tables
     assert all(store.check(table)[0] == [] for table in tables)

@@ -109,10 +109,13 @@ def test_weighted_least_squares_of_statsmodels_agrees():
 
 
 def test_tables_of_more_than_one_tile_are_those_of_small_blocks():
-    table = np.random.default_rng(5).standard_normal((2**16, 2))
-    whole, pieces = optimal_datamodel(table, Bernoulli(0.4)), streamed_datamodels(streamed(table, 512, [Bernoulli(0.4)]))[0]
-    assert_close(pieces.coefficients, whole.coefficients, rtol=1e-13)
-    assert_close(pieces.residual_variance, whole.residual_variance, rtol=1e-13)
+    """One block of four tiles, two of two tiles, and 256 of less than one."""
+    table = np.random.default_rng(5).standard_normal((2**17, 2))
+    whole = optimal_datamodel(table, Bernoulli(0.4))
+    for rows in (2**16, 512):
+        (pieces,) = streamed_datamodels(streamed(table, rows, [Bernoulli(0.4)]))
+        assert_close(pieces.coefficients, whole.coefficients, rtol=1e-12)
+        assert_close(pieces.residual_variance, whole.residual_variance, rtol=1e-13)
 
 
 def test_a_constant_output_has_no_r_squared():
