@@ -18,6 +18,7 @@ from sims.experiments.interpolation import InterpolationConfig
 from sims.experiments.jumps import JumpsConfig
 from sims.experiments.training_time import TrainingTimeConfig
 from sims.retrain import response_table
+from sims.tables import summary_json, summary_text
 from theory.derivatives import finite_difference
 from theory.metrics import relative_error, slope
 from theory.subsets import all_masks
@@ -141,10 +142,13 @@ def test_a_warning_names_the_first_step_and_what_is_moved_by_more_than_a_million
 
 def test_a_run_in_which_rounding_grows_is_marked_and_a_calm_one_is_not(trained):
     assert "warning" not in trained.attrs
+    assert "Warning" not in summary_text(trained)
     wild = Problem("xor", "mlp", (("hidden", (4,)), ("learning_rate", 16.0)), n_points=5)
     result = EXPERIMENTS["training_time"].run(TrainingTimeConfig(wild, times=(10, 300), n_seeds=4))
     assert float(result.amplification[-1].max()) > 1e3 * float(trained.amplification.max())
     assert "rounding alone" in result.attrs["warning"]
+    assert summary_text(result).endswith(f"Warning: {result.attrs['warning']}")
+    assert summary_json(result)["warning"] == result.attrs["warning"]
 
 
 def test_gradient_flow_is_approached_in_proportion_to_the_learning_rate():
