@@ -67,6 +67,8 @@ def summary_text(result: xr.Dataset) -> str:
             lines.append(textwrap.indent(shown.to_string(float_format="{:.4g}".format), "    "))
     if any(np.isnan(values).any() for values in _summary(result).values()):
         lines.append(_UNDEFINED)
+    if warning := result.attrs.get("warning"):
+        lines.append(f"Warning: {warning}")
     return "\n".join(lines)
 
 
@@ -79,8 +81,7 @@ _UNDEFINED = (
 def summary_json(result: xr.Dataset) -> dict[str, Any]:
     """The same as nested lists under their names; undefined numbers are null."""
     return {
-        "case": result.attrs["case"],
-        "experiment": result.attrs["experiment"],
+        **{name: result.attrs[name] for name in ("case", "experiment", "warning") if name in result.attrs},
         "summary": {
             name: {
                 "dims": list(values.dims),

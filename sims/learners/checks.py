@@ -1,6 +1,7 @@
 """Checks at the boundary of every learner: what was got, what was expected, what to do."""
 
 from collections.abc import Sequence
+from numbers import Real
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -9,6 +10,7 @@ from theory.response import Array
 
 __all__ = [
     "as_count",
+    "as_counts",
     "as_design",
     "as_labels",
     "as_penalty",
@@ -79,9 +81,16 @@ def as_positive(name: str, value: float) -> float:
 
 def as_count(name: str, value: int) -> int:
     """A whole number >= 1."""
-    if not np.isfinite(value) or value != int(value) or value < 1:
-        raise ValueError(f"{name} = {value}, expected a whole number >= 1")
+    if not isinstance(value, Real) or not np.isfinite(value) or value != int(value) or value < 1:
+        raise ValueError(f"{name} = {value!r}, expected a whole number >= 1")
     return int(value)
+
+
+def as_counts(name: str, values: Sequence[int]) -> tuple[int, ...]:
+    """Whole numbers >= 1, as many as there are."""
+    if np.ndim(values) != 1:
+        raise ValueError(f"{name} = {values!r}, expected a sequence of whole numbers >= 1, such as (4,) for a single one")
+    return tuple(as_count(f"every number of {name}", value) for value in values)
 
 
 def one_of(name: str, value: str, allowed: Sequence[str]) -> None:

@@ -74,7 +74,7 @@ class MLP:
         checks.one_of("schedule", self.schedule, SCHEDULES)
         y = checks.as_labels(self.y, len(X)) if self.loss == "logistic" else checks.as_targets(self.y, len(X))
         checks.store(self, X=X, y=y, X_query=checks.as_queries(self.X_query, X.shape[1]), l2=checks.as_penalty(self.l2))
-        checks.store(self, hidden=tuple(checks.as_count("every hidden size", size) for size in self.hidden))
+        checks.store(self, hidden=checks.as_counts("hidden", self.hidden))
         checks.store(self, steps=checks.as_count("steps", self.steps))
         checks.store(self, learning_rate=checks.as_positive("learning_rate", self.learning_rate))
         checks.store(self, init_scale=checks.as_positive("init_scale", self.init_scale))
@@ -82,9 +82,11 @@ class MLP:
             raise ValueError(f"momentum = {self.momentum}, expected 0 <= momentum < 1")
         if not 0.0 <= self.jitter < 1.0:
             raise ValueError(f"jitter = {self.jitter}, expected 0 <= jitter < 1: a relative change of the initial parameters")
-        if self.batch_size is not None and checks.as_count("batch_size", self.batch_size) > len(X):
-            raise ValueError(f"batch_size = {self.batch_size}, expected 1 to the {len(X)} training points, or None for all")
-        times = tuple(checks.as_count("every snapshot", t) for t in self.snapshots)
+        if self.batch_size is not None:
+            checks.store(self, batch_size=checks.as_count("batch_size", self.batch_size))
+            if self.batch_size > len(X):
+                raise ValueError(f"batch_size = {self.batch_size}, expected 1 to the {len(X)} training points, or None for all")
+        times = checks.as_counts("snapshots", self.snapshots)
         if list(times) != sorted(set(times)) or max(times, default=1) > self.steps:
             raise ValueError(f"snapshots {self.snapshots}, expected increasing numbers of steps from 1 to steps = {self.steps}")
         checks.store(self, snapshots=times)

@@ -690,9 +690,11 @@ BAD_OPTIONS = {
     "steps NaN": ({"steps": np.nan}, ["steps", "nan", "whole number"]),
     "steps infinite": ({"steps": np.inf}, ["steps", "inf", "whole number"]),
     "steps broken": ({"steps": 2.5}, ["steps", "2.5", "whole number"]),
-    "hidden broken": ({"hidden": (1.5,)}, ["hidden size", "1.5"]),
-    "hidden of size zero": ({"hidden": (3, 0)}, ["hidden size", "0"]),
-    "hidden negative": ({"hidden": (-2,)}, ["hidden size", "-2"]),
+    "steps text": ({"steps": "7"}, ["steps", "'7'", "whole number"]),
+    "hidden broken": ({"hidden": (1.5,)}, ["hidden", "1.5"]),
+    "hidden of size zero": ({"hidden": (3, 0)}, ["hidden", "0"]),
+    "hidden negative": ({"hidden": (-2,)}, ["hidden", "-2"]),
+    "hidden one number": ({"hidden": 3}, ["hidden = 3", "sequence", "(4,)"]),
     "activation": ({"activation": "gelu"}, ["activation", "gelu", *ACTIVATIONS]),
     "loss": ({"loss": "hinge"}, ["loss", "hinge", *LOSSES]),
     "schedule": ({"schedule": "linear"}, ["schedule", "linear", "constant", "cosine"]),
@@ -703,6 +705,7 @@ BAD_OPTIONS = {
     "snapshots repeated": ({"snapshots": (5, 5)}, ["snapshots", "(5, 5)"]),
     "snapshots falling": ({"snapshots": (5, 3)}, ["snapshots", "(5, 3)"]),
     "snapshot zero": ({"snapshots": (0, 3)}, ["snapshot", "0"]),
+    "snapshots one number": ({"snapshots": 5}, ["snapshots = 5", "sequence"]),
     "snapshot beyond the end": ({"snapshots": (3, 201)}, ["snapshots", "201", "200"]),
     "labels": ({"y": [0, 1, 2, 0, 1, 1]}, ["y[2]", "2", "0 and 1"]),
     "targets": ({"y": [0, 1, 1]}, ["y", "(3,)", "(6,)"]),
@@ -720,6 +723,13 @@ def test_bad_options_are_refused_with_what_was_got_and_what_was_expected(case):
     with pytest.raises(ValueError, match="expected") as refusal:
         dataclasses.replace(good, **options)
     assert all(word in str(refusal.value) for word in words), f"{words} are not all in: {refusal.value}"
+
+
+def test_whole_numbers_may_come_as_floats():
+    """As from a table or a config."""
+    learner = network(hidden=[3.0], steps=20.0, batch_size=2.0, snapshots=np.array([7.0, 20.0]))
+    expected = network(hidden=(3,), steps=20, batch_size=2, snapshots=(7, 20)).respond(some_weights(), SEEDS)
+    assert_identical(learner.respond(some_weights(), SEEDS), expected, call="respond")
 
 
 METHODS = ("respond", "weight_jacobian", "amplification", "linearize", "linearizations")

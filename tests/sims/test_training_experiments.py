@@ -18,6 +18,7 @@ from sims.experiments.interpolation import InterpolationConfig
 from sims.experiments.jumps import JumpsConfig
 from sims.experiments.training_time import TrainingTimeConfig
 from sims.retrain import response_table
+from sims.tables import summary_json, summary_text
 from theory.derivatives import finite_difference
 from theory.metrics import relative_error, slope
 from theory.subsets import all_masks
@@ -82,8 +83,8 @@ def test_errors_of_measures_are_those_of_leaving_one_seed_out():
 
 def test_the_hessian_is_looked_at_where_training_stands():
     """Gradient norm, least eigenvalue, null space and pseudo-inverse influence after 20 steps, by plain loops and numpy."""
-    config = TrainingTimeConfig(NETWORK, times=(20, 40), n_seeds=3, cutoffs=(0.1,))
-    trained, learner, ones = EXPERIMENTS["training_time"].run(config).isel(time=0), NETWORK.build(steps=20), np.ones(5)
+    config = TrainingTimeConfig(NETWORK, times=(8, 20), n_seeds=3, cutoffs=(0.1,))
+    trained, learner, ones = EXPERIMENTS["training_time"].run(config).isel(time=1), NETWORK.build(steps=20), np.ones(5)
     influences = []
     for r, (start, members) in enumerate(zip(learner.initial_params(range(3)), learner.batches(range(3)), strict=True)):
         theta = plain.train(learner, ones, start, members)[-1]
@@ -141,10 +142,13 @@ def test_a_warning_names_the_first_step_and_what_is_moved_by_more_than_a_million
 
 def test_a_run_in_which_rounding_grows_is_marked_and_a_calm_one_is_not(trained):
     assert "warning" not in trained.attrs
+    assert "Warning" not in summary_text(trained)
     wild = Problem("xor", "mlp", (("hidden", (4,)), ("learning_rate", 16.0)), n_points=5)
     result = EXPERIMENTS["training_time"].run(TrainingTimeConfig(wild, times=(10, 300), n_seeds=4))
     assert float(result.amplification[-1].max()) > 1e3 * float(trained.amplification.max())
     assert "rounding alone" in result.attrs["warning"]
+    assert summary_text(result).endswith(f"Warning: {result.attrs['warning']}")
+    assert summary_json(result)["warning"] == result.attrs["warning"]
 
 
 def test_gradient_flow_is_approached_in_proportion_to_the_learning_rate():
@@ -250,6 +254,27 @@ def test_average_derivative_is_set_against_the_derivative_at_one_and_its_own_las
     assert_close(result.essay_error, relative_error(numerical, result.beta), rtol=1e-6, call="essay_error")
     assert_close(result.node_change, result.error[-2], rtol=1e-3, call="node_change against the error of the last but one")
     assert float(result.error[-1]) < 1e-3 * float(result.error[-2])
+
+
+@pytest.mark.parametrize(("law", "nodes"), [(("Bernoulli", 0.3), (2, 8)), (("Gaussian", 0.1), (2, 5))])
+def test_average_derivative_is_set_against_the_datamodel_of_its_own_law(law, nodes):
+    """Sampled: the slopes of least squares on 4,000 draws of the weights, with their standard errors over parts of them."""
+    problem = dataclasses.replace(NETWORK, n_points=4)
+    config = AverageDerivativeConfig(problem, times=(20,), laws=(law,), nodes=nodes)
+    result, rng = EXPERIMENTS["average_derivative"].run(config).isel(law=0, time=0), np.random.default_rng(0)
+    draws = rng.random((4000, 4)) < 0.3 if law[0] == "Bernoulli" else 1.0 + 0.1 * rng.standard_normal((4000, 4))
+    outputs = problem.build(steps=20).respond(draws.astype(float), range(2)).mean(axis=1)
+    design = np.column_stack([np.ones(4000), draws])
+    parts = [np.linalg.lstsq(design[k::20], outputs[k::20], rcond=None)[0][1:] for k in range(20)]
+    error = np.std(parts, axis=0, ddof=1) / np.sqrt(20)
+    assert (np.abs(np.mean(parts, axis=0) - result.beta) < 4.0 * error + 1e-3 * np.abs(result.beta)).all()
+    assert float(result.error[-1]) < 1e-3 * float(result.error[0])
+
+
+def test_on_own_data_gradient_flow_is_asked_for_without_penalty_and_in_small_steps():
+    for small in (True, False):
+        problem = EXPERIMENTS["finite_time_scale"].own(NETWORK, small).problem
+        assert dict(problem.options) == {"hidden": (3,), "learning_rate": 0.02}
 
 
 def test_sizes_of_effects_of_interpolators_and_their_errors_by_hand():

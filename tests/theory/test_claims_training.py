@@ -40,17 +40,18 @@ def average(error, node_change):
     return xr.Dataset(values, {"law": ["L"], "nodes": [1, 2], "time": [5]}, {"case": f"{error}, {node_change}"})
 
 
-def jumping(difference, spread=0.01, path=0.0):
+def jumping(difference, spread=0.01, path=0.0, bias=0.0):
+    """A `jumps` result with 10 seeds, which say nothing, and 100."""
     quantities = ["path-wise derivative", "difference of F", "beta"]
     dims = ("quantity", "n_seeds")
     return xr.Dataset(
         {
-            "slope": (dims, [[path], [difference], [1.0]]),
-            "slope_error": (dims, [[spread], [spread], [spread]]),
+            "slope": (dims, [[1.0, path], [9.0, difference], [9.0, 1.0]]),
+            "slope_error": (dims, [[9.0, spread]] * 3),
             "relative_error": (("quantity",), [1.0, 0.0, 0.0]),
-            "difference_bias": 0.0,
+            "difference_bias": bias,
         },
-        {"quantity": quantities, "n_seeds": [100]},
+        {"quantity": quantities, "n_seeds": [10, 100]},
         {"case": f"slope {difference}"},
     )
 
@@ -58,6 +59,11 @@ def jumping(difference, spread=0.01, path=0.0):
 def interpolating(derivative):
     size = xr.DataArray([[1.0, 2.0, 3.0], [derivative, 2.0, 4.0]], {"width": [2, 32], "effect": ["D(1)", "beta", "LOO"]})
     return xr.Dataset({"size": size}, attrs={"case": "made up"})
+
+
+def changed(result, **values):
+    """The same with other values of some variables."""
+    return result.assign({name: (result[name].dims, np.broadcast_to(new, result[name].shape)) for name, new in values.items()})
 
 
 @pytest.mark.parametrize(("early", "spread", "status"), [(0.5, 0.0, "HOLDS"), (0.01, 0.0, "FAILS"), (0.06, 0.02, "INCONCLUSIVE")])
@@ -72,6 +78,16 @@ def test_c3_holds_only_when_negative_eigenvalues_appear_in_every_case():
     indefinite = training([0.0, 0.0, 0.0], [0.5, 0.5, 0.0])
     assert judged("C3", training_time=[indefinite]).status is Status.HOLDS
     assert judged("C3", training_time=[indefinite, convex]).status is Status.HOLDS_WHEN
+
+
+@pytest.mark.parametrize(
+    ("eigenvalues", "status"),
+    [([[1.0, -1.0], [1.0, 1.0], [1.0, 1.0]], Status.HOLDS), ([[1.0, 1.0], [1.0, 1.0], [-1.0, -1.0]], Status.HOLDS_WHEN)],
+    ids=["of one seed, early", "of every seed, late"],
+)
+def test_c3_asks_for_a_negative_eigenvalue_of_some_seed_in_the_first_hundredth(eigenvalues, status):
+    result = changed(training([0.0, 0.0, 0.0], [0.5, 0.5, 0.0]), least_eigenvalue=eigenvalues)
+    assert judged("C3", training_time=[result]).status is status
 
 
 def test_c3_looks_at_the_first_hundredth_of_training_only():
@@ -90,12 +106,36 @@ def test_c6_for_networks_is_decided_at_the_end_of_training_by_the_mildest_case(l
     assert verdict.figure == last
 
 
+@pytest.mark.parametrize(("first", "last", "status"), [(0.0, 0.02, "INCONCLUSIVE"), (9.0, 0.0, "FAILS")])
+def test_c6_for_networks_is_as_sure_as_the_error_at_the_end_of_training(first, last, status):
+    result = changed(training([0.0, 0.06], [1.0, 1.0]), measured_error=np.reshape([first, last], (2, 1, 1)))
+    assert judged("C6 networks", training_time=[result]).status == status
+
+
 @pytest.mark.parametrize(
     ("null", "cutoffs", "status"),
     [(3, (0.9, 0.1), "HOLDS WHEN"), (3, (0.9, 0.01), "FAILS"), (0, (0.9, 0.1), "INCONCLUSIVE")],
 )
 def test_c2_asks_singular_hessians_whether_any_cut_off_gives_the_derivative(null, cutoffs, status):
     assert judged("C2", training_time=[training([1.0], [1.0], cutoffs=cutoffs, null=null)]).status == status
+
+
+@pytest.mark.parametrize(
+    ("null", "status"),
+    [([[3, 3], [3, 0]], "HOLDS WHEN"), ([[0, 0], [3, 3]], "INCONCLUSIVE")],
+    ids=["of one seed at a cut-off", "at the largest cut-off only"],
+)
+def test_c2_calls_a_hessian_singular_if_every_cut_off_takes_something_away_for_some_seed(null, status):
+    assert judged("C2", training_time=[changed(training([1.0], [1.0], cutoffs=(0.9, 0.1)), null_space=[null])]).status == status
+
+
+def test_c2_is_decided_at_the_end_of_training_by_the_mildest_singular_case():
+    results = [training([1.0, 1.0], [1.0, 1.0], cutoffs=(0.9, error)) for error in (0.5, 0.1)]
+    singular = [
+        changed(result, null_space=[[[0]], [[1]]], cutoff_error=result.cutoff_error * [[0.0], [1.0]]) for result in results
+    ]
+    verdict = judged("C2", training_time=singular[::-1])
+    assert (verdict.status, verdict.figure, len(verdict.evidence)) == (Status.HOLDS_WHEN, 0.1, 2)
 
 
 def test_c9_judges_converged_quadratures_only_and_says_which_were_not():
@@ -116,8 +156,8 @@ def test_c9_says_nothing_where_no_quadrature_converged():
 def test_c9_fails_where_a_converged_average_is_not_beta_or_beta_is_not_finite():
     good = [training([1.0], [1.0])]
     assert judged("C9", training_time=good, average_derivative=[average(0.3, 1e-9)]).status is Status.FAILS
-    broken = [training([1.0], [1.0], beta=np.nan)]
-    assert judged("C9", training_time=broken, average_derivative=[average(1e-9, 1e-9)]).status is Status.FAILS
+    broken = training([1.0], [1.0], beta=np.nan)
+    assert judged("C9", training_time=[*good, broken], average_derivative=[average(1e-9, 1e-9)]).status is Status.FAILS
 
 
 @pytest.mark.parametrize(
@@ -125,22 +165,33 @@ def test_c9_fails_where_a_converged_average_is_not_beta_or_beta_is_not_finite():
     [
         (1.0, 0.01, 0.0, "HOLDS WHEN"),
         (1.5, 0.01, 0.0, "FAILS"),
+        (0.5, 0.01, 0.0, "FAILS"),
         (1.0, 0.3, 0.0, "INCONCLUSIVE"),
         (1.0, 0.01, 0.95, "INCONCLUSIVE"),
     ],
 )
 def test_c12_needs_differences_of_the_average_to_find_the_derivative_where_paths_do_not(slope, spread, path, status):
-    assert judged("C12", jumps=[jumping(slope, spread, path)], interpolation=[interpolating(0.0)]).status == status
+    results = [jumping(slope, spread, path), jumping(1.0)]
+    verdict = judged("C12", jumps=results, interpolation=[interpolating(8e-9)])
+    assert verdict.status == status
+    assert "||D(1)|| / ||LOO|| = 2e-09" in verdict.condition  # at the largest width
 
 
 def test_t9_fails_beyond_three_standard_errors_and_is_open_where_nothing_jumps():
     assert judged("T9", jumps=[jumping(1.02)]).status is Status.HOLDS
     assert judged("T9", jumps=[jumping(1.04)]).status is Status.FAILS
-    assert judged("T9", jumps=[jumping(1.0, path=0.99)]).status is Status.INCONCLUSIVE
+    assert judged("T9", jumps=[jumping(1.0, path=0.99), jumping(1.0)]).status is Status.INCONCLUSIVE
+
+
+def test_t9_does_not_count_what_the_step_of_the_difference_makes():
+    verdict = judged("T9", jumps=[jumping(1.04, bias=0.02)])
+    assert verdict.status is Status.HOLDS
+    assert abs(verdict.figure - 2.0) < 1e-9
 
 
 def test_t11_holds_where_the_derivative_vanishes():
-    assert judged("T11", interpolation=[interpolating(1e-14)]).status is Status.HOLDS_WHEN
+    verdict = judged("T11", interpolation=[interpolating(1e-14)])
+    assert (verdict.status, verdict.figure) == (Status.HOLDS_WHEN, 1e-14 / 2.0)
     assert judged("T11", interpolation=[interpolating(1e-3)]).status is Status.FAILS
 
 
@@ -150,19 +201,26 @@ def test_t11_holds_where_the_derivative_vanishes():
         (0.01, (1.01, 1.9), 0.01, Status.HOLDS_WHEN),
         (0.1, (1.01, 1.9), 0.01, Status.FAILS),
         (0.01, (2.02, 3.8), 0.01, Status.FAILS),  # beta twice too large
+        (0.01, (0.9, 1.9), 0.01, Status.FAILS),
         (0.01, (1.01, 1.0), 0.01, Status.FAILS),
         (0.01, (1.01, 1.9), 0.5, Status.FAILS),
         (0.01, (1.01, 1.9), np.nan, Status.HOLDS_WHEN),  # one seed: nothing is sampled
     ],
 )
 def test_t6_over_time_needs_the_law_of_gradient_flow_and_a_slope_of_beta_that_grows_from_one(error, slopes, spread, status):
+    """At one p of one case, late for the law; the others are as they should be."""
+    mild = flowing(0.01, (1.01, 1.4), 0.01)
+    assert judged("T6 time", finite_time_scale=[flowing(error, slopes, spread), mild]).status is status
+
+
+def flowing(error, slopes, spread):
+    """A `finite_time_scale` result: error of the law at the end, slopes at both times, all at p = 1/2."""
     dims = ("p", "time")
     values = {
-        name: (dims, [[value] * 2]) for name, value in (("flow_error", error), ("slope_error", spread), ("interaction", 0.1))
+        "flow_error": (dims, [[0.0, error], [0.0, 0.0]]),
+        "slope": (dims, [slopes, [1.0, 1.3]]),
+        "slope_error": (dims, np.full((2, 2), [[spread], [0.01]])),
+        "interaction": (dims, np.full((2, 2), 0.1)),
+        "eta_t": (("time",), [0.1, 9.0]),
     }
-    result = xr.Dataset(
-        {**values, "slope": (dims, [slopes]), "eta_t": (("time",), [0.1, 9.0])},
-        {"p": [0.5], "time": [4, 400]},
-        {"case": "made up"},
-    )
-    assert judged("T6 time", finite_time_scale=[result]).status is status
+    return xr.Dataset(values, {"p": [0.5, 0.75], "time": [4, 400]}, {"case": "made up"})
