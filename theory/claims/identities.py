@@ -271,7 +271,7 @@ def normalisation_is_a_choice(this: Claim, results: Results) -> Verdict:
     )
 
 
-_NODES = "node_change", "of the mean derivative on the path from half the nodes to all"
+_NODES = "node_change", "of the quadrature on the path from half the nodes to all"
 
 
 def _order(scales: np.ndarray, errors: np.ndarray) -> float:
