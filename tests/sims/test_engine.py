@@ -3,18 +3,21 @@
 import contextlib
 import dataclasses
 import hashlib
+import io
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+import types
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import numpy as np
 import pytest
+import threadpoolctl
 from wavy import Wavy
 
 from sims import engine, retrain, store
@@ -132,6 +135,34 @@ def test_at_most_two_tasks_per_process_are_in_flight(monkeypatch):
         monkeypatch.setattr(engine, "process_pool", lambda workers: contextlib.nullcontext(threads))
         assert len(list(engine.completed(_squares, range(40), executor=2))) == 40
     assert threads.most <= 4
+
+
+def test_one_blas_thread_computes_however_many_there_are():
+    def threads(pieces):
+        return [[library["num_threads"] for library in threadpoolctl.threadpool_info()]] * len(pieces)
+
+    with threadpoolctl.threadpool_limits(2):
+        (result,) = engine.completed(threads, [0])
+    assert set(result[0]) == {1}
+
+
+@pytest.mark.parametrize(("siblings", "expected"), [("0-1", 1), ("", 2)])
+def test_hyper_threads_are_not_counted_as_cores_where_linux_tells(siblings, expected, monkeypatch):
+    def topology(path):
+        if not siblings:
+            raise FileNotFoundError(path)
+        return io.StringIO(siblings)
+
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1}, raising=False)
+    monkeypatch.setattr("builtins.open", topology)
+    cores = engine.physical_cores()
+    monkeypatch.undo()
+    assert cores == expected
+
+
+def test_as_many_tasks_are_kept_on_a_cluster_as_its_workers_have_threads():
+    client = types.SimpleNamespace(ncores=lambda: {"tcp://a": 2, "tcp://b": 3})
+    assert engine._capacity(types.SimpleNamespace(_client=client)) == 5
 
 
 def test_no_process_is_started_for_little_work(monkeypatch, truth):
@@ -287,6 +318,25 @@ def test_a_worker_on_other_hardware_is_refused():
         retrain._compute(LEARNER, retrain.table_shape(LEARNER, SEEDS), None, {"machine": "abacus"}, (0,))
 
 
+def test_an_error_cancels_what_an_executor_has_not_begun():
+    class Queue:
+        _max_workers = 2
+
+        def __init__(self):
+            self.futures = []
+
+        def submit(self, fn, /, *args):
+            self.futures.append(Future())
+            if len(self.futures) == 2:
+                self.futures[1].set_exception(ArithmeticError("no optimum"))
+            return self.futures[-1]
+
+    queue = Queue()
+    with pytest.raises(ArithmeticError, match="no optimum"):
+        list(engine.completed(_squares, range(9), executor=queue))
+    assert [future.cancelled() for future in queue.futures] == [True, False, True, True]
+
+
 # --- what goes wrong in the coordinator ------------------------------------------------------------------------------------
 
 SCRIPT = """
@@ -340,6 +390,22 @@ def test_ten_kills_of_the_coordinator_lose_no_finished_block_and_no_bit(tmp_path
     assert output.strip() == truth, errors
     assert store.check(tmp_path / "s") == ([], 0)
     assert 0 < len(finished) <= 32
+
+
+def test_an_interrupt_waits_while_a_process_starts_which_never_hears_of_it():
+    reached = []
+
+    def start_interrupted():
+        with engine._interrupts_held_back():
+            os.kill(os.getpid(), signal.SIGINT)
+            reached.append(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+
+    with pytest.raises(KeyboardInterrupt):
+        start_interrupted()
+    assert signal.SIGINT in reached[0]
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    with engine.process_pool(1) as pool:
+        assert pool.submit(signal.getsignal, signal.SIGINT).result() == signal.SIG_IGN
 
 
 @pytest.mark.parametrize("workers", [1, 2])

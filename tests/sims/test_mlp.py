@@ -790,6 +790,23 @@ def test_divergence_names_learner_seed_subset_and_step(method, training):
     assert abs(int(re.search(r"step (\d+)", message)[1]) - expected) <= 1
 
 
+def test_divergence_among_many_replicas_trained_in_parts_names_its_own_subset_and_seed(monkeypatch):
+    """Parts of one row and half of the seeds: the last seed diverges on the second row, none of the others does."""
+    learner, weights = network(loss="squared", activation="relu", learning_rate=2.5, steps=300), np.ones((2, 5))
+    weights[0] = 0.0
+    calm, wild = [], []
+    for seed in range(40):
+        try:
+            learner.respond(weights, (seed,))
+        except ArithmeticError:
+            wild.append(seed)
+        else:
+            calm.append(seed)
+    monkeypatch.setattr("sims.learners.descent._CACHE_ENTRIES", 0)
+    with pytest.raises(ArithmeticError, match=rf"subset {{0, 1, 2, 3, 4}} \(mask 31\), seed {wild[0]}, at step \d+"):
+        learner.respond(weights, [*calm[:20], wild[0]])
+
+
 @pytest.mark.parametrize(
     ("activation", "method"), [("identity", "weight_jacobian"), ("relu", "weight_jacobian"), ("relu", "amplification")]
 )

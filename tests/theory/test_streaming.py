@@ -123,6 +123,14 @@ def test_a_constant_output_has_no_r_squared():
     assert np.isnan(model.r_squared).all()
 
 
+def test_moments_that_do_not_fit_are_refused_before_they_are_allocated(monkeypatch):
+    with pytest.raises(MemoryError, match=r"the moments of 1099511627776 tiles needs .*: take fewer laws, outputs"):
+        StreamedTable(40, 1, [Bernoulli(0.5)], 1)
+    monkeypatch.setattr("theory.memory.available_bytes", lambda: 100)
+    with pytest.raises(MemoryError, match="the moments of 4 tiles"):
+        StreamedTable(4, 2, [Bernoulli(0.5)], 4)
+
+
 def test_what_cannot_be_right_is_refused_by_name():
     stream = StreamedTable(4, 2, [Bernoulli(0.5)], 4)
     stream.add(2, np.zeros((4, 2)))
