@@ -1,6 +1,10 @@
 """Results folders for tests of what reads them: small cases computed for real, and stored as `sims` stores them."""
 
+import fcntl
+import os
+import pickle
 from functools import cache
+from pathlib import Path
 
 from sims.experiments import all_experiments
 from sims.results import save
@@ -8,9 +12,14 @@ from sims.results import save
 
 @cache
 def computed(experiment):
-    """The small cases of an experiment."""
-    found = all_experiments()[experiment]
-    return tuple(found.run(config) for config in found.small)
+    """The small cases of an experiment, computed once in a run of the suite: by the process that asks first."""
+    with Path(os.environ["SMALL_RESULTS"], experiment).open("a+b") as shared:
+        fcntl.flock(shared, fcntl.LOCK_EX)
+        if shared.tell() == 0:  # opened at its end
+            found = all_experiments()[experiment]
+            pickle.dump(tuple(found.run(config) for config in found.small), shared)
+        shared.seek(0)
+        return pickle.load(shared)
 
 
 def stored(folder, *experiments):

@@ -73,12 +73,12 @@ def test_the_citation_and_the_changelog_name_its_version(wheel):
 def test_its_commands_run_from_another_folder(unpacked, tmp_path):
     where = run("-c", "import sims, theory, figures; print(sims.__file__)", cwd=tmp_path, PYTHONPATH=str(unpacked))
     assert Path(where.stdout.strip()).is_relative_to(unpacked)
-    process = run("-m", "sims", "run", "identity", "--small", cwd=tmp_path, PYTHONPATH=str(unpacked))
+    process = run("-m", "sims", "run", "leverage", "--small", cwd=tmp_path, PYTHONPATH=str(unpacked))
     assert process.returncode == 0, process.stderr
-    assert len(list((tmp_path / "results" / "identity").glob("*.zarr"))) == 4
-    drawn = run("-m", "figures", "identity", cwd=tmp_path, PYTHONPATH=str(unpacked))
+    assert len(list((tmp_path / "results" / "leverage").glob("*.zarr"))) == 2
+    drawn = run("-m", "figures", "leverage", cwd=tmp_path, PYTHONPATH=str(unpacked))
     assert drawn.returncode == 0, drawn.stderr
-    assert (tmp_path / "results" / "figures" / "identity.png").is_file()
+    assert (tmp_path / "results" / "figures" / "leverage.png").is_file()
 
 
 def test_its_command_goes_by_the_name_dfdw(unpacked, tmp_path):

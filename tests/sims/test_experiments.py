@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from assertions import assert_close
+from stored import computed
 
 from sims.experiments import all_experiments
 from sims.experiments.base import Problem
@@ -27,13 +28,16 @@ def test_the_experiments_of_the_main_job_are_all_found():
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_a_result_is_labelled_finite_and_says_what_was_run(name):
-    result = EXPERIMENTS[name].run(EXPERIMENTS[name].small[-1])
-    assert result.attrs["experiment"] == name
-    assert json.loads(result.attrs["config"])["problem"]["data"] == result.attrs["data"]
-    assert {"numpy", "scipy", "python", "unit", "case"} <= set(result.attrs)
-    for variable in result.data_vars.values():
-        assert variable.attrs["long_name"]
+def test_every_result_is_labelled_finite_and_says_what_was_run(name):
+    results = computed(name)
+    assert len(results) == len(EXPERIMENTS[name].small)
+    for result in results:
+        assert result.attrs["experiment"] == name
+        assert json.loads(result.attrs["config"])["problem"]["data"] == result.attrs["data"]
+        assert {"numpy", "scipy", "python", "unit", "case"} <= set(result.attrs)
+        for variable in result.data_vars.values():
+            assert variable.attrs["long_name"]
+    for variable in results[-1].data_vars.values():
         if not {"measure", "column", "quality"} & set(variable.dims):  # a correlation over one point is undefined, and stays so
             assert np.isfinite(variable.values).all(), variable.name
 

@@ -24,7 +24,7 @@ main()
 
 @pytest.fixture
 def folder(tmp_path):
-    stored(tmp_path / "r", "identity", "normalisation", "leverage")
+    stored(tmp_path / "r", "normalisation", "leverage", "spectrum")
     return tmp_path
 
 
@@ -51,7 +51,7 @@ def test_a_disk_that_is_full_costs_the_pictures_only_and_is_told_in_one_line(fol
         command("ulimit -f 20;"), cwd=folder, env=environment(), capture_output=True, text=True, timeout=120, check=False
     )
     assert process.returncode == 1
-    assert "C6 " in process.stdout, "the ledger is printed first"
+    assert "C7 " in process.stdout, "the ledger is printed first"
     (line,) = process.stderr.splitlines()
     assert line.startswith(
         "Error: all results are stored in r, but not all of the pictures and the report: [Errno 27] File too large"

@@ -8,6 +8,7 @@ import pytest
 import xarray as xr
 from assertions import assert_close
 from scipy.stats import norm
+from stored import computed
 
 from sims.experiments import all_experiments
 from sims.experiments.average_derivative import AverageDerivativeConfig
@@ -123,7 +124,7 @@ def test_rounding_is_what_a_moved_start_changes_by_plain_loops():
 
 @pytest.mark.parametrize("name", ["training_time", "finite_time_scale", "average_derivative"])
 def test_every_experiment_on_networks_says_how_it_is_conditioned(name):
-    result = EXPERIMENTS[name].run(EXPERIMENTS[name].small[0])
+    result = computed(name)[0]
     assert (result.amplification.dims, result.rounding.dims) == (("time", "seed"), ("of", "time"))
     assert float(result.rounding.max()) < 1e-6
     assert "warning" not in result.attrs
@@ -225,8 +226,7 @@ def test_jumps_are_measured_against_the_closed_form_by_hand():
 
 
 def test_two_wells_are_measured_against_a_derivative_that_differences_find_and_paths_do_not():
-    experiment = EXPERIMENTS["jumps"]
-    result = experiment.run(experiment.small[0]).isel(n_seeds=-1)
+    result = computed("jumps")[0].isel(n_seeds=-1)
     gap, error = np.abs(result.slope - 1.0), result.slope_error
     assert float(gap.sel(quantity="difference of F")) < float(
         3.0 * error.sel(quantity="difference of F") + result.difference_bias
@@ -240,8 +240,7 @@ def test_jumps_refuses_a_learner_without_a_closed_form():
 
 
 def test_average_derivative_of_networks_converges_in_nodes_and_the_essay_does_not_hold():
-    experiment = EXPERIMENTS["average_derivative"]
-    result = experiment.run(experiment.small[0])
+    (result,) = computed("average_derivative")
     assert (result.error.sel(time=50)[:, 0] > 100.0 * result.error.sel(time=50)[:, -1]).all()
     assert (result.error[:, -1] < 1e-6).all()
     assert (result.essay_error.sel(time=50) > 0.01).all()
@@ -298,7 +297,6 @@ def test_sizes_of_effects_of_interpolators_and_their_errors_by_hand():
 
 
 def test_interpolation_leaves_no_derivative_but_an_effect_of_removal():
-    experiment = EXPERIMENTS["interpolation"]
-    size = experiment.run(experiment.small[0])["size"]
+    (size,) = (result["size"] for result in computed("interpolation"))
     assert float(size.sel(width=8, effect="D(1)")) < 1e-9 < 0.1 < float(size.sel(width=8, effect="LOO"))
     assert float(size.sel(width=2, effect="D(1)")) > 0.01
