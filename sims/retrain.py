@@ -180,6 +180,8 @@ def _store(opened: stores.BlockStore, blocks: dict[int, Array]) -> None:
     try:
         opened.write(blocks)
     except OSError as error:
+        if error.errno is None:  # of the store itself, which says what to do
+            raise
         raise OSError(f"{error}; {_progress_of(opened, opened.shape)}, the same command resumes") from error
 
 
