@@ -316,7 +316,7 @@ def _line(fingerprint: str, block: int, digest: str) -> str:
 
 
 def _journal(folder: Path, fingerprint: str, shape: TableShape) -> tuple[dict[int, str], list[Damage]]:
-    """sha256 by block, and the lines that are not what this program writes. A last line without its end was never finished."""
+    """sha256 by block, and the lines that are not what this program writes; the block of a torn last line was never finished."""
     journal = folder / _JOURNAL
     if not journal.exists():
         return {}, [Damage(None, f"{_JOURNAL} is missing, so that no block counts as done")]
@@ -336,6 +336,8 @@ def _journal(folder: Path, fingerprint: str, shape: TableShape) -> tuple[dict[in
         elif line.endswith("\n"):
             about = f", about {shape.name(block)}," if known else ""
             damages.append(Damage(block if known else None, f"line {number} of {_JOURNAL}{about} was edited or damaged"))
+        else:
+            damages.append(Damage(None, f"line {number} of {_JOURNAL} is torn: its block is not done, and is computed again"))
     return digests, damages
 
 

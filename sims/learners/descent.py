@@ -150,7 +150,8 @@ class Descent:
                 some, who = weights[row : row + rows], slice(seed, seed + seeds)
                 starts = initial[:, who]
                 present: Flags = np.logical_or.reduce(some, axis=0)
-                present[: max(moved, not present.any())] = True
+                present[:moved] = True
+                present[0] |= not present.any()  # a network at no points has no shape; the one kept has weight 0
                 orders = None if batches is None else Batches(batches.numbers[:, present, who], batches.sizes)
                 try:
                     values = self._tile(work, some, starts, orders, present)

@@ -186,12 +186,18 @@ def test_damaged_labels_of_seeds_are_named_and_repaired(full, damage):
     assert_identical(store.load(full).seed.values, SEEDS)
 
 
+@pytest.mark.parametrize("repair", [False, True])
 @pytest.mark.parametrize("kept", [1, 40, 99])
-def test_a_torn_last_line_was_never_finished_and_is_computed_again(full, truth, kept):
+def test_a_torn_last_line_is_named_and_its_block_computed_again_repaired_or_not(full, truth, kept, repair):
     journal = full / "journal.jsonl"
     lines = journal.read_text().splitlines(keepends=True)
     journal.write_text("".join(lines[:-1]) + lines[-1][:kept])
-    assert store.check(full) == ([], 1)
+    damages, missing = store.check(full, repair=repair)
+    assert ([damage.reason.split(":")[0] for damage in damages], missing) == (
+        [f"line {len(lines)} of journal.jsonl is torn"],
+        1,
+    )
+    assert store.check(full)[0] == ([] if repair else damages)
     assert digest(response_table(SMALL, SEEDS, store=full)) == truth
     assert store.check(full) == ([], 0)
 

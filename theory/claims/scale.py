@@ -107,7 +107,7 @@ def slope_grows_with_time(this: Claim, results: Results) -> Verdict:
     and the slope of beta itself after few steps, |slope - 1|. A slope that ends no larger, by 2 standard errors, fails the claim.
     """
     cases = results["finite_time_scale"]
-    evidence = [Evidence(f"law of flow: {ds.attrs['case']}", float(ds.flow_error.max())) for ds in cases]
+    evidence = [Evidence(f"law of flow: {ds.attrs['case']}", float(ds.flow_error.max(skipna=False))) for ds in cases]
     evidence += [Evidence(f"slope: {ds.attrs['case']}", float(np.abs(ds.slope.isel(time=0) - 1.0).max())) for ds in cases]
     growth = [ds.slope.isel(time=-1) - ds.slope.isel(time=0) for ds in cases]
     doubt = [2.0 * np.hypot(*(ds.slope_error.isel(time=k).fillna(0.0) for k in (0, -1))) for ds in cases]
