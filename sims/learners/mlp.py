@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from sims.learners import checks
 from sims.learners.descent import Batches, Descent, DivergedError
-from sims.learners.network import ACTIVATIONS, LOSSES, Network, Pass
+from sims.learners.kernels import ACTIVATIONS, LOSSES
+from sims.learners.network import Network
 from sims.learners.objective import Objective
 from sims.streams import stream
 from theory.response import Array, Linearization
@@ -69,8 +70,8 @@ class MLP:
 
     def __post_init__(self) -> None:
         X = checks.as_design(self.X)
-        checks.one_of("loss", self.loss, tuple(LOSSES))
-        checks.one_of("activation", self.activation, tuple(ACTIVATIONS))
+        checks.one_of("loss", self.loss, LOSSES)
+        checks.one_of("activation", self.activation, ACTIVATIONS)
         checks.one_of("schedule", self.schedule, SCHEDULES)
         y = checks.as_labels(self.y, len(X)) if self.loss == "logistic" else checks.as_targets(self.y, len(X))
         checks.store(self, X=X, y=y, X_query=checks.as_queries(self.X_query, X.shape[1]), l2=checks.as_penalty(self.l2))
@@ -129,15 +130,15 @@ class MLP:
     def batches(self, seeds: Sequence[int]) -> NDArray[np.bool_]:
         """Who is in the minibatch: (R, steps, N); the same whatever the weights."""
         numbers, sizes = self._batches(seeds)
-        inside = numbers.transpose(2, 0, 1)[:, :, None] == np.arange(len(sizes))[:, None]  # (R, epochs, batches, N)
-        return inside.reshape(len(inside), -1, self.n_points)[:, : self.steps]
+        epoch, number = np.divmod(np.arange(self.steps), len(sizes))
+        return (numbers[epoch % len(numbers)] == number[:, None, None]).transpose(2, 0, 1)
 
     def _batches(self, seeds: Sequence[int]) -> Batches:
         n, size = self.n_points, self.batch_size or self.n_points
-        starts = range(0, n, size)
-        epochs = -(-self.steps // len(starts))
+        sizes = np.minimum(size, n - np.arange(0, n, size))
+        epochs = 1 if len(sizes) == 1 else -(-self.steps // len(sizes))  # every order of all points is the same batch
         numbers = np.stack([_batch_numbers(seed, n, size, epochs) for seed in checks.as_seeds(seeds)], axis=-1)
-        return Batches(numbers, tuple(min(size, n - start) for start in starts))
+        return Batches(numbers, sizes)
 
     def respond(self, weights: ArrayLike, seeds: Sequence[int]) -> Array:
         """Outputs (B, R, M) after training with weights (B, N)."""
@@ -184,7 +185,7 @@ class MLP:
     def outputs(self, params: ArrayLike, X: ArrayLike) -> Array:
         """f (R, n) at inputs X (n, d) for parameters (R, P), trained or not."""
         inputs, theta = checks.as_queries(X, self.X.shape[1]), self._as_params(params)
-        return Pass(self._network, inputs, theta.shape[1]).outputs(theta).T.copy()
+        return self._network.outputs(theta, inputs).T.copy()
 
     def objective(self, weights: ArrayLike, *, tilts: Array, stiffness: float, centre: Array) -> Objective:
         """(1/N) sum_j (w_j l_j - c_j f_j) + (stiffness/2) ||theta - centre||^2: tilts c (R, N), centre (R, P), weights (N,).
@@ -192,7 +193,7 @@ class MLP:
         L(theta; w) has no tilts, stiffness l2 and its centre at 0.
         """
         w = checks.as_weight_vector(weights, self.n_points)[:, None]
-        return Objective(self._network, self.X, self.y[:, None], self.loss, w, tilts.T, stiffness, self._as_params(centre))
+        return Objective(self._network, self.X, self.y, self.loss, w, tilts.T, stiffness, self._as_params(centre))
 
     def _as_params(self, params: ArrayLike) -> Array:
         """(P, R) from (R, P)."""
@@ -201,14 +202,11 @@ class MLP:
             raise ValueError(f"parameters have shape {values.shape}, expected (R, {self._network.n_params}): one row per seed")
         return np.ascontiguousarray(values.T)
 
-    def _trained(
-        self, work: Callable[[Array, Array, Batches | None], Result], weights: ArrayLike, seeds: Sequence[int]
-    ) -> Result:
+    def _trained(self, work: Callable[[Array, Array, Batches], Result], weights: ArrayLike, seeds: Sequence[int]) -> Result:
         values = checks.as_weights(weights, self.n_points)
         initial = np.ascontiguousarray(self.initial_params(seeds).T)
-        batches = None if self.batch_size is None else self._batches(seeds)
         try:
-            return work(values, initial, batches)
+            return work(values, initial, self._batches(seeds))
         except DivergedError as error:
             raise ArithmeticError(
                 f"{self!r} diverged on {name_subset(values[error.row])}, seed {tuple(seeds)[error.seed]}, at step {error.step}: "

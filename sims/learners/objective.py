@@ -8,13 +8,12 @@ Replicas, here trained models, are the last axis, as in `network`; each has its 
 """
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sims.learners.network import LOSSES, Network, Pass
+from sims.learners.network import LOSSES, Network
 from theory.response import Array
 
 __all__ = ["Local", "Minimum", "Objective", "minimised"]
@@ -44,27 +43,21 @@ class Objective:
 
     network: Network
     X: Array  # (N, d)
-    y: Array  # (N, 1)
+    y: Array  # (N,)
     loss: str
     weights: Array  # (N, 1) or (N, R)
     tilts: Array  # (N, R)
     stiffness: float
     centre: Array  # (P, R)
 
-    @cached_property
-    def _points(self) -> Pass:
-        return Pass(self.network, self.X, self.centre.shape[1])
-
     def at(self, params: Array) -> Local:
         """J to second order at parameters (P, R)."""
         (size, replicas), loss, shares = params.shape, LOSSES[self.loss], self.weights / len(self.X)
-        f, tilts = self._points.outputs(np.ascontiguousarray(params)), self.tilts / len(self.X)
+        f, tilts = self.network.outputs(params, self.X), self.tilts / len(self.X)
         losses, slopes = shares * loss.value(f, self.y), loss.slope(f, self.y)
-        self._points.backward(shares * slopes - tilts)
-        gradient, hessian = np.empty((size, replicas)), np.empty((size, size, replicas))
-        self._points.gradient(gradient)
-        moved = self._points.output_tangents(np.repeat(np.eye(size)[:, :, None], replicas, axis=2))
-        self._points.gradient_tangents(moved * (shares * loss.curvature(slopes)), hessian)
+        unit = np.repeat(np.eye(size)[:, :, None], replicas, axis=2)
+        pushes, bends = shares * slopes - tilts, shares * loss.curvature(slopes)
+        gradient, hessian, _ = self.network.products(params, self.X, pushes, bends, unit)
         away = params - self.centre
         spring = 0.5 * self.stiffness * (away**2).sum(axis=0)
         symmetric = (0.5 * (hessian + hessian.swapaxes(0, 1))).transpose(2, 0, 1)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from scipy import integrate, optimize
 
 from sims.learners import MLP
-from sims.learners.network import ACTIVATIONS
+from sims.learners.kernels import ACTIVATIONS
 from sims.learners.objective import minimised
 
 SEEDS = (4, 1, 2)
