@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from theory.compiled import compiled
 from theory.laws import TwoLevelLaw
 from theory.memory import require_memory
 from theory.response import Array
@@ -119,16 +120,17 @@ class _Kernel:
     """Mean, own coefficients and residual variance of a tile (2^c, M), which stays in the cache meanwhile.
 
     The bits of a row fall into three groups, high, middle and low. The coefficient of w_i needs the mean of F given its own group
-    only, so that two products that read the tile once, E[F | middle, low] and E[F | high, low], lead to all of them.
+    only, so that E[F | middle, low] and E[F | high, low] lead to all of them; with E F^2 they are read in one pass.
     """
 
     def __init__(self, law: TwoLevelLaw, bits: int, n_outputs: int) -> None:
-        few = 2 * bits // 7  # the low group is larger: its rows are what is read at a time
+        few = bits // 3  # the low group is larger: its rows are what is read at a time
         groups = (few, few, bits - 2 * few)
         self._variance = law.variance
         self._probabilities, contrasts = zip(*(_weights(law, group) for group in groups), strict=True)
         self._contrasts = [contrast / law.variance for contrast in contrasts]
         self._centred = [_centred(law, group) for group in groups]
+        self._rows = len(self._probabilities[1]), len(self._probabilities[0]), 1
         self._scratch = np.empty((2**bits, n_outputs))
 
     def __call__(self, values: Array) -> tuple[Array, Array]:
@@ -139,8 +141,7 @@ class _Kernel:
         below it (a nearly perfect fit, a mean far above the spread) have their squared residuals summed.
         """
         with np.errstate(over="ignore", invalid="ignore"):
-            fit = self._fit(values)
-            squares = self._mean(np.multiply(values, values, out=self._scratch))
+            fit, squares = self._fit(values)
             residual = squares - fit[0] ** 2 - self._variance * (fit[1:] ** 2).sum(axis=0)
             cancelled = ~(residual >= _CANCELLED * squares)
         if cancelled.any():
@@ -153,29 +154,43 @@ class _Kernel:
         high, middle, low = self._centred
         left = self._scratch.reshape(len(high), len(middle), -1)  # rows of all low bits and outputs: long and contiguous
         np.subtract(values.reshape(left.shape), np.tile(values[0], len(low)), out=left)
-        fit = self._fit(self._scratch)
+        fit, _ = self._fit(self._scratch)
         own_low, own_middle, own_high = np.split(fit[1:], np.cumsum([low.shape[1], middle.shape[1]]))
         left -= ((middle @ own_middle)[:, None] + (fit[0] + low @ own_low)).reshape(left.shape[1:])
         left -= np.tile(high @ own_high, len(low))[:, None]
         fit[0] += values[0]
-        return fit, self._mean(np.multiply(left, left, out=left))
+        return fit, self._fit(self._scratch)[1]
 
-    def _fit(self, values: Array) -> Array:
-        """E F, then c_i for the lowest bit first: (1 + c, M)."""
+    def _fit(self, values: Array) -> tuple[Array, Array]:
+        """E F, then c_i for the lowest bit first (1 + c, M); and E F^2 (M,)."""
         high, middle, low = self._probabilities
         of_high, of_middle, of_low = self._contrasts
-        shape = (len(high), len(middle), len(low), values.shape[1])
-        given_middle_low = (high @ values.reshape(shape[0], -1)).reshape(shape[1:])
-        given_high_low = (middle @ values.reshape(*shape[:2], -1)).reshape(shape[0], *shape[2:])
-        given_low = (middle @ given_middle_low.reshape(shape[1], -1)).reshape(shape[2:])
+        given_middle_low, given_high_low, squares = (np.empty((rows, len(low), values.shape[1])) for rows in self._rows)
+        places = (part.reshape(len(part), -1) for part in (given_middle_low, given_high_low, squares))
+        _read(values.reshape(len(high), len(middle), -1), high, middle, *places)
+        given_low = np.tensordot(middle, given_middle_low, axes=1)
         coefficients = of_low @ given_low, of_middle @ (low @ given_middle_low), of_high @ (low @ given_high_low)
-        return np.concatenate([(low @ given_low)[None], *coefficients])
+        return np.concatenate([(low @ given_low)[None], *coefficients]), low @ squares[0]
 
-    def _mean(self, values: Array) -> Array:
-        """E F, (M,): summed group by group."""
-        for probabilities in self._probabilities:
-            values = probabilities @ values.reshape(len(probabilities), -1)
-        return values
+
+@compiled
+def _read(values: Array, high: Array, middle: Array, given_middle: Array, given_high: Array, squares: Array) -> None:
+    """E[F | middle] (middle, x), E[F | high] (high, x) and E[F^2 | x] (1, x), from values (high, middle, x)."""
+    size = values.shape[2]
+    for x in range(size):
+        squares[0, x] = 0.0
+    for h in range(len(high)):
+        for x in range(size):
+            given_high[h, x] = 0.0
+        for m in range(len(middle)):
+            if h == 0:
+                for x in range(size):
+                    given_middle[m, x] = 0.0
+            for x in range(size):
+                f = values[h, m, x]
+                given_middle[m, x] += high[h] * f
+                given_high[h, x] += middle[m] * f
+                squares[0, x] += high[h] * middle[m] * f * f
 
 
 def _weights(law: TwoLevelLaw, bits: int) -> tuple[Array, Array]:
@@ -192,5 +207,5 @@ def _centred(law: TwoLevelLaw, bits: int) -> Array:
     return np.where(mask_rows(0, 2**bits, bits) > 0.0, present, absent) - law.mean
 
 
-_TILE = 2**15
+_TILE = 2**16
 _CANCELLED = 1e-2

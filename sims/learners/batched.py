@@ -1,8 +1,7 @@
 """Small symmetric systems, one per replica, solved for all replicas of a block at once.
 
-Arrays are replica-last: the batch is the last, contiguous axis, so that every line below is one vectorised operation over it. A
-symmetric d x d matrix is packed as its lower triangle, column by column (`np.triu_indices(d)` by symmetry), so that what one
-column does to the next is one operation too. Everything here works in float32 as in float64.
+Arrays are replica-last: the batch is the last, contiguous axis, and all inner loops run over it. A symmetric d x d matrix is
+packed as its lower triangle, column by column (`np.triu_indices(d)` by symmetry). Everything here works in float32 as in float64.
 """
 
 from typing import Any, TypeVar
@@ -10,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from theory.compiled import compiled
 from theory.response import Array
 
 __all__ = ["add_to_diagonal", "condition_bound", "diagonal", "factor", "packed_outer_products", "solve"]
@@ -36,39 +36,17 @@ def diagonal(packed: Array) -> Array:
 
 
 def factor(packed: Floats) -> Floats:
-    """A = L D L^T in place of A (Golub & Van Loan 2013, alg. 4.1.2): D on the diagonal, unit L below it. Returns packed."""
-    d = _order(packed)
-    scratch = np.empty((d, packed.shape[1]), packed.dtype)
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # a singular A shows in its pivots
-        for j in range(d - 1):
-            pivot, below = packed[_at(j, j, d)], packed[_at(j + 1, j, d) : _at(j + 1, j + 1, d)]
-            for k in range(j + 1, d):  # A_ik -= (A_kj / D_j) A_ij for i >= k
-                product = scratch[: d - k]
-                ratio = np.divide(below[k - j - 1], pivot, out=scratch[d - 1])
-                if k == d - 1:
-                    ratio *= below[-1]
-                    packed[_at(k, k, d)] -= ratio
-                else:
-                    np.multiply(below[k - j - 1 :], ratio, out=product)
-                    packed[_at(k, k, d) : _at(k, k, d) + d - k] -= product
-            below /= pivot
+    """A = L D L^T in place of A (Golub & Van Loan 2013, alg. 4.1.2): D on the diagonal, unit L below it. Returns packed.
+
+    A singular A shows in its pivots.
+    """
+    _factor(packed, _columns(packed))
     return packed
 
 
 def solve(factored: AnyFloat, right: Floats) -> Floats:
     """A^-1 right in place of right, shape (d, B) or (d, K, B), from `factor(A)`. Returns right; it may be the wider type."""
-    d = _order(factored)
-    scratch = np.empty_like(right)
-    middle = (slice(None), *[None] * (right.ndim - 2))
-    for j in range(d - 1):
-        below = factored[_at(j + 1, j, d) : _at(j + 1, j + 1, d)][middle]
-        right[j + 1 :] -= np.multiply(below, right[j], out=scratch[j + 1 :])
-    for j, k in enumerate(_diagonal(d)):
-        right[j] /= factored[k]
-    for j in reversed(range(d - 1)):
-        below = factored[_at(j + 1, j, d) : _at(j + 1, j + 1, d)][middle]
-        for product in np.multiply(below, right[j + 1 :], out=scratch[j + 1 :]):
-            right[j] -= product
+    _solve(factored, _columns(factored), right if right.ndim == 3 else right[:, None])
     return right
 
 
@@ -84,13 +62,51 @@ def condition_bound(factored: Array, diagonal: Array) -> Array:
     return np.where((pivots > 0.0).all(axis=0), bound, np.inf)
 
 
-def _at(i: int, j: int, d: int) -> int:
-    return j * d - j * (j - 1) // 2 + i - j
-
-
 def _order(packed: AnyFloat) -> int:
     return int((np.sqrt(8 * len(packed) + 1) - 1) / 2)
 
 
 def _diagonal(d: int) -> list[int]:
-    return [_at(j, j, d) for j in range(d)]
+    return [j * d - j * (j - 1) // 2 for j in range(d)]
+
+
+def _columns(packed: AnyFloat) -> NDArray[np.int64]:
+    """Where the columns start, so that A_ij is in row columns[j] + i - j."""
+    return np.array(_diagonal(_order(packed)), dtype=np.int64)
+
+
+@compiled
+def _factor(packed: AnyFloat, columns: NDArray[np.int64]) -> None:
+    d, replicas = len(columns), packed.shape[1]
+    ratio = np.empty(replicas, packed.dtype)
+    for j in range(d - 1):
+        pivot = columns[j]
+        for k in range(j + 1, d):  # A_ik -= (A_kj / D_j) A_ij for i >= k
+            below = pivot + k - j
+            for r in range(replicas):
+                ratio[r] = packed[below, r] / packed[pivot, r]
+            for i in range(k, d):
+                here, left = columns[k] + i - k, pivot + i - j
+                for r in range(replicas):
+                    packed[here, r] -= ratio[r] * packed[left, r]
+            for r in range(replicas):
+                packed[below, r] = ratio[r]
+
+
+@compiled
+def _solve(factored: AnyFloat, columns: NDArray[np.int64], right: AnyFloat) -> None:
+    d, sides, replicas = right.shape
+    for side in range(sides):
+        for j in range(d - 1):
+            for i in range(j + 1, d):
+                row = columns[j] + i - j
+                for r in range(replicas):
+                    right[i, side, r] -= factored[row, r] * right[j, side, r]
+        for j in range(d - 1, -1, -1):
+            pivot = columns[j]
+            for r in range(replicas):
+                right[j, side, r] /= factored[pivot, r]
+            for i in range(j + 1, d):
+                row = pivot + i - j
+                for r in range(replicas):
+                    right[j, side, r] -= factored[row, r] * right[i, side, r]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import linalg, optimize
 
-from sims.learners import batched, checks, erm
+from sims.learners import batched, checks, erm, kernels
 from theory.response import Array, Linearization, WeightHessian
 from theory.subsets import name_subset
 
@@ -279,11 +279,7 @@ class _Rows:
 
     def gradient(self, theta: Any, w: Any, penalty: Any) -> tuple[Any, Any, Any]:
         """1 - p(y) (N, B), w times that, and the gradient (d, B) of sum_i w_i l_i + (penalty/2) ||theta||^2."""
-        miss = self.signed @ theta
-        with np.errstate(over="ignore"):  # exp(z . theta) = inf says that 1 - p(y) = 0
-            np.exp(miss, out=miss)
-        miss += 1.0
-        np.divide(1.0, miss, out=miss)
+        miss = _miss(self.signed @ theta)
         weighted = w * miss
         gradient = penalty * theta
         gradient -= np.ascontiguousarray(self.signed.T) @ weighted
@@ -298,6 +294,18 @@ class _Rows:
 
     def objective(self, theta: Array, w: Array, penalty: Array) -> Array:
         return (w * np.logaddexp(0.0, -(self.signed @ theta))).sum(axis=0) + 0.5 * penalty * (theta**2).sum(axis=0)
+
+
+def _miss(margins: Any) -> Any:
+    """1 - p(y) of signed margins (N, B), in their type; numpy has machine code for exp in float32 only, where AVX-512 is missing."""
+    if margins.dtype == np.float64:
+        slopes = np.empty_like(margins)
+        kernels.slopes(kernels.LOSSES.index("logistic"), margins, np.ones(len(margins)), slopes)
+        return np.negative(slopes, out=slopes)
+    with np.errstate(over="ignore"):  # exp = inf says that 1 - p(y) = 0
+        np.exp(margins, out=margins)
+    margins += 1.0
+    return np.divide(1.0, margins, out=margins)
 
 
 def _rough_optimum(rows: _Rows, w: Any, penalty: Any) -> Any:
