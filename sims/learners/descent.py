@@ -14,13 +14,14 @@ import math
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sims.learners import kernels
-from sims.learners.network import LOSSES, Network, Products, plain
+from sims.learners.network import LOSSES, Network, plain
 from theory.response import Array, Fit, Layer, Linearization
 
 __all__ = ["Batches", "Descent", "DivergedError"]
@@ -112,7 +113,7 @@ class Descent:
         outputs, shares = network.outputs(params, self.X), np.repeat(weights[:, None] / len(self.X), replicas, axis=1)
         slopes = loss.slope(outputs, self.y)
         unit = np.repeat(np.eye(size)[:, :, None], replicas, axis=2)
-        gradient, hessian, _ = network.products(params, self.X, slopes * shares, loss.curvature(slopes) * shares, unit)
+        gradient, hessian = network.products(params, self.X, slopes * shares, loss.curvature(slopes) * shares, unit)
         fit = Fit(
             gradients=network.point_gradients(params, self.X).transpose(2, 0, 1),
             slopes=slopes.T,
@@ -169,16 +170,22 @@ class Descent:
 
 
 class _Tile:
-    """Replicas that are trained together: their weights (N, R), starts (P, R), and numbers (R,) of their seeds among the batches.
-
-    A point counts share x w_i in the gradient of a step: 1/|batch| in the batch of that step, and 0 outside.
-    """
+    """Replicas that are trained together: weights (N, R), starts (P, R), numbers (R,) of their seeds among the batches."""
 
     def __init__(self, plan: Descent, weights: Array, initial: Array, batches: Batches, seeds: Indices) -> None:
-        self.plan, self._batches, self._seeds = plan, batches, seeds % batches.numbers.shape[2]
-        self._weights: Array = np.ascontiguousarray(weights)
-        self.initial: Array = np.ascontiguousarray(initial)
-        self._loss, self._out = LOSSES[plan.loss], Products.empty(0, 0, (0, 0))
+        self.plan, self.initial = plan, np.ascontiguousarray(initial)
+        self._job = kernels.Job(
+            *plan.network.code,
+            kernels.LOSSES.index(plan.loss),
+            plain(plan.X),
+            plain(plan.y),
+            plain(weights),
+            batches.numbers,
+            seeds % batches.numbers.shape[2],
+            batches.sizes,
+            plan.momentum,
+            plan.l2,
+        )
 
     def start(self) -> State:
         """Before the first step."""
@@ -186,86 +193,40 @@ class _Tile:
 
     def train(self, state: State, first: int, stop: int, trail: Array | None = None) -> None:
         """Steps first .. stop - 1, in place; the parameters before each into trail (stop - first, P, R)."""
-        plan = self.plan
-        kernels.descend(
-            *plan.network.code,
-            kernels.LOSSES.index(plan.loss),
-            plain(plan.X),
-            plain(plan.y),
-            plain(self._weights),
-            self._batches.numbers,
-            self._seeds,
-            self._batches.sizes,
-            plain(plan.rates[first:stop]),
-            first,
-            plan.momentum,
-            plan.l2,
-            *state,
-            _NO_TRAIL if trail is None else trail,
-        )
-
-    def share(self, t: int) -> Array:
-        """What multiplies w_i grad l_i in step t: (N, R)."""
-        numbers, sizes = self._batches
-        epoch, number = divmod(t, len(sizes))
-        return (numbers[epoch % len(numbers)][:, self._seeds] == number) / sizes[number]
-
-    def products(
-        self, params: Array, directions: Array, t: int, *, own: int = 0, everywhere: bool = False
-    ) -> tuple[Products, Array]:
-        """Of the objective of step t, along directions (K, P, R); and dl/df (N, R) times the shares.
-
-        The first `own` directions move the weights of the first `own` points as well, at unit speed.
-        """
-        plan, share = self.plan, self.share(t)
-        slopes = self._loss.slope(plan.network.outputs(params, plan.X), plan.y)
-        curvatures, slopes = self._loss.curvature(slopes), slopes * share
-        if self._out.along.shape != directions.shape:
-            self._out = Products.empty(len(directions), len(plan.X), params.shape)
-        found = plan.network.products(
-            params,
-            plan.X,
-            slopes * self._weights,
-            curvatures * (share * self._weights),
-            directions,
-            own=slopes[:own],
-            everywhere=everywhere,
-            out=self._out,
-        )
-        if plan.l2:
-            found.gradient[:] += plan.l2 * params
-            found.along[:] += plan.l2 * directions
-        return found, slopes
+        kernels.descend(self._job, self._rates(first, stop), first, *state, np.empty((0, 0, 0)) if trail is None else trail)
 
     def at_snapshots(self) -> Generator[Array]:
         """Train, and stop at every snapshot with the parameters (P, R)."""
-        state, before = self.start(), 0
-        for stop in self.plan.snapshots:
-            self.train(state, before, stop)
+        state = self.start()
+        for first, stop in pairwise((0, *self.plan.snapshots)):
+            self.train(state, first, stop)
             yield state.params
-            before = stop
 
     def push(self, tangents: Array, *, of_weights: int) -> Generator[tuple[Array, Array]]:
         """Train, and move tangents (K, P, R) of the parameters along; stop at every snapshot with parameters and tangents.
 
         The first `of_weights` tangents are those of the weights of these points.
         """
-        (params, speed), (directions, size, replicas), plan = self.start(), tangents.shape, self.plan
-        moving = np.zeros((directions * size, replicas))
-        for t in range(plan.snapshots[-1]):
-            found, _ = self.products(params, tangents, t, own=of_weights)
-            kernels.step(tangents.reshape(moving.shape), moving, found.along.reshape(moving.shape), plan.rates[t], plan.momentum)
-            kernels.step(params, speed, found.gradient, plan.rates[t], plan.momentum)
-            if t + 1 in plan.snapshots:
-                yield params, tangents
+        state, speeds = self.start(), np.zeros(tangents.shape)
+        for first, stop in pairwise((0, *self.plan.snapshots)):
+            kernels.push(self._job, self._rates(first, stop), first, *state, tangents, speeds, of_weights)
+            yield state.params, tangents
 
-    def backwards(self, kept: dict[int, State], stop: int) -> Generator[tuple[int, Array]]:
-        """(t, parameters before step t) for t = stop - 1 .. 0, from states kept before some steps, the first among them."""
-        for start in sorted((t for t in kept if t < stop), reverse=True):
-            trail = np.empty((stop - start, *self.initial.shape))
-            self.train(kept[start].copy(), start, stop, trail)
-            yield from zip(range(stop - 1, start - 1, -1), trail[::-1], strict=True)
-            stop = start
+    def pull(self, adjoint: Array, kept: dict[int, State], stop: int) -> Array:
+        """From adjoints (K, P, R) of the parameters before step `stop` back to the first: derivatives in the weights (K, N, R).
+
+        The way is trained again in pieces, from states that were kept before some steps, the first among them.
+        """
+        velocity, result = np.zeros(adjoint.shape), np.zeros((len(adjoint), len(self.plan.X), adjoint.shape[2]))
+        for first in sorted((t for t in kept if t < stop), reverse=True):
+            trail = np.empty((stop - first, *self.initial.shape))
+            self.train(kept[first].copy(), first, stop, trail)
+            kernels.pull(self._job, self._rates(first, stop), first, trail, adjoint, velocity, result)
+            stop = first
+        return result
+
+    def _rates(self, first: int, stop: int) -> Array:
+        return plain(self.plan.rates[first:stop])
 
     def first_divergence(self, values: Array) -> tuple[int, int]:
         """The replica whose parameters first left the finite numbers, and after how many steps.
@@ -313,17 +274,8 @@ def _reverse_jacobian(tile: _Tile) -> Array:
         if stop in plan.snapshots:
             ends.append(state.params.copy())
         before = stop
-    jacobian = np.zeros((len(ends), len(plan.X_query), len(plan.X), tile.initial.shape[1]))
-    for end, last, result in zip(ends, plan.snapshots, jacobian, strict=True):
-        adjoint = plan.network.point_gradients(end, plan.X_query)  # of theta_{t+1}
-        velocity, scratch = np.zeros_like(adjoint), np.empty_like(adjoint)  # of v_{t+1}
-        for t, params in tile.backwards(kept, last):
-            velocity *= plan.momentum
-            velocity -= np.multiply(adjoint, plan.rates[t], out=scratch)
-            found, slopes = tile.products(params, velocity, t, everywhere=True)
-            adjoint += found.along
-            result += found.df * slopes
-    return jacobian.reshape(-1, *jacobian.shape[2:])
+    adjoints = (plan.network.point_gradients(end, plan.X_query) for end in ends)
+    return np.concatenate([tile.pull(adjoint, kept, last) for adjoint, last in zip(adjoints, plan.snapshots, strict=True)])
 
 
 def _amplification(tile: _Tile) -> Array:
@@ -340,4 +292,3 @@ def _amplification(tile: _Tile) -> Array:
 _CACHE_ENTRIES = 60_000  # of parameters and directions, in float64
 _SMALLEST_TILE, _LARGEST_TILE = 32, 64
 _TRAJECTORY_BYTES = 2**27  # of what one tile keeps of its way, and of its directions
-_NO_TRAIL = np.empty((0, 0, 0))

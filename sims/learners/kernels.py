@@ -17,6 +17,7 @@ Loops run over rows that are named by their numbers: a slice, an array of its ow
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ from numpy.typing import NDArray
 from theory.compiled import compiled, inner
 from theory.response import Array
 
-__all__ = ["ACTIVATIONS", "LOSSES", "Widths", "descend", "evaluate", "products", "slopes", "step"]
+__all__ = ["ACTIVATIONS", "LOSSES", "Job", "Widths", "curvatures", "descend", "evaluate", "products", "pull", "push", "slopes"]
 
 Widths = NDArray[np.int64]
 """(d, h_1, .., 1)."""
@@ -33,7 +34,7 @@ ACTIVATIONS = ("tanh", "softplus", "relu", "identity")
 """By number, as `_activate`, `_times_slope` and `_add_bend` know them. The derivative of relu at 0 is taken as 0."""
 
 LOSSES = ("logistic", "squared")
-"""By number, as `_loss_slope` knows them: l = log(1 + exp(-(2y - 1) f)) for labels y in {0, 1}, and l = (f - y)^2 / 2."""
+"""By number, as `_loss_slope` and `_loss_curvature` know them."""
 
 
 @compiled
@@ -60,54 +61,10 @@ def slopes(loss: int, f: Array, y: Array, out: Array) -> None:
 
 
 @compiled
-def descend(
-    widths: Widths,
-    activation: int,
-    loss: int,
-    X: Array,
-    y: Array,
-    weights: Array,
-    numbers: NDArray[np.integer],
-    seeds: NDArray[np.int64],
-    sizes: NDArray[np.int64],
-    rates: Array,
-    first: int,
-    momentum: float,
-    l2: float,
-    params: Array,
-    velocity: Array,
-    trail: Array,
-) -> None:
-    """Steps `first`, first + 1, .. of training at the rates that are given, in place.
-
-    Step t is on batch t mod K of epoch t // K, K = len(sizes): the points i of replica r with
-    numbers[epoch, i, seeds[r]] = t mod K, which count w_i / sizes[t mod K]. Parameters before step first + k go to trail[k]
-    (P, R) while it has rows.
-    """
-    units, R = widths[1:].sum(), params.shape[1]
-    values, deltas, pulls, gradient = np.empty((units, R)), np.empty((units, R)), np.empty((units, R)), np.empty(params.shape)
-    share, slope = np.empty(R), np.empty(R)
-    for k in range(len(rates)):
-        epoch, number = divmod(first + k, len(sizes))
-        if k < len(trail):
-            _copy(params, 0, trail[k], 0, len(params))
-        for p in range(len(params)):
-            for r in range(R):
-                gradient[p, r] = l2 * params[p, r]
-        for i in range(len(X)):
-            if _share(weights[i], numbers[epoch % len(numbers), i], seeds, number, sizes[number], share):
-                _forward(widths, activation, X[i], params, values)
-                _loss_slope(loss, values[units - 1], y[i], slope)
-                for r in range(R):
-                    deltas[units - 1, r] = slope[r] * share[r]
-                _backward(widths, activation, X[i], params, values, deltas, pulls, gradient)
-        _step(params, velocity, gradient, rates[k], momentum)
-
-
-@compiled
-def step(params: Array, velocity: Array, gradient: Array, rate: float, momentum: float) -> None:
-    """A step in place, of arrays (P, R)."""
-    _step(params, velocity, gradient, rate, momentum)
+def curvatures(loss: int, slope: Array, out: Array) -> None:
+    """d^2l/df^2 into out (n, R), for dl/df (n, R)."""
+    for i in range(len(slope)):
+        _loss_curvature(loss, slope[i], out[i])
 
 
 @compiled
@@ -118,41 +75,206 @@ def products(
     params: Array,
     slope: Array,
     curvature: Array,
-    own: Array,
     directions: Array,
-    everywhere: bool,
+    gradient: Array,
+    along: Array,
+) -> None:
+    """Of sum_i phi_i(f_i) with phi' = slope (n, R) and phi'' = curvature (n, R): the gradient (P, R), and the Hessian times K
+    directions (K, P, R), into along.
+    """
+    values, deltas, pulls, tangents, moved = _rows(widths, params)
+    df, none = np.empty((len(directions), params.shape[1])), np.empty(0)
+    _zero(gradient, 0, len(gradient))
+    for k in range(len(directions)):
+        _zero(along[k], 0, len(gradient))
+    for i in range(len(X)):
+        _forward(widths, activation, X[i], params, values)
+        _copy(slope, i, deltas, len(deltas) - 1, 1)
+        _backward(widths, activation, X[i], params, values, deltas, pulls, gradient)
+        _along(
+            widths,
+            activation,
+            X[i],
+            params,
+            values,
+            deltas,
+            pulls,
+            curvature[i],
+            -1,
+            none,
+            directions,
+            tangents,
+            moved,
+            along,
+            df,
+        )
+
+
+# --- training -------------------------------------------------------------------------------------------------------------
+
+
+class Job(NamedTuple):
+    """What is trained on what: N points, R replicas.
+
+    Step t is on batch t mod K of epoch t // K, K = len(sizes): for replica r the points i with
+    numbers[epoch, i, seeds[r]] = t mod K, which count w_i / sizes[t mod K]. After the last epoch comes the first.
+    """
+
+    widths: Widths
+    activation: int
+    loss: int
+    X: Array  # (N, d)
+    y: Array  # (N,)
+    weights: Array  # (N, R)
+    numbers: NDArray[np.integer]  # (epochs, N, S)
+    seeds: NDArray[np.int64]  # (R,)
+    sizes: NDArray[np.int64]  # (K,)
+    momentum: float
+    l2: float
+
+
+@compiled
+def descend(job: Job, rates: Array, first: int, params: Array, velocity: Array, trail: Array) -> None:
+    """Steps first, first + 1, .. at these rates, in place of parameters and velocity (P, R).
+
+    The parameters before step first + k go to trail[k] (P, R), if it has rows.
+    """
+    values, deltas, pulls, _, _ = _rows(job.widths, params)
+    gradient, share, slope = np.empty(params.shape), np.empty(params.shape[1]), np.empty(params.shape[1])
+    for k in range(len(rates)):
+        if len(trail):
+            _copy(params, 0, trail[k], 0, len(params))
+        _scale(params, job.l2, gradient)
+        for i in range(len(job.X)):
+            _share(job, first + k, i, share)
+            for r in range(len(share)):
+                share[r] *= job.weights[i, r]
+            if _any(share):
+                _forward(job.widths, job.activation, job.X[i], params, values)
+                _loss_slope(job.loss, values[len(values) - 1], job.y[i], slope)
+                for r in range(len(share)):
+                    deltas[len(deltas) - 1, r] = slope[r] * share[r]
+                _backward(job.widths, job.activation, job.X[i], params, values, deltas, pulls, gradient)
+        _step(params, velocity, gradient, rates[k], job.momentum)
+
+
+@compiled
+def push(
+    job: Job, rates: Array, first: int, params: Array, velocity: Array, tangents: Array, speeds: Array, of_weights: int
+) -> None:
+    """The same steps, with the derivatives of parameters and velocity along K directions (K, P, R), in place.
+
+    The first `of_weights` directions are those of the weights of the first points, at unit speed.
+    """
+    rows, R = _rows(job.widths, params), params.shape[1]
+    gradient, along, df = np.empty(params.shape), np.empty(tangents.shape), np.empty((len(tangents), R))
+    share, slope, curvature = np.empty(R), np.empty(R), np.empty(R)
+    for k in range(len(rates)):
+        _scale(params, job.l2, gradient)
+        for d in range(len(tangents)):
+            _scale(tangents[d], job.l2, along[d])
+        for i in range(len(job.X)):
+            _share(job, first + k, i, share)
+            own = i if i < of_weights else -1
+            _visit(job, i, own, params, tangents, share, slope, curvature, rows, gradient, along, df)
+        for d in range(len(tangents)):
+            _step(tangents[d], speeds[d], along[d], rates[k], job.momentum)
+        _step(params, velocity, gradient, rates[k], job.momentum)
+
+
+@compiled
+def pull(job: Job, rates: Array, first: int, trail: Array, adjoint: Array, velocity: Array, result: Array) -> None:
+    """The same steps backwards, from the last to step first, with the parameters (P, R) before step first + k in trail[k].
+
+    In place of adjoints of K functions (K, P, R): of theta_{t+1} and v_{t+1} after step t. Their derivatives in the weights are
+    added to result (K, N, R).
+    """
+    rows, R = _rows(job.widths, trail[0]), trail.shape[2]
+    gradient, df = np.empty(trail[0].shape), np.empty((len(adjoint), R))
+    share, slope, curvature = np.empty(R), np.empty(R), np.empty(R)
+    for k in range(len(rates) - 1, -1, -1):
+        for d in range(len(adjoint)):
+            for p in range(len(gradient)):
+                for r in range(R):
+                    velocity[d, p, r] = job.momentum * velocity[d, p, r] - rates[k] * adjoint[d, p, r]
+                    adjoint[d, p, r] += job.l2 * velocity[d, p, r]
+        for i in range(len(job.X)):
+            _share(job, first + k, i, share)
+            if _any(share):
+                _visit(job, i, len(adjoint), trail[k], velocity, share, slope, curvature, rows, gradient, adjoint, df)
+                for d in range(len(adjoint)):
+                    for r in range(R):
+                        result[d, i, r] += df[d, r] * slope[r]
+
+
+@inner
+def _visit(
+    job: Job,
+    i: int,
+    own: int,
+    params: Array,
+    directions: Array,
+    share: Array,
+    slope: Array,
+    curvature: Array,
+    rows: tuple[Array, Array, Array, Array, Array],
     gradient: Array,
     along: Array,
     df: Array,
 ) -> None:
-    """Of sum_i phi_i(f_i): the gradient (P, R), and what K directions (K, P, R) make of it: along (K, P, R), df (K, n, R).
+    """Point i in a step: adds to the gradient and to what the directions make of it; share times dl/df into slope.
 
-    For phi' = slope (n, R) and phi'' = curvature (n, R): the Hessian times the directions, and the derivatives of f. Direction k
-    moves phi'_k as well, by own[k] (R,), for the first points. Points with phi' = phi'' = 0 are passed over, but for these and
-    if df is wanted `everywhere`. df is 0 there.
+    `own`: the direction that moves its weight as well; one that there is not if df is wanted of any point; otherwise -1, and a
+    point of weight 0 is passed over.
     """
-    units, R = widths[1:].sum(), params.shape[1]
-    values, deltas, pulls = np.empty((units, R)), np.empty((units, R)), np.empty((units, R))
-    tangents, moved = np.empty((units, R)), np.empty((units, R))
-    _zero(gradient, 0, len(gradient))
-    for k in range(len(directions)):
-        _zero(along[k], 0, len(gradient))
-        _zero(df[k], 0, len(X))
-    for i in range(len(X)):
-        if not (everywhere or i < len(own) or _any(slope[i]) or _any(curvature[i])):
-            continue
-        _forward(widths, activation, X[i], params, values)
-        _copy(slope, i, deltas, units - 1, 1)
-        _backward(widths, activation, X[i], params, values, deltas, pulls, gradient)
-        for k in range(len(directions)):
-            _forward_along(widths, activation, X[i], params, values, directions[k], tangents)
-            itself = i == k and k < len(own)
-            for r in range(R):
-                df[k, i, r] = tangents[units - 1, r]
-                moved[units - 1, r] = tangents[units - 1, r] * curvature[i, r]
-                if itself:
-                    moved[units - 1, r] += own[k, r]
-            _backward_along(widths, activation, X[i], params, values, deltas, pulls, directions[k], tangents, moved, along[k])
+    values, deltas, pulls, tangents, moved = rows
+    if own < 0:
+        for r in range(len(share)):
+            curvature[r] = share[r] * job.weights[i, r]
+        if not _any(curvature):
+            return
+    _forward(job.widths, job.activation, job.X[i], params, values)
+    _loss_slope(job.loss, values[len(values) - 1], job.y[i], slope)
+    _loss_curvature(job.loss, slope, curvature)
+    for r in range(len(share)):
+        slope[r] *= share[r]
+        curvature[r] *= share[r] * job.weights[i, r]
+        deltas[len(deltas) - 1, r] = slope[r] * job.weights[i, r]
+    _backward(job.widths, job.activation, job.X[i], params, values, deltas, pulls, gradient)
+    _along(
+        job.widths,
+        job.activation,
+        job.X[i],
+        params,
+        values,
+        deltas,
+        pulls,
+        curvature,
+        own,
+        slope,
+        directions,
+        tangents,
+        moved,
+        along,
+        df,
+    )
+
+
+@inner
+def _share(job: Job, t: int, i: int, out: Array) -> None:
+    """1 / |batch| for the replicas that have point i in the batch of step t, 0 for the others."""
+    epoch, number = divmod(t, len(job.sizes))
+    part, row = 1.0 / job.sizes[number], job.numbers[epoch % len(job.numbers), i]
+    for r in range(len(out)):
+        out[r] = part if row[job.seeds[r]] == number else 0.0
+
+
+@inner
+def _step(params: Array, velocity: Array, gradient: Array, rate: float, momentum: float) -> None:
+    for p in range(params.shape[0]):
+        for r in range(params.shape[1]):
+            velocity[p, r] = momentum * velocity[p, r] + gradient[p, r]
+            params[p, r] -= rate * velocity[p, r]
 
 
 # --- one point ------------------------------------------------------------------------------------------------------------
@@ -188,6 +310,40 @@ def _forward_along(
         if layer + 1 < len(widths):
             _times_slope(activation, values[here : here + n_out], tangents[here : here + n_out])
         first, below, here = first + (n_in + 1) * n_out, here, here + n_out
+
+
+@inner
+def _along(
+    widths: Widths,
+    activation: int,
+    x: Array,
+    params: Array,
+    values: Array,
+    deltas: Array,
+    pulls: Array,
+    curvature: Array,
+    own: int,
+    change: Array,
+    directions: Array,
+    tangents: Array,
+    moved: Array,
+    along: Array,
+    df: Array,
+) -> None:
+    """After `_backward` with delta = phi' at f: adds what K directions make of it to along (K, P, R); those of f into df (K, R).
+
+    phi'' = curvature (R,); direction `own` moves phi' by change (R,) as well.
+    """
+    top = len(moved) - 1
+    for k in range(len(directions)):
+        _forward_along(widths, activation, x, params, values, directions[k], tangents)
+        _copy(tangents, top, df, k, 1)
+        for r in range(df.shape[1]):
+            moved[top, r] = df[k, r] * curvature[r]
+        if k == own:
+            for r in range(df.shape[1]):
+                moved[top, r] += change[r]
+        _backward_along(widths, activation, x, params, values, deltas, pulls, directions[k], tangents, moved, along[k])
 
 
 @inner
@@ -246,6 +402,13 @@ def _backward_along(
 
 
 @inner
+def _rows(widths: Widths, params: Array) -> tuple[Array, Array, Array, Array, Array]:
+    """Room for values, deltas, pulls, tangents and moved deltas."""
+    shape = (widths[1:].sum(), params.shape[1])
+    return np.empty(shape), np.empty(shape), np.empty(shape), np.empty(shape), np.empty(shape)
+
+
+@inner
 def _copy(a: Array, of: int, out: Array, to: int, rows: int) -> None:
     for j in range(rows):
         for r in range(a.shape[1]):
@@ -260,11 +423,10 @@ def _zero(out: Array, of: int, rows: int) -> None:
 
 
 @inner
-def _step(params: Array, velocity: Array, gradient: Array, rate: float, momentum: float) -> None:
-    for p in range(params.shape[0]):
-        for r in range(params.shape[1]):
-            velocity[p, r] = momentum * velocity[p, r] + gradient[p, r]
-            params[p, r] -= rate * velocity[p, r]
+def _scale(a: Array, factor: float, out: Array) -> None:
+    for j in range(a.shape[0]):
+        for r in range(a.shape[1]):
+            out[j, r] = factor * a[j, r]
 
 
 @inner
@@ -442,6 +604,17 @@ def _loss_slope(loss: int, f: Array, y: float, out: Array) -> None:
 
 
 @inner
+def _loss_curvature(loss: int, slope: Array, out: Array) -> None:
+    """out = d^2l/df^2, written in dl/df."""
+    if loss == 0:
+        for r in range(len(slope)):
+            out[r] = abs(slope[r]) - slope[r] * slope[r]
+    else:
+        for r in range(len(slope)):
+            out[r] = 1.0
+
+
+@inner
 def _exponential(x: float) -> tuple[float, float]:
     """exp x = 2^k (1 + rest) for |x| <= 700, as (2^k, rest) with |rest| < 0.42, correct to 2e-16 beside 1 and relative to itself.
 
@@ -457,14 +630,6 @@ def _exponential(x: float) -> tuple[float, float]:
     high = (_T[8] + _T[9] * u) + (_T[10] + _T[11] * u) * v
     bits = (np.float64(shifted).view(np.int64) << np.int64(52)) + np.int64(1023 << 52)
     return np.int64(bits).view(np.float64), u + v * (low + w * (middle + w * high))
-
-
-@inner
-def _share(weights: Array, numbers: NDArray[np.integer], seeds: NDArray[np.int64], number: int, size: int, out: Array) -> bool:
-    """out = w / size of the replicas that have the point in this batch, 0 of the others; is any of it not 0?"""
-    for r in range(len(out)):
-        out[r] = weights[r] / size if numbers[seeds[r]] == number else 0.0
-    return _any(out)
 
 
 _T = tuple(1.0 / math.factorial(k) for k in range(2, 14))

@@ -297,7 +297,7 @@ class _Rows:
 
 
 def _miss(margins: Any) -> Any:
-    """1 - p(y) of signed margins (N, B), in their type; numpy has machine code for exp in float32 only, where AVX-512 is missing."""
+    """1 - p(y) of signed margins (N, B), in their type; without AVX-512 numpy has machine code for exp in float32 only."""
     if margins.dtype == np.float64:
         slopes = np.empty_like(margins)
         kernels.slopes(kernels.LOSSES.index("logistic"), margins, np.ones(len(margins)), slopes)

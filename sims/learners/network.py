@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import pairwise
-from typing import NamedTuple
 
 import numpy as np
 from scipy.special import expit
@@ -16,12 +15,12 @@ from scipy.special import expit
 from sims.learners import kernels
 from theory.response import Array
 
-__all__ = ["LOSSES", "Network", "Products", "plain"]
+__all__ = ["LOSSES", "Network", "plain"]
 
 
 @dataclass(frozen=True)
 class Loss:
-    """The loss l of one point in its output f: l and dl/df for f (n, R) and targets y (n,), d^2l/df^2 written in dl/df.
+    """The loss l of one point in its output f: l and dl/df for f (n, R) and targets y (n,), d^2l/df^2 from dl/df.
 
     `fisher` is the mean of (dl/df)^2 over targets drawn from the model at f: labels of probability p(f), or f plus noise of
     variance 1.
@@ -34,8 +33,14 @@ class Loss:
 
 
 def _slopes(loss: str, f: Array, y: Array) -> Array:
-    out = np.empty_like(f)
+    out = np.empty(f.shape)
     kernels.slopes(kernels.LOSSES.index(loss), plain(f), plain(y), out)
+    return out
+
+
+def _curvatures(loss: str, slope: Array) -> Array:
+    out = np.empty(slope.shape)
+    kernels.curvatures(kernels.LOSSES.index(loss), plain(slope), out)
     return out
 
 
@@ -43,30 +48,17 @@ LOSSES = {
     "logistic": Loss(
         value=lambda f, y: np.logaddexp(0.0, (1.0 - 2.0 * y[:, None]) * f),
         slope=partial(_slopes, "logistic"),
-        curvature=lambda slope: np.abs(slope) - slope * slope,
+        curvature=partial(_curvatures, "logistic"),
         fisher=lambda f: expit(f) * expit(-f),
     ),
     "squared": Loss(
         value=lambda f, y: 0.5 * (f - y[:, None]) ** 2,
         slope=partial(_slopes, "squared"),
-        curvature=np.ones_like,
+        curvature=partial(_curvatures, "squared"),
         fisher=np.ones_like,
     ),
 }
 """By name: l = log(1 + exp(-(2y - 1) f)) for labels y in {0, 1}, and l = (f - y)^2 / 2."""
-
-
-class Products(NamedTuple):
-    """What K directions in the parameters make of a sum of terms phi_i(f_i), and its gradient."""
-
-    gradient: Array  # (P, R)
-    along: Array  # (K, P, R), the derivative of the gradient along the directions
-    df: Array  # (K, n, R), that of the outputs
-
-    @staticmethod
-    def empty(directions: int, points: int, shape: tuple[int, ...]) -> "Products":
-        """For parameters of shape (P, R)."""
-        return Products(np.empty(shape), np.empty((directions, *shape)), np.empty((directions, points, shape[-1])))
 
 
 @dataclass(frozen=True)
@@ -103,7 +95,7 @@ class Network:
     def outputs(self, params: Array, X: Array) -> Array:
         """f (n, R) at inputs X (n, d) for parameters (P, R)."""
         f = np.empty((len(X), params.shape[1]))
-        kernels.evaluate(*self.code, plain(X), plain(params), f, _NONE[:0], _NONE[:0])
+        kernels.evaluate(*self.code, plain(X), plain(params), f, _NONE, _NONE)
         return f
 
     def point_factors(self, params: Array, X: Array) -> list[tuple[Array, Array]]:
@@ -124,37 +116,14 @@ class Network:
         parts = [np.einsum("nir,nor->nior", *factors) for factors in self.point_factors(params, X)]
         return np.concatenate([part.reshape(len(part), -1, part.shape[-1]) for part in parts], axis=1)
 
-    def products(
-        self,
-        params: Array,
-        X: Array,
-        slope: Array,
-        curvature: Array,
-        directions: Array,
-        *,
-        own: Array | None = None,
-        everywhere: bool = False,
-        out: Products | None = None,
-    ) -> Products:
-        """Of sum_i phi_i(f_i) with phi' = slope (n, R), phi'' = curvature (n, R), along directions (K, P, R), into `out`.
-
-        Direction k moves phi'_k as well, at the rate own[k] (R,), for the first points. Where phi' = phi'' = 0, and there is no
-        such rate, df is left 0 unless it is wanted `everywhere`.
+    def products(self, params: Array, X: Array, slope: Array, curvature: Array, directions: Array) -> tuple[Array, Array]:
+        """Of sum_i phi_i(f_i) with phi' = slope (n, R) and phi'' = curvature (n, R): the gradient (P, R), and the Hessian times
+        directions (K, P, R).
         """
-        if out is None:
-            out = Products.empty(len(directions), len(X), params.shape)
-        kernels.products(
-            *self.code,
-            plain(X),
-            plain(params),
-            plain(slope),
-            plain(curvature),
-            plain(_NONE[0] if own is None else own),
-            plain(directions),
-            everywhere,
-            *out,
-        )
-        return out
+        gradient, along = np.empty(params.shape), np.empty(directions.shape)
+        given = plain(params), plain(slope), plain(curvature), plain(directions)
+        kernels.products(*self.code, plain(X), *given, gradient, along)
+        return gradient, along
 
 
 def plain(array: Array) -> Array:
@@ -164,4 +133,4 @@ def plain(array: Array) -> Array:
     return view
 
 
-_NONE = np.empty((1, 0, 0))
+_NONE = np.empty((0, 0, 0))

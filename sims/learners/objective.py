@@ -57,7 +57,7 @@ class Objective:
         losses, slopes = shares * loss.value(f, self.y), loss.slope(f, self.y)
         unit = np.repeat(np.eye(size)[:, :, None], replicas, axis=2)
         pushes, bends = shares * slopes - tilts, shares * loss.curvature(slopes)
-        gradient, hessian, _ = self.network.products(params, self.X, pushes, bends, unit)
+        gradient, hessian = self.network.products(params, self.X, pushes, bends, unit)
         away = params - self.centre
         spring = 0.5 * self.stiffness * (away**2).sum(axis=0)
         symmetric = (0.5 * (hessian + hessian.swapaxes(0, 1))).transpose(2, 0, 1)

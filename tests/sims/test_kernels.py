@@ -1,10 +1,11 @@
-"""Compiled functions of one number against long double, which carries 11 more bits; and that replicas know nothing of each other."""
+"""Compiled functions of one number against long double, with 11 more bits; and that replicas know nothing of each other."""
 
 import numpy as np
 import pytest
 from assertions import assert_identical
 
 from sims.learners import kernels
+from sims.learners.network import plain
 
 LONG = np.longdouble
 SCALES = [1e-300, 1e-8, 1e-3, 0.02, 0.3, 1.0, 5.0, 100.0, 1e4]
@@ -113,14 +114,22 @@ def test_training_and_products_of_a_replica_depend_on_nothing_beside_it(activati
     numbers, sizes = rng.integers(0, 2, (5, n, replicas)).astype(np.uint8), np.array([2, 2])
 
     def results(who):
-        theta, along, own = (np.ascontiguousarray(array[..., who]) for array in (params, directions, directions[:, 0]))
-        gradient, moved, df = np.empty_like(theta), np.empty_like(along), np.empty((3, n, len(who)))
-        some = [np.ascontiguousarray(array[:, who]) for array in (slope, curvature)]
-        kernels.products(widths, code, X, theta, *some, own, along, False, gradient, moved, df)
-        after, velocity, w = theta.copy(), np.zeros_like(theta), np.ascontiguousarray(weights[:, who])
-        rates, trail = np.full(7, 0.1), np.empty((0, 0, 0))
-        kernels.descend(widths, code, 0, X, y, w, numbers, who, sizes, rates, 1, 0.5, 0.01, after, velocity, trail)
-        return np.concatenate([part.reshape(-1, len(who)) for part in (gradient, moved, df, after, velocity)])
+        """One step of every kind: products, training, tangents of two weights and a parameter, adjoints of three functions."""
+        theta, along = np.ascontiguousarray(params[:, who]), np.ascontiguousarray(directions[..., who])
+        gradient, moved = np.empty_like(theta), np.empty_like(along)
+        given = [plain(array[:, who]) for array in (params, slope, curvature)]
+        kernels.products(widths, code, plain(X), *given, plain(along), gradient, moved)
+        job = kernels.Job(widths, code, 0, plain(X), plain(y), plain(weights[:, who]), numbers, who, sizes, 0.5, 0.01)
+        rates, after, trail = plain(np.full(7, 0.1)), theta.copy(), np.empty((7, *theta.shape))
+        kernels.descend(job, rates, 1, after, np.zeros_like(theta), trail)
+        pushed, tangents, speeds = theta.copy(), along.copy(), np.zeros_like(along)
+        kernels.push(job, rates, 1, pushed, np.zeros_like(theta), tangents, speeds, 2)
+        assert_identical(pushed, after, call="parameters with and without tangents")
+        adjoint, back, weighted = along.copy(), np.zeros_like(along), np.zeros((3, n, len(who)))
+        kernels.pull(job, rates, 1, trail, adjoint, back, weighted)
+        return np.concatenate(
+            [part.reshape(-1, len(who)) for part in (gradient, moved, after, tangents, speeds, adjoint, weighted)]
+        )
 
     alone = [results(np.array([r])) for r in range(replicas)]
     assert_identical(results(np.arange(replicas)), np.concatenate(alone, axis=1), call=f"{activation}, {hidden}")
