@@ -17,12 +17,12 @@ from threadpoolctl import threadpool_info
 
 from theory.response import Array, Learner
 
-__all__ = ["environment", "hardware", "settings_of", "vector_extensions"]
+__all__ = ["environment", "hardware", "settings_of"]
 
 
 def environment() -> dict[str, str]:
     """Versions and machine, for results and ledgers."""
-    packages = ("dfdw", "numpy", "scipy", "statsmodels", "xarray", "zarr")
+    packages = ("dfdw", "numpy", "scipy", "statsmodels", "xarray", "zarr", "numba", "llvmlite")
     return {"python": platform.python_version(), "machine": platform.machine(), **{name: version(name) for name in packages}}
 
 
@@ -31,11 +31,11 @@ def hardware() -> dict[str, Any]:
     """What chooses the machine code: the vector extensions that numpy found, and the kernels of every BLAS."""
     libraries = cast(list[dict[str, Any]], threadpool_info())
     blas = sorted({str(info.get("architecture")) for info in libraries if info["user_api"] == "blas"})
-    return {"machine": platform.machine(), "simd": vector_extensions(), "blas": blas}
+    return {"machine": platform.machine(), "simd": _vector_extensions(), "blas": blas}
 
 
-def vector_extensions() -> list[str]:
-    """Those that numpy uses on this machine."""
+def _vector_extensions() -> list[str]:
+    """Those that numpy finds on this machine."""
     simd: dict[str, list[str]] = np.show_config(mode="dicts").get("SIMD Extensions", {})  # type: ignore[assignment, union-attr]
     return [*simd.get("baseline", []), *simd.get("found", [])]
 
@@ -54,7 +54,7 @@ def settings_of(learner: Learner, weights: Array | None = None) -> dict[str, Any
             **{name: _plain(value, f"{kind.__name__}.{name}") for name, value in _fields(learner).items()},
         },
         "code": _code(kind),
-        "versions": {name: version(name) for name in ("numpy", "scipy")},
+        "versions": {name: version(name) for name in ("numpy", "scipy", "numba", "llvmlite")},
         "hardware": hardware(),
         **({} if weights is None else {"weights": _plain(weights, "weights")}),
     }
@@ -87,7 +87,7 @@ def _plain(value: Any, name: str) -> Any:
 
 
 def _code(kind: type) -> str:
-    """sha256 of the files that define the class and its bases, of the learners' own modules, and of masks and random streams."""
+    """sha256 of the files of the class and its bases, of the learners' own modules, and of masks, random streams and compilation."""
     root = Path(__file__).parents[1]
     files = {*(root / "sims/learners").glob("*.py"), *(root / name for name in _DECISIVE)}
     for base in kind.__mro__:
@@ -107,4 +107,4 @@ def _source(kind: type) -> Path:
         ) from error
 
 
-_DECISIVE = ("theory/subsets.py", "theory/streams.py", "sims/streams.py")
+_DECISIVE = ("theory/compiled.py", "theory/subsets.py", "theory/streams.py", "sims/streams.py")

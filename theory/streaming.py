@@ -12,10 +12,11 @@ the residual stays accurate when the fit is nearly perfect, and nothing depends 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
-from theory.compiled import compiled
+from theory.compiled import compiled, inner
 from theory.laws import TwoLevelLaw
 from theory.memory import require_memory
 from theory.response import Array
@@ -70,12 +71,11 @@ class StreamedTable:
         values = np.ascontiguousarray(responses, dtype=np.float64)
         if values.shape != (self.rows, self.n_outputs):
             raise ValueError(f"block {block} has shape {values.shape}, expected (rows, outputs) = {self.rows, self.n_outputs}")
-        tile = 2**self._low
-        for number, start in enumerate(range(0, self.rows, tile), start=block * (self.rows // tile)):
-            for kernel, fits, residuals in zip(self._kernels, self._fits, self._residuals, strict=True):
-                fits[number], residuals[number] = kernel(values[start : start + tile])
-        first = block * (self.rows // tile)
-        if not np.isfinite(self._residuals[:, first : first + self.rows // tile]).all() and not np.isfinite(values).all():
+        tiles = self.rows // 2**self._low
+        here = slice(block * tiles, (block + 1) * tiles)
+        for kernel, fits, residuals in zip(self._kernels, self._fits, self._residuals, strict=True):
+            kernel(values.reshape(tiles, -1, self.n_outputs), fits[here], residuals[here])
+        if not np.isfinite(self._residuals[:, here]).all() and not np.isfinite(values).all():
             row, column = (int(k) for k in np.argwhere(~np.isfinite(values))[0])
             raise ValueError(
                 f"table[{block * self.rows + row}, {column}] is {values[row, column]}, expected a finite response (the row is "
@@ -127,78 +127,113 @@ class _Kernel:
         few = bits // 3  # the low group is larger: its rows are what is read at a time
         groups = (few, few, bits - 2 * few)
         self._variance = law.variance
-        self._probabilities, contrasts = zip(*(_weights(law, group) for group in groups), strict=True)
-        self._contrasts = [contrast / law.variance for contrast in contrasts]
+        weights = (_weights(law, group) for group in groups)
+        self._weights = [np.vstack([probabilities, contrasts / law.variance]) for probabilities, contrasts in weights]
         self._centred = [_centred(law, group) for group in groups]
-        self._rows = len(self._probabilities[1]), len(self._probabilities[0]), 1
-        self._scratch = np.empty((2**bits, n_outputs))
+        rows, self._scratch = 2 ** groups[2], np.empty((2**bits, n_outputs))
+        self._room = [np.empty((parts, rows, n_outputs)) for parts in (2 ** groups[1], 2 ** groups[0], 2)]
 
-    def __call__(self, values: Array) -> tuple[Array, Array]:
-        """The residual variance is E F^2 - (E F)^2 - s^2 sum c_i^2 (Parseval), unless that difference loses its digits.
+    def __call__(self, tiles: Array, fits: Array, residuals: Array) -> None:
+        """For tiles (K, 2^c, M): E F and c_i, lowest bit first, into fits (K, 1 + c, M), residual variances into (K, M).
 
-        Rounding moves each mean by at most u sqrt(E F^2), as (w_i - m) / s has mean square 1, and so the difference by at most
+        The residual variance is E F^2 - (E F)^2 - s^2 sum c_i^2 (Parseval), unless that difference loses its digits. Rounding
+        moves each mean by at most u sqrt(E F^2), as (w_i - m) / s has mean square 1, and so the difference by at most
         u (3 + 2 sqrt(c)) E F^2 < 11 u E F^2, u a few eps. Above _CANCELLED of E F^2 this is a relative error of 1e-12; outputs
         below it (a nearly perfect fit, a mean far above the spread) have their squared residuals summed.
         """
+        squares = np.empty_like(residuals)
+        for tile, fit, square in zip(tiles, fits, squares, strict=True):
+            self._fit(tile, fit, square)
         with np.errstate(over="ignore", invalid="ignore"):
-            fit, squares = self._fit(values)
-            residual = squares - fit[0] ** 2 - self._variance * (fit[1:] ** 2).sum(axis=0)
-            cancelled = ~(residual >= _CANCELLED * squares)
-        if cancelled.any():
-            precise = self._summed(values)
-            fit, residual = np.where(cancelled, precise[0], fit), np.where(cancelled, precise[1], residual)
-        return fit, residual
+            np.subtract(squares, fits[:, 0] ** 2 + self._variance * (fits[:, 1:] ** 2).sum(axis=1), out=residuals)
+            cancelled = ~(residuals >= _CANCELLED * squares)
+        for k in np.flatnonzero(cancelled.any(axis=1)):
+            fit, residual = self._summed(tiles[k])
+            fits[k], residuals[k] = np.where(cancelled[k], fit, fits[k]), np.where(cancelled[k], residual, residuals[k])
 
     def _summed(self, values: Array) -> tuple[Array, Array]:
-        """The same from what is left beside values[0], and then beside the fit."""
+        """The same of one tile from what is left beside values[0], and then beside the fit."""
         high, middle, low = self._centred
         left = self._scratch.reshape(len(high), len(middle), -1)  # rows of all low bits and outputs: long and contiguous
         np.subtract(values.reshape(left.shape), np.tile(values[0], len(low)), out=left)
-        fit, _ = self._fit(self._scratch)
+        fit, squares = np.empty((1 + sum(part.shape[1] for part in self._centred), values.shape[1])), np.empty(values.shape[1])
+        self._fit(self._scratch, fit, squares)
         own_low, own_middle, own_high = np.split(fit[1:], np.cumsum([low.shape[1], middle.shape[1]]))
         left -= ((middle @ own_middle)[:, None] + (fit[0] + low @ own_low)).reshape(left.shape[1:])
         left -= np.tile(high @ own_high, len(low))[:, None]
+        self._fit(self._scratch, np.empty_like(fit), squares)
         fit[0] += values[0]
-        return fit, self._fit(self._scratch)[1]
+        return fit, squares
 
-    def _fit(self, values: Array) -> tuple[Array, Array]:
-        """E F, then c_i for the lowest bit first (1 + c, M); and E F^2 (M,)."""
-        high, middle, low = self._probabilities
-        of_high, of_middle, of_low = self._contrasts
-        given_middle_low, given_high_low, squares = (np.empty((rows, len(low), values.shape[1])) for rows in self._rows)
-        places = (part.reshape(len(part), -1) for part in (given_middle_low, given_high_low, squares))
-        _read(values.reshape(len(high), len(middle), -1), high, middle, *places)
-        given_low = np.tensordot(middle, given_middle_low, axes=1)
-        coefficients = of_low @ given_low, of_middle @ (low @ given_middle_low), of_high @ (low @ given_high_low)
-        return np.concatenate([(low @ given_low)[None], *coefficients]), low @ squares[0]
+    def _fit(self, values: Array, fit: Array, squares: Array) -> None:
+        """E F and c_i of one tile into fit (1 + c, M), E F^2 into squares (M,)."""
+        (high, middle, low), (given_middle, given_high, sums) = self._weights, self._room
+        tile = values.reshape(high.shape[1], middle.shape[1], low.shape[1] * values.shape[1])
+        _read(tile, high, middle, low, given_middle, given_high, sums, fit, squares)
 
 
 @compiled
-def _read(values: Array, high: Array, middle: Array, given_middle: Array, given_high: Array, squares: Array) -> None:
-    """E[F | middle] (middle, x), E[F | high] (high, x) and E[F^2 | x] (1, x), from values (high, middle, x)."""
-    size = values.shape[2]
-    for x in range(size):
-        squares[0, x] = 0.0
-    for h in range(len(high)):
-        for x in range(size):
-            given_high[h, x] = 0.0
-        for m in range(len(middle)):
-            if h == 0:
-                for x in range(size):
-                    given_middle[m, x] = 0.0
-            for x in range(size):
+def _read(
+    values: Array,
+    high: Array,
+    middle: Array,
+    low: Array,
+    given_middle: Array,
+    given_high: Array,
+    sums: Array,
+    fit: Array,
+    squares: Array,
+) -> None:
+    """E F and the coefficients of the low, the middle and the high bits into fit, E F^2 into squares (M,).
+
+    From values (high, middle, low M) and, for each group of bits, its probabilities and contrasts as rows. The other arrays are
+    room for E[F | middle, low], E[F | high, low], and E[F | low] with E[F^2 | low].
+    """
+    by_middle, by_high = given_middle.reshape(len(given_middle), -1), given_high.reshape(len(given_high), -1)
+    by_low, means = sums.reshape(2, -1), np.zeros((len(given_middle) + len(given_high), len(squares)))
+    by_middle[:] = 0.0
+    by_high[:] = 0.0
+    by_low[:] = 0.0
+    fit[:] = 0.0
+    squares[:] = 0.0
+    for h in range(values.shape[0]):
+        for m in range(values.shape[1]):
+            p, q = high[0, h], middle[0, m]
+            for x in range(values.shape[2]):
                 f = values[h, m, x]
-                given_middle[m, x] += high[h] * f
-                given_high[h, x] += middle[m] * f
-                squares[0, x] += high[h] * middle[m] * f * f
+                by_middle[m, x] += p * f
+                by_high[h, x] += q * f
+                by_low[1, x] += p * q * f * f
+    _add_mean(middle[0], by_middle, by_low[0])
+    _add_mean(low[0], sums[1], squares)
+    for j in range(len(low)):
+        _add_mean(low[j], sums[0], fit[j])
+    for m in range(len(given_middle)):
+        _add_mean(low[0], given_middle[m], means[m])
+    for h in range(len(given_high)):
+        _add_mean(low[0], given_high[h], means[len(given_middle) + h])
+    for j in range(1, len(middle)):
+        _add_mean(middle[j], means[: len(given_middle)], fit[len(low) - 1 + j])
+    for j in range(1, len(high)):
+        _add_mean(high[j], means[len(given_middle) :], fit[len(low) + len(middle) - 2 + j])
 
 
+@inner
+def _add_mean(weights: Array, rows: Array, out: Array) -> None:
+    """out (K,) += weights (n,) @ rows (n, K)."""
+    for r in range(len(weights)):
+        for k in range(len(out)):
+            out[k] += weights[r] * rows[r, k]
+
+
+@lru_cache(maxsize=64)
 def _weights(law: TwoLevelLaw, bits: int) -> tuple[Array, Array]:
     """P(S) (2^bits,) and P(S) (w_i - E w_i) (bits, 2^bits) over all subsets of some points."""
     probabilities = product_probabilities(np.tile(law.quadrature(2).probabilities, (bits, 1)))
     return probabilities, _centred(law, bits).T * probabilities
 
 
+@lru_cache(maxsize=64)
 def _centred(law: TwoLevelLaw, bits: int) -> Array:
     """w_i - E w_i over all subsets of some points: (2^bits, bits)."""
     absent, present = law.levels

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-HEAVY = {"numpy", "scipy", "statsmodels", "pandas", "xarray", "zarr", "matplotlib", "dask", "jinja2", "tqdm"}
+HEAVY = {"numpy", "numba", "scipy", "statsmodels", "pandas", "xarray", "zarr", "matplotlib", "dask", "jinja2", "tqdm"}
 COMMANDS = [
     ("sims",),
     ("sims", "list"),

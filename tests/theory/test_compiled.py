@@ -1,0 +1,58 @@
+"""What the compiled loops of this project rely on: IEEE arithmetic in order, and code that is kept where it can be."""
+
+import numpy as np
+import pytest
+from numba.core import caching
+
+from theory.compiled import compiled, inner
+
+
+@inner
+def quotient(a, b):
+    return a / b
+
+
+@compiled
+def quotients(a, b, out):
+    for k in range(len(out)):
+        out[k] = quotient(a[k], b[k])
+
+
+@compiled
+def total(values):
+    result = 0.0
+    for value in values:
+        result += value
+    return result
+
+
+@compiled
+def fused(a, b, c):
+    return a * b + c
+
+
+def test_division_by_zero_is_infinity_or_nan():
+    out = np.empty(4)
+    quotients(np.array([1.0, -1.0, 0.0, np.nan]), np.array([0.0, 0.0, 0.0, 1.0]), out)
+    np.testing.assert_array_equal(out, [np.inf, -np.inf, np.nan, np.nan])
+
+
+def test_sums_keep_their_order():
+    values = np.random.default_rng(0).standard_normal(1001) * 10.0 ** np.arange(-500, 501).clip(-8, 8)
+    assert total(values) == np.add.accumulate(values)[-1]
+    assert total(np.array([1e100, 1.0, -1e100])) == 0.0
+
+
+def test_a_product_and_a_sum_have_one_rounding_or_two_and_no_other_freedom():
+    a = 1.0 + 2.0**-30
+    assert fused(a, a, -1.0 - 2.0**-29) in (2.0**-60, 0.0)
+
+
+def test_without_a_folder_to_write_to_it_compiles_in_every_process(monkeypatch):
+    def double(x):
+        return 2.0 * x
+
+    monkeypatch.setattr(caching.CacheImpl, "_locator_classes", [])
+    with pytest.raises(RuntimeError, match="no locator"):
+        caching.FunctionCache(double)
+    assert compiled(double)(3.0) == 6.0
