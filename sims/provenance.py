@@ -87,7 +87,7 @@ def _plain(value: Any, name: str) -> Any:
 
 
 def _code(kind: type) -> str:
-    """sha256 of the files of the class and its bases, of the learners' own modules, and of masks, random streams and compilation."""
+    """sha256 of the files of class and bases, of the learners' own modules, of masks, random streams and compilation."""
     root = Path(__file__).parents[1]
     files = {*(root / "sims/learners").glob("*.py"), *(root / name for name in _DECISIVE)}
     for base in kind.__mro__:

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from sims.experiments.base import MEASURES, Experiment, Problem, Retrain, Variables, in_memory, labelled
+from sims.experiments.conditioning import amplified
 from sims.experiments.effects import (
     COLUMNS,
     PREDICTED,
@@ -102,7 +103,8 @@ def run(config: BudgetConfig, *, retrain: Retrain = in_memory, progress: bool = 
         "measure": MEASURES,
         "seed": seeds,
     }
-    return labelled("budget", config, coords, variables).assign_attrs(hessian_based=HESSIAN_BASED)
+    result = labelled("budget", config, coords, variables).assign_attrs(hessian_based=HESSIAN_BASED)
+    return amplified(result, [learner], seeds)
 
 
 _CHAIN = ("exact H", "pseudo-inverse", "damped H", "damped GN", "damped GN by CG")

@@ -12,7 +12,7 @@ from theory.datamodel import optimal_datamodel
 from theory.response import Array
 from theory.subsets import all_masks
 
-__all__ = ["OF", "conditioning", "warn"]
+__all__ = ["OF", "amplified", "conditioning", "warn"]
 
 OF = ("F", "D(1)", "beta")
 """What `rounding` is given of: F(1), dF/dw at w = 1, the datamodel of uniform subsets."""
@@ -62,6 +62,28 @@ def warn(result: xr.Dataset) -> xr.Dataset:
     first = int(result.time[int(np.argmax(worst.values > _TOLERANCE))])
     of = ", ".join(str(name) for name in result["of"].values if float(result["rounding"].sel(of=name).max()) > _TOLERANCE)
     return result.assign_attrs(warning=f"from step {first} on rounding alone can move {of} by more than 1e-6 (see `rounding`)")
+
+
+def amplified(result: xr.Dataset, learners: Sequence[object], seeds: Sequence[int]) -> xr.Dataset:
+    """The same with the attribute `amplification`, for a result whose derivatives at w = 1 are those of these networks.
+
+    It is the largest ||product of the Jacobians of all steps|| over networks, seeds and snapshots. Derivatives of outputs feel up
+    to its square, so that T roundings can move them by about eps sqrt(T) amplification^2; above 1e-6 there is a `warning`.
+    Learners of other kinds are not trained in steps, and add nothing.
+    """
+    networks = [learner for learner in learners if isinstance(learner, MLP)]
+    if not networks:
+        return result
+    largest = np.array([learner.amplification(np.ones((1, learner.n_points)), seeds).max() for learner in networks])
+    steps = np.array([learner.steps for learner in networks])
+    moved = float((np.finfo(np.float64).eps * np.sqrt(steps) * largest**2).max())
+    result = result.assign_attrs(amplification=float(largest.max()))
+    if moved <= _TOLERANCE:
+        return result
+    text = (
+        f"training amplifies a change of its start up to {largest.max():.2g} times: rounding alone can move D(1) by {moved:.1g}"
+    )
+    return result.assign_attrs(warning=text)
 
 
 def _datamodels(samples: Array) -> Array:

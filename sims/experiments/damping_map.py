@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 
 from sims.experiments.base import MEASURES, Experiment, Problem, Retrain, Variables, in_memory, labelled
+from sims.experiments.conditioning import amplified
 from sims.experiments.effects import REFERENCES, cell, linearizations, references, scores_or_undefined
 from sims.experiments.own import NETWORKS, own_case
 from sims.learners.mlp import MLP
@@ -54,7 +55,7 @@ def run(config: DampingMapConfig, *, retrain: Retrain = in_memory, progress: boo
         "reference": REFERENCES,
         "measure": MEASURES,
     }
-    return labelled("damping_map", config, coords, variables).assign_attrs(
+    return amplified(labelled("damping_map", config, coords, variables), [learner], seeds).assign_attrs(
         n_seeds=config.n_seeds, learning_rate=config.problem.number("learning_rate", MLP.learning_rate)
     )
 

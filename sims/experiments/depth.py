@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 
 from sims.experiments.base import MEASURES, Experiment, Problem, Retrain, Variables, in_memory, labelled
+from sims.experiments.conditioning import amplified
 from sims.experiments.effects import REFERENCES, cell, linearizations, references, scores_or_undefined
 from sims.experiments.own import NETWORKS, own_case
 from sims.experiments.width_map import METHODS
@@ -30,8 +31,8 @@ def run(config: DepthConfig, *, retrain: Retrain = in_memory, progress: bool = F
     `single_seed` is the mean over seeds of the same measures within one seed: what a user with one trained model sees.
     """
     seeds, cells, singles, norms = tuple(range(config.n_seeds)), list[Any](), list[Any](), list[Any]()
-    for depth in config.depths:
-        learner = config.problem.build(hidden=(config.width,) * depth)
+    learners = [config.problem.build(hidden=(config.width,) * depth) for depth in config.depths]
+    for depth, learner in zip(config.depths, learners, strict=True):
         samples = retrain(learner, seeds, part=f"depth={depth}").samples
         exact = {name: effect[:, 0] for name, effect in references(learner, seeds, samples).items()}
         (at,) = linearizations(learner, seeds)
@@ -55,7 +56,7 @@ def run(config: DepthConfig, *, retrain: Retrain = in_memory, progress: bool = F
         "measure": MEASURES,
         "seed": seeds,
     }
-    return labelled("depth", config, coords, variables).assign_attrs(n_seeds=config.n_seeds)
+    return amplified(labelled("depth", config, coords, variables), learners, seeds).assign_attrs(n_seeds=config.n_seeds)
 
 
 def _within_seeds(scores: np.ndarray, exact: dict[str, np.ndarray]) -> np.ndarray:

@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 
 from sims.experiments.base import Experiment, Problem, Retrain, Variables, in_memory, labelled
+from sims.experiments.conditioning import amplified
 from sims.experiments.effects import derivatives, linearizations
 from sims.experiments.own import CONVEX
 from sims.experiments.scores import HESSIAN_BASED, PRACTICE, SCORES, TRAINED, Practice, along_training
@@ -77,7 +78,8 @@ def run(config: LdsConfig, *, retrain: Retrain = in_memory, progress: bool = Fal
         "p": PROBABILITIES,
         "retrainings": config.retrainings,
     }
-    return labelled("lds", config, coords, variables).assign_attrs(hessian_based=HESSIAN_BASED)
+    result = labelled("lds", config, coords, variables).assign_attrs(hessian_based=HESSIAN_BASED)
+    return amplified(result, [learner], seeds)
 
 
 def _fresh(n: int, count: int) -> list[Array]:

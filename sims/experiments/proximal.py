@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 
 from sims.experiments.base import MEASURES, Experiment, Problem, Retrain, Variables, in_memory, labelled
+from sims.experiments.conditioning import amplified
 from sims.experiments.effects import COLUMNS, cell, columns, derivatives, linearizations
 from sims.experiments.own import NETWORKS, own_case
 from sims.learners.mlp import MLP
@@ -42,8 +43,8 @@ def run(config: ProximalConfig, *, retrain: Retrain = in_memory, progress: bool 
     """
     seeds = tuple(range(config.n_seeds))
     budgets, closures, explained, largest = list[Any](), list[float](), list[Any](), list[list[float]]()
-    for time in config.times:
-        learner = config.problem.build(steps=time)
+    learners = [config.problem.build(steps=time) for time in config.times]
+    for time, learner in zip(config.times, learners, strict=True):
         assert isinstance(learner, MLP), "the stages are those of a network"
         samples = retrain(learner, seeds, part=f"steps={time}").samples
         found = proximal_responses(learner, seeds, damping=config.damping, progress=progress)
@@ -77,7 +78,7 @@ def run(config: ProximalConfig, *, retrain: Retrain = in_memory, progress: bool 
         "measure": MEASURES,
         "search": _SEARCHES,
     }
-    return labelled("proximal", config, coords, variables).assign_attrs(n_seeds=config.n_seeds)
+    return amplified(labelled("proximal", config, coords, variables), learners, seeds).assign_attrs(n_seeds=config.n_seeds)
 
 
 _SEARCHES = ("trained", "warm", "proximal", "pbrf")

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from sims.experiments.base import MEASURES, Experiment, Problem, Retrain, Variables, in_memory, labelled
+from sims.experiments.conditioning import amplified
 from sims.experiments.effects import REFERENCES, cell, linearizations, references, scores_or_undefined
 from sims.experiments.own import NETWORKS, own_case
 from theory.influence import null_space_sizes
@@ -36,15 +38,15 @@ class WidthMapConfig:
 def run(config: WidthMapConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
     """Influence scores against D(1), leave-one-out and beta for every width and penalty, after the same number of steps."""
     seeds, cells, norms, null = tuple(range(config.n_seeds)), list[Any](), list[Any](), list[Any]()
-    for width in config.widths:
-        for l2 in config.penalties:
-            learner = config.problem.build(hidden=(width,), l2=l2)
-            samples = retrain(learner, seeds, part=f"width={width} l2={l2:g}").samples
-            exact = {name: effect[:, 0] for name, effect in references(learner, seeds, samples).items()}
-            (at,) = linearizations(learner, seeds)
-            cells.append([cell(scores_or_undefined(at, **options), exact) for options in METHODS.values()])
-            norms.append(at.gradient_norm)
-            null.append(null_space_sizes(at, 1e-6))
+    grid = list(product(config.widths, config.penalties))
+    learners = [config.problem.build(hidden=(width,), l2=l2) for width, l2 in grid]
+    for (width, l2), learner in zip(grid, learners, strict=True):
+        samples = retrain(learner, seeds, part=f"width={width} l2={l2:g}").samples
+        exact = {name: effect[:, 0] for name, effect in references(learner, seeds, samples).items()}
+        (at,) = linearizations(learner, seeds)
+        cells.append([cell(scores_or_undefined(at, **options), exact) for options in METHODS.values()])
+        norms.append(at.gradient_norm)
+        null.append(null_space_sizes(at, 1e-6))
     shape = (len(config.widths), len(config.penalties))
     table = np.array(cells).reshape(*shape, len(METHODS), 2, len(REFERENCES), len(MEASURES))
     columns = config.problem.build(hidden=(1,)).linearize(np.ones(len(config.problem.load().X)), (0,)).params.shape[1]
@@ -64,7 +66,7 @@ def run(config: WidthMapConfig, *, retrain: Retrain = in_memory, progress: bool 
         "measure": MEASURES,
         "seed": seeds,
     }
-    return labelled("width_map", config, coords, variables).assign_attrs(n_seeds=config.n_seeds)
+    return amplified(labelled("width_map", config, coords, variables), learners, seeds).assign_attrs(n_seeds=config.n_seeds)
 
 
 _NETWORK = (("steps", 3000), ("learning_rate", 0.5))

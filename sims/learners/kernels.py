@@ -30,6 +30,9 @@ __all__ = ["ACTIVATIONS", "LOSSES", "Job", "Widths", "curvatures", "descend", "e
 Widths = NDArray[np.int64]
 """(d, h_1, .., 1)."""
 
+Rows = tuple[Array, Array, Array, Array, Array]
+"""Values, deltas, pulls, tangents, moved: of one point, overwritten by the next."""
+
 ACTIVATIONS = ("tanh", "softplus", "relu", "identity")
 """By number, as `_activate`, `_times_slope` and `_add_bend` know them. The derivative of relu at 0 is taken as 0."""
 
@@ -82,8 +85,8 @@ def products(
     """Of sum_i phi_i(f_i) with phi' = slope (n, R) and phi'' = curvature (n, R): the gradient (P, R), and the Hessian times K
     directions (K, P, R), into along.
     """
-    values, deltas, pulls, tangents, moved = _rows(widths, params)
-    df, none = np.empty((len(directions), params.shape[1])), np.empty(0)
+    rows, df, none = _rows(widths, params), np.empty((len(directions), params.shape[1])), np.empty(0)
+    values, deltas, pulls, _, _ = rows
     _zero(gradient, 0, len(gradient))
     for k in range(len(directions)):
         _zero(along[k], 0, len(gradient))
@@ -91,23 +94,7 @@ def products(
         _forward(widths, activation, X[i], params, values)
         _copy(slope, i, deltas, len(deltas) - 1, 1)
         _backward(widths, activation, X[i], params, values, deltas, pulls, gradient)
-        _along(
-            widths,
-            activation,
-            X[i],
-            params,
-            values,
-            deltas,
-            pulls,
-            curvature[i],
-            -1,
-            none,
-            directions,
-            tangents,
-            moved,
-            along,
-            df,
-        )
+        _along(widths, activation, X[i], params, rows, curvature[i], -1, none, directions, along, df)
 
 
 # --- training -------------------------------------------------------------------------------------------------------------
@@ -217,7 +204,7 @@ def _visit(
     share: Array,
     slope: Array,
     curvature: Array,
-    rows: tuple[Array, Array, Array, Array, Array],
+    rows: Rows,
     gradient: Array,
     along: Array,
     df: Array,
@@ -227,7 +214,7 @@ def _visit(
     `own`: the direction that moves its weight as well; one that there is not if df is wanted of any point; otherwise -1, and a
     point of weight 0 is passed over.
     """
-    values, deltas, pulls, tangents, moved = rows
+    values, deltas, pulls, _, _ = rows
     if own < 0:
         for r in range(len(share)):
             curvature[r] = share[r] * job.weights[i, r]
@@ -241,23 +228,7 @@ def _visit(
         curvature[r] *= share[r] * job.weights[i, r]
         deltas[len(deltas) - 1, r] = slope[r] * job.weights[i, r]
     _backward(job.widths, job.activation, job.X[i], params, values, deltas, pulls, gradient)
-    _along(
-        job.widths,
-        job.activation,
-        job.X[i],
-        params,
-        values,
-        deltas,
-        pulls,
-        curvature,
-        own,
-        slope,
-        directions,
-        tangents,
-        moved,
-        along,
-        df,
-    )
+    _along(job.widths, job.activation, job.X[i], params, rows, curvature, own, slope, directions, along, df)
 
 
 @inner
@@ -318,15 +289,11 @@ def _along(
     activation: int,
     x: Array,
     params: Array,
-    values: Array,
-    deltas: Array,
-    pulls: Array,
+    rows: Rows,
     curvature: Array,
     own: int,
     change: Array,
     directions: Array,
-    tangents: Array,
-    moved: Array,
     along: Array,
     df: Array,
 ) -> None:
@@ -334,6 +301,7 @@ def _along(
 
     phi'' = curvature (R,); direction `own` moves phi' by change (R,) as well.
     """
+    values, deltas, pulls, tangents, moved = rows
     top = len(moved) - 1
     for k in range(len(directions)):
         _forward_along(widths, activation, x, params, values, directions[k], tangents)
@@ -402,8 +370,7 @@ def _backward_along(
 
 
 @inner
-def _rows(widths: Widths, params: Array) -> tuple[Array, Array, Array, Array, Array]:
-    """Room for values, deltas, pulls, tangents and moved deltas."""
+def _rows(widths: Widths, params: Array) -> Rows:
     shape = (widths[1:].sum(), params.shape[1])
     return np.empty(shape), np.empty(shape), np.empty(shape), np.empty(shape), np.empty(shape)
 

@@ -13,7 +13,7 @@ from stored import computed
 from sims.experiments import all_experiments
 from sims.experiments.average_derivative import AverageDerivativeConfig
 from sims.experiments.base import Problem
-from sims.experiments.conditioning import warn
+from sims.experiments.conditioning import amplified, warn
 from sims.experiments.finite_time_scale import FiniteTimeConfig
 from sims.experiments.interpolation import InterpolationConfig
 from sims.experiments.jumps import JumpsConfig
@@ -132,6 +132,38 @@ def test_every_experiment_on_networks_says_how_it_is_conditioned(name):
     learner = problem.build(steps=times[1])
     expected = learner.amplification(np.ones((1, learner.n_points)), result.seed.values)[0, :, 0]
     assert_close(result.amplification[1], expected, rtol=1e-10, call="amplification at the second time")
+
+
+ONCE = ["budget", "counterfactual", "damping_map", "depth", "group_removal", "lds", "proximal", "seeds", "width_map"]
+
+
+@pytest.mark.parametrize("name", ONCE)
+def test_derivatives_of_networks_stand_with_the_amplification_of_their_training(name):
+    """In the small cases no rounding is near a millionth; what is not trained in steps has nothing to say."""
+    for result in computed(name):
+        assert ("amplification" in result.attrs) == (result.attrs["learner"] == "mlp"), result.attrs["case"]
+        assert 0.0 < result.attrs.get("amplification", 1.0) < 1e3
+        assert "warning" not in result.attrs
+
+
+def test_the_largest_amplification_counts_and_a_millionth_is_warned_of():
+    calm = Problem("xor", "mlp", (("hidden", (3,)), ("steps", 20)), n_points=5).build()
+    wild = Problem("xor", "mlp", (("hidden", (4,)), ("learning_rate", 16.0), ("steps", 300)), n_points=5).build()
+    solved, empty = Problem("spector", "logistic", (("l2", 0.1),), n_points=8).build(), xr.Dataset()
+    assert amplified(empty, [solved], [0]).attrs == {}
+    norms = [
+        max(
+            np.linalg.norm(plain.propagator(net, np.ones(5), start, members), 2)
+            for start, members in zip(net.initial_params(range(3)), net.batches(range(3)), strict=True)
+        )
+        for net in (calm, wild)
+    ]
+    said = amplified(empty, [solved, calm], range(3)).attrs
+    assert list(said) == ["amplification"]
+    assert_close(said["amplification"], norms[0], rtol=1e-8, call="amplification")
+    said = amplified(empty, [wild, calm], range(3)).attrs
+    assert_close(said["amplification"], norms[1], rtol=1e-4, call="the larger one")
+    assert f"{2.0**-52 * 300**0.5 * said['amplification'] ** 2:.1g}" in said["warning"]
 
 
 def test_a_warning_names_the_first_step_and_what_is_moved_by_more_than_a_millionth():
