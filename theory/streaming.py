@@ -117,21 +117,23 @@ class StreamedTable:
 
 
 class _Kernel:
-    """Mean, own coefficients and residual variance of a tile (2^c, M), which stays in the cache meanwhile.
+    """Mean, own coefficients and residual variance of a tile (2^c, M), which is read once.
 
     The bits of a row fall into three groups, high, middle and low. The coefficient of w_i needs the mean of F given its own group
-    only, so that E[F | middle, low] and E[F | high, low] lead to all of them; with E F^2 they are read in one pass.
+    only: E[F | high], E[F | middle] and E[F | low] lead to all of them. The sums that a pass adds to, over a row of all low bits
+    and outputs, stay in the nearest cache: few middle bits, and as many low bits as make a row of about _WIDTH numbers.
     """
 
     def __init__(self, law: TwoLevelLaw, bits: int, n_outputs: int) -> None:
-        few = bits // 3  # the low group is larger: its rows are what is read at a time
-        groups = (few, few, bits - 2 * few)
-        self._variance = law.variance
+        middle = min(2, bits)
+        low = min(bits - middle, (max(_WIDTH // n_outputs, 1)).bit_length() - 1)
+        groups = (bits - middle - low, middle, low)
+        self._variance, self._chances = law.variance, law.quadrature(2).probabilities
         weights = (_weights(law, group) for group in groups)
         self._weights = [np.vstack([probabilities, contrasts / law.variance]) for probabilities, contrasts in weights]
         self._centred = [_centred(law, group) for group in groups]
-        rows, self._scratch = 2 ** groups[2], np.empty((2**bits, n_outputs))
-        self._room = [np.empty((parts, rows, n_outputs)) for parts in (2 ** groups[1], 2 ** groups[0], 2)]
+        self._given = [np.empty((2**group, n_outputs)) for group in groups]
+        self._scratch = np.empty((2**bits, n_outputs))
 
     def __call__(self, tiles: Array, fits: Array, residuals: Array) -> None:
         """For tiles (K, 2^c, M): E F and c_i, lowest bit first, into fits (K, 1 + c, M), residual variances into (K, M).
@@ -167,9 +169,12 @@ class _Kernel:
 
     def _fit(self, values: Array, fit: Array, squares: Array) -> None:
         """E F and c_i of one tile into fit (1 + c, M), E F^2 into squares (M,)."""
-        (high, middle, low), (given_middle, given_high, sums) = self._weights, self._room
+        high, middle, low = self._weights
         tile = values.reshape(high.shape[1], middle.shape[1], low.shape[1] * values.shape[1])
-        _read(tile, high, middle, low, given_middle, given_high, sums, fit, squares)
+        _read(tile, high[0], middle[0], self._chances, *self._given, squares)
+        given_high, given_middle, given_low = self._given
+        fit[: len(low)] = low @ given_low
+        fit[len(low) :] = np.concatenate([middle[1:] @ given_middle, high[1:] @ given_high])
 
 
 @compiled
@@ -177,53 +182,48 @@ def _read(
     values: Array,
     high: Array,
     middle: Array,
-    low: Array,
-    given_middle: Array,
+    chances: Array,
     given_high: Array,
-    sums: Array,
-    fit: Array,
+    given_middle: Array,
+    given_low: Array,
     squares: Array,
 ) -> None:
-    """E F and the coefficients of the low, the middle and the high bits into fit, E F^2 into squares (M,).
+    """E[F | high] (2^h, M), E[F | middle] and E[F | low] into the arrays given_.., E F^2 into squares (M,).
 
-    From values (high, middle, low M) and, for each group of bits, its probabilities and contrasts as rows. The other arrays are
-    room for E[F | middle, low], E[F | high, low], and E[F | low] with E[F^2 | low].
+    From values (2^h, 2^m, 2^l M) and the probabilities of the high and of the middle bits. The rows of `sums` are
+    E[F | middle, low], E[F | high, low] at one h, E[F | low] and E[F^2 | low].
     """
-    by_middle, by_high = given_middle.reshape(len(given_middle), -1), given_high.reshape(len(given_high), -1)
-    by_low, means = sums.reshape(2, -1), np.zeros((len(given_middle) + len(given_high), len(squares)))
-    by_middle[:] = 0.0
-    by_high[:] = 0.0
-    by_low[:] = 0.0
-    fit[:] = 0.0
-    squares[:] = 0.0
+    parts, width = values.shape[1], values.shape[2]
+    sums = np.zeros((parts + 3, width + _PADDING))
+    by_high, by_low, of_squares = sums[parts], sums[parts + 1], sums[parts + 2]
     for h in range(values.shape[0]):
-        for m in range(values.shape[1]):
-            p, q = high[0, h], middle[0, m]
-            for x in range(values.shape[2]):
+        by_high[:] = 0.0
+        for m in range(parts):
+            p, q = high[h], middle[m]
+            for x in range(width):
                 f = values[h, m, x]
-                by_middle[m, x] += p * f
-                by_high[h, x] += q * f
-                by_low[1, x] += p * q * f * f
-    _add_mean(middle[0], by_middle, by_low[0])
-    _add_mean(low[0], sums[1], squares)
-    for j in range(len(low)):
-        _add_mean(low[j], sums[0], fit[j])
-    for m in range(len(given_middle)):
-        _add_mean(low[0], given_middle[m], means[m])
-    for h in range(len(given_high)):
-        _add_mean(low[0], given_high[h], means[len(given_middle) + h])
-    for j in range(1, len(middle)):
-        _add_mean(middle[j], means[: len(given_middle)], fit[len(low) - 1 + j])
-    for j in range(1, len(high)):
-        _add_mean(high[j], means[len(given_middle) :], fit[len(low) + len(middle) - 2 + j])
+                sums[m, x] += p * f
+                by_high[x] += q * f
+                of_squares[x] += p * q * f * f
+        _fold(by_high[:width], chances, given_high[h])
+    for m in range(parts):
+        q = middle[m]
+        for x in range(width):
+            by_low[x] += q * sums[m, x]
+        _fold(sums[m, :width], chances, given_middle[m])
+    given_low[:] = by_low[:width].reshape(given_low.shape)
+    _fold(of_squares[:width], chances, squares)
 
 
 @inner
-def _add_mean(weights: Array, rows: Array, out: Array) -> None:
-    """out (K,) += weights (n,) @ rows (n, K)."""
-    for r in range(len(weights)):
-        for k in range(len(out)):
-            out[k] += weights[r] * rows[r, k]
+def _fold(row: Array, chances: Array, out: Array) -> None:
+    """out (M,) = the mean of row (2^c M,) over its c bits, of chances (absent, present); long loops, and row is overwritten."""
+    size, absent, present = len(row), chances[0], chances[1]
+    while size > len(out):
+        size //= 2
+        for x in range(size):
+            row[x] = absent * row[x] + present * row[size + x]
+    out[:] = row[:size]
 
 
 @lru_cache(maxsize=64)
@@ -243,4 +243,6 @@ def _centred(law: TwoLevelLaw, bits: int) -> Array:
 
 
 _TILE = 2**16
+_WIDTH = 256
+_PADDING = 72  # between rows of sums: where all rows start at the same place of a page, the processor takes them for one another
 _CANCELLED = 1e-2
