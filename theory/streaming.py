@@ -169,10 +169,9 @@ class _Kernel:
 
     def _fit(self, values: Array, fit: Array, squares: Array) -> None:
         """E F and c_i of one tile into fit (1 + c, M), E F^2 into squares (M,)."""
-        high, middle, low = self._weights
+        (high, middle, low), (given_high, given_middle, given_low) = self._weights, self._given
         tile = values.reshape(high.shape[1], middle.shape[1], low.shape[1] * values.shape[1])
-        _read(tile, high[0], middle[0], self._chances, *self._given, squares)
-        given_high, given_middle, given_low = self._given
+        _read(tile, high[0], middle[0], self._chances, given_high, given_middle, given_low, squares)
         fit[: len(low)] = low @ given_low
         fit[len(low) :] = np.concatenate([middle[1:] @ given_middle, high[1:] @ given_high])
 
