@@ -12,6 +12,7 @@ __all__ = [
     "as_count",
     "as_counts",
     "as_design",
+    "as_fraction",
     "as_labels",
     "as_penalty",
     "as_positive",
@@ -67,15 +68,22 @@ def as_labels(y: ArrayLike, n_points: int) -> Array:
 
 def as_penalty(l2: float) -> float:
     """A finite l2 >= 0."""
-    if not (np.isfinite(l2) and l2 >= 0.0):
-        raise ValueError(f"l2 = {l2}, expected a finite number >= 0")
+    if not (isinstance(l2, Real) and np.isfinite(l2) and l2 >= 0.0):
+        raise ValueError(f"l2 = {l2!r}, expected a finite number >= 0")
     return float(l2)
 
 
 def as_positive(name: str, value: float) -> float:
     """A finite number > 0."""
-    if not (np.isfinite(value) and value > 0.0):
-        raise ValueError(f"{name} = {value}, expected a finite number > 0")
+    if not (isinstance(value, Real) and np.isfinite(value) and value > 0.0):
+        raise ValueError(f"{name} = {value!r}, expected a finite number > 0")
+    return float(value)
+
+
+def as_fraction(name: str, value: float) -> float:
+    """A number from 0 to below 1."""
+    if not (isinstance(value, Real) and 0.0 <= value < 1.0):
+        raise ValueError(f"{name} = {value!r}, expected 0 <= {name} < 1")
     return float(value)
 
 
@@ -123,7 +131,10 @@ def as_weight_vector(weights: ArrayLike, n_points: int) -> Array:
 
 def as_seeds(seeds: Sequence[int]) -> tuple[int, ...]:
     """Distinct integers >= 0, at least one."""
-    values = tuple(int(seed) for seed in seeds)
+    try:
+        values = tuple(int(seed) for seed in seeds)
+    except (TypeError, ValueError):
+        raise ValueError(f"seeds = {seeds!r}, expected a sequence of integers >= 0, such as range(8) or (0,)") from None
     if not values:
         raise ValueError("seeds is empty, expected at least one: F is the mean over the given seeds")
     if values != tuple(seeds) or len(set(values)) != len(values) or min(values) < 0:

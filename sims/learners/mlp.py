@@ -79,10 +79,8 @@ class MLP:
         checks.store(self, steps=checks.as_count("steps", self.steps))
         checks.store(self, learning_rate=checks.as_positive("learning_rate", self.learning_rate))
         checks.store(self, init_scale=checks.as_positive("init_scale", self.init_scale))
-        if not 0.0 <= self.momentum < 1.0:
-            raise ValueError(f"momentum = {self.momentum}, expected 0 <= momentum < 1")
-        if not 0.0 <= self.jitter < 1.0:
-            raise ValueError(f"jitter = {self.jitter}, expected 0 <= jitter < 1: a relative change of the initial parameters")
+        checks.store(self, momentum=checks.as_fraction("momentum", self.momentum))
+        checks.store(self, jitter=checks.as_fraction("jitter", self.jitter))
         if self.batch_size is not None:
             checks.store(self, batch_size=checks.as_count("batch_size", self.batch_size))
             if self.batch_size > len(X):
@@ -113,7 +111,7 @@ class MLP:
         t = np.arange(self._times[-1])
         decay = np.ones(len(t)) if self.schedule == "constant" else 0.5 * (1.0 + np.cos(np.pi * t / self.steps))
         rates = self.learning_rate * decay
-        return Descent(self._network, self.X, self.y, self.X_query, self.loss, rates, self.l2, float(self.momentum), self._times)
+        return Descent(self._network, self.X, self.y, self.X_query, self.loss, rates, self.l2, self.momentum, self._times)
 
     def initial_params(self, seeds: Sequence[int]) -> Array:
         """theta_0 (R, P): per layer W (in, out) row-major, then b (out)."""

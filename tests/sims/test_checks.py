@@ -61,6 +61,7 @@ BAD_DATA = {
     "X_query without rows": ({"X_query": X[:0]}, r"^X_query has shape \(0, 2\), expected \(rows, columns\) with at least one"),
     "negative l2": ({"l2": -0.5}, r"^l2 = -0\.5, expected a finite number >= 0"),
     "NaN l2": ({"l2": np.nan}, r"^l2 = nan, expected a finite number >= 0"),
+    "text as l2": ({"l2": "0.1"}, r"^l2 = '0\.1', expected a finite number >= 0"),
     "infinite l2": ({"l2": np.inf}, r"^l2 = inf, expected a finite number >= 0"),
     "unknown normalization": (
         {"normalization": "mean"},
@@ -157,6 +158,8 @@ def test_linearize_wants_one_good_weight_vector(cls, weights, message, no_comput
         ((), r"^seeds is empty, expected at least one"),
         ((0, 3, 0), r"^seeds \(0, 3, 0\) must be distinct integers >= 0"),
         ((2, -1), r"^seeds \(2, -1\) must be distinct integers >= 0"),
+        (3, r"^seeds = 3, expected a sequence of integers >= 0, such as range\(8\) or \(0,\)"),
+        ((0, None), r"^seeds = \(0, None\), expected a sequence of integers"),
     ],
 )
 def test_bad_seeds_are_refused(cls, method, seeds, message, no_computing):

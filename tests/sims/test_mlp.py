@@ -686,6 +686,9 @@ BAD_OPTIONS = {
     "learning_rate negative": ({"learning_rate": -0.5}, ["learning_rate", "-0.5"]),
     "learning_rate NaN": ({"learning_rate": np.nan}, ["learning_rate", "nan"]),
     "learning_rate infinite": ({"learning_rate": np.inf}, ["learning_rate", "inf"]),
+    "learning_rate text": ({"learning_rate": "0.1"}, ["learning_rate", "'0.1'", "finite number > 0"]),
+    "learning_rate None": ({"learning_rate": None}, ["learning_rate", "None"]),
+    "l2 text": ({"l2": "0.1"}, ["l2", "'0.1'", "finite number >= 0"]),
     "steps zero": ({"steps": 0}, ["steps", "0"]),
     "steps NaN": ({"steps": np.nan}, ["steps", "nan", "whole number"]),
     "steps infinite": ({"steps": np.inf}, ["steps", "inf", "whole number"]),
@@ -702,6 +705,10 @@ BAD_OPTIONS = {
     "batch_size above N": ({"batch_size": 7}, ["batch_size", "7", "6"]),
     "momentum one": ({"momentum": 1.0}, ["momentum", "1"]),
     "momentum negative": ({"momentum": -0.1}, ["momentum", "-0.1"]),
+    "momentum NaN": ({"momentum": np.nan}, ["momentum", "nan"]),
+    "momentum text": ({"momentum": "0.9"}, ["momentum", "'0.9'"]),
+    "jitter one": ({"jitter": 1.0}, ["jitter", "1"]),
+    "jitter None": ({"jitter": None}, ["jitter", "None"]),
     "snapshots repeated": ({"snapshots": (5, 5)}, ["snapshots", "(5, 5)"]),
     "snapshots falling": ({"snapshots": (5, 3)}, ["snapshots", "(5, 3)"]),
     "snapshot zero": ({"snapshots": (0, 3)}, ["snapshot", "0"]),
@@ -737,6 +744,8 @@ BAD_SEEDS = {
     "none": ((), "seeds is empty, expected"),
     "repeated": ((2, 2), r"\(2, 2\) must be distinct"),
     "no whole numbers": ((0.5, 1.0), r"\(0.5, 1.0\) must be distinct integers"),
+    "one number": (3, r"^seeds = 3, expected a sequence of integers >= 0, such as range\(8\) or \(0,\)"),
+    "text": ("ab", r"^seeds = 'ab', expected a sequence of integers"),
 }
 
 
