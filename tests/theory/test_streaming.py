@@ -57,6 +57,16 @@ def test_blocks_give_the_datamodels_and_leave_one_out_of_the_whole_table(given_t
     assert_identical(stream.leave_one_out(), leave_one_out(table))
 
 
+@pytest.mark.parametrize(("n", "n_outputs"), [(1, 257), (4, 600), (9, 100), (11, 8), (13, 1)])
+def test_few_and_many_outputs(n, n_outputs):
+    """Between them, all groups of bits that are read together have none and some."""
+    table = np.random.default_rng(n).standard_normal((2**n, n_outputs))
+    for model, law in zip(streamed_datamodels(streamed(table, 2**n)), LAWS, strict=True):
+        beta, residual = direct(table, law)
+        assert_close(model.coefficients, beta, rtol=1e-11, atol=1e-11, call=f"{law}, n = {n}")
+        assert_close(model.residual_variance, residual, rtol=1e-11, atol=1e-13, call=f"{law}, n = {n}")
+
+
 @given(given_table=tables(integers=True))
 def test_integer_tables_are_exact_at_one_half(given_table):
     table, rows = given_table
