@@ -55,6 +55,13 @@ def test_factor_is_the_ldl_factorisation(order):
     assert_close(np.einsum("bik,kb,bjk->bij", lower, d, lower), matrices, atol=4 * order * EPS, call=f"order {order}")
 
 
+def test_systems_that_are_not_positive_definite_are_solved_too():
+    """Without row exchanges: here the pivots 2 and -3 - 1/2 are far from 0."""
+    A = np.array([[2.0, 1.0], [1.0, -3.0]])
+    solution = batched.solve(batched.factor(packed(A[None])), np.array([[1.0], [2.0]]))
+    assert_close(solution[:, 0], np.linalg.solve(A, [1.0, 2.0]), rtol=4 * EPS)
+
+
 def test_factor_and_solve_work_in_place():
     matrices, rng = spd(4)
     A, right = packed(matrices), rng.standard_normal((4, BATCH))

@@ -411,6 +411,19 @@ def test_every_margin_of_a_block_is_exact_to_rounding_although_most_steps_are_in
     assert np.median(error) < 1e-15
 
 
+def test_a_point_whose_probability_is_1_in_any_precision_changes_nothing():
+    """Its margin is about 900: exp overflows in single precision, where the fits begin, without a warning."""
+    rng = np.random.default_rng(3)
+    x = np.append(rng.standard_normal(30), 200.0)
+    y = np.append((5.0 * x[:30] + rng.logistic(size=30) > 0.0).astype(float), 1.0)
+    learner = Logistic(x[:, None], y, [[1.0]], l2=1e-3)
+    others = np.repeat(1.0 - np.eye(30), 40, axis=0)
+    with_it, without = (np.column_stack([others, np.full(len(others), weight)]) for weight in (1.0, 0.0))
+    expected = learner.respond(without, (0,))
+    assert expected.min() > 0.5
+    assert_close(learner.respond(with_it, (0,)), expected, rtol=1e-12)
+
+
 def test_what_single_precision_cannot_hold_is_computed_in_double():
     """Columns of 1e-25 underflow in float32: their outer products, and the penalty, are 0 there."""
     rng = np.random.default_rng(1)

@@ -146,7 +146,7 @@ def test_initial_parameters_depend_on_nothing_but_sizes_scale_jitter_and_seed():
     assert_identical(dataclasses.replace(learner, **changes).initial_params(SEEDS), expected, call="initial_params")
 
 
-@pytest.mark.parametrize(("n", "batch_size"), [(6, 2), (5, 2), (7, 3), (5, 1)])
+@pytest.mark.parametrize(("n", "batch_size"), [(6, 2), (5, 2), (7, 3), (5, 1), (6, 3)])
 def test_batches_are_random_permutations_cut_into_consecutive_batches(n, batch_size):
     per_epoch = -(-n // batch_size)
     members = network(n, batch_size=batch_size, steps=40 * per_epoch).batches(SEEDS)

@@ -253,6 +253,10 @@ def test_another_run_is_refused_with_all_that_differs(full, learner, seeds, diff
         response_table(learner, seeds, store=full)
 
 
+def test_versions_are_those_of_all_that_computes():
+    assert set(provenance.settings_of(SMALL)["versions"]) == {"numpy", "scipy", "numba", "llvmlite"}
+
+
 @pytest.mark.parametrize("key", ["hardware", "versions", "code"])
 def test_other_hardware_versions_and_code_are_refused_by_name(full, key, monkeypatch):
     told = {"hardware": "hardware", "versions": "version", "code": "_code"}[key]
@@ -276,7 +280,7 @@ def test_learners_are_told_apart_by_class_and_by_every_bit_of_their_fields():
         provenance.settings_of(Holder(set()))
 
 
-def test_code_is_that_of_the_class_its_bases_and_what_numbers_and_draws_subsets(tmp_path, monkeypatch):
+def test_code_is_that_of_the_class_its_bases_and_what_numbers_draws_and_compiles(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     base, heir = tmp_path / "base_of_stored.py", tmp_path / "mlp.py"  # the name of one of the learners' own modules
     base.write_text("class Base:\n    n_points = n_outputs = 1\n")
@@ -289,7 +293,7 @@ def test_code_is_that_of_the_class_its_bases_and_what_numbers_and_draws_subsets(
         file.write_text(file.read_text().removesuffix("# edited\n"))
     assert provenance.settings_of(learner)["code"] == first
     read = Path.read_bytes
-    for name in ("theory/subsets.py", "theory/streams.py", "sims/streams.py", "sims/learners/logistic.py"):
+    for name in ("theory/compiled.py", "theory/subsets.py", "theory/streams.py", "sims/streams.py", "sims/learners/logistic.py"):
         with monkeypatch.context() as edited:
             edited.setattr(Path, "read_bytes", lambda file, name=name: read(file) + b" " * file.as_posix().endswith(name))
             assert provenance.settings_of(learner)["code"] != first, name

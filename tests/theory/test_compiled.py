@@ -21,8 +21,8 @@ def quotients(a, b, out):
 @compiled
 def total(values):
     result = 0.0
-    for value in values:
-        result += value
+    for k in range(len(values)):
+        result += values[k]
     return result
 
 
