@@ -302,8 +302,7 @@ def _miss(margins: Any) -> Any:
         slopes = np.empty_like(margins)
         kernels.slopes(kernels.LOSSES.index("logistic"), margins, np.ones(len(margins)), slopes)
         return np.negative(slopes, out=slopes)
-    with np.errstate(over="ignore"):  # exp = inf says that 1 - p(y) = 0
-        np.exp(margins, out=margins)
+    np.exp(margins, out=margins)  # inf says that 1 - p(y) = 0
     margins += 1.0
     return np.divide(1.0, margins, out=margins)
 
