@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from sims.experiments.base import MEASURES, Experiment, Problem, Retrain, Variables, in_memory, labelled
-from sims.experiments.conditioning import amplified
+from sims.experiments.conditioning import conditioned
 from sims.experiments.effects import (
     COLUMNS,
     PREDICTED,
@@ -104,7 +104,7 @@ def run(config: BudgetConfig, *, retrain: Retrain = in_memory, progress: bool = 
         "seed": seeds,
     }
     result = labelled("budget", config, coords, variables).assign_attrs(hessian_based=HESSIAN_BASED)
-    return amplified(result, [learner], seeds)
+    return conditioned(result, [learner], seeds)
 
 
 _CHAIN = ("exact H", "pseudo-inverse", "damped H", "damped GN", "damped GN by CG")

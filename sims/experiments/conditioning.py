@@ -12,17 +12,18 @@ from theory.datamodel import optimal_datamodel
 from theory.response import Array
 from theory.subsets import all_masks
 
-__all__ = ["OF", "amplified", "conditioning", "warn"]
+__all__ = ["OF", "conditioned", "conditioning", "warn"]
 
 OF = ("F", "D(1)", "beta")
 """What `rounding` is given of: F(1), dF/dw at w = 1, the datamodel of uniform subsets."""
 
 _TOLERANCE = 1e-6
 _SOME_SEEDS = 4
+_JITTER = 2.0**-40
 
 
 def conditioning(
-    learner: MLP, seeds: Sequence[int], samples: Array, derivative: Array, *, times: Sequence[int], jitter: float = 2.0**-40
+    learner: MLP, seeds: Sequence[int], samples: Array, derivative: Array, *, times: Sequence[int], jitter: float = _JITTER
 ) -> Variables:
     """`amplification` by seed, and `rounding` of `OF`, at some of the learner's snapshots.
 
@@ -38,8 +39,6 @@ def conditioning(
         (_datamodels(samples[: len(some)]), _datamodels(tables)),
     ]
     kept = [learner.snapshots.index(time) for time in times]
-    scale = np.finfo(np.float64).eps / jitter * np.sqrt(times)
-    rounding = [scale * _change(*pair, len(learner.snapshots))[kept] for pair in changes]
     return {
         "amplification": (
             ("time", "seed"),
@@ -48,7 +47,7 @@ def conditioning(
         ),
         "rounding": (
             ("of", "time"),
-            np.maximum(rounding, np.finfo(np.float64).eps),
+            _rounding(changes, learner.snapshots, jitter)[:, kept],
             "relative change that rounding alone can make",
         ),
     }
@@ -64,26 +63,47 @@ def warn(result: xr.Dataset) -> xr.Dataset:
     return result.assign_attrs(warning=f"from step {first} on rounding alone can move {of} by more than 1e-6 (see `rounding`)")
 
 
-def amplified(result: xr.Dataset, learners: Sequence[object], seeds: Sequence[int]) -> xr.Dataset:
-    """The same with the attribute `amplification`, for a result whose derivatives at w = 1 are those of these networks.
+def conditioned(result: xr.Dataset, learners: Sequence[object], seeds: Sequence[int]) -> xr.Dataset:
+    """The same with attributes that say how far to trust derivatives at w = 1, where these are networks.
 
-    It is the largest ||product of the Jacobians of all steps|| over networks, seeds and snapshots. Derivatives of outputs feel up
-    to its square, so that T roundings can move them by about eps sqrt(T) amplification^2; above 1e-6 there is a `warning`.
-    Learners of other kinds are not trained in steps, and add nothing.
+    `amplification` is the largest ||product of the Jacobians of all steps||, `rounding` what rounding alone can change of F(1) or
+    D(1) of a seed, relative and measured as in `conditioning`: the largest over networks, seeds and snapshots. The second can be
+    large where the first is not, since training may forget in the end what it has amplified before. Above 1e-6 there is a
+    `warning`. Learners of other kinds are not trained in steps, and add nothing.
     """
     networks = [learner for learner in learners if isinstance(learner, MLP)]
     if not networks:
         return result
-    largest = np.array([learner.amplification(np.ones((1, learner.n_points)), seeds).max() for learner in networks])
-    steps = np.array([learner.steps for learner in networks])
-    moved = float((np.finfo(np.float64).eps * np.sqrt(steps) * largest**2).max())
-    result = result.assign_attrs(amplification=float(largest.max()))
-    if moved <= _TOLERANCE:
+    ones = [np.ones((1, network.n_points)) for network in networks]
+    norms = [network.amplification(w, seeds).max() for network, w in zip(networks, ones, strict=True)]
+    rounding = np.array([_of_derivatives(network, w, seeds) for network, w in zip(networks, ones, strict=True)])
+    result = result.assign_attrs(amplification=float(np.max(norms)), rounding=float(rounding.max()))
+    if rounding.max() <= _TOLERANCE:
         return result
+    worst = networks[int(rounding.max(axis=1).argmax())]
+    largest = " and ".join(f"{of} by {x:.1g}" for of, x in zip(OF, rounding.max(axis=0), strict=False) if x > _TOLERANCE)
     text = (
-        f"training amplifies a change of its start up to {largest.max():.2g} times: rounding alone can move D(1) by {moved:.1g}"
+        f"rounding alone can change {largest} (relative), most with hidden layers {worst.hidden} and l2 = {worst.l2:g}: "
+        f"training is not stable, a learning rate below {worst.learning_rate:g} may be"
     )
     return result.assign_attrs(warning=text)
+
+
+def _of_derivatives(learner: MLP, ones: Array, seeds: Sequence[int]) -> list[float]:
+    """Rounding of F(1) and of D(1), the largest over snapshots."""
+    moved = dataclasses.replace(learner, jitter=_JITTER)
+    changes = [
+        (learner.respond(ones, seeds).swapaxes(0, 1), moved.respond(ones, seeds).swapaxes(0, 1)),
+        (learner.weight_jacobian(ones, seeds)[0].swapaxes(1, 2), moved.weight_jacobian(ones, seeds)[0].swapaxes(1, 2)),
+    ]
+    times = learner.snapshots or (learner.steps,)
+    return _rounding(changes, times, _JITTER).max(axis=1).tolist()
+
+
+def _rounding(changes: Sequence[tuple[Array, Array]], times: Sequence[int], jitter: float) -> Array:
+    """Relative changes of pairs by a start that moved by `jitter`, scaled to one rounding per step and at least eps: (of, K)."""
+    scale = np.finfo(np.float64).eps / jitter * np.sqrt(times)
+    return np.maximum([scale * _change(*pair, len(times)) for pair in changes], np.finfo(np.float64).eps)
 
 
 def _datamodels(samples: Array) -> Array:

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from sims.experiments.base import Experiment, ParametricLearner, Problem, Retrain, Variables, in_memory, labelled, with_points
-from sims.experiments.conditioning import amplified
+from sims.experiments.conditioning import conditioned
 from sims.experiments.effects import derivatives, linearizations, scores_or_undefined
 from sims.experiments.own import CONVEX, too_many
 from sims.streams import stream
@@ -75,7 +75,7 @@ def run(config: CounterfactualConfig, *, retrain: Retrain = in_memory, progress:
         "groups": (("removed",), [len(subsets) for subsets, _ in groups], "groups of points that were removed"),
     }
     coords = {"removed": config.removed, "estimate": ESTIMATES, "quality": QUALITIES}
-    return amplified(labelled("counterfactual", config, coords, variables), [learner], seeds)
+    return conditioned(labelled("counterfactual", config, coords, variables), [learner], seeds)
 
 
 Groups = list[tuple[Array, Array]]

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from sims.experiments.base import MEASURES, Experiment, Problem, Retrain, Variables, in_memory, labelled
-from sims.experiments.conditioning import amplified
+from sims.experiments.conditioning import conditioned
 from sims.experiments.effects import REFERENCES, cell, linearizations, references, scores_or_undefined
 from sims.experiments.own import NETWORKS, own_case
 from sims.learners.mlp import MLP
@@ -55,7 +55,7 @@ def run(config: DampingMapConfig, *, retrain: Retrain = in_memory, progress: boo
         "reference": REFERENCES,
         "measure": MEASURES,
     }
-    return amplified(labelled("damping_map", config, coords, variables), [learner], seeds).assign_attrs(
+    return conditioned(labelled("damping_map", config, coords, variables), [learner], seeds).assign_attrs(
         n_seeds=config.n_seeds, learning_rate=config.problem.number("learning_rate", MLP.learning_rate)
     )
 

@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 
 from sims.experiments.base import Experiment, Problem, Retrain, Variables, in_memory, labelled
-from sims.experiments.conditioning import amplified
+from sims.experiments.conditioning import conditioned
 from sims.experiments.effects import linearizations, references, scores_or_undefined
 from sims.experiments.own import CONVEX, too_many
 from theory.datamodel import optimal_datamodel
@@ -64,7 +64,7 @@ def run(config: GroupRemovalConfig, *, retrain: Retrain = in_memory, progress: b
         "measured_error": (dims, table[:, :, 1], "its standard error over seeds"),
     }
     coords = {"removed": range(1, n), "estimate": (*summed, "Newton step"), "measure": ("slope", "relative_error", "lds")}
-    return amplified(labelled("group_removal", config, coords, variables), [learner], seeds)
+    return conditioned(labelled("group_removal", config, coords, variables), [learner], seeds)
 
 
 def _measures(predicted: Array, actual: Array) -> list[list[float]]:

@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 
 from sims.experiments.base import Experiment, Problem, Retrain, Variables, in_memory, labelled
-from sims.experiments.conditioning import amplified
+from sims.experiments.conditioning import conditioned
 from sims.experiments.effects import derivatives, linearizations
 from sims.experiments.own import CONVEX
 from sims.experiments.scores import HESSIAN_BASED, PRACTICE, SCORES, TRAINED, Practice, along_training
@@ -79,7 +79,7 @@ def run(config: LdsConfig, *, retrain: Retrain = in_memory, progress: bool = Fal
         "retrainings": config.retrainings,
     }
     result = labelled("lds", config, coords, variables).assign_attrs(hessian_based=HESSIAN_BASED)
-    return amplified(result, [learner], seeds)
+    return conditioned(result, [learner], seeds)
 
 
 def _fresh(n: int, count: int) -> list[Array]:

@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 
 from sims.experiments.base import MEASURES, Experiment, Problem, Retrain, Variables, in_memory, labelled
-from sims.experiments.conditioning import amplified
+from sims.experiments.conditioning import conditioned
 from sims.experiments.effects import COLUMNS, cell, columns, derivatives, linearizations
 from sims.experiments.own import NETWORKS, own_case
 from sims.learners.mlp import MLP
@@ -78,7 +78,7 @@ def run(config: ProximalConfig, *, retrain: Retrain = in_memory, progress: bool 
         "measure": MEASURES,
         "search": _SEARCHES,
     }
-    return amplified(labelled("proximal", config, coords, variables), learners, seeds).assign_attrs(n_seeds=config.n_seeds)
+    return conditioned(labelled("proximal", config, coords, variables), learners, seeds).assign_attrs(n_seeds=config.n_seeds)
 
 
 _SEARCHES = ("trained", "warm", "proximal", "pbrf")

@@ -8,7 +8,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from sims.experiments.base import Experiment, Problem, Retrain, Variables, in_memory, labelled
-from sims.experiments.conditioning import amplified
+from sims.experiments.conditioning import conditioned
 from sims.experiments.effects import PREDICTED, derivatives, group_rows, predictions
 from sims.experiments.own import NETWORKS, own_case
 from theory.datamodel import optimal_datamodel
@@ -73,7 +73,7 @@ def run(config: SeedsConfig, *, retrain: Retrain = in_memory, progress: bool = F
         "target": tuple(rows),
         "quality": PREDICTED,
     }
-    return amplified(labelled("seeds", config, coords, variables), [learner], seeds).assign_attrs(n_seeds=config.n_seeds)
+    return conditioned(labelled("seeds", config, coords, variables), [learner], seeds).assign_attrs(n_seeds=config.n_seeds)
 
 
 def _averages(values: Array, count: int) -> Array:

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from sims.experiments.base import MEASURES, Experiment, Problem, Retrain, Variables, in_memory, labelled
-from sims.experiments.conditioning import amplified
+from sims.experiments.conditioning import conditioned
 from sims.experiments.effects import REFERENCES, cell, linearizations, references, scores_or_undefined
 from sims.experiments.own import NETWORKS, own_case
 from theory.influence import null_space_sizes
@@ -66,7 +66,7 @@ def run(config: WidthMapConfig, *, retrain: Retrain = in_memory, progress: bool 
         "measure": MEASURES,
         "seed": seeds,
     }
-    return amplified(labelled("width_map", config, coords, variables), learners, seeds).assign_attrs(n_seeds=config.n_seeds)
+    return conditioned(labelled("width_map", config, coords, variables), learners, seeds).assign_attrs(n_seeds=config.n_seeds)
 
 
 _NETWORK = (("steps", 3000), ("learning_rate", 0.5))

@@ -13,7 +13,7 @@ from stored import computed
 from sims.experiments import all_experiments
 from sims.experiments.average_derivative import AverageDerivativeConfig
 from sims.experiments.base import Problem
-from sims.experiments.conditioning import amplified, warn
+from sims.experiments.conditioning import conditioned, warn
 from sims.experiments.finite_time_scale import FiniteTimeConfig
 from sims.experiments.interpolation import InterpolationConfig
 from sims.experiments.jumps import JumpsConfig
@@ -138,32 +138,59 @@ ONCE = ["budget", "counterfactual", "damping_map", "depth", "group_removal", "ld
 
 
 @pytest.mark.parametrize("name", ONCE)
-def test_derivatives_of_networks_stand_with_the_amplification_of_their_training(name):
+def test_derivatives_of_networks_stand_with_the_conditioning_of_their_training(name):
     """In the small cases no rounding is near a millionth; what is not trained in steps has nothing to say."""
     for result in computed(name):
-        assert ("amplification" in result.attrs) == (result.attrs["learner"] == "mlp"), result.attrs["case"]
+        for said in ("amplification", "rounding"):
+            assert (said in result.attrs) == (result.attrs["learner"] == "mlp"), result.attrs["case"]
         assert 0.0 < result.attrs.get("amplification", 1.0) < 1e3
+        assert 2.0**-52 <= result.attrs.get("rounding", 1e-12) < 1e-9
         assert "warning" not in result.attrs
 
 
-def test_the_largest_amplification_counts_and_a_millionth_is_warned_of():
-    calm = Problem("xor", "mlp", (("hidden", (3,)), ("steps", 20)), n_points=5).build()
-    wild = Problem("xor", "mlp", (("hidden", (4,)), ("learning_rate", 16.0), ("steps", 300)), n_points=5).build()
-    solved, empty = Problem("spector", "logistic", (("l2", 0.1),), n_points=8).build(), xr.Dataset()
-    assert amplified(empty, [solved], [0]).attrs == {}
+SOLVED = Problem("spector", "logistic", (("l2", 0.1),), n_points=8).build()
+CALM = Problem("xor", "mlp", (("hidden", (3,)), ("steps", 20)), n_points=5).build()
+WILD = Problem("xor", "mlp", (("hidden", (4,)), ("learning_rate", 16.0), ("steps", 300)), n_points=5).build()
+
+
+def test_the_largest_amplification_and_rounding_count_and_a_millionth_is_warned_of():
+    seeds, ones = range(3), np.ones((1, 5))
     norms = [
         max(
             np.linalg.norm(plain.propagator(net, np.ones(5), start, members), 2)
-            for start, members in zip(net.initial_params(range(3)), net.batches(range(3)), strict=True)
+            for start, members in zip(net.initial_params(seeds), net.batches(seeds), strict=True)
         )
-        for net in (calm, wild)
+        for net in (CALM, WILD)
     ]
-    said = amplified(empty, [solved, calm], range(3)).attrs
-    assert list(said) == ["amplification"]
+    assert conditioned(xr.Dataset(), [SOLVED], [0]).attrs == {}
+    said = conditioned(xr.Dataset(), [SOLVED, CALM], seeds).attrs
+    assert list(said) == ["amplification", "rounding"]
     assert_close(said["amplification"], norms[0], rtol=1e-8, call="amplification")
-    said = amplified(empty, [wild, calm], range(3)).attrs
+    starts = [dataclasses.replace(CALM, jitter=jitter).initial_params(seeds) for jitter in (0.0, 2.0**-40)]
+    changes = []
+    for effect in (plain.responses, plain.weight_jacobian):
+        old, new = (effect(CALM, ones, start, CALM.batches(seeds))[0].reshape(3, -1) for start in starts)
+        changes.append((np.linalg.norm(new - old, axis=1) / np.linalg.norm(old, axis=1)).max())
+    assert_close(said["rounding"], max(changes) * 2.0**-12 * 20**0.5, rtol=0.01, call="rounding, here that of F(1)")
+    said = conditioned(xr.Dataset(), [WILD, CALM], seeds).attrs
     assert_close(said["amplification"], norms[1], rtol=1e-4, call="the larger one")
-    assert f"{2.0**-52 * 300**0.5 * said['amplification'] ** 2:.1g}" in said["warning"]
+    assert said["rounding"] > 1e-6
+    assert f"D(1) by {said['rounding']:.1g} (relative), most with hidden layers (4,) and l2 = 0: " in said["warning"]
+    assert said["warning"].endswith("a learning rate below 16 may be")
+
+
+def test_chaos_that_training_forgets_before_its_end_is_warned_of():
+    """Three hidden layers on Spector with steps of 0.3: a start moved by 2^-50 moves D(1) by a tenth of itself and more."""
+    options = (("hidden", (4, 4, 4)), ("l2", 0.01), ("learning_rate", 0.3), ("steps", 500))
+    learner = Problem("spector", "mlp", options, n_points=8).build()
+    one, other = (dataclasses.replace(learner, jitter=j).weight_jacobian(np.ones((1, 8)), [0, 1])[0] for j in (0.0, 2.0**-50))
+    assert (np.linalg.norm(one - other, axis=(1, 2)) > 0.1 * np.linalg.norm(one, axis=(1, 2))).all()
+    said = conditioned(xr.Dataset(), [learner], [0, 1]).attrs
+    assert 2.0**-52 * 500**0.5 * said["amplification"] ** 2 < 1e-8
+    assert said["rounding"] > 1e-3
+    assert "rounding alone can change" in said["warning"]
+    calm = dataclasses.replace(learner, learning_rate=0.2, steps=750)
+    assert "warning" not in conditioned(xr.Dataset(), [calm], [0, 1]).attrs
 
 
 def test_a_warning_names_the_first_step_and_what_is_moved_by_more_than_a_millionth():
