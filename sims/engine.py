@@ -183,7 +183,7 @@ def process_pool(workers: int) -> Generator[SpawnedPool]:
         pool.shutdown(wait=False, cancel_futures=True)
         for left in Path("/dev/shm").glob(f"{prefix}*"):  # by a process that was killed
             with suppress(OSError):
-                _unlink(SharedMemory(left.name))
+                _unlink(SharedMemory(left.name)) if left.stat().st_size else left.unlink()  # empty: killed while it made it
 
 
 def _start_worker(prefix: str) -> None:
@@ -255,7 +255,10 @@ def _received(message: tuple[str, list[int]]) -> Sequence[Any]:
 
 def _unlink(memory: SharedMemory) -> None:
     memory.close()
-    memory.unlink()
+    with (
+        _interrupts_held_back()
+    ):  # between the file's end and that of its name with Python's tracker, which else complains at exit
+        memory.unlink()
 
 
 _prefix, _pools, _messages = "", count(), count()

@@ -13,6 +13,7 @@ import time
 import types
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
 
 import numpy as np
@@ -406,6 +407,32 @@ def test_an_interrupt_waits_while_a_process_starts_which_never_hears_of_it():
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
     with engine.process_pool(1) as pool:
         assert pool.submit(signal.getsignal, signal.SIGINT).result() == signal.SIG_IGN
+
+
+def test_an_interrupt_waits_while_shared_memory_is_given_back(monkeypatch):
+    """Otherwise its name stays with Python's tracker of shared memory, which complains at exit."""
+    given_back, unlink = [], SharedMemory.unlink
+
+    def interrupted(memory):
+        os.kill(os.getpid(), signal.SIGINT)
+        unlink(memory)
+        given_back.append(memory.name)
+
+    monkeypatch.setattr(SharedMemory, "unlink", interrupted)
+    monkeypatch.setattr(engine, "_prefix", f"dfdw-test-{os.getpid()}-", raising=False)
+    message = engine._sent(lambda task: task, (np.arange(3),))
+    with pytest.raises(KeyboardInterrupt):
+        engine._received(message)
+    assert given_back == [message[0]]
+
+
+def test_shared_memory_of_a_process_that_was_killed_while_it_made_it_is_removed():
+    with engine.process_pool(1) as pool:
+        name = pool.submit(engine._sent, tuple, (1,)).result()[0]
+        empty = Path("/dev/shm") / f"{name}-empty"
+        empty.touch()
+    assert not empty.exists()
+    assert not (Path("/dev/shm") / name).exists()
 
 
 @pytest.mark.parametrize("workers", [1, 2])
