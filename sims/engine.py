@@ -11,7 +11,7 @@ import re
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Hashable, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
@@ -105,7 +105,7 @@ def _in_flight(
                 with _interrupts_held_back():
                     running[executor.submit(run, function, tasks[0])] = tasks[0]
                 tasks.popleft()
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
+            for future in _first_done(running):
                 if died is not None and type(future.exception()).__name__ == "KilledWorker":  # of dask
                     died.append(running.pop(future))
                     continue
@@ -116,6 +116,15 @@ def _in_flight(
             for future in running:
                 future.cancel()
         raise
+
+
+def _first_done(futures: "Iterable[Future[Any]]") -> "set[Future[Any]]":
+    """Those that are done, once one is. Ctrl-C waits a moment: inside `wait` it could leave futures locked for ever."""
+    done: set[Future[Any]] = set()
+    while not done:
+        with _interrupts_held_back():
+            done = wait(futures, timeout=_MOMENT, return_when=FIRST_COMPLETED).done
+    return done
 
 
 def _elsewhere(
@@ -309,3 +318,7 @@ def _capacity(executor: Executor) -> int:
     if client is not None:
         return max(1, sum(client.ncores().values()))
     return getattr(executor, "_max_workers", None) or physical_cores()
+
+
+_MOMENT = 0.1
+"""Seconds."""

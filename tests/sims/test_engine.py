@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 import types
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, _base
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
@@ -407,6 +407,36 @@ def test_an_interrupt_waits_while_a_process_starts_which_never_hears_of_it():
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
     with engine.process_pool(1) as pool:
         assert pool.submit(signal.getsignal, signal.SIGINT).result() == signal.SIG_IGN
+
+
+def test_an_interrupt_leaves_no_future_locked(monkeypatch):
+    """`wait` locks every future before its with block begins: interrupted there, what a worker ends with would wait for ever."""
+    lock, submitted, free = _base._AcquireFutures.__enter__, [], []
+
+    def interrupted(futures):
+        lock(futures)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    class Slow:
+        def submit(self, function, *arguments):
+            submitted.append(threads.submit(time.sleep, 0.3))
+            return submitted[-1]
+
+    def look():
+        free.append(submitted[0]._condition.acquire(blocking=False))
+        if free[0]:
+            submitted[0]._condition.release()
+
+    monkeypatch.setattr(_base._AcquireFutures, "__enter__", interrupted)
+    with ThreadPoolExecutor(1) as threads:
+        with pytest.raises(KeyboardInterrupt):
+            list(engine.completed(tuple, ["a"], executor=Slow()))
+        other = threading.Thread(target=look)
+        other.start()
+        other.join()
+        if not free[0]:
+            submitted[0]._condition.release()  # it is this thread's: the pool could not end
+    assert free == [True]
 
 
 def test_an_interrupt_waits_while_shared_memory_is_given_back(monkeypatch):
