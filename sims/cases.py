@@ -80,7 +80,8 @@ def run_cases(
     with closing(engine.completed(work, jobs, executor=executor if by_case else 1)) as results:
         for finished in results:
             for job, (result, seconds) in finished.items():
-                save(result, out)
+                with engine.interrupts_held_back():
+                    save(result, out)
                 done[job] = result
                 if not quiet:
                     click.echo(f"[{len(done)}/{len(jobs)}] {job}, {seconds:.1f} s", err=True)

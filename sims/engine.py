@@ -31,6 +31,7 @@ __all__ = [
     "WorkerDeathError",
     "completed",
     "dask_executor",
+    "interrupts_held_back",
     "keep_freed_memory",
     "physical_cores",
     "process_pool",
@@ -102,7 +103,7 @@ def _in_flight(
     try:
         while tasks or running:
             while tasks and len(running) < window:
-                with _interrupts_held_back():
+                with interrupts_held_back():
                     running[executor.submit(run, function, tasks[0])] = tasks[0]
                 tasks.popleft()
             for future in _first_done(running):
@@ -122,7 +123,7 @@ def _first_done(futures: "Iterable[Future[Any]]") -> "set[Future[Any]]":
     """Those that are done, once one is. Ctrl-C waits a moment: inside `wait` it could leave futures locked for ever."""
     done: set[Future[Any]] = set()
     while not done:
-        with _interrupts_held_back():
+        with interrupts_held_back():
             done = wait(futures, timeout=_MOMENT, return_when=FIRST_COMPLETED).done
     return done
 
@@ -211,9 +212,10 @@ def _end_with_parent() -> None:
 
 
 @contextmanager
-def _interrupts_held_back() -> Generator[None]:
+def interrupts_held_back() -> Generator[None]:
     """Ctrl-C waits until the end of this block; a process started inside is never interrupted, not even before it has begun.
 
+    For short blocks that must not end halfway: starting, locking, and zarr, which complains at exit of what it had not awaited.
     The mask is for that process, which inherits it; the handler is for this one, where another thread may take the signal.
     """
     held: list[tuple[int, FrameType | None]] = []
@@ -263,10 +265,9 @@ def _received(message: tuple[str, list[int]]) -> Sequence[Any]:
 
 
 def _unlink(memory: SharedMemory) -> None:
+    """Interrupted between the file and its name, Python's tracker of shared memory would complain at exit."""
     memory.close()
-    with (
-        _interrupts_held_back()
-    ):  # between the file's end and that of its name with Python's tracker, which else complains at exit
+    with interrupts_held_back():
         memory.unlink()
 
 

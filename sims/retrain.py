@@ -155,13 +155,16 @@ def retrain_blocks(
         try:
             done = sorted(opened.done) if opened else []
             for block in done:
-                take(block, opened.read(block))  # type: ignore[reportOptionalMemberAccess]
+                with engine.interrupts_held_back():
+                    values = opened.read(block)  # type: ignore[reportOptionalMemberAccess]
+                take(block, values)
             bar.update(shape.n_rows(done))
             bar.unpause()
             missing = [block for block in range(shape.n_blocks) if block not in set(done)]
             for blocks in stack.enter_context(closing(_computed(learner, shape, weights, missing, executor))):
                 if opened:
-                    _store(opened, blocks)
+                    with engine.interrupts_held_back():
+                        _store(opened, blocks)
                 for block, values in blocks.items():
                     take(block, values)
                 bar.update(shape.n_rows(blocks))

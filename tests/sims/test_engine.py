@@ -397,7 +397,7 @@ def test_an_interrupt_waits_while_a_process_starts_which_never_hears_of_it():
     reached = []
 
     def start_interrupted():
-        with engine._interrupts_held_back():
+        with engine.interrupts_held_back():
             os.kill(os.getpid(), signal.SIGINT)
             reached.append(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
 
@@ -407,6 +407,18 @@ def test_an_interrupt_waits_while_a_process_starts_which_never_hears_of_it():
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
     with engine.process_pool(1) as pool:
         assert pool.submit(signal.getsignal, signal.SIGINT).result() == signal.SIG_IGN
+
+
+def test_an_interrupt_waits_until_what_is_being_stored_is_stored(tmp_path, monkeypatch):
+    write = store.BlockStore.write
+
+    def interrupted(opened, blocks):
+        os.kill(os.getpid(), signal.SIGINT)
+        write(opened, blocks)
+
+    monkeypatch.setattr(store.BlockStore, "write", interrupted)
+    with pytest.raises(KeyboardInterrupt, match=r"^[1-9]\d*/32 blocks are stored in "):
+        response_table(LEARNER, SEEDS, store=tmp_path)
 
 
 def test_an_interrupt_leaves_no_future_locked(monkeypatch):
