@@ -193,7 +193,10 @@ def process_pool(workers: int) -> Generator[SpawnedPool]:
         pool.shutdown(wait=False, cancel_futures=True)
         for left in Path("/dev/shm").glob(f"{prefix}*"):  # by a process that was killed
             with suppress(OSError):
-                _unlink(SharedMemory(left.name)) if left.stat().st_size else left.unlink()  # empty: killed while it made it
+                if left.stat().st_size:
+                    _unlink(SharedMemory(left.name))
+                else:  # killed while it made it
+                    left.unlink()
 
 
 def _start_worker(prefix: str) -> None:

@@ -126,7 +126,7 @@ class _Kernel:
 
     def __init__(self, law: TwoLevelLaw, bits: int, n_outputs: int) -> None:
         middle = min(2, bits)
-        low = min(bits - middle, (max(_WIDTH // n_outputs, 1)).bit_length() - 1)
+        low = min(bits - middle, max(_WIDTH // n_outputs, 1).bit_length() - 1)
         groups = (bits - middle - low, middle, low)
         self._variance, self._chances = law.variance, law.quadrature(2).probabilities
         weights = (_weights(law, group) for group in groups)
