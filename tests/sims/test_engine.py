@@ -21,7 +21,8 @@ import pytest
 import threadpoolctl
 from wavy import Wavy
 
-from sims import engine, retrain, store
+from sims import cases, engine, retrain, store
+from sims.experiments import all_experiments
 from sims.learners import Logistic
 from sims.retrain import response_table
 
@@ -409,16 +410,38 @@ def test_an_interrupt_waits_while_a_process_starts_which_never_hears_of_it():
         assert pool.submit(signal.getsignal, signal.SIGINT).result() == signal.SIG_IGN
 
 
-def test_an_interrupt_waits_until_what_is_being_stored_is_stored(tmp_path, monkeypatch):
-    write = store.BlockStore.write
+def interrupted_at(owner, name, monkeypatch):
+    """Every call of it begins with Ctrl-C; returns the list of what the calls that came to their end gave."""
+    function, finished = getattr(owner, name), []
 
-    def interrupted(opened, blocks):
+    def interrupted(*arguments):
         os.kill(os.getpid(), signal.SIGINT)
-        write(opened, blocks)
+        finished.append(function(*arguments))
+        return finished[-1]
 
-    monkeypatch.setattr(store.BlockStore, "write", interrupted)
+    monkeypatch.setattr(owner, name, interrupted)
+    return finished
+
+
+def test_an_interrupt_waits_until_what_is_being_stored_is_stored(tmp_path, monkeypatch):
+    interrupted_at(store.BlockStore, "write", monkeypatch)
     with pytest.raises(KeyboardInterrupt, match=r"^[1-9]\d*/32 blocks are stored in "):
         response_table(LEARNER, SEEDS, store=tmp_path)
+
+
+def test_an_interrupt_waits_until_a_stored_block_is_read(tmp_path, monkeypatch):
+    response_table(LEARNER, SEEDS, store=tmp_path)
+    blocks = interrupted_at(store.BlockStore, "read", monkeypatch)
+    with pytest.raises(KeyboardInterrupt, match=r"^32/32 blocks are stored in "):
+        response_table(LEARNER, SEEDS, store=tmp_path)
+    assert len(blocks) == 1
+
+
+def test_an_interrupt_waits_until_a_result_is_saved(tmp_path, monkeypatch):
+    folders = interrupted_at(cases, "save", monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        cases.run_cases(cases.jobs_of([all_experiments()["normalisation"]], small=True), out=tmp_path, quiet=True)
+    assert [folder.is_dir() for folder in folders] == [True]
 
 
 def test_an_interrupt_leaves_no_future_locked(monkeypatch):
@@ -453,19 +476,12 @@ def test_an_interrupt_leaves_no_future_locked(monkeypatch):
 
 def test_an_interrupt_waits_while_shared_memory_is_given_back(monkeypatch):
     """Otherwise its name stays with Python's tracker of shared memory, which complains at exit."""
-    given_back, unlink = [], SharedMemory.unlink
-
-    def interrupted(memory):
-        os.kill(os.getpid(), signal.SIGINT)
-        unlink(memory)
-        given_back.append(memory.name)
-
-    monkeypatch.setattr(SharedMemory, "unlink", interrupted)
+    given_back = interrupted_at(SharedMemory, "unlink", monkeypatch)
     monkeypatch.setattr(engine, "_prefix", f"dfdw-test-{os.getpid()}-", raising=False)
     message = engine._sent(lambda task: task, (np.arange(3),))
     with pytest.raises(KeyboardInterrupt):
         engine._received(message)
-    assert given_back == [message[0]]
+    assert len(given_back) == 1
 
 
 def test_shared_memory_of_a_process_that_was_killed_while_it_made_it_is_removed():
