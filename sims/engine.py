@@ -24,6 +24,7 @@ from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
+from tqdm import tqdm
 
 __all__ = [
     "Executor",
@@ -204,6 +205,7 @@ def _start_worker(prefix: str) -> None:
     _prefix = prefix
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is answered once, by the coordinator
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    tqdm.set_lock(threading.RLock())  # its own lock is a semaphore, which a worker that is killed leaves behind
     keep_freed_memory()
 
 
