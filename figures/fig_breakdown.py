@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from figures.results import data_name
 from figures.style import style
-from theory.budget import TRUSTED_ERROR, TRUSTED_RANK, Trust, trust
+from theory.influence.budget import TRUSTED_ERROR, TRUSTED_RANK, Trust, trust
 from theory.metrics import Comparison
 
 __all__ = ["CLAIMS", "EXPERIMENTS", "Map", "alt", "data", "draw"]

@@ -16,7 +16,7 @@ from matplotlib import ft2font
 
 import figures
 from figures.catalogue import figure_module
-from figures.results import config_of, fingerprint, is_own
+from figures.results import config_of, fingerprint, is_users
 from figures.style import render
 
 __all__ = ["Picture", "Results", "digest", "draw_picture", "versions", "write"]
@@ -50,7 +50,7 @@ def draw_picture(name: str, results: Results) -> Picture:
     module, caption = figure_module(name), str(figure_module(name).__doc__).splitlines()[0]
     data = module.data(*(results[experiment] for experiment in module.EXPERIMENTS))
     figure = module.draw(data)
-    if any(is_own(ds) for experiment in module.EXPERIMENTS for ds in results[experiment]):
+    if any(is_users(ds) for experiment in module.EXPERIMENTS for ds in results[experiment]):
         figure.suptitle(textwrap.fill(caption.rstrip("."), round(9 * figure.get_figwidth())), fontsize=14)
     files, alt = render(figure), module.alt(data).replace(r"\$", "$")  # an escape of matplotlib's
     record = {

@@ -63,7 +63,7 @@ def config_of(ds: xr.Dataset) -> Any:
     return json.loads(ds.attrs.get("config", "null"))
 
 
-def is_own(ds: xr.Dataset) -> bool:
+def is_users(ds: xr.Dataset) -> bool:
     """Is the case one of a user's own data (told by what decides it, where the project's have a name) or learner (by a name)?"""
     problem = (config_of(ds) or {}).get("problem") or {}
     return isinstance(problem.get("data"), dict) or "name" in problem

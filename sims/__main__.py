@@ -1,6 +1,7 @@
 """The command line: python -m sims list | explain | run | verify | check."""
 
 import json
+import subprocess
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -55,7 +56,7 @@ def list_() -> None:
 )
 def explain(claims: tuple[str, ...], source: Path) -> None:
     """Print statement, idea of the proof, test, verdict and sources of every CLAIM, such as C6 or "T2 local"; alone, list all."""
-    from sims.explain import claims_by_id, explanation, overview
+    from sims.ledger.explain import claims_by_id, explanation, overview
     from theory.claims import all_claims
 
     if claims:
@@ -82,8 +83,8 @@ def run(name: str, small: bool, points: int | None, out: Path, workers: int | No
     experiments = all_experiments()
     if name not in experiments:
         raise click.BadParameter(f"experiment {name!r} is unknown, expected one of {', '.join(experiments)}")
-    from sims.cases import jobs_of, run_cases
-    from sims.tables import summary_json, summary_text
+    from sims.experiments.shared.cases import jobs_of, run_cases
+    from sims.ledger.text import summary_json, summary_text
 
     jobs = jobs_of([experiments[name]], small=small, points=points)
     with _executor(workers, dask, small) as executor:
@@ -96,7 +97,7 @@ def run(name: str, small: bool, points: int | None, out: Path, workers: int | No
         click.echo(f"results: {out / name}")
 
 
-_OWN = (
+_USER_OPTIONS = (
     click.option("--data", "file", metavar="FILE.csv", type=click.Path(path_type=Path), help="Judge on this file instead."),
     click.option("--target", metavar="COLUMN", help="What is predicted: a column of numbers, or of two values."),
     click.option("--drop", metavar="COLUMN", multiple=True, help="Leave out a column of the file; repeat for more."),
@@ -112,25 +113,25 @@ _OWN = (
 )
 
 
-def _own_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    for option in reversed(_OWN):
+def _user_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed(_USER_OPTIONS):
         command = option(command)
     return command
 
 
 @cli.command()
-@_own_options
+@_user_options
 @_SMALL
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for results [default: results, or results/own/FILE.csv with --data].",
+    help="Folder for results [default: results, or results/user/FILE.csv with --data].",
 )
 @_WORKERS
 @_DASK
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write the ledger to this file.")
 def verify(
-    small: bool, out: Path | None, workers: int | None, dask: str | None, json_file: Path | None, file: Path | None, **own: Any
+    small: bool, out: Path | None, workers: int | None, dask: str | None, json_file: Path | None, file: Path | None, **user: Any
 ) -> None:
     """Run every experiment, print the ledger of verdicts, draw all figures and write report.html, one page with everything.
 
@@ -138,23 +139,22 @@ def verify(
     those dropped are features. N rows train, on all 2^N subsets where N allows it, else on subsets that are drawn;
     OUT/FILE.csv-N.rows.json says which rows.
     """
-    from sims.cases import jobs_of, own_jobs, run_cases
     from sims.experiments import all_experiments
-    from sims.provenance import environment
-    from sims.publish import publish
-    from sims.tables import ledger_text, missing_text, verdict_json
+    from sims.experiments.shared.cases import jobs_of, run_cases, user_jobs
+    from sims.ledger.text import ledger_text, missing_text, verdict_json
+    from sims.retrain.provenance import environment
     from theory.claims import judge, not_judged
 
     left_out: dict[str, str] = {}
     if file is None:
-        if given := [name for name, value in own.items() if value not in (None, ())]:
+        if given := [name for name, value in user.items() if value not in (None, ())]:
             raise click.UsageError(f"--{given[0]} is for your own data: give its file with --data FILE.csv")
         out, jobs = out or Path("results"), jobs_of(list(all_experiments().values()), small=small)
     else:
-        from sims.own_run import prepare
+        from sims.user_run import described_problem
 
-        out, problem = prepare(file, out, small=small, **own)
-        jobs, left_out = own_jobs(problem, small=small)
+        out, problem = described_problem(file, out, small=small, **user)
+        jobs, left_out = user_jobs(problem, small=small)
     if json_file is not None:
         json_file.parent.mkdir(parents=True, exist_ok=True)  # what cannot be written is told before anything is computed
     with _executor(workers, dask, small) as executor:
@@ -169,7 +169,7 @@ def verify(
         ledger = {"claims": claims, "not_judged": {c.id: why for c, why in absent}, "environment": environment()}
         json_file.write_text(json.dumps(ledger, indent=2) + "\n")
         click.echo(f"ledger:  {json_file}")
-    publish(out)
+    _draw(out)
 
 
 @cli.command()
@@ -177,7 +177,7 @@ def verify(
 @click.option("--repair", is_flag=True, help="Drop damaged blocks, so that the next run computes them again.")
 def check(folder: Path, repair: bool) -> None:
     """Compare every stored block in FOLDER, or in folders below it, with its sha256. Exit status 1 where one is damaged."""
-    from sims import store
+    from sims.retrain import store
 
     stores = store.find_stores(folder)
     if not stores:
@@ -197,10 +197,30 @@ def check(folder: Path, repair: bool) -> None:
         sys.exit(1)
 
 
+def _draw(out: Path) -> None:
+    """Draw all figures and write the report of a results folder; says in one line what went wrong, and that nothing else is lost.
+
+    `figures` reads what is stored and must not be imported here.
+    """
+    process = subprocess.run(
+        [sys.executable, "-m", "figures", "--from", str(out)], stderr=subprocess.PIPE, text=True, check=False
+    )
+    said = process.stderr.strip()
+    if process.returncode == 0:
+        if said:
+            click.echo(said, err=True)
+        return
+    reason = said.splitlines()[-1].removeprefix("Error: ") if said else f"it ended with exit status {process.returncode}"
+    raise ChildProcessError(
+        f"all results are stored in {out}, but not all of the pictures and the report: {reason}. To make them: "
+        f"python -m figures --from {out}"
+    )
+
+
 @contextmanager
 def _executor(workers: int | None, dask: str | None, small: bool) -> Generator[Any]:
     """What trains: a dask scheduler, or a number of processes."""
-    from sims import engine
+    from sims.retrain import engine
 
     if dask is None:
         yield workers or (1 if small else engine.physical_cores())

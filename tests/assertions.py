@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from sims.contract import assert_close, assert_identical
+from sims.testing.laws import assert_close, assert_identical
 
 __all__ = ["arrays_of", "assert_close", "assert_identical"]
 

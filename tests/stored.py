@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from sims.experiments import all_experiments
-from sims.results import save
+from sims.experiments.shared.results import save
 
 
 @cache

@@ -1,1 +1,14 @@
 """Pure mathematics on arrays: laws, transforms, datamodels, derivatives, claims. Imports nothing of sims or figures."""
+
+from theory import earlier_paths
+
+earlier_paths.keep(
+    {
+        "theory.budget": "theory.influence.budget",
+        "theory.designs": "theory.sampling.designs",
+        "theory.sampled": "theory.sampling.fit",
+        "theory.stability": "theory.sampling.stability",
+        "theory.surrogates": "theory.sampling.surrogates",
+        "theory.trajectory": "theory.influence.trajectory",
+    }
+)

@@ -1,10 +1,12 @@
 """Random streams that never overlap and never move: one counter-based generator per (purpose, seed)."""
 
 import hashlib
+from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
-__all__ = ["stream"]
+__all__ = ["normals", "stream"]
 
 
 def stream(purpose: str, seed: int) -> np.random.Generator:
@@ -16,3 +18,11 @@ def stream(purpose: str, seed: int) -> np.random.Generator:
         raise ValueError(f"seed = {seed}, expected 0 <= seed < 2**64")
     word = int.from_bytes(hashlib.sha256(purpose.encode()).digest()[:8], "little")
     return np.random.Generator(np.random.Philox(key=np.array([word, seed], dtype=np.uint64)))
+
+
+@lru_cache(maxsize=8)
+def normals(purpose: str, seeds: tuple[int, ...]) -> NDArray[np.float64]:
+    """One standard normal number per seed, each from its own stream: (R,), not to be written to."""
+    values = np.array([stream(purpose, seed).standard_normal() for seed in seeds])
+    values.flags.writeable = False
+    return values

@@ -3,7 +3,7 @@
 import importlib
 import pkgutil
 
-from sims.experiments.base import Experiment
+from sims.experiments.shared.experiment import Experiment
 
 __all__ = ["Experiment", "all_experiments"]
 

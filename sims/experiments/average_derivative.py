@@ -6,9 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from sims.experiments.base import Experiment, Problem, Retrain, Variables, bar, effect_coords, in_memory, labelled
-from sims.experiments.conditioning import OF, conditioning, warn
-from sims.experiments.own import NETWORKS, own_case
+from sims.experiments.shared.conditioning import CONDITIONED, conditioning, with_rounding_warning
+from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
+from sims.experiments.shared.labels import Variables, bar, effect_coords, labelled
+from sims.experiments.shared.problem import Problem
+from sims.experiments.shared.user_cases import NETWORKS, user_case
 from sims.learners.mlp import MLP
 from theory.datamodel import optimal_datamodel, quadrature_datamodel
 from theory.derivatives import average_derivatives
@@ -79,14 +81,21 @@ def run(config: AverageDerivativeConfig, *, retrain: Retrain = in_memory, progre
         **conditioning(learner, seeds, responses.samples, derivative, times=config.times),
     }
     laws = [f"{name}({parameter:g})" for name, parameter in config.laws]
-    coords = {"law": laws, "nodes": config.nodes, "time": config.times, "seed": seeds, "of": OF, **effect_coords(betas[0])}
-    return warn(labelled("average_derivative", config, coords, variables))
+    coords = {
+        "law": laws,
+        "nodes": config.nodes,
+        "time": config.times,
+        "seed": seeds,
+        "of": CONDITIONED,
+        **effect_coords(betas[0]),
+    }
+    return with_rounding_warning(labelled("average_derivative", config, coords, variables))
 
 
 _NETWORK = (("hidden", (3,)), ("learning_rate", 0.2))
 
 
-def _own(problem: Problem, small: bool) -> AverageDerivativeConfig:
+def _user_case(problem: Problem, small: bool) -> AverageDerivativeConfig:
     return AverageDerivativeConfig(problem, times=(1, 50) if small else (1, 50, 500), nodes=(2, 4, 8) if small else (4, 8, 16))
 
 
@@ -100,5 +109,5 @@ EXPERIMENT = Experiment(
     ),
     small=(AverageDerivativeConfig(Problem("xor", "mlp", _NETWORK, n_points=5), times=(1, 50), nodes=(2, 4, 8)),),
     run=run,
-    own=own_case(_own, learners=NETWORKS, at_most=8),
+    user_case=user_case(_user_case, learners=NETWORKS, at_most=8),
 )

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from sims.experiments.base import MEASURES, Experiment, Problem, Retrain, Variables, in_memory, labelled
-from sims.experiments.conditioning import conditioned
-from sims.experiments.effects import (
+from sims.experiments.shared.conditioning import with_conditioning
+from sims.experiments.shared.effects import (
     COLUMNS,
     PREDICTED,
     REFERENCES,
@@ -23,10 +22,13 @@ from sims.experiments.effects import (
     predictions,
     references,
 )
-from sims.experiments.own import CONVEX, too_many
-from sims.experiments.scores import HESSIAN_BASED, PRACTICE, SCORES, TRAINED, Practice, along_training
-from theory.budget import error_budget
+from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
+from sims.experiments.shared.labels import MEASURES, Variables, labelled
+from sims.experiments.shared.problem import Problem
+from sims.experiments.shared.scores import HESSIAN_BASED, PRACTICE, SCORES, TRAINED, Practice, along_training
+from sims.experiments.shared.user_cases import CONVEX, why_not_enumerable
 from theory.datamodel import optimal_datamodel
+from theory.influence.budget import error_budget
 from theory.laws import Bernoulli
 
 __all__ = ["EXPERIMENT", "BudgetConfig", "run"]
@@ -104,7 +106,7 @@ def run(config: BudgetConfig, *, retrain: Retrain = in_memory, progress: bool = 
         "seed": seeds,
     }
     result = labelled("budget", config, coords, variables).assign_attrs(hessian_based=HESSIAN_BASED)
-    return conditioned(result, [learner], seeds)
+    return with_conditioning(result, [learner], seeds)
 
 
 _CHAIN = ("exact H", "pseudo-inverse", "damped H", "damped GN", "damped GN by CG")
@@ -122,11 +124,11 @@ _NOTHING = ([[np.nan] * len(PREDICTED)] * len(TARGETS),) * 2
 _NETWORK = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5))
 
 
-def _own(problem: Problem, small: bool) -> BudgetConfig | str:
+def _user_case(problem: Problem, small: bool) -> BudgetConfig | str:
     if problem.learner in CONVEX:
-        return too_many(problem, 14) or BudgetConfig(problem)
+        return why_not_enumerable(problem, 14) or BudgetConfig(problem)
     times, n_seeds = ((1, 30, 2000), 4) if small else ((1, 10, 100, 1000, 10000), 16)
-    return too_many(problem) or BudgetConfig(problem, times, n_seeds)
+    return why_not_enumerable(problem) or BudgetConfig(problem, times, n_seeds)
 
 
 EXPERIMENT = Experiment(
@@ -143,5 +145,5 @@ EXPERIMENT = Experiment(
         BudgetConfig(Problem("xor", "mlp", _NETWORK, n_points=6), times=(1, 30, 2000), n_seeds=4),
     ),
     run=run,
-    own=_own,
+    user_case=_user_case,
 )

@@ -7,17 +7,19 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from sims.experiments.base import Experiment, ParametricLearner, Problem, Retrain, Variables, in_memory, labelled, with_points
-from sims.experiments.conditioning import conditioned
-from sims.experiments.effects import derivatives, linearizations, scores_or_undefined
-from sims.experiments.own import CONVEX, too_many
-from sims.streams import stream
+from sims.experiments.shared.conditioning import with_conditioning
+from sims.experiments.shared.effects import derivatives, linearizations, scores_or_undefined
+from sims.experiments.shared.experiment import Experiment, Retrain, in_memory, with_points
+from sims.experiments.shared.labels import Variables, labelled
+from sims.experiments.shared.problem import ParametricLearner, Problem
+from sims.experiments.shared.user_cases import CONVEX, why_not_enumerable
 from theory.datamodel import fit_sampled, optimal_datamodel
-from theory.designs import independent
 from theory.influence import newton_change
 from theory.laws import Bernoulli, FixedSize
 from theory.metrics import bootstrap, lds, relative_error, slope
 from theory.response import Array
+from theory.sampling.designs import independent
+from theory.streams import stream
 from theory.subsets import all_masks, sizes
 from theory.values import leave_one_out
 
@@ -75,7 +77,7 @@ def run(config: CounterfactualConfig, *, retrain: Retrain = in_memory, progress:
         "groups": (("removed",), [len(subsets) for subsets, _ in groups], "groups of points that were removed"),
     }
     coords = {"removed": config.removed, "estimate": ESTIMATES, "quality": QUALITIES}
-    return conditioned(labelled("counterfactual", config, coords, variables), [learner], seeds)
+    return with_conditioning(labelled("counterfactual", config, coords, variables), [learner], seeds)
 
 
 Groups = list[tuple[Array, Array]]
@@ -131,12 +133,12 @@ def _resized(config: CounterfactualConfig, n_points: int) -> CounterfactualConfi
 _NETWORK: Mapping[str, Any] = {"hidden": (4,), "l2": 0.01, "learning_rate": 0.5, "steps": 500}
 
 
-def _own(problem: Problem, small: bool) -> CounterfactualConfig:
+def _user_case(problem: Problem, small: bool) -> CounterfactualConfig:
     """All groups, or for more points than can be enumerated, groups and subsets that are drawn."""
     n, convex = problem.n_points or 0, problem.learner in CONVEX
     trained = problem if convex else problem.changed(steps=100 if small else 500)
     n_seeds = 1 if convex else 4
-    if not too_many(problem):
+    if not why_not_enumerable(problem):
         return CounterfactualConfig(trained, removed=tuple(range(1, n)), n_seeds=n_seeds)
     removed = tuple(sorted({1, 2, *(round(n * share / 100) for share in (3, 5, 10, 20, 35, 50, 65, 80, 90))} - {0}))
     retrainings = (5 if small else 40) * n if not convex else max(5 * n, min(20_000, (10 if small else 100) * n))
@@ -170,5 +172,5 @@ EXPERIMENT = Experiment(
     ),
     run=run,
     resize=_resized,
-    own=_own,
+    user_case=_user_case,
 )

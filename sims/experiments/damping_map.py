@@ -5,10 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from sims.experiments.base import MEASURES, Experiment, Problem, Retrain, Variables, in_memory, labelled
-from sims.experiments.conditioning import conditioned
-from sims.experiments.effects import REFERENCES, cell, linearizations, references, scores_or_undefined
-from sims.experiments.own import NETWORKS, own_case
+from sims.experiments.shared.conditioning import with_conditioning
+from sims.experiments.shared.effects import REFERENCES, cell, linearizations, references, scores_or_undefined
+from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
+from sims.experiments.shared.labels import MEASURES, Variables, labelled
+from sims.experiments.shared.problem import Problem
+from sims.experiments.shared.user_cases import NETWORKS, user_case
 from sims.learners.mlp import MLP
 
 __all__ = ["EXPERIMENT", "DampingMapConfig", "run"]
@@ -55,7 +57,7 @@ def run(config: DampingMapConfig, *, retrain: Retrain = in_memory, progress: boo
         "reference": REFERENCES,
         "measure": MEASURES,
     }
-    return conditioned(labelled("damping_map", config, coords, variables), [learner], seeds).assign_attrs(
+    return with_conditioning(labelled("damping_map", config, coords, variables), [learner], seeds).assign_attrs(
         n_seeds=config.n_seeds, learning_rate=config.problem.number("learning_rate", MLP.learning_rate)
     )
 
@@ -63,7 +65,7 @@ def run(config: DampingMapConfig, *, retrain: Retrain = in_memory, progress: boo
 _NETWORK = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5))
 
 
-def _own(problem: Problem, small: bool) -> DampingMapConfig:
+def _user_case(problem: Problem, small: bool) -> DampingMapConfig:
     if small:
         return DampingMapConfig(problem, times=(1, 30, 2000), dampings=(0.0, 1e-2, 1.0), n_seeds=4)
     return DampingMapConfig(problem)
@@ -80,5 +82,5 @@ EXPERIMENT = Experiment(
         DampingMapConfig(Problem("xor", "mlp", _NETWORK, n_points=6), times=(1, 30, 2000), dampings=(0.0, 1e-2, 1.0), n_seeds=4),
     ),
     run=run,
-    own=own_case(_own, learners=NETWORKS),
+    user_case=user_case(_user_case, learners=NETWORKS),
 )

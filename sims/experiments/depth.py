@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from sims.experiments.base import MEASURES, Experiment, Problem, Retrain, Variables, in_memory, labelled
-from sims.experiments.conditioning import conditioned
-from sims.experiments.effects import REFERENCES, cell, linearizations, references, scores_or_undefined
-from sims.experiments.own import NETWORKS, own_case
+from sims.experiments.shared.conditioning import with_conditioning
+from sims.experiments.shared.effects import REFERENCES, cell, linearizations, references, scores_or_undefined
+from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
+from sims.experiments.shared.labels import MEASURES, Variables, labelled
+from sims.experiments.shared.problem import Problem
+from sims.experiments.shared.user_cases import NETWORKS, user_case
 from sims.experiments.width_map import METHODS
 
 __all__ = ["EXPERIMENT", "DepthConfig", "run"]
@@ -56,7 +58,7 @@ def run(config: DepthConfig, *, retrain: Retrain = in_memory, progress: bool = F
         "measure": MEASURES,
         "seed": seeds,
     }
-    return conditioned(labelled("depth", config, coords, variables), learners, seeds).assign_attrs(n_seeds=config.n_seeds)
+    return with_conditioning(labelled("depth", config, coords, variables), learners, seeds).assign_attrs(n_seeds=config.n_seeds)
 
 
 def _within_seeds(scores: np.ndarray, exact: dict[str, np.ndarray]) -> np.ndarray:
@@ -68,7 +70,7 @@ def _within_seeds(scores: np.ndarray, exact: dict[str, np.ndarray]) -> np.ndarra
 _TRAINED = (("l2", 0.01), ("learning_rate", 0.2), ("steps", 7500))  # at 0.3 three hidden layers on Spector are chaotic
 
 
-def _own(problem: Problem, small: bool) -> DepthConfig:
+def _user_case(problem: Problem, small: bool) -> DepthConfig:
     trained = problem.changed("hidden", steps=300 if small else 5000)
     return DepthConfig(trained, depths=(0, 2), n_seeds=4) if small else DepthConfig(trained)
 
@@ -88,5 +90,5 @@ EXPERIMENT = Experiment(
         ),
     ),
     run=run,
-    own=own_case(_own, learners=NETWORKS),
+    user_case=user_case(_user_case, learners=NETWORKS),
 )

@@ -8,16 +8,18 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from sims.experiments.base import Experiment, Problem, Retrain, Variables, bar, in_memory, labelled
-from sims.experiments.own import CONVEX, too_many
+from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
+from sims.experiments.shared.labels import Variables, bar, labelled
+from sims.experiments.shared.problem import Problem
+from sims.experiments.shared.user_cases import CONVEX, why_not_enumerable
 from theory.datamodel import optimal_datamodel
-from theory.designs import Design, antithetic, fold_over, independent
 from theory.laws import Bernoulli
 from theory.metrics import relative_error, slope
 from theory.response import Array
-from theory.sampled import Method, SampledDatamodel, fit_sampled
-from theory.stability import noise_design, noise_residual
-from theory.surrogates import Prices, Quadratic, fit_with_surrogate, taylor_surrogate
+from theory.sampling.designs import Design, antithetic, fold_over, independent
+from theory.sampling.fit import Method, SampledDatamodel, fit_sampled
+from theory.sampling.stability import noise_design, noise_residual
+from theory.sampling.surrogates import Prices, Quadratic, fit_with_surrogate, taylor_surrogate
 from theory.transforms import degree_mass
 
 __all__ = ["EXPERIMENT", "EstimatorsConfig", "run"]
@@ -25,7 +27,7 @@ __all__ = ["EXPERIMENT", "EstimatorsConfig", "run"]
 ESTIMATORS = ("OLS", "difference of means", "ridge", "LASSO", "control variate", "antithetic pairs", "fold-over")
 PENALISED = ("ridge", "LASSO")
 RESIDUALS = ("noise stability", "OLS")
-"""Ways to the variance that the best linear datamodel leaves, B_{>=2}: `theory.stability`, and the mean square left by OLS."""
+"""Ways to the variance that the best linear datamodel leaves, B_{>=2}: `theory.sampling.stability`, and OLS's mean square."""
 
 QUALITIES = ("relative_error", "slope", "coverage")
 """||estimate - exact|| / ||exact||; <estimate, exact> / ||exact||^2; the share of exact values in their own 95% intervals."""
@@ -39,7 +41,7 @@ class EstimatorsConfig:
     """A learner; inclusion probabilities; numbers m of subsets, multiples of 32; seeds averaged; how many designs of each kind.
 
     Ridge and LASSO choose their strength by cross-validation, which costs: they get fewer designs. A weight derivative and a
-    second one cost `prices` retrainings, by the clock where all are batched (`theory.surrogates.measured_prices`).
+    second one cost `prices` retrainings, by the clock where all are batched (`theory.sampling.surrogates.measured_prices`).
     """
 
     problem: Problem
@@ -171,15 +173,15 @@ _METHODS: dict[str, Method] = {"difference of means": "difference_of_means", "ri
 _NETWORK = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5))
 
 
-def _own(problem: Problem, small: bool) -> EstimatorsConfig | str:
+def _user_case(problem: Problem, small: bool) -> EstimatorsConfig | str:
     """At the prices of the cases above: the clock is not asked, so that results repeat."""
     chosen, convex = replace(problem, n_queries=6), problem.learner in CONVEX
     designs: dict[str, Any] = {"sizes": (32, 128), "designs": 10, "penalised_designs": 2} if small else {"designs": 50}
     if convex:
         prices = (60.0, 1100.0) if problem.learner == "logistic" else (40.0, 1000.0)
-        return too_many(problem, 14) or EstimatorsConfig(chosen, prices=prices, **designs)
+        return why_not_enumerable(problem, 14) or EstimatorsConfig(chosen, prices=prices, **designs)
     chosen = chosen.changed(steps=100 if small else 500)
-    return too_many(problem) or EstimatorsConfig(chosen, n_seeds=2 if small else 8, prices=(7.0, 0.0), **designs)
+    return why_not_enumerable(problem) or EstimatorsConfig(chosen, n_seeds=2 if small else 8, prices=(7.0, 0.0), **designs)
 
 
 EXPERIMENT = Experiment(
@@ -203,5 +205,5 @@ EXPERIMENT = Experiment(
         ),
     ),
     run=run,
-    own=_own,
+    user_case=_user_case,
 )

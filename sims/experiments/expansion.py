@@ -6,8 +6,10 @@ import numpy as np
 import xarray as xr
 from scipy import special
 
-from sims.experiments.base import Experiment, ParametricLearner, Problem, Retrain, effect_coords, in_memory, labelled
-from sims.experiments.own import CONVEX, own_case
+from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
+from sims.experiments.shared.labels import effect_coords, labelled
+from sims.experiments.shared.problem import ParametricLearner, Problem
+from sims.experiments.shared.user_cases import CONVEX, user_case
 from theory.datamodel import optimal_datamodel
 from theory.laws import Bernoulli
 from theory.metrics import relative_error
@@ -105,5 +107,5 @@ EXPERIMENT = Experiment(
     cases=(ExpansionConfig(Problem(*_SPECTOR)), ExpansionConfig(Problem(*_LONGLEY))),
     small=(ExpansionConfig(Problem(*_SPECTOR, n_points=8)), ExpansionConfig(Problem(*_LONGLEY, n_points=8))),
     run=run,
-    own=own_case(lambda problem, small: ExpansionConfig(problem), learners=CONVEX),
+    user_case=user_case(lambda problem, small: ExpansionConfig(problem), learners=CONVEX),
 )

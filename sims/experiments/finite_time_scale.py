@@ -5,9 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from sims.experiments.base import Experiment, Problem, Retrain, Variables, in_memory, labelled
-from sims.experiments.conditioning import OF, conditioning, warn
-from sims.experiments.own import NETWORKS, own_case
+from sims.experiments.shared.conditioning import CONDITIONED, conditioning, with_rounding_warning
+from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
+from sims.experiments.shared.labels import Variables, labelled
+from sims.experiments.shared.problem import Problem
+from sims.experiments.shared.user_cases import NETWORKS, user_case
 from sims.learners.mlp import MLP
 from theory.datamodel import optimal_datamodel
 from theory.laws import Bernoulli
@@ -70,15 +72,15 @@ def run(config: FiniteTimeConfig, *, retrain: Retrain = in_memory, progress: boo
         "eta_t": (("time",), config.problem.number("learning_rate") * np.array(config.times), "eta T"),
         **conditioning(learner, seeds, samples, full, times=config.times),
     }
-    coords = {"p": config.probabilities, "time": config.times, "seed": seeds, "of": OF}
-    return warn(labelled("finite_time_scale", config, coords, variables).assign_attrs(n_seeds=config.n_seeds))
+    coords = {"p": config.probabilities, "time": config.times, "seed": seeds, "of": CONDITIONED}
+    return with_rounding_warning(labelled("finite_time_scale", config, coords, variables).assign_attrs(n_seeds=config.n_seeds))
 
 
 _LINEAR = (("hidden", ()), ("loss", "squared"), ("learning_rate", 0.02))
 _NETWORK = (("hidden", (4,)), ("learning_rate", 0.02))
 
 
-def _own(problem: Problem, small: bool) -> FiniteTimeConfig:
+def _user_case(problem: Problem, small: bool) -> FiniteTimeConfig:
     """Without penalty, and with small steps."""
     free = problem.changed("l2", learning_rate=0.02)
     if small:
@@ -95,5 +97,5 @@ EXPERIMENT = Experiment(
     ),
     small=(FiniteTimeConfig(Problem("noisy_line", "mlp", _LINEAR, n_points=8), times=(4, 64, 1024), n_seeds=4),),
     run=run,
-    own=own_case(_own, learners=NETWORKS),
+    user_case=user_case(_user_case, learners=NETWORKS),
 )

@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from sims.experiments.base import Experiment, Problem, Retrain, Variables, in_memory, labelled
-from sims.experiments.conditioning import conditioned
-from sims.experiments.effects import linearizations, references, scores_or_undefined
-from sims.experiments.own import CONVEX, too_many
+from sims.experiments.shared.conditioning import with_conditioning
+from sims.experiments.shared.effects import linearizations, references, scores_or_undefined
+from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
+from sims.experiments.shared.labels import Variables, labelled
+from sims.experiments.shared.problem import Problem
+from sims.experiments.shared.user_cases import CONVEX, why_not_enumerable
 from theory.datamodel import optimal_datamodel
 from theory.influence import newton_change
 from theory.laws import Bernoulli
@@ -64,7 +66,7 @@ def run(config: GroupRemovalConfig, *, retrain: Retrain = in_memory, progress: b
         "measured_error": (dims, table[:, :, 1], "its standard error over seeds"),
     }
     coords = {"removed": range(1, n), "estimate": (*summed, "Newton step"), "measure": ("slope", "relative_error", "lds")}
-    return conditioned(labelled("group_removal", config, coords, variables), [learner], seeds)
+    return with_conditioning(labelled("group_removal", config, coords, variables), [learner], seeds)
 
 
 def _measures(predicted: Array, actual: Array) -> list[list[float]]:
@@ -79,11 +81,11 @@ def _measures(predicted: Array, actual: Array) -> list[list[float]]:
 _NETWORK = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5), ("steps", 10000))
 
 
-def _own(problem: Problem, small: bool) -> GroupRemovalConfig | str:
+def _user_case(problem: Problem, small: bool) -> GroupRemovalConfig | str:
     if problem.learner in CONVEX:
-        return too_many(problem, 14) or GroupRemovalConfig(problem)
+        return why_not_enumerable(problem, 14) or GroupRemovalConfig(problem)
     steps, n_seeds = (1000, 4) if small else (10000, 16)
-    return too_many(problem) or GroupRemovalConfig(problem.changed(steps=steps), n_seeds)
+    return why_not_enumerable(problem) or GroupRemovalConfig(problem.changed(steps=steps), n_seeds)
 
 
 EXPERIMENT = Experiment(
@@ -99,5 +101,5 @@ EXPERIMENT = Experiment(
         GroupRemovalConfig(Problem("xor", "mlp", (*_NETWORK[:3], ("steps", 1000)), n_points=5), n_seeds=3),
     ),
     run=run,
-    own=_own,
+    user_case=_user_case,
 )

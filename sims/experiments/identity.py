@@ -8,21 +8,10 @@ from itertools import pairwise
 import numpy as np
 import xarray as xr
 
-from sims.experiments.base import (
-    MEASURES,
-    Experiment,
-    Given,
-    Problem,
-    Retrain,
-    Variables,
-    bar,
-    effect_coords,
-    in_memory,
-    labelled,
-    measures,
-    with_points,
-)
-from sims.experiments.own import CONVEX, own_case
+from sims.experiments.shared.experiment import Experiment, Retrain, in_memory, with_points
+from sims.experiments.shared.labels import MEASURES, Variables, bar, effect_coords, labelled, measures
+from sims.experiments.shared.problem import GivenLearner, Problem
+from sims.experiments.shared.user_cases import CONVEX, user_case
 from theory.datamodel import Datamodel, optimal_datamodel, quadrature_datamodel
 from theory.derivatives import FiniteDifference, average_derivatives, average_jumps, finite_difference
 from theory.influence import hessian_influence
@@ -40,7 +29,7 @@ __all__ = ["EXPERIMENT", "IdentityConfig", "run"]
 class IdentityConfig:
     """A problem; p of the datamodels; Gauss nodes of the average derivative (none: left out); local scales."""
 
-    problem: Problem | Given
+    problem: Problem | GivenLearner
     probabilities: tuple[float, ...] = (0.2, 0.5, 0.8, 0.9, 0.99)
     nodes: tuple[int, ...] = ()
     scales: tuple[float, ...] = (0.5, 0.25, 0.125, 0.0625, 0.03125)
@@ -206,7 +195,7 @@ _ONE_POINT = IdentityConfig(Problem("one_point", "least_squares", (("l2", 1.0),)
 _JUMPS = IdentityConfig(Problem(*_MIN_NORM, n_points=8), nodes=(64, 128))
 
 
-def _own(problem: Problem, small: bool) -> IdentityConfig:
+def _user_case(problem: Problem, small: bool) -> IdentityConfig:
     """Scales small enough for the order of any problem's local error; as many nodes as take a minute or so."""
     n, n_columns = problem.load().X.shape
     cost = n * 2 ** (n - 1) * n_columns**2
@@ -232,5 +221,5 @@ EXPERIMENT = Experiment(
     ),
     run=run,
     resize=_resized,
-    own=own_case(_own, learners=CONVEX, at_most=20),
+    user_case=user_case(_user_case, learners=CONVEX, at_most=20),
 )

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from sims.experiments.base import Experiment, Problem, Retrain, Variables, in_memory, labelled
+from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
+from sims.experiments.shared.labels import Variables, labelled
+from sims.experiments.shared.problem import Problem
 from theory.datamodel import optimal_datamodel
 from theory.metrics import jackknife
 from theory.response import Array, DifferentiableLearner

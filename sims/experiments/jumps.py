@@ -5,7 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from sims.experiments.base import Experiment, Problem, Retrain, Variables, effect_coords, in_memory, labelled
+from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
+from sims.experiments.shared.labels import Variables, effect_coords, labelled
+from sims.experiments.shared.problem import Problem
 from sims.learners.bistable import Bistable
 from sims.learners.moving_jump import MovingJump
 from theory.datamodel import optimal_datamodel

@@ -6,17 +6,19 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from sims.experiments.base import Experiment, Problem, Retrain, Variables, in_memory, labelled
-from sims.experiments.conditioning import conditioned
-from sims.experiments.effects import derivatives, linearizations
-from sims.experiments.own import CONVEX
-from sims.experiments.scores import HESSIAN_BASED, PRACTICE, SCORES, TRAINED, Practice, along_training
-from sims.streams import stream
+from sims.experiments.shared.conditioning import with_conditioning
+from sims.experiments.shared.effects import derivatives, linearizations
+from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
+from sims.experiments.shared.labels import Variables, labelled
+from sims.experiments.shared.problem import Problem
+from sims.experiments.shared.scores import HESSIAN_BASED, PRACTICE, SCORES, TRAINED, Practice, along_training
+from sims.experiments.shared.user_cases import CONVEX
 from theory.datamodel import fit_sampled
-from theory.designs import independent
 from theory.laws import Bernoulli
 from theory.metrics import prediction_errors, prediction_quality
 from theory.response import Array
+from theory.sampling.designs import independent
+from theory.streams import stream
 
 __all__ = ["EXPERIMENT", "QUALITIES", "TARGETS", "LdsConfig", "run"]
 
@@ -79,7 +81,7 @@ def run(config: LdsConfig, *, retrain: Retrain = in_memory, progress: bool = Fal
         "retrainings": config.retrainings,
     }
     result = labelled("lds", config, coords, variables).assign_attrs(hessian_based=HESSIAN_BASED)
-    return conditioned(result, [learner], seeds)
+    return with_conditioning(result, [learner], seeds)
 
 
 def _fresh(n: int, count: int) -> list[Array]:
@@ -111,7 +113,7 @@ def _quality(effect: Array | None, masks: Array, actual: Array) -> Array:
 _NETWORK = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5))
 
 
-def _own(problem: Problem, small: bool) -> LdsConfig:
+def _user_case(problem: Problem, small: bool) -> LdsConfig:
     n = problem.n_points or 0
     if problem.learner in CONVEX:
         retrainings = tuple(n * k for k in (2, 4, 8, 16, 64) if n * k <= max(2_000 if small else 10_000, 8 * n))
@@ -150,5 +152,5 @@ EXPERIMENT = Experiment(
         ),
     ),
     run=run,
-    own=_own,
+    user_case=_user_case,
 )

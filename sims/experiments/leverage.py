@@ -5,9 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from sims.experiments.base import Experiment, Problem, Retrain, Variables, effect_coords, in_memory, labelled
-from sims.experiments.effects import references
-from sims.experiments.own import CONVEX, own_case
+from sims.experiments.shared.effects import references
+from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
+from sims.experiments.shared.labels import Variables, effect_coords, labelled
+from sims.experiments.shared.problem import Problem
+from sims.experiments.shared.user_cases import CONVEX, user_case
 from theory.influence import influence, leverages
 from theory.metrics import relative_error, slope
 
@@ -56,5 +58,5 @@ EXPERIMENT = Experiment(
         LeverageConfig(Problem("spector", "logistic", (("l2", 0.01),), n_points=8)),
     ),
     run=run,
-    own=own_case(lambda problem, small: LeverageConfig(problem), learners=CONVEX),
+    user_case=user_case(lambda problem, small: LeverageConfig(problem), learners=CONVEX),
 )

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from sims.experiments.base import Experiment, Problem, Retrain, Variables, effect_coords, in_memory, labelled
-from sims.experiments.own import CONVEX, own_case
-from sims.learners.erm import NORMALIZATIONS
+from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
+from sims.experiments.shared.labels import Variables, effect_coords, labelled
+from sims.experiments.shared.problem import Problem
+from sims.experiments.shared.user_cases import CONVEX, user_case
+from sims.learners.linear.erm import NORMALIZATIONS
 from theory.datamodel import optimal_datamodel
 from theory.metrics import relative_error, slope
 from theory.response import Array, Learner, mean_response, weight_derivative
@@ -108,5 +110,5 @@ EXPERIMENT = Experiment(
     cases=(NormalisationConfig(Problem(*_SPECTOR)), NormalisationConfig(Problem(*_LONGLEY))),
     small=(NormalisationConfig(Problem(*_SPECTOR, n_points=8)), NormalisationConfig(Problem(*_LONGLEY, n_points=8))),
     run=run,
-    own=own_case(lambda problem, small: NormalisationConfig(problem), learners=CONVEX),
+    user_case=user_case(lambda problem, small: NormalisationConfig(problem), learners=CONVEX),
 )

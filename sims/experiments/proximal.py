@@ -6,20 +6,22 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from sims.experiments.base import MEASURES, Experiment, Problem, Retrain, Variables, in_memory, labelled
-from sims.experiments.conditioning import conditioned
-from sims.experiments.effects import COLUMNS, cell, columns, derivatives, linearizations
-from sims.experiments.own import NETWORKS, own_case
+from sims.experiments.shared.conditioning import with_conditioning
+from sims.experiments.shared.effects import COLUMNS, cell, columns, derivatives, linearizations
+from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
+from sims.experiments.shared.labels import MEASURES, Variables, labelled
+from sims.experiments.shared.problem import Problem
+from sims.experiments.shared.user_cases import NETWORKS, user_case
 from sims.learners.mlp import MLP
-from sims.proximal import proximal_responses
-from theory.budget import error_budget
+from sims.learners.network.proximal import proximal_responses
 from theory.datamodel import optimal_datamodel
 from theory.influence import influence
+from theory.influence.budget import error_budget
 
 __all__ = ["EXPERIMENT", "STAGES", "STEPS", "ProximalConfig", "run"]
 
 STAGES = ("beta", "LOO", "warm start", "proximity", "PBRF", "damped GN", "damped GN by CG")
-"""Effects of a point, from the exact datamodel to the practical score; `sims.proximal` says what the middle ones minimise."""
+"""Effects of a point, from the exact datamodel to the practical score; `proximal_responses` says what most minimise."""
 
 STEPS = ("interactions", "warm-start gap", "proximity gap", "non-convergence gap", "linearisation gap", "solver gap")
 """What is between them: the last five are those of Bae et al. 2022, in their order."""
@@ -78,14 +80,16 @@ def run(config: ProximalConfig, *, retrain: Retrain = in_memory, progress: bool 
         "measure": MEASURES,
         "search": _SEARCHES,
     }
-    return conditioned(labelled("proximal", config, coords, variables), learners, seeds).assign_attrs(n_seeds=config.n_seeds)
+    return with_conditioning(labelled("proximal", config, coords, variables), learners, seeds).assign_attrs(
+        n_seeds=config.n_seeds
+    )
 
 
 _SEARCHES = ("trained", "warm", "proximal", "pbrf")
 _NETWORK = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5))
 
 
-def _own(problem: Problem, small: bool) -> ProximalConfig:
+def _user_case(problem: Problem, small: bool) -> ProximalConfig:
     return ProximalConfig(problem, times=(1, 1000), n_seeds=4) if small else ProximalConfig(problem)
 
 
@@ -98,5 +102,5 @@ EXPERIMENT = Experiment(
     ),
     small=(ProximalConfig(Problem("xor", "mlp", _NETWORK, n_points=5), times=(1, 1000), n_seeds=3),),
     run=run,
-    own=own_case(_own, learners=NETWORKS),
+    user_case=user_case(_user_case, learners=NETWORKS),
 )

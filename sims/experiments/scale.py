@@ -5,13 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from sims.experiments.base import Experiment, ParametricLearner, Problem, Retrain, in_memory, labelled
-from sims.experiments.own import CONVEX, own_case
-from sims.streams import stream
+from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
+from sims.experiments.shared.labels import labelled
+from sims.experiments.shared.problem import ParametricLearner, Problem
+from sims.experiments.shared.user_cases import CONVEX, user_case
 from theory.datamodel import quadrature_datamodel
 from theory.laws import Bernoulli, Poisson, ProductLaw, TwoPoint
 from theory.metrics import relative_error, slope
 from theory.response import BLOCK, Array, mean_response, weight_derivative
+from theory.streams import stream
 
 __all__ = ["EXPERIMENT", "ScaleConfig", "run"]
 
@@ -91,7 +93,7 @@ _LINE = ("noisy_line", "least_squares", (("l2", 0.0),))
 _LONGLEY, _SPECTOR = ("longley", "least_squares"), ("spector", "logistic")
 
 
-def _own(problem: Problem, small: bool) -> ScaleConfig:
+def _user_case(problem: Problem, small: bool) -> ScaleConfig:
     return ScaleConfig(problem, draws=0 if (problem.n_points or 0) <= 12 else 2**11 if small else 2**13)
 
 
@@ -109,5 +111,5 @@ EXPERIMENT = Experiment(
     ),
     small=(ScaleConfig(Problem(*_LINE), draws=2**12), ScaleConfig(Problem(*_SPECTOR, (("l2", 0.1),), n_points=8))),
     run=run,
-    own=own_case(_own, learners=CONVEX, at_most=128),
+    user_case=user_case(_user_case, learners=CONVEX, at_most=128),
 )

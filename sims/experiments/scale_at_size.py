@@ -5,22 +5,24 @@ from dataclasses import dataclass, replace
 import numpy as np
 import xarray as xr
 
-from sims.experiments.base import Experiment, Problem, Retrain, Variables, bar, in_memory, labelled
-from sims.experiments.own import CONVEX, ENUMERABLE, too_many
-from theory import regression
-from theory.designs import independent
+from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
+from sims.experiments.shared.labels import Variables, bar, labelled
+from sims.experiments.shared.problem import Problem
+from sims.experiments.shared.user_cases import CONVEX, ENUMERABLE, why_not_enumerable
 from theory.laws import Bernoulli
 from theory.memory import require_memory
 from theory.metrics import relative_error
 from theory.response import Array, TwiceDifferentiableLearner, weight_derivative
-from theory.surrogates import Prices, Quadratic, taylor_surrogate
+from theory.sampling import regression
+from theory.sampling.designs import independent
+from theory.sampling.surrogates import Prices, Quadratic, taylor_surrogate
 
 __all__ = ["EXPERIMENT", "ScaleAtSizeConfig", "run", "second_order_slope"]
 
 ESTIMATORS = ("OLS", "control variate")
 
 PRICES, EVALUATION = Prices(jacobian=5.0, hessian=240.0), 0.2
-"""In retrainings, by the clock on one core (`theory.surrogates.measured_prices`), rounded up over the cases below: what a weight
+"""In retrainings, by the clock on one core (`measured_prices`), rounded up over the cases below: what a weight
 derivative and a second one cost, and what the surrogate costs on every subset."""
 
 
@@ -37,7 +39,7 @@ def run(config: ScaleAtSizeConfig, *, retrain: Retrain = in_memory, progress: bo
     """Slope <beta, D> / <D, D> of beta^(p) on D(1) and on D(p 1) = (1/p) D(1; l2/p), per p and output, with HC3 errors.
 
     beta is estimated twice from the same independent draws: by OLS, and by OLS of what the second-order expansion about p 1
-    leaves, whose own datamodel is known (`theory.surrogates`). Predicted are 1/p for the first slope without a penalty, and for
+    leaves, whose own datamodel is known (`taylor_surrogate`). Predicted are 1/p for the first slope without a penalty, and for
     the second 1, corrected by `second_order_slope` (T6). `gain` is the variance of OLS over that of the control variate, summed
     over points, at equal cost: with all that the surrogate costs counted in retrainings. HC3 errors are conservative where m is
     not many times N (variances by 1/(1 - N/m)); what `unexplained` subtracts is HC2, which is not.
@@ -153,11 +155,11 @@ def _fair(n_points: int, l2: float, draws: int) -> ScaleAtSizeConfig:
     return ScaleAtSizeConfig(Problem("fair", "logistic", (("l2", l2),), n_points=n_points, n_queries=4), draws=draws)
 
 
-def _own(problem: Problem, small: bool) -> ScaleAtSizeConfig | str:
+def _user_case(problem: Problem, small: bool) -> ScaleAtSizeConfig | str:
     """For more points than can be enumerated: `scale` has the others."""
     if problem.learner not in CONVEX:
         return f"is for --learner {' or '.join(CONVEX)}"
-    if not too_many(problem):
+    if not why_not_enumerable(problem):
         return f"is for more than {ENUMERABLE[problem.learner]} points"
     draws = max(2_000 if small else 10_000, 8 * (problem.n_points or 0))
     return ScaleAtSizeConfig(replace(problem, n_queries=4), draws=draws)
@@ -177,5 +179,5 @@ EXPERIMENT = Experiment(
     ),
     small=(_fair(300, 1e-2, 2_000),),
     run=run,
-    own=_own,
+    user_case=_user_case,
 )

@@ -7,10 +7,12 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from sims.experiments.base import Experiment, Problem, Retrain, Variables, in_memory, labelled
-from sims.experiments.conditioning import conditioned
-from sims.experiments.effects import PREDICTED, derivatives, group_rows, predictions
-from sims.experiments.own import NETWORKS, own_case
+from sims.experiments.shared.conditioning import with_conditioning
+from sims.experiments.shared.effects import PREDICTED, derivatives, group_rows, predictions
+from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
+from sims.experiments.shared.labels import Variables, labelled
+from sims.experiments.shared.problem import Problem
+from sims.experiments.shared.user_cases import NETWORKS, user_case
 from theory.datamodel import optimal_datamodel
 from theory.response import Array
 from theory.values import leave_one_out
@@ -73,7 +75,7 @@ def run(config: SeedsConfig, *, retrain: Retrain = in_memory, progress: bool = F
         "target": tuple(rows),
         "quality": PREDICTED,
     }
-    return conditioned(labelled("seeds", config, coords, variables), [learner], seeds).assign_attrs(n_seeds=config.n_seeds)
+    return with_conditioning(labelled("seeds", config, coords, variables), [learner], seeds).assign_attrs(n_seeds=config.n_seeds)
 
 
 def _averages(values: Array, count: int) -> Array:
@@ -108,7 +110,7 @@ _NETWORK = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5))
 _WELLS = (("steps", 400), ("learning_rate", 0.05))
 
 
-def _own(problem: Problem, small: bool) -> SeedsConfig:
+def _user_case(problem: Problem, small: bool) -> SeedsConfig:
     if small:
         return SeedsConfig(problem.changed(steps=100), n_seeds=8, averaged=(1, 2, 4))
     return SeedsConfig(problem.changed(steps=1000))
@@ -125,5 +127,5 @@ EXPERIMENT = Experiment(
     ),
     small=(SeedsConfig(Problem("xor", "mlp", (*_NETWORK, ("steps", 100)), n_points=5), n_seeds=8, averaged=(1, 2, 4)),),
     run=run,
-    own=own_case(_own, learners=NETWORKS),
+    user_case=user_case(_user_case, learners=NETWORKS),
 )

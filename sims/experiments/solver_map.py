@@ -1,4 +1,4 @@
-"""What an approximate solve costs, by how many products it may take and how ill-conditioned the Hessian is."""
+"""What an approximate solve costs, by how many products it may take and how ill-with_conditioning the Hessian is."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from sims.experiments.base import MEASURES, Experiment, Problem, Retrain, Variables, in_memory, labelled
-from sims.experiments.effects import REFERENCES, cell, linearizations, references
-from sims.experiments.own import CONVEX, own_case
+from sims.experiments.shared.effects import REFERENCES, cell, linearizations, references
+from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
+from sims.experiments.shared.labels import MEASURES, Variables, labelled
+from sims.experiments.shared.problem import Problem
+from sims.experiments.shared.user_cases import CONVEX, user_case
 from theory.influence import influence
 from theory.response import Linearization
 
@@ -74,5 +76,5 @@ EXPERIMENT = Experiment(
     ),
     small=(SolverMapConfig(Problem("longley", "least_squares", n_points=8), penalties=(1.0, 1e-3), products=(1, 3, 7, 100)),),
     run=run,
-    own=own_case(lambda problem, small: SolverMapConfig(problem.changed("l2")), learners=CONVEX, at_most=14),
+    user_case=user_case(lambda problem, small: SolverMapConfig(problem.changed("l2")), learners=CONVEX, at_most=14),
 )

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from sims.experiments.base import Experiment, Given, Problem, Retrain, Variables, in_memory, labelled
-from sims.experiments.own import CONVEX, too_many
+from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
+from sims.experiments.shared.labels import Variables, labelled
+from sims.experiments.shared.problem import GivenLearner, Problem
+from sims.experiments.shared.user_cases import CONVEX, why_not_enumerable
 from theory.datamodel import optimal_datamodel
 from theory.laws import Bernoulli
 from theory.metrics import jackknife, lds
@@ -23,7 +25,7 @@ __all__ = ["EXPERIMENT", "SpectrumConfig", "run"]
 class SpectrumConfig:
     """A learner, inclusion probabilities, how many seeds (1 where there is no randomness)."""
 
-    problem: Problem | Given
+    problem: Problem | GivenLearner
     probabilities: tuple[float, ...] = (0.25, 0.5, 0.75, 0.9)
     n_seeds: int = 1
 
@@ -70,11 +72,11 @@ _NETWORK = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5), ("steps", 30
 _WELLS = (("steps", 400), ("learning_rate", 0.05))
 
 
-def _own(problem: Problem, small: bool) -> SpectrumConfig | str:
+def _user_case(problem: Problem, small: bool) -> SpectrumConfig | str:
     if problem.learner in CONVEX:
-        return too_many(problem, 20) or SpectrumConfig(problem)
+        return why_not_enumerable(problem, 20) or SpectrumConfig(problem)
     steps, n_seeds = (300, 4) if small else (3000, 16)
-    return too_many(problem) or SpectrumConfig(problem.changed(steps=steps), n_seeds=n_seeds)
+    return why_not_enumerable(problem) or SpectrumConfig(problem.changed(steps=steps), n_seeds=n_seeds)
 
 
 EXPERIMENT = Experiment(
@@ -98,5 +100,5 @@ EXPERIMENT = Experiment(
         SpectrumConfig(Problem("xor", "mlp", (*_NETWORK[:3], ("steps", 300)), n_points=5), n_seeds=3),
     ),
     run=run,
-    own=_own,
+    user_case=_user_case,
 )

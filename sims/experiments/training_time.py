@@ -5,10 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from sims.experiments.base import MEASURES, Experiment, Problem, Retrain, Variables, effect_coords, in_memory, labelled
-from sims.experiments.conditioning import OF, conditioning, warn
-from sims.experiments.effects import against, derivatives, references, scores_or_undefined
-from sims.experiments.own import NETWORKS, own_case
+from sims.experiments.shared.conditioning import CONDITIONED, conditioning, with_rounding_warning
+from sims.experiments.shared.effects import against, derivatives, references, scores_or_undefined
+from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
+from sims.experiments.shared.labels import MEASURES, Variables, effect_coords, labelled
+from sims.experiments.shared.problem import Problem
+from sims.experiments.shared.user_cases import NETWORKS, user_case
 from sims.learners.mlp import MLP
 from theory.influence import influence, null_space_sizes
 from theory.metrics import relative_error
@@ -96,10 +98,10 @@ def run(config: TrainingTimeConfig, *, retrain: Retrain = in_memory, progress: b
         "pair": [f"{_NAMES[a]} on {_NAMES[b]}" for a, b in PAIRS],
         "measure": MEASURES,
         "cutoff": config.cutoffs,
-        "of": OF,
+        "of": CONDITIONED,
         **effect_coords(effects["beta"][0, 0]),
     }
-    return warn(labelled("training_time", config, coords, variables))
+    return with_rounding_warning(labelled("training_time", config, coords, variables))
 
 
 _NAMES = {
@@ -120,7 +122,7 @@ _WIDE = (("hidden", (8,)), ("loss", "squared"), ("l2", 0.0), ("learning_rate", 0
 _SHORT = (1, 3, 10, 30, 100, 300, 1000, 3000)
 
 
-def _own(problem: Problem, small: bool) -> TrainingTimeConfig:
+def _user_case(problem: Problem, small: bool) -> TrainingTimeConfig:
     return TrainingTimeConfig(problem, times=_SHORT, n_seeds=8) if small else TrainingTimeConfig(problem)
 
 
@@ -135,5 +137,5 @@ EXPERIMENT = Experiment(
     ),
     small=(TrainingTimeConfig(Problem("xor", "mlp", _NETWORK, n_points=6), times=_SHORT, n_seeds=8),),
     run=run,
-    own=own_case(_own, learners=NETWORKS),
+    user_case=user_case(_user_case, learners=NETWORKS),
 )

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from sims.experiments.base import MEASURES, Experiment, Problem, Retrain, Variables, in_memory, labelled
-from sims.experiments.conditioning import conditioned
-from sims.experiments.effects import REFERENCES, cell, linearizations, references, scores_or_undefined
-from sims.experiments.own import NETWORKS, own_case
+from sims.experiments.shared.conditioning import with_conditioning
+from sims.experiments.shared.effects import REFERENCES, cell, linearizations, references, scores_or_undefined
+from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
+from sims.experiments.shared.labels import MEASURES, Variables, labelled
+from sims.experiments.shared.problem import Problem
+from sims.experiments.shared.user_cases import NETWORKS, user_case
 from theory.influence import null_space_sizes
 
 __all__ = ["EXPERIMENT", "METHODS", "WidthMapConfig", "run"]
@@ -66,13 +68,15 @@ def run(config: WidthMapConfig, *, retrain: Retrain = in_memory, progress: bool 
         "measure": MEASURES,
         "seed": seeds,
     }
-    return conditioned(labelled("width_map", config, coords, variables), learners, seeds).assign_attrs(n_seeds=config.n_seeds)
+    return with_conditioning(labelled("width_map", config, coords, variables), learners, seeds).assign_attrs(
+        n_seeds=config.n_seeds
+    )
 
 
 _NETWORK = (("steps", 3000), ("learning_rate", 0.5))
 
 
-def _own(problem: Problem, small: bool) -> WidthMapConfig:
+def _user_case(problem: Problem, small: bool) -> WidthMapConfig:
     trained = problem.changed("hidden", "l2", steps=300 if small else 3000)
     return WidthMapConfig(trained, widths=(1, 4), penalties=(0.0, 0.1), n_seeds=4) if small else WidthMapConfig(trained)
 
@@ -90,5 +94,5 @@ EXPERIMENT = Experiment(
         ),
     ),
     run=run,
-    own=own_case(_own, learners=NETWORKS),
+    user_case=user_case(_user_case, learners=NETWORKS),
 )

@@ -7,10 +7,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sims.learners import checks
 from sims.learners.least_squares import LeastSquares
-from sims.streams import stream
+from sims.learners.shared import checks
 from theory.response import Array, Linearization, stacked
+from theory.streams import stream
 
 __all__ = ["Interpolator"]
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.spatial.distance import cdist
 
-from sims.learners import checks
+from sims.learners.shared import checks
 from theory.response import Array
 
 __all__ = ["KernelSum"]

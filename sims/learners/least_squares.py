@@ -8,7 +8,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sims.learners import batched, checks, erm
+from sims.learners.linear import batched, erm
+from sims.learners.shared import checks
 from theory.response import Array, Linearization, WeightHessian
 from theory.subsets import name_subset
 
@@ -28,7 +29,7 @@ class LeastSquares:
 
     With l2 = 0 the points with w_i > 0 must span all columns. Where they do not, `undefined="error"` names the subset and
     `undefined="min_norm"` takes the minimiser of least norm, sqrt(W) X's pseudo-inverse times sqrt(W) y: then F jumps at w_i
-    = 0 when point i adds a direction, and the derivative there is NaN (undefined). `normalization`: see `sims.learners.erm`.
+    = 0 when point i adds a direction, and the derivative there is NaN (undefined). `normalization`: see `linear.erm`.
 
     >>> learner = LeastSquares([[1.0]], [1.0], [[1.0]], l2=1.0)  # F(w) = w / (w + 1)
     >>> learner.respond([[0.0], [1.0]], seeds=[0]).ravel().tolist()
@@ -143,7 +144,7 @@ class LeastSquares:
     def _solve(self, w: Array, queries: Array) -> tuple[Array, Array, Added | None]:
         """theta (d, B), A^+ x_q (d, M, B), and which points of weight 0 would add a direction (None: none would).
 
-        Normal equations where they are well conditioned, singular values of sqrt(W) X for the other replicas.
+        Normal equations where they are well with_conditioning, singular values of sqrt(W) X for the other replicas.
         """
         penalty = self._penalty(w)
         packed = self._normal_matrix(w, penalty)

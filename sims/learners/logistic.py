@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import linalg, optimize
 
-from sims.learners import batched, checks, erm, kernels
+from sims.learners.linear import batched, erm
+from sims.learners.network import kernels
+from sims.learners.shared import checks
 from theory.response import Array, Linearization, WeightHessian
 from theory.subsets import name_subset
 
@@ -30,7 +32,7 @@ class Logistic:
     Outputs are the margins x_q . theta at X_query (M, d). There is no randomness: every seed gives the same answer.
 
     With l2 = 0 the optimum exists only where the points with w_i > 0 are neither separable nor rank-deficient (Albert & Anderson
-    1984); any other subset is refused by name. `normalization` says what divides the data term, see `sims.learners.erm`.
+    1984); any other subset is refused by name. `normalization` says what divides the data term, see `sims.learners.linear.erm`.
 
     >>> learner = Logistic([[1.0], [1.0]], [1, 0], [[1.0]], l2=0.5)
     >>> learner.respond([[1.0, 1.0], [2.0, 2.0], [0.0, 0.0]], seeds=[0]).ravel().tolist()  # the labels balance, or are not there

@@ -8,15 +8,15 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sims.learners import checks
-from sims.learners.descent import Batches, Descent, DivergedError
-from sims.learners.kernels import ACTIVATIONS, LOSSES
-from sims.learners.network import Network
-from sims.learners.objective import Objective
-from sims.streams import stream
+from sims.learners.network.descent import Batches, Descent, DivergedError
+from sims.learners.network.kernels import ACTIVATIONS, LOSSES
+from sims.learners.network.objective import Objective
+from sims.learners.network.passes import Network
+from sims.learners.shared import checks
+from theory.influence.trajectory import Checkpoint
 from theory.response import Array, Linearization
+from theory.streams import stream
 from theory.subsets import name_subset
-from theory.trajectory import Checkpoint
 
 __all__ = ["MLP"]
 
@@ -173,7 +173,7 @@ class MLP:
         return tuple(self._descent.at(np.ascontiguousarray(theta.T), w) for theta in params.swapaxes(0, 1))
 
     def checkpoints(self, weights: ArrayLike, seeds: Sequence[int]) -> tuple[Checkpoint, ...]:
-        """The same with the steps since the snapshot before and their mean rate_t / (1 - momentum), for `theory.trajectory`."""
+        """The same with the steps since the snapshot before and their mean rate_t / (1 - momentum), for `trajectory`."""
         rates = np.split(self._descent.rates, self._times[:-1])
         return tuple(
             Checkpoint(at, len(some), float(some.mean()) / (1.0 - self.momentum))

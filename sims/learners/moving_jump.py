@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtr
 
-from sims.learners import checks
-from sims.streams import normals
+from sims.learners.shared import checks
 from theory.response import Array
+from theory.streams import normals
 
 __all__ = ["MovingJump"]
 

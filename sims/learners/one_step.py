@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import expit
 
-from sims.learners import checks
-from sims.streams import stream
+from sims.learners.shared import checks
 from theory.response import Array
+from theory.streams import stream
 
 __all__ = ["OneStep"]
 

@@ -25,11 +25,10 @@ import peers
 import xarray as xr
 from threadpoolctl import threadpool_limits
 
-from sims import engine
+from sims.experiments.shared.results import save
 from sims.learners import Logistic
-from sims.provenance import environment, hardware
-from sims.results import save
-from sims.retrain import response_table
+from sims.retrain import engine, response_table
+from sims.retrain.provenance import environment, hardware
 from theory.datamodel import optimal_datamodel
 from theory.response import Array
 from theory.subsets import all_masks

@@ -6,7 +6,7 @@ import xarray as xr
 from assertions import assert_identical
 
 from figures import fig_breakdown, fig_budget, fig_depth, fig_leverage, fig_proximal
-from theory.budget import Trust
+from theory.influence.budget import Trust
 
 MEASURES = ["slope", "relative_error", "pearson", "spearman"]
 STEPS = [*fig_budget._STEPS, "beta -> LOO"]

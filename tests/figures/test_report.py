@@ -16,7 +16,7 @@ from figures.__main__ import cli
 from figures.numbers import numbers
 from figures.report import judge_all
 from figures.results import read_all
-from sims.results import save
+from sims.experiments.shared.results import save
 from theory.claims import judge
 
 HOSTILE = "<script>alert(1)</script>"

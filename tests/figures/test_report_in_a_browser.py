@@ -14,7 +14,7 @@ from figures.__main__ import cli
 from figures.numbers import numbers
 from figures.report import judge_all
 from figures.results import read_all
-from sims.results import save
+from sims.experiments.shared.results import save
 
 pytestmark = pytest.mark.skipif(
     EXECUTABLE is None, reason="NOT TESTED: report.html in a browser, because no chromium is installed (apt-get install chromium)"

@@ -12,7 +12,7 @@ from stored import computed, renamed, stored
 from figures.__main__ import cli
 from figures.pictures import draw_picture
 from figures.results import fingerprint
-from sims.results import save
+from sims.experiments.shared.results import save
 
 
 def run(*arguments):

@@ -20,21 +20,21 @@ PUBLIC = {
     ],
     "theory.derivatives": ["average_derivative", "average_derivatives", "average_jumps", "finite_difference"],
     "theory.influence": ["hessian_influence", "influence", "leverages", "newton_change", "null_space_sizes", "loo_gap_bound"],
-    "theory.budget": ["error_budget", "trust"],
+    "theory.influence.budget": ["error_budget", "trust"],
     "theory.metrics": [
         "compare", "jackknife", "jackknife_errors", "bootstrap", "prediction_quality", "r_squared", "lds", "slope",
         "relative_error", "pearson", "spearman",
     ],
-    "theory.designs": ["independent", "antithetic", "fold_over"],
-    "theory.surrogates": ["taylor_surrogate", "fit_with_surrogate"],
-    "theory.stability": ["noise_design", "noise_residual"],
-    "theory.trajectory": ["source", "tracin"],
+    "theory.sampling.designs": ["independent", "antithetic", "fold_over"],
+    "theory.sampling.surrogates": ["taylor_surrogate", "fit_with_surrogate"],
+    "theory.sampling.stability": ["noise_design", "noise_residual"],
+    "theory.influence.trajectory": ["source", "tracin"],
     "theory.response": ["mean_response", "weight_derivative"],
     "sims.learners": [
         "MLP", "Bistable", "Interpolator", "KernelSum", "LeastSquares", "Logistic", "MovingJump", "OneStep",
     ],
     "sims.retrain": ["response_table", "streamed_table"],
-    "sims.proximal": ["proximal_responses"],
+    "sims.learners.network.proximal": ["proximal_responses"],
     "sims.datasets": ["names", "by_name", "with_eigenvalues", "with_leverages", "two_classes"],
 }  # fmt: skip
 

@@ -40,7 +40,7 @@ def test_packages_import_only_what_they_may(package):
         "from sims.learners import Logistic",
         "def f():\n    from sims import learners",
         "import importlib\nimportlib.import_module('sims.learners')",
-        "if TYPE_CHECKING:\n    import sims.learners.erm",
+        "if TYPE_CHECKING:\n    import sims.learners.linear.erm",
     ],
 )
 def test_every_way_to_import_is_seen(source):

@@ -12,8 +12,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sims.learners import checks
 from sims.learners.adapters.description import described
+from sims.learners.shared import checks
 from theory.response import Array, Linearization
 from theory.subsets import name_subset
 

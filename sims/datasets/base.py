@@ -1,0 +1,82 @@
+"""What a data set is, and the registry of all that have a name."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from theory.response import Array
+
+__all__ = ["DataSet", "at_most", "by_name", "names", "register", "standardised"]
+
+
+@dataclass(frozen=True, eq=False)
+class DataSet:
+    """Training points, queries and where they come from."""
+
+    name: str
+    X: Array  # (N, d)
+    y: Array  # (N,)
+    X_query: Array  # (M, d)
+    columns: tuple[str, ...]  # d names
+    unit: str  # of a learner's output
+    source: str
+    train_rows: tuple[int, ...] = ()  # rows of the original file, the first one is 0
+    query_rows: tuple[int, ...] = ()
+    labels: tuple[str, ...] = ()  # of the file, for y = 0 and for y = 1, where they are not these numbers
+
+
+def standardised(values: Array, rows: NDArray[np.int64], columns: Sequence[str], source: str) -> Array:
+    """Columns (rows of the file, d) less the mean of the training rows, over their standard deviation (divisor N).
+
+    Each is first scaled by a power of two, which changes no digit and keeps the squares of any finite numbers finite.
+    """
+    low, high = values[rows].min(axis=0), values[rows].max(axis=0)
+    if (low == high).any():
+        constant = [name for name, same in zip(columns, low == high, strict=True) if same]
+        raise ValueError(f"{source} with {len(rows)} training rows: {constant} do not vary among them; take more rows")
+    with np.errstate(over="ignore", under="ignore"):
+        scaled = np.ldexp(values, -np.frexp(np.maximum(np.abs(low), np.abs(high)))[1])
+        result = (scaled - scaled[rows].mean(axis=0)) / scaled[rows].std(axis=0)
+    if not np.isfinite(result).all():
+        name = columns[int(np.argwhere(~np.isfinite(result))[0, 1])]
+        raise ValueError(f"{source}: {name!r} varies so little among the training rows that another row is infinitely far")
+    return result
+
+
+_registry: dict[str, Callable[..., DataSet]] = {}
+
+
+def names() -> tuple[str, ...]:
+    """Every data set that `by_name` knows.
+
+    >>> "spector" in names()
+    True
+    """
+    return tuple(sorted(_registry))
+
+
+def by_name(name: str, n_points: int | None = None) -> DataSet:
+    """A data set by name, with its own default or the given number of training points.
+
+    >>> data = by_name("spector", 8)
+    >>> data.X.shape, data.columns, data.y.tolist()
+    ((8, 4), ('intercept', 'GPA', 'TUCE', 'PSI'), [0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0])
+    """
+    if name not in _registry:
+        raise ValueError(f"data set {name!r} is unknown, expected one of {', '.join(names())}")
+    return _registry[name]() if n_points is None else _registry[name](n_points)
+
+
+def register(function: Callable[..., DataSet]) -> Callable[..., DataSet]:
+    """Make a data set known by the name of its function `name(n_points=...) -> DataSet`."""
+    _registry[function.__name__] = function
+    return function
+
+
+def at_most(n_points: int, limit: int, name: str) -> int:
+    """The number of points, where the data set has as many."""
+    if not 1 <= n_points <= limit:
+        raise ValueError(f"n_points = {n_points}, expected 1 to {limit} for {name}")
+    return n_points

@@ -1,0 +1,97 @@
+"""Real data sets, all of which ship inside statsmodels.
+
+A design is an intercept column of ones followed by the named columns, each standardised by the mean and standard deviation
+(divisor N) of the training rows; regression targets are standardised likewise, so one unit of the output is one standard
+deviation of the target. Which rows train is a fixed rule given in each docstring, and written down in `train_rows`.
+"""
+
+import importlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sims.datasets.base import DataSet, at_most, register, standardised
+from theory.response import Array
+from theory.streams import stream
+
+__all__ = ["fair", "longley", "spector", "stackloss"]
+
+
+@register
+def longley(n_points: int = 16) -> DataSet:
+    """US employment 1947-1962 (Longley 1967; used by Cook 1977): 16 years, 6 nearly collinear columns.
+
+    Columns: GNPDEFL (GNP deflator, index), GNP (million dollars), UNEMP (thousands unemployed), ARMED (thousands in the armed
+    forces), POP (thousands of age 14 and over), YEAR; target TOTEMP, thousands employed. Training rows: the first n_points years.
+    Queries: all 16 years.
+    """
+    rows = np.arange(at_most(n_points, 16, "longley"))
+    return _from_statsmodels(
+        "longley", "TOTEMP", rows, np.arange(16), "standard deviations of TOTEMP", "Longley 1967, JASA 62:819"
+    )
+
+
+@register
+def stackloss(n_points: int = 16) -> DataSet:
+    """Ammonia lost from a plant on 21 days (Brownlee 1965), famous for its outliers, the days 1, 3, 4 and 21.
+
+    Columns: AIRFLOW (rate of operation), WATERTEMP (cooling water, degrees Celsius), ACIDCONC (acid concentration, per 1000 minus
+    500); target STACKLOSS, ten times the percentage lost. Training rows: the first n_points days. Queries: all 21 days.
+    """
+    rows = np.arange(at_most(n_points, 21, "stackloss"))
+    return _from_statsmodels("stackloss", "STACKLOSS", rows, np.arange(21), "standard deviations of STACKLOSS", "Brownlee 1965")
+
+
+@register
+def spector(n_points: int = 16) -> DataSet:
+    """Whether a student's grade improved under a new way of teaching (Spector & Mazzeo 1980): 32 students, 11 of whom improved.
+
+    Columns: GPA (grade point average), TUCE (score in an economics test), PSI (1 if taught in the new way); target GRADE, 1 if
+    improved. Training rows: the first n_points/2 students of each class, in the order of the file. Queries: all the others.
+    """
+    if n_points % 2 or not 2 <= n_points <= 22:
+        raise ValueError(
+            f"spector has 11 students of the smaller class: n_points = {n_points}, expected an even number from 2 to 22"
+        )
+    y = _statsmodels_column("spector", "GRADE")
+    rows = np.sort(np.concatenate([np.flatnonzero(y == label)[: n_points // 2] for label in (0, 1)]))
+    others = np.setdiff1d(np.arange(len(y)), rows)
+    return _from_statsmodels(
+        "spector", "GRADE", rows, others, "logit", "Spector & Mazzeo 1980, J. Econ. Educ. 11:37", binary=True
+    )
+
+
+@register
+def fair(n_points: int = 200) -> DataSet:
+    """Extramarital affairs of 6,366 women (Fair 1978, survey of Redbook magazine): large enough for sampled subsets.
+
+    Columns: rate_marriage, age, yrs_married, children, religious, educ, occupation, occupation_husb (codes and years as in the
+    source); target: 1 if affairs > 0. Training rows: the first n_points of a fixed random order (the file is sorted by the
+    target); queries: the next 16.
+    """
+    y = _statsmodels_column("fair", "affairs")
+    order = stream("rows of fair", 0).permutation(len(y))
+    at_most(n_points, len(y) - 16, "fair")
+    rows, queries = order[:n_points], order[n_points : n_points + 16]
+    return _from_statsmodels("fair", "affairs", rows, queries, "logit", "Fair 1978, J. Polit. Econ. 86:45", binary=True)
+
+
+def _statsmodels_column(name: str, column: str) -> Array:
+    return _statsmodels_table(name)[column]
+
+
+def _statsmodels_table(name: str) -> dict[str, Array]:
+    frame = importlib.import_module(f"statsmodels.datasets.{name}").load_pandas().data
+    return {str(column): np.asarray(frame[column], dtype=np.float64) for column in frame.columns}
+
+
+def _from_statsmodels(
+    name: str, target: str, rows: NDArray[np.int64], queries: NDArray[np.int64], unit: str, source: str, *, binary: bool = False
+) -> DataSet:
+    table = _statsmodels_table(name)
+    y = table.pop(target)
+    X = np.column_stack(list(table.values()))
+    design = np.column_stack([np.ones(len(X)), standardised(X, rows, tuple(table), name)])
+    values = (y > 0.0).astype(np.float64) if binary else standardised(y[:, None], rows, [target], name)[:, 0]
+    picked, asked = tuple(map(int, rows)), tuple(map(int, queries))
+    return DataSet(name, design[rows], values[rows], design[queries], ("intercept", *table), unit, source, picked, asked)

@@ -1,0 +1,202 @@
+"""A CSV file as a data set: which rows train and which are asked for, drawn by seed, and written down."""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sims.datasets import DataSet, standardised
+from sims.datasets.csv_file import CsvTable, digest, listed, number, read_csv
+from theory.streams import stream
+
+__all__ = ["Task", "UserData", "as_user_data", "write_down"]
+
+Task = Literal["two classes", "number"]
+
+LEAST_POINTS = 4
+"""Training points: three are removed at once, and what is left must be a training set."""
+
+
+@dataclass(frozen=True)
+class UserData:
+    """A CSV file, and all that decides which of its rows train and are asked for; `as_user_data` makes one."""
+
+    path: str
+    target: str
+    task: Task  # what the target is taken for: one of two classes, or a number
+    sha256: str  # of the file: another content is other data
+    n_queries: int = 8
+    seed: int = 0
+    drop: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """The file's name, safe for folders and titles: "my data.csv" is "my_data.csv"."""
+        return re.sub(r"[^A-Za-z0-9._-]+", "_", Path(self.path).name)
+
+    def load(self, n_points: int | None) -> DataSet:
+        """N training points and `n_queries` other rows, drawn without replacement; see `_choose_rows` and `_as_data_set`.
+
+        Refused where the file has changed since it was described.
+        """
+        if n_points is None:
+            raise ValueError(f"{self.label}: a number of training points is needed")
+        if digest(Path(self.path)) != self.sha256:
+            raise ValueError(f"{self.path} has changed since it was read: run the command again, with another --out")
+        return _load(self, n_points)
+
+
+def as_user_data(
+    path: Path, target: str | None, *, task: Task | None = None, n_queries: int = 8, seed: int = 0, drop: Sequence[str] = ()
+) -> UserData:
+    """A file whose content can be used: read once, every check made. Without a task: two classes if the target has two values."""
+    sha256, table = digest(path), read_csv(path, target, drop)
+    values = _values(table.target)
+    task = task or ("two classes" if len(values) == 2 else "number")
+    user = UserData(str(path), str(target), task, sha256, n_queries, seed, tuple(drop))
+    shown = f"target {target!r} of {path}"
+    if len(values) == 1:
+        raise ValueError(f"{shown} is {values[0]!r} in every row: there is nothing to predict")
+    if task == "two classes" and len(values) != 2:
+        raise ValueError(
+            f"{shown} has {len(values):,} different values ({', '.join(map(repr, values[:3]))}, ..), expected two classes: keep "
+            "the rows of two, or choose --learner least_squares for numbers"
+        )
+    text = next((value for value in values if number(value) is None), None)
+    if task == "number" and text is not None:
+        raise ValueError(
+            f"{shown} holds text ({text[:40]!r}) in {len(values):,} different values, expected numbers, or two values and "
+            "--learner logistic"
+        )
+    infinite = next((value for value in values if task == "number" and not np.isfinite(float(value))), None)
+    if infinite is not None:
+        raise ValueError(f"{shown} has the value {infinite!r}, expected finite numbers")
+    return user
+
+
+def write_down(user: UserData, n_points: int, out: Path) -> Path:
+    """OUT/<file>-<N>.rows.json: which rows of the file train and are asked for, and everything that decided it.
+
+    A folder holds results of one description of a file: where it differs in anything, it is refused and says in what.
+    """
+    for written in sorted(out.glob(f"{user.label}-*.rows.json")):
+        found, wanted = json.loads(written.read_text())["data"], json.loads(json.dumps(asdict(user)))
+        differences = [f"{k} was {found.get(k)!r}, is {v!r}" for k, v in wanted.items() if k != "path" and found.get(k) != v]
+        if differences:
+            raise ValueError(
+                f"{out} holds another run on {user.label}: {'; '.join(differences)}. Choose another --out, or delete {out}"
+            )
+    data = user.load(n_points)
+    content = {
+        "data": asdict(user),
+        "columns": data.columns,
+        "standardised": "by mean and standard deviation of the training rows",
+        "classes": dict(zip(data.labels, (0, 1), strict=True)) if data.labels else None,
+        "rows": "counted from 0, the first one below the header; empty lines do not count",
+        "train_rows": data.train_rows,
+        "query_rows": data.query_rows,
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    file = out / f"{user.label}-{n_points}.rows.json"
+    lines = ",\n".join(f"  {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in content.items())
+    partial = file.with_suffix(".partial")
+    partial.write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")
+    return partial.replace(file)
+
+
+@lru_cache(maxsize=4)
+def _read(path: str, sha256: str, target: str, drop: tuple[str, ...]) -> CsvTable:
+    return read_csv(Path(path), target, drop)
+
+
+@lru_cache(maxsize=16)
+def _load(user: UserData, n_points: int) -> DataSet:
+    return _as_data_set(user, _read(user.path, user.sha256, user.target, user.drop), n_points)
+
+
+def _as_data_set(user: UserData, table: CsvTable, n_points: int) -> DataSet:
+    """An intercept and the features, standardised by the training rows; y in {0, 1}, or standardised likewise."""
+    values = _values(table.target)
+    code = np.array([values.index(_value(text, values)) for text in table.target]) if len(values) == 2 else None
+    rows, queries = _choose_rows(user, len(table.target), code, n_points)
+    picked, asked, train = tuple(map(int, rows)), tuple(map(int, queries)), np.arange(n_points)
+    X = table.X[[*picked, *asked]]
+    if constant := [name for name, x in zip(table.columns, X[:n_points].T, strict=True) if x.min() == x.max()]:
+        raise ValueError(
+            f"{listed('column', constant)} of {user.path}: the same in all {n_points} training rows; take more --points, another "
+            f"--seed, or leave it out with --drop"
+        )
+    design = np.column_stack([np.ones(len(X)), standardised(X, train, table.columns, user.path)])
+    if user.task == "two classes":
+        assert code is not None
+        y, unit = code[rows].astype(np.float64), "logit"
+    else:
+        numbers = np.array([float(table.target[row]) for row in picked])
+        if numbers.min() == numbers.max():
+            raise ValueError(
+                f"target {user.target!r} of {user.path} is the same in all {n_points} training rows; take more --points"
+            )
+        y, unit = standardised(numbers[:, None], train, [user.target], user.path)[:, 0], f"standard deviations of {user.target}"
+    for array in (design, y):
+        array.flags.writeable = False
+    return DataSet(
+        name=user.label,
+        X=design[:n_points],
+        y=y,
+        X_query=design[n_points:],
+        columns=("intercept", *table.columns),
+        unit=unit,
+        source=f"{user.path}, sha256 {user.sha256}",
+        train_rows=picked,
+        query_rows=asked,
+        labels=values if user.task == "two classes" else (),
+    )
+
+
+def _choose_rows(
+    user: UserData, n_rows: int, code: NDArray[np.int64] | None, n_points: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Training rows and queries in the order of the file, without replacement, from the stream of `seed`.
+
+    With two classes the training rows have each in its share of the file, rounded, but at least two of either where the file has
+    two: without one point both are still there. Queries are drawn from all other rows.
+    """
+    wanted = n_points + user.n_queries
+    if n_points < LEAST_POINTS or n_rows < wanted:
+        raise ValueError(
+            f"{user.path} has {n_rows} rows, {n_points} training points and {user.n_queries} queries need {wanted}: choose "
+            f"--points ({LEAST_POINTS} or more) and --queries (1 or more) that add up to at most {n_rows}"
+        )
+    order = stream("rows of own data", user.seed).permutation(n_rows)
+    if code is None:
+        rows = order[:n_points]
+    else:
+        classes = [order[code[order] == label] for label in (0, 1)]
+        least = [min(2, len(members)) for members in classes]
+        ones = int(np.clip(round(n_points * len(classes[1]) / n_rows), least[1], n_points - least[0]))
+        rows = np.concatenate([classes[0][: n_points - ones], classes[1][:ones]])
+    queries = order[~np.isin(order, rows)][: user.n_queries]
+    return np.sort(rows), np.sort(queries)
+
+
+def _values(target: Sequence[str]) -> tuple[str, ...]:
+    """The different values of a target, in order: of numbers, where all are, or of text. Numbers that are equal are one value."""
+    different = sorted(set(target))
+    numbers = [number(text) for text in different]
+    if any(value is None for value in numbers):
+        return tuple(different)
+    first: dict[float, str] = {}
+    for value, text in zip(numbers, different, strict=True):
+        first.setdefault(float(value or 0.0), text)
+    return tuple(first[value] for value in sorted(first))
+
+
+def _value(text: str, values: Sequence[str]) -> str:
+    """The one of the two values that a cell has."""
+    return text if text in values else next(value for value in values if number(value) == number(text))

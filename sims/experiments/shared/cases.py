@@ -1,0 +1,107 @@
+"""Run the cases of experiments, several at a time, and store each as soon as it is done."""
+
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+import xarray as xr
+from numpy.typing import ArrayLike
+
+from sims.experiments import Experiment, all_experiments
+from sims.experiments.shared.problem import Problem
+from sims.experiments.shared.results import save, table_folder
+from sims.retrain import Responses, engine, response_table
+from theory.response import Learner
+
+__all__ = ["Job", "jobs_of", "run_cases", "user_jobs"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One case of an experiment."""
+
+    experiment: str
+    config: Any
+
+    def __str__(self) -> str:
+        return f"{self.experiment}: {self.config.problem.name}"
+
+
+def jobs_of(experiments: Sequence[Experiment], *, small: bool = False, points: int | None = None) -> list[Job]:
+    """Every case; with `points` resized to that many training points, where the data set has them."""
+    jobs: list[Job] = []
+    for experiment in experiments:
+        for config in experiment.small if small else experiment.cases:
+            if points is None:
+                jobs.append(Job(experiment.name, config))
+                continue
+            try:
+                resized = Job(experiment.name, experiment.resize(config, points))
+                resized.config.problem.load()
+            except ValueError as error:
+                click.echo(f"{experiment.name}: {config.problem.name} left out: {error}", err=True)
+                continue
+            if resized not in jobs:
+                jobs.append(resized)
+    if not jobs:
+        raise ValueError(f"no case of {', '.join(e.name for e in experiments)} can have {points} training points")
+    return jobs
+
+
+def user_jobs(problem: Problem, *, small: bool = False) -> tuple[list[Job], dict[str, str]]:
+    """A case of every experiment that has one for a learner on the user's own data; and of the others, why they have none."""
+    jobs, left_out = list[Job](), dict[str, str]()
+    for experiment in all_experiments().values():
+        case = experiment.user_case(problem, small) if experiment.user_case else "needs a learner of its own"
+        if isinstance(case, str):
+            left_out[experiment.name] = case
+        else:
+            jobs.append(Job(experiment.name, case))
+    return jobs, left_out
+
+
+def run_cases(
+    jobs: Sequence[Job], *, out: Path, executor: engine.Executor | int = 1, quiet: bool = False
+) -> dict[str, list[xr.Dataset]]:
+    """The results of every case by experiment, in the order of the jobs; each is on disk as soon as it is done.
+
+    Several cases share a number of processes case by case; a single one, or any other executor, block by block. Tables of
+    responses are stored beside the results, so that a run that was stopped resumes. Nothing here changes a bit of a result.
+    """
+    by_case = isinstance(executor, int) and len(jobs) > 1
+    work = partial(_run, out=out, executor=1 if by_case else executor, progress=not quiet and not (by_case and executor != 1))
+    done: dict[Job, xr.Dataset] = {}
+    with closing(engine.completed(work, jobs, executor=executor if by_case else 1)) as results:
+        for finished in results:
+            for job, (result, seconds) in finished.items():
+                with engine.interrupts_held_back():
+                    save(result, out)
+                done[job] = result
+                if not quiet:
+                    click.echo(f"[{len(done)}/{len(jobs)}] {job}, {seconds:.1f} s", err=True)
+    return {name: [done[job] for job in jobs if job.experiment == name] for name in dict.fromkeys(job.experiment for job in jobs)}
+
+
+def _run(jobs: tuple[Job, ...], *, out: Path, executor: engine.Executor | int, progress: bool) -> list[tuple[xr.Dataset, float]]:
+    results: list[tuple[xr.Dataset, float]] = []
+    for job in jobs:
+        start = time.perf_counter()
+        experiment = all_experiments()[job.experiment]
+
+        def retrain(
+            learner: Learner, seeds: Sequence[int], *, part: str = "", weights: ArrayLike | None = None, job: Job = job
+        ) -> Responses:
+            store = table_folder(out, job.experiment, job.config.problem.name, part)
+            return response_table(learner, seeds, weights=weights, store=store, executor=executor, progress=progress)
+
+        try:
+            result = experiment.run(job.config, retrain=retrain, progress=progress)
+        except (ValueError, ArithmeticError) as error:
+            raise ValueError(f"{job}: {error}") from error
+        results.append((result, time.perf_counter() - start))
+    return results

@@ -1,0 +1,294 @@
+"""Gradient descent on a network for many (weights, seed) replicas at once, and the exact derivatives of what it computes.
+
+With the objective's gradient g_t = (1/|batch_t|) sum_{i in batch_t} w_i grad l_i(theta_t) + l2 theta_t, a step is
+
+    v_{t+1} = momentum v_t + g_t,        theta_{t+1} = theta_t - rate_t v_{t+1},        v_0 = 0.
+
+A change of w moves theta by tangents that obey the differentiated steps (forward mode), a change of theta_t moves an output by
+adjoints that obey their transpose (reverse mode). Both need H_t times a direction, never H_t. Replicas are trained in tiles that
+stay in the cache; b * S + s is the replica of weights b and seed s.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sims.learners.network import kernels
+from sims.learners.network.passes import LOSSES, Network, plain
+from theory.response import Array, Fit, Layer, Linearization
+
+__all__ = ["Batches", "Descent", "DivergedError"]
+
+Indices = NDArray[np.int64]
+
+
+class DivergedError(ArithmeticError):
+    """Training of row b of the weights with seed number s left the finite numbers at a step."""
+
+    def __init__(self, row: int, seed: int, step: int) -> None:
+        super().__init__(f"row {row}, seed number {seed}, step {step}")
+        self.row, self.seed, self.step = row, seed, step
+
+
+class Batches(NamedTuple):
+    """Step t of training is on batch t mod K of epoch t // K, K = len(sizes); after the last epoch comes the first."""
+
+    numbers: NDArray[np.integer]  # (epochs, N, S): the batch of the epoch that a point is in, for every seed
+    sizes: Indices  # (K,)
+
+
+class State(NamedTuple):
+    """Parameters and velocity (P, R) before a step; changed in place by it."""
+
+    params: Array
+    velocity: Array
+
+    def copy(self) -> "State":
+        return State(self.params.copy(), self.velocity.copy())
+
+
+@dataclass(frozen=True, eq=False)
+class Descent:
+    """What is trained and how: N points, M queries, T steps with their rates, outputs after each of `snapshots` (last: T)."""
+
+    network: Network
+    X: Array  # (N, d)
+    y: Array  # (N,)
+    X_query: Array  # (M, d)
+    loss: str
+    rates: Array  # (T,)
+    l2: float
+    momentum: float
+    snapshots: tuple[int, ...]
+
+    def outputs(self, weights: Array, initial: Array, batches: Batches) -> Array:
+        """Outputs (B, S, K M) for weights (B, N) and initial parameters (P, S), K snapshots: snapshot-major."""
+        return self._in_tiles(_outputs, weights, initial, batches, (len(self.snapshots) * len(self.X_query),))
+
+    def parameters(self, weights: Array, initial: Array, batches: Batches) -> Array:
+        """Parameters (B, S, K, P) at the snapshots."""
+        return self._in_tiles(_parameters, weights, initial, batches, (len(self.snapshots), self.network.n_params))
+
+    def jacobian(self, weights: Array, initial: Array, batches: Batches) -> Array:
+        """d outputs / d w, shape (B, S, K M, N), by the cheaper mode.
+
+        Forward: N products of a Hessian with a direction for every step. Reverse: M for every step before each snapshot, and
+        every step a second time, which costs about as much as one product.
+        """
+        (n, m), size = (len(self.X), len(self.X_query)), (len(self.snapshots) * len(self.X_query), len(self.X))
+        if n * self.snapshots[-1] <= (m + 1) * sum(self.snapshots):
+            return self._in_tiles(partial(_forward_jacobian, moved=n), weights, initial, batches, size, directions=n)
+        return self._in_tiles(_reverse_jacobian, weights, initial, batches, size, directions=m, kept=3 * self.stride)
+
+    def jacobian_column(self, weights: Array, initial: Array, batches: Batches, point: int) -> Array:
+        """d outputs / d w_point, shape (B, S, K M): forward mode in that direction only, for a fraction of the Jacobian."""
+        order = np.argsort(np.arange(len(self.X)) != point, kind="stable")  # it comes first
+        ordered = dataclasses.replace(self, X=self.X[order], y=self.y[order])
+        shuffled = Batches(batches.numbers[:, order], batches.sizes)
+        size = (len(self.snapshots) * len(self.X_query), 1)
+        return ordered._in_tiles(partial(_forward_jacobian, moved=1), weights[:, order], initial, shuffled, size, directions=1)[
+            ..., 0
+        ]
+
+    @property
+    def stride(self) -> int:
+        """Steps between the states that the reverse mode keeps: sqrt(T)."""
+        return math.isqrt(self.snapshots[-1])
+
+    def amplification(self, weights: Array, initial: Array, batches: Batches) -> Array:
+        """||d theta_t / d theta_0||, the spectral norm of the product of the steps' Jacobians, at the snapshots t: (B, S, K)."""
+        size = (len(self.snapshots),)
+        return self._in_tiles(_amplification, weights, initial, batches, size, directions=self.network.n_params)
+
+    def at(self, params: Array, weights: Array) -> Linearization:
+        """Of the full-batch objective with weights (N,), at parameters (P, R)."""
+        (size, replicas), loss, network = params.shape, LOSSES[self.loss], self.network
+        outputs, shares = network.outputs(params, self.X), np.repeat(weights[:, None] / len(self.X), replicas, axis=1)
+        slopes = loss.slope(outputs, self.y)
+        unit = np.repeat(np.eye(size)[:, :, None], replicas, axis=2)
+        gradient, hessian = network.products(params, self.X, slopes * shares, loss.curvature(slopes) * shares, unit)
+        fit = Fit(
+            gradients=network.point_gradients(params, self.X).transpose(2, 0, 1),
+            slopes=slopes.T,
+            curvatures=loss.curvature(slopes).T,
+            fisher=loss.fisher(outputs).T,
+            layers=tuple(
+                Layer(*(part.transpose(2, 0, 1).copy() for part in pair)) for pair in network.point_factors(params, self.X)
+            ),
+            weights=weights,
+            penalty=self.l2,
+        )
+        return Linearization(
+            params=params.T,
+            hessian=(0.5 * (hessian + hessian.swapaxes(0, 1))).transpose(2, 0, 1) + self.l2 * np.eye(size),
+            point_gradients=fit.gradients * fit.slopes[:, :, None],
+            output_gradients=network.point_gradients(params, self.X_query).transpose(2, 0, 1),
+            gradient_norm=np.linalg.norm(gradient + self.l2 * params, axis=0),
+            fit=fit,
+        )
+
+    def _in_tiles(
+        self,
+        work: "Callable[[_Tile], Array]",
+        weights: Array,
+        initial: Array,
+        batches: Batches,
+        size: tuple[int, ...],
+        *,
+        directions: int = 0,
+        kept: int = 0,
+    ) -> Array:
+        """work(tile) (*size, R) for tiles whose buffers stay in the cache, put together as (B, S, *size).
+
+        What `kept` parameter vectors and some per direction take of memory is bounded too.
+        """
+        (b, s), vector = (len(weights), initial.shape[1]), self.network.n_params
+        replicas = min(_LARGEST_TILE, max(_SMALLEST_TILE, _CACHE_ENTRIES // (vector * (1 + 2 * directions))))
+        replicas = max(1, min(replicas, _TRAJECTORY_BYTES // (8 * vector * (kept + 4 * directions + 4))))
+        seeds, rows = -(-s // -(-s // replicas)), 2 ** int(math.log2(max(1, replicas // s)))  # 2^k masks in a row share top bits
+        results = np.empty((b, s, *size))
+        for row in range(0, b, rows):
+            for seed in range(0, s, seeds):
+                who = slice(row, row + rows), slice(seed, seed + seeds)
+                some, starts = weights[who[0]], initial[:, who[1]]
+                of_row, of_seed = (place.ravel() for place in np.indices((len(some), starts.shape[1])))
+                with np.errstate(over="ignore", invalid="ignore"):  # divergence shows in what is not finite
+                    tile = _Tile(self, some[of_row].T, starts[:, of_seed], batches, seed + of_seed)
+                    values = work(tile)
+                    if not np.isfinite(values).all():
+                        place, step = tile.first_divergence(values)
+                        raise DivergedError(row + int(of_row[place]), seed + int(of_seed[place]), step)
+                results[who] = np.moveaxis(values, -1, 0).reshape(len(some), -1, *size)
+        return results
+
+
+class _Tile:
+    """Replicas that are trained together: weights (N, R), starts (P, R), numbers (R,) of their seeds among the batches."""
+
+    def __init__(self, plan: Descent, weights: Array, initial: Array, batches: Batches, seeds: Indices) -> None:
+        self.plan, self.initial = plan, np.ascontiguousarray(initial)
+        self._job = kernels.Job(
+            *plan.network.code,
+            kernels.LOSSES.index(plan.loss),
+            plain(plan.X),
+            plain(plan.y),
+            plain(weights),
+            batches.numbers,
+            seeds % batches.numbers.shape[2],
+            batches.sizes,
+            plan.momentum,
+            plan.l2,
+        )
+
+    def start(self) -> State:
+        """Before the first step."""
+        return State(self.initial.copy(), np.zeros_like(self.initial))
+
+    def train(self, state: State, first: int, stop: int, trail: Array | None = None) -> None:
+        """Steps first .. stop - 1, in place; the parameters before each into trail (stop - first, P, R)."""
+        kernels.descend(self._job, self._rates(first, stop), first, *state, np.empty((0, 0, 0)) if trail is None else trail)
+
+    def at_snapshots(self) -> Generator[Array]:
+        """Train, and stop at every snapshot with the parameters (P, R)."""
+        state = self.start()
+        for first, stop in pairwise((0, *self.plan.snapshots)):
+            self.train(state, first, stop)
+            yield state.params
+
+    def push(self, tangents: Array, *, of_weights: int) -> Generator[tuple[Array, Array]]:
+        """Train, and move tangents (K, P, R) of the parameters along; stop at every snapshot with parameters and tangents.
+
+        The first `of_weights` tangents are those of the weights of these points.
+        """
+        state, speeds = self.start(), np.zeros(tangents.shape)
+        for first, stop in pairwise((0, *self.plan.snapshots)):
+            kernels.push(self._job, self._rates(first, stop), first, *state, tangents, speeds, of_weights)
+            yield state.params, tangents
+
+    def pull(self, adjoint: Array, kept: dict[int, State], stop: int) -> Array:
+        """From adjoints (K, P, R) of the parameters before step `stop` back to the first: derivatives in the weights (K, N, R).
+
+        The way is trained again in pieces, from states that were kept before some steps, the first among them.
+        """
+        velocity, result = np.zeros(adjoint.shape), np.zeros((len(adjoint), len(self.plan.X), adjoint.shape[2]))
+        for first in sorted((t for t in kept if t < stop), reverse=True):
+            trail = np.empty((stop - first, *self.initial.shape))
+            self.train(kept[first].copy(), first, stop, trail)
+            kernels.pull(self._job, self._rates(first, stop), first, trail, adjoint, velocity, result)
+            stop = first
+        return result
+
+    def _rates(self, first: int, stop: int) -> Array:
+        return plain(self.plan.rates[first:stop])
+
+    def first_divergence(self, values: Array) -> tuple[int, int]:
+        """The replica whose parameters first left the finite numbers, and after how many steps.
+
+        If none did: the first replica with an entry of `values` (.., R) that is not finite, and the last step.
+        """
+        state = self.start()
+        for t in range(self.plan.snapshots[-1]):
+            self.train(state, t, t + 1)
+            bad = np.flatnonzero(~np.isfinite(state.params).all(axis=0))
+            if bad.size:
+                return int(bad[0]), t + 1
+        finite = np.isfinite(values).reshape(-1, values.shape[-1]).all(axis=0)
+        return int(np.flatnonzero(~finite)[0]), self.plan.snapshots[-1]
+
+
+def _outputs(tile: _Tile) -> Array:
+    """(K M, R)."""
+    return np.concatenate([tile.plan.network.outputs(params, tile.plan.X_query) for params in tile.at_snapshots()])
+
+
+def _parameters(tile: _Tile) -> Array:
+    """(K, P, R)."""
+    return np.stack([params.copy() for params in tile.at_snapshots()])
+
+
+def _forward_jacobian(tile: _Tile, moved: int) -> Array:
+    """(K M, moved, R)."""
+    tangents, network, queries = np.zeros((moved, *tile.initial.shape)), tile.plan.network, tile.plan.X_query
+    return np.concatenate(
+        [
+            np.einsum("mpr,kpr->mkr", network.point_gradients(params, queries), along)
+            for params, along in tile.push(tangents, of_weights=moved)
+        ]
+    )
+
+
+def _reverse_jacobian(tile: _Tile) -> Array:
+    """(K M, N, R), from states kept at every sqrt(T)-th step."""
+    plan, kept, ends, state, before = tile.plan, dict[int, State](), list[Array](), tile.start(), 0
+    for stop in sorted({*range(0, plan.snapshots[-1], plan.stride), *plan.snapshots}):
+        tile.train(state, before, stop)
+        if stop % plan.stride == 0:
+            kept[stop] = state.copy()
+        if stop in plan.snapshots:
+            ends.append(state.params.copy())
+        before = stop
+    adjoints = (plan.network.point_gradients(end, plan.X_query) for end in ends)
+    return np.concatenate([tile.pull(adjoint, kept, last) for adjoint, last in zip(adjoints, plan.snapshots, strict=True)])
+
+
+def _amplification(tile: _Tile) -> Array:
+    """(K, R)."""
+    size, replicas = tile.initial.shape
+    norms: list[Array] = []
+    for _, moved in tile.push(np.eye(size)[:, :, None] * np.ones(replicas), of_weights=0):
+        finite = np.flatnonzero(np.isfinite(moved).all(axis=(0, 1)))
+        norms.append(np.nan * np.ones(replicas))
+        norms[-1][finite] = np.linalg.norm(np.moveaxis(moved[:, :, finite], -1, 0), 2, axis=(1, 2))
+    return np.stack(norms)
+
+
+_CACHE_ENTRIES = 60_000  # of parameters and directions, in float64
+_SMALLEST_TILE, _LARGEST_TILE = 32, 64
+_TRAJECTORY_BYTES = 2**27  # of what one tile keeps of its way, and of its directions

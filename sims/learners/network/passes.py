@@ -1,0 +1,136 @@
+"""A small network for many replicas at once: outputs, gradients, and both along directions. The loops are in `kernels`.
+
+Arrays are replica-last. A network of widths d -> h_1 -> .. -> 1 has parameters (P, R): per layer W (in, out), row-major, then b
+(out), so that a layer's block is one matrix (in + 1, out, R) whose last row is the bias.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, partial
+from itertools import pairwise
+
+import numpy as np
+from scipy.special import expit
+
+from sims.learners.network import kernels
+from theory.response import Array
+
+__all__ = ["LOSSES", "Network", "plain"]
+
+
+@dataclass(frozen=True)
+class Loss:
+    """The loss l of one point in its output f: l and dl/df for f (n, R) and targets y (n,), d^2l/df^2 from dl/df.
+
+    `fisher` is the mean of (dl/df)^2 over targets drawn from the model at f: labels of probability p(f), or f plus noise of
+    variance 1.
+    """
+
+    value: Callable[[Array, Array], Array]
+    slope: Callable[[Array, Array], Array]
+    curvature: Callable[[Array], Array]
+    fisher: Callable[[Array], Array]
+
+
+def _slopes(loss: str, f: Array, y: Array) -> Array:
+    out = np.empty(f.shape)
+    kernels.slopes(kernels.LOSSES.index(loss), plain(f), plain(y), out)
+    return out
+
+
+def _curvatures(loss: str, slope: Array) -> Array:
+    out = np.empty(slope.shape)
+    kernels.curvatures(kernels.LOSSES.index(loss), plain(slope), out)
+    return out
+
+
+LOSSES = {
+    "logistic": Loss(
+        value=lambda f, y: np.logaddexp(0.0, (1.0 - 2.0 * y[:, None]) * f),
+        slope=partial(_slopes, "logistic"),
+        curvature=partial(_curvatures, "logistic"),
+        fisher=lambda f: expit(f) * expit(-f),
+    ),
+    "squared": Loss(
+        value=lambda f, y: 0.5 * (f - y[:, None]) ** 2,
+        slope=partial(_slopes, "squared"),
+        curvature=partial(_curvatures, "squared"),
+        fisher=np.ones_like,
+    ),
+}
+"""By name: l = log(1 + exp(-(2y - 1) f)) for labels y in {0, 1}, and l = (f - y)^2 / 2."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """Widths (d, h_1, .., 1) and the name of the activation of the hidden layers; the output is linear."""
+
+    widths: tuple[int, ...]
+    activation: str
+
+    @cached_property
+    def shapes(self) -> tuple[tuple[int, int], ...]:
+        """(in + 1, out) of every layer."""
+        return tuple((before + 1, after) for before, after in pairwise(self.widths))
+
+    @property
+    def n_params(self) -> int:
+        """P."""
+        return sum(rows * columns for rows, columns in self.shapes)
+
+    @cached_property
+    def code(self) -> tuple[kernels.Widths, int]:
+        """As the kernels want it."""
+        return np.array(self.widths, dtype=np.int64), kernels.ACTIVATIONS.index(self.activation)
+
+    def layers(self, params: Array) -> list[Array]:
+        """Views (in + 1, out, ...) of parameters (P, ...)."""
+        views: list[Array] = []
+        start = 0
+        for rows, columns in self.shapes:
+            views.append(params[start : start + rows * columns].reshape(rows, columns, *params.shape[1:]))
+            start += rows * columns
+        return views
+
+    def outputs(self, params: Array, X: Array) -> Array:
+        """f (n, R) at inputs X (n, d) for parameters (P, R)."""
+        f = np.empty((len(X), params.shape[1]))
+        kernels.evaluate(*self.code, plain(X), plain(params), f, _NONE, _NONE)
+        return f
+
+    def point_factors(self, params: Array, X: Array) -> list[tuple[Array, Array]]:
+        """Per layer: what enters it (n, in + 1, R) and df_n/dz (n, out, R), whose product is grad f_n there."""
+        n, replicas = len(X), params.shape[1]
+        values, deltas = (np.empty((n, sum(self.widths[1:]), replicas)) for _ in range(2))
+        kernels.evaluate(*self.code, plain(X), plain(params), np.empty((n, replicas)), values, deltas)
+        cuts = np.cumsum(self.widths[1:-1])
+        one = np.ones((n, 1, replicas))
+        inputs = [np.repeat(X[:, :, None], replicas, axis=2), *np.split(values, cuts, axis=1)[:-1]]
+        return [
+            (np.concatenate([below, one], axis=1), delta)
+            for below, delta in zip(inputs, np.split(deltas, cuts, axis=1), strict=True)
+        ]
+
+    def point_gradients(self, params: Array, X: Array) -> Array:
+        """grad f_n for every input: shape (n, P, R)."""
+        parts = [np.einsum("nir,nor->nior", *factors) for factors in self.point_factors(params, X)]
+        return np.concatenate([part.reshape(len(part), -1, part.shape[-1]) for part in parts], axis=1)
+
+    def products(self, params: Array, X: Array, slope: Array, curvature: Array, directions: Array) -> tuple[Array, Array]:
+        """Of sum_i phi_i(f_i) with phi' = slope (n, R) and phi'' = curvature (n, R): the gradient (P, R), and the Hessian times
+        directions (K, P, R).
+        """
+        gradient, along = np.empty(params.shape), np.empty(directions.shape)
+        given = plain(params), plain(slope), plain(curvature), plain(directions)
+        kernels.products(*self.code, plain(X), *given, gradient, along)
+        return gradient, along
+
+
+def plain(array: Array) -> Array:
+    """In C order and read-only: kernels are compiled once for every kind of array."""
+    view = np.ascontiguousarray(array).view()
+    view.flags.writeable = False
+    return view
+
+
+_NONE = np.empty((0, 0, 0))

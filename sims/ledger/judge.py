@@ -1,0 +1,96 @@
+"""The ledger for a learner of your own: what its table of all subsets says of the essay's claims, and what it cannot say."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike
+
+from sims.experiments import all_experiments, identity, spectrum
+from sims.experiments.shared.problem import GivenLearner
+from sims.ledger.text import ledger_text, missing_text
+from sims.retrain import Responses, engine, response_table
+from theory.claims import Claim, Verdict, judge, not_judged
+from theory.derivatives import average_derivatives
+from theory.laws import Bernoulli
+from theory.metrics import relative_error
+from theory.response import DifferentiableLearner, Learner
+
+__all__ = ["Study", "judge_learner"]
+
+MOST_POINTS = 20
+"""2^20 retrainings: with more, draw subsets (`theory.datamodel.fit_sampled`)."""
+
+MOST_POINTS_AVERAGED = 10
+"""N 2^(N-1) Jacobians per node: more points without the average derivative."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """Results by experiment, the verdicts on them, and what every other claim lacks."""
+
+    results: dict[str, list[xr.Dataset]]
+    verdicts: tuple[tuple[Claim, Verdict], ...]
+    not_judged: tuple[tuple[Claim, str], ...]
+
+    def __str__(self) -> str:
+        return f"{ledger_text(self.verdicts)}\n{missing_text(self.not_judged)}"
+
+
+def judge_learner(
+    learner: Learner,
+    n_seeds: int = 1,
+    *,
+    name: str | None = None,
+    unit: str = "units of the output",
+    store: Path | str | None = None,
+    executor: engine.Executor | int | None = None,
+    progress: bool = False,
+) -> Study:
+    """Retrain on all subsets with seeds 0 .. n_seeds - 1 and judge what can be judged; printed, the answer is the ledger.
+
+    Any learner gives beta, leave-one-out and R^2 at every p; one that takes weights near 1 smoothly also D(1), by differences
+    where it has no weight_jacobian; weight_jacobian adds the average derivative, linearize Hessian influence. A claim that needs
+    what is missing is not judged, and says why. `store`, `executor` and `progress` are those of `response_table`.
+    """
+    if learner.n_points > MOST_POINTS:
+        raise ValueError(
+            f"{learner.n_points} training points have 2**{learner.n_points} subsets, expected at most {MOST_POINTS} points: draw "
+            "subsets with theory.sampling.designs and fit theory.datamodel.fit_sampled"
+        )
+    seeds, problem = tuple(range(n_seeds)), GivenLearner(learner, name or f"{type(learner).__name__}-{learner.n_points}", unit)
+    table = response_table(learner, seeds, store=store, executor=executor, progress=progress)
+
+    def retrain(learner: Learner, seeds: Sequence[int], *, part: str = "", weights: ArrayLike | None = None) -> Responses:
+        return table  # both experiments ask for the same one
+
+    nodes, reason = _nodes(learner, seeds)
+    found = identity.run(
+        identity.IdentityConfig(problem, nodes=nodes, scales=(0.0625, 0.03125), seeds=seeds), retrain=retrain, progress=progress
+    )
+    if reason:
+        left_out = {**json.loads(found.attrs["left_out"]), "average_derivative": reason}
+        found = found.assign_attrs(left_out=json.dumps(left_out))
+    linear = spectrum.run(spectrum.SpectrumConfig(problem, n_seeds=n_seeds), retrain=retrain)
+    results = {"identity": [found], "spectrum": [linear]}
+    others = dict.fromkeys(all_experiments(), "asks for more than one learner's table")
+    return Study(results, tuple(judge(results)), tuple(not_judged(results, others)))
+
+
+def _nodes(learner: Learner, seeds: Sequence[int]) -> tuple[tuple[int, ...], str]:
+    """Two numbers of Gauss nodes between which the average derivative does not change, or none and why; beta is not asked."""
+    if not isinstance(learner, DifferentiableLearner):
+        return (), ""
+    if learner.n_points > MOST_POINTS_AVERAGED:
+        return (), f"the average derivative is left out with more than {MOST_POINTS_AVERAGED} points"
+    fewer = average_derivatives(learner, [Bernoulli(0.5)], seeds, 4)
+    change = np.inf
+    for nodes in (8, 16, 32):
+        more = average_derivatives(learner, [Bernoulli(0.5)], seeds, nodes)
+        change, fewer = relative_error(fewer, more), more
+        if change <= 1e-6:
+            return (nodes // 2, nodes), ""
+    return (), f"the average derivative still changes by {change:.1g} from 16 to 32 nodes"

@@ -1,0 +1,262 @@
+"""Retrain a learner on all 2^N subsets of its training points, or on weights that were drawn, for every seed."""
+
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from tqdm import tqdm
+
+from sims.retrain import engine
+from sims.retrain import store as stores
+from sims.retrain.provenance import hardware, settings_of
+from theory.datamodel.blockwise import StreamedTable
+from theory.laws import TwoLevelLaw
+from theory.memory import require_memory
+from theory.response import Array, Learner
+from theory.subsets import mask_rows, name_subset
+
+__all__ = ["Responses", "response_table", "retrain_blocks", "streamed_table", "table_shape"]
+
+BLOCK_ROWS = 2**14
+"""Subsets of a canonical block, where the learner has no `block_rows` (a power of two) of its own."""
+
+
+@dataclass(frozen=True)
+class Responses:
+    """f(Phi(r; 1_S)) for every seed r and subset S, or f(Phi(r; w)) for every w of a sample."""
+
+    samples: Array  # (R, 2**N, M), row = mask of S; or (R, B, M), row = that of the weights
+
+    @property
+    def mean(self) -> Array:
+        """F, the mean over seeds: shape (2**N, M)."""
+        return self.samples.mean(axis=0)
+
+    @property
+    def standard_error(self) -> Array:
+        """Of the mean over seeds, shape (2**N, M): sample standard deviation / sqrt(R); NaN (undefined) for one seed."""
+        n_seeds = len(self.samples)
+        if n_seeds == 1:
+            return np.full(self.samples.shape[1:], np.nan)
+        return self.samples.std(axis=0, ddof=1) / np.sqrt(n_seeds)
+
+
+def response_table(
+    learner: Learner,
+    seeds: Sequence[int],
+    *,
+    weights: ArrayLike | None = None,
+    store: Path | str | None = None,
+    executor: engine.Executor | int | None = None,
+    progress: bool = False,
+) -> Responses:
+    """Retrain on every subset, or on every row of `weights` (B, N), with every seed; the same seeds serve every row.
+
+    `store` is a folder in which every finished block is kept, so that the same call resumes; `executor` a number of processes or
+    anything with `submit`. Neither changes a bit of the table. Refuses a table that does not fit into memory before training
+    anything, and a response that is not finite by naming subset, seed and output. `progress` shows a bar on a terminal.
+
+    >>> from sims.learners import KernelSum
+    >>> learner = KernelSum([[0.0], [0.0]], [1.0, 3.0], [[0.0]])  # F = (w_0 + 3 w_1) / 2
+    >>> response_table(learner, seeds=[0]).mean.tolist()  # {}, {0}, {1}, {0, 1}
+    [[0.0], [0.5], [1.5], [2.0]]
+    >>> response_table(learner, seeds=[0], weights=[[2.0, 0.0]]).mean.tolist()
+    [[1.0]]
+    """
+    rows = None if weights is None else _as_rows(weights, learner.n_points)
+    shape = table_shape(learner, seeds, rows)
+    count = f"2**{learner.n_points}" if rows is None else f"{len(rows)}"
+    what = f"the table of {len(seeds)} seeds x {count} subsets x {shape.n_outputs} outputs"
+    size = 8 * len(seeds) * shape.n_subsets * shape.n_outputs
+    require_memory(2 * size, what, "take fewer training points, seeds or queries")
+    samples = np.empty((len(seeds), shape.n_subsets, shape.n_outputs))
+
+    def take(block: int, values: Array) -> None:
+        samples[:, shape.subsets(block)] = values
+
+    retrain_blocks(learner, seeds, take, weights=rows, store=store, executor=executor, progress=progress)
+    return Responses(samples)
+
+
+def _as_rows(weights: ArrayLike, n_points: int) -> Array:
+    """(B, N) as given; the learner checks each weight."""
+    rows = np.ascontiguousarray(weights, dtype=np.float64)
+    if rows.ndim != 2 or rows.shape[1] != n_points or not len(rows):
+        raise ValueError(f"weights has shape {rows.shape}, expected (B, {n_points}) with at least one row")
+    return rows
+
+
+def streamed_table(
+    learner: Learner,
+    seeds: Sequence[int],
+    laws: Sequence[TwoLevelLaw],
+    *,
+    store: Path | str | None = None,
+    executor: engine.Executor | int | None = None,
+    progress: bool = False,
+) -> StreamedTable:
+    """The same retraining for a table too large to hold: what the given laws need of F, and leave-one-out, are kept.
+
+    `theory.datamodel.streamed_datamodels` makes the optimal datamodels of it. Otherwise as `response_table`.
+
+    >>> from sims.learners import KernelSum
+    >>> from theory.datamodel import streamed_datamodels
+    >>> from theory.laws import Bernoulli
+    >>> learner = KernelSum([[0.0], [0.0]], [1.0, 3.0], [[0.0]])  # F = (w_0 + 3 w_1) / 2
+    >>> streamed = streamed_table(learner, [0], [Bernoulli(0.5)])
+    >>> streamed_datamodels(streamed)[0].coefficients.tolist(), streamed.leave_one_out().tolist()
+    ([[0.5], [1.5]], [[0.5], [1.5]])
+    """
+    streamed = StreamedTable(learner.n_points, learner.n_outputs, laws, table_shape(learner, seeds).rows)
+
+    def take(block: int, values: Array) -> None:
+        streamed.add(block, values.mean(axis=0))
+
+    retrain_blocks(learner, seeds, take, store=store, executor=executor, progress=progress)
+    return streamed
+
+
+def table_shape(learner: Learner, seeds: Sequence[int], weights: Array | None = None) -> stores.TableShape:
+    """The table of all subsets, or weights, and its canonical blocks: subset s is always row s % rows of block s // rows."""
+    rows = int(getattr(learner, "block_rows", BLOCK_ROWS))
+    if rows < 1 or rows & (rows - 1):
+        raise ValueError(f"{type(learner).__name__}.block_rows is {rows}, expected a power of two: blocks share their high bits")
+    count = 2**learner.n_points if weights is None else len(weights)
+    return stores.TableShape(tuple(int(seed) for seed in seeds), count, learner.n_outputs, min(rows, count))
+
+
+def retrain_blocks(
+    learner: Learner,
+    seeds: Sequence[int],
+    take: Callable[[int, Array], None],
+    *,
+    weights: Array | None = None,
+    store: Path | str | None = None,
+    executor: engine.Executor | int | None = None,
+    progress: bool = False,
+) -> None:
+    """Call take(block, values (R, rows, M)) for every block of `table_shape`, once each, in any order.
+
+    For tables that are too large to keep: blocks are what is in memory, on disk where a `store` is given. Otherwise as
+    `response_table`.
+    """
+    shape = table_shape(learner, seeds, weights)
+    settings = settings_of(learner, weights) if store is not None else {}
+    engine.keep_freed_memory()
+    with ExitStack() as stack:
+        bar = stack.enter_context(tqdm(total=shape.n_subsets, unit="subset", unit_scale=True, disable=None if progress else True))
+        opened = stack.enter_context(stores.open_store(Path(store), settings, shape)) if store is not None else None
+        try:
+            done = sorted(opened.done) if opened else []
+            for block in done:
+                with engine.interrupts_held_back():
+                    values = opened.read(block)  # type: ignore[reportOptionalMemberAccess]
+                take(block, values)
+            bar.update(shape.n_rows(done))
+            bar.unpause()
+            missing = [block for block in range(shape.n_blocks) if block not in set(done)]
+            for blocks in stack.enter_context(closing(_computed(learner, shape, weights, missing, executor))):
+                if opened:
+                    with engine.interrupts_held_back():
+                        _store(opened, blocks)
+                for block, values in blocks.items():
+                    take(block, values)
+                bar.update(shape.n_rows(blocks))
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(_progress_of(opened, shape)) from None
+        except engine.WorkerDeathError as death:
+            names = ", ".join(shape.name(block) for block in death.pieces)
+            raise ChildProcessError(
+                f"{names} of {learner!r} killed the worker process, twice each; {_progress_of(opened, shape)}"
+            ) from death
+        if opened:
+            opened.finish()
+
+
+def _store(opened: stores.BlockStore, blocks: dict[int, Array]) -> None:
+    try:
+        opened.write(blocks)
+    except OSError as error:
+        if error.errno is None:  # of the store itself, which says what to do
+            raise
+        raise OSError(f"{error}; {_progress_of(opened, opened.shape)}, the same command resumes") from error
+
+
+def _progress_of(opened: stores.BlockStore | None, shape: stores.TableShape) -> str:
+    return f"{len(opened.done)}/{shape.n_blocks} blocks are stored in {opened.folder}" if opened else "nothing is stored"
+
+
+def _computed(
+    learner: Learner,
+    shape: stores.TableShape,
+    weights: Array | None,
+    blocks: Sequence[int],
+    executor: engine.Executor | int | None,
+) -> Generator[dict[int, Array]]:
+    """The given blocks, in tasks of about _TASK_SECONDS. Processes are not started where that takes longer than the work."""
+    if not blocks:
+        return
+    if len(blocks) == 1:
+        executor = None if isinstance(executor, int) else executor
+    seconds = _seconds_per_subset(learner, shape) * shape.rows if len(blocks) > 1 else _TASK_SECONDS
+    if isinstance(executor, int) and seconds * len(blocks) < _WORTH_PROCESSES:
+        executor = None
+    per_task = int(np.clip(_TASK_SECONDS / seconds, 1, -(-len(blocks) // 8)))
+    yield from engine.completed(
+        partial(_compute, learner, shape, weights, hardware()), blocks, executor=executor, per_task=per_task
+    )
+
+
+def _compute(
+    learner: Learner, shape: stores.TableShape, weights: Array | None, expected: dict[str, Any], blocks: tuple[int, ...]
+) -> list[Array]:
+    """Values (R, rows, M) of every block. A learner always sees whole canonical blocks, so that its rounding is always the same.
+
+    Refused on other hardware than the coordinator's: one table would then hold the rounding of two machines.
+    """
+    if hardware() != expected:
+        raise OSError(f"a worker has other hardware than the coordinator, {hardware()}, expected {expected}: use like machines")
+    results: list[Array] = []
+    for block in blocks:
+        subsets = shape.subsets(block)
+        rows = mask_rows(subsets.start, subsets.stop, learner.n_points) if weights is None else weights[subsets]
+        values = learner.respond(rows, shape.seeds)
+        _check(values, rows, shape, learner)
+        results.append(np.ascontiguousarray(values.transpose(1, 0, 2)))
+    return results
+
+
+def _check(values: Array, weights: Array, shape: stores.TableShape, learner: Learner) -> None:
+    expected = (len(weights), len(shape.seeds), shape.n_outputs)
+    if values.shape != expected:
+        raise ValueError(f"{learner!r}.respond returned shape {values.shape}, expected (subsets, seeds, outputs) = {expected}")
+    if not np.isfinite(values).all():
+        row, seed, output = (int(k) for k in np.argwhere(~np.isfinite(values))[0])
+        raise ArithmeticError(
+            f"{learner!r} answered {values[row, seed, output]} on {name_subset(weights[row])}, seed {shape.seeds[seed]}, "
+            f"output {output}"
+        )
+
+
+def _seconds_per_subset(learner: Learner, shape: stores.TableShape) -> float:
+    """A rough cost of one more subset, from training on all points once and, if that is quick, many times in one call."""
+
+    def seconds(copies: int) -> float:
+        start = time.perf_counter()
+        learner.respond(np.ones((copies, learner.n_points)), shape.seeds)
+        return time.perf_counter() - start
+
+    single, many = seconds(1), 256
+    if single < 0.1:
+        single = seconds(1)  # the first call may also do what is done once
+    return single if single > 0.01 else max((seconds(many) - single) / (many - 1), 1e-8)
+
+
+_TASK_SECONDS = 0.1
+_WORTH_PROCESSES = 1.0

@@ -1,0 +1,377 @@
+"""The contract of learners, law by law: plain functions of a learner and weights that raise AssertionError.
+
+Two fits of one optimum along different paths (other summation order, other block) agree to rounding, eps times the square of the
+Hessian's condition number: RTOL = 1e-9 serves conditions up to 1e3. A learner that stops earlier is asked with its own `rtol`.
+
+The laws on other rows of the data keep 1/N fixed, as the project's objective does: a learner on N' rows gets weights times
+N' / N. A learner that is normalised otherwise says so, `normalization = "sum"`, "weight_sum" or "support" (`linear.erm`).
+One that takes weights 0 and 1 only says `masks_only = True`. `sims.testing.check_learner` asks for all of them.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from theory.derivatives import finite_difference
+from theory.response import Array, DifferentiableLearner, Learner, LinearizableLearner, mean_response, weight_derivative
+
+__all__ = [
+    "DERIVATIVE_RTOL",
+    "RTOL",
+    "CannotAskError",
+    "Rebuild",
+    "assert_close",
+    "assert_identical",
+    "check_answers",
+    "check_batch_equals_singles",
+    "check_blocks_do_not_matter",
+    "check_data_are_copied",
+    "check_derivative",
+    "check_inputs_are_left_alone",
+    "check_linearization",
+    "check_order_of_points_is_free",
+    "check_seeds",
+    "check_weight_two_is_duplicate",
+    "check_weight_zero_is_deletion",
+    "methods",
+    "response_jumps",
+    "takes_masks_only",
+]
+
+RTOL = 1e-9
+ATOL = 1e-12  # outputs that cancel to 0 are exact only to eps times the terms, here of order 1
+DERIVATIVE_RTOL = 1e-8
+
+
+class Rebuild(Protocol):
+    """The same learner on other rows of its data, repeats allowed."""
+
+    def __call__(self, rows: NDArray[np.intp], /) -> Learner: ...
+
+
+class CannotAskError(Exception):
+    """A law that has no meaning for a learner, or no answer; the message says why."""
+
+
+def check_answers(learner: Learner, weights: Array, seeds: Sequence[int] = (0,)) -> None:
+    """Finite float64 of the promised shapes: respond (B, R, M), weight_jacobian (B, R, M, N)."""
+    for name, method in methods(learner).items():
+        shape = (len(weights), len(seeds), learner.n_outputs, learner.n_points)[: 3 if name == "respond" else 4]
+        answer: Any = method(weights, seeds)
+        _require(isinstance(answer, np.ndarray), f"{name} is a {type(answer).__name__}, expected a numpy array")
+        _require(answer.shape == shape, f"{name} has shape {answer.shape}, expected {shape}")
+        _require(answer.dtype == np.float64, f"{name} is {answer.dtype}, expected float64")
+        bad = np.argwhere(~np.isfinite(answer))
+        _require(not len(bad), f"{name} is not finite at {_name(weights[bad[0][0]]) if len(bad) else ''}: {answer}")
+
+
+def check_seeds(learner: Learner, weights: Array, seeds: Sequence[int] = (5, 0, 3)) -> None:
+    """One entry per seed, in the order given; the same seed gives the same bits, a second time, alone or among others."""
+    check_answers(learner, weights, seeds)
+    for name, method in methods(learner).items():
+        answer = method(weights, seeds)
+        assert_identical(method(weights, seeds), answer, call=f"{name} a second time")
+        for k, seed in enumerate(seeds):
+            assert_identical(method(weights, (seed,))[:, 0], answer[:, k], call=f"{name} with seed {seed} alone")
+
+
+def check_batch_equals_singles(learner: Learner, weights: Array, seeds: Sequence[int] = (0, 1), *, rtol: float = RTOL) -> None:
+    """Row b of a batch (B, N) is what that row gives alone; also a batch of no rows is an empty answer."""
+    for name, method in methods(learner).items():
+        singles = np.concatenate([method(row[None], seeds) for row in weights])
+        assert_close(method(weights, seeds), singles, rtol=rtol, atol=ATOL, call=f"{name} of a batch against single rows")
+        empty = method(weights[:0], seeds)
+        _require(empty.shape == (0, *singles.shape[1:]), f"{name} of no rows has shape {empty.shape}")
+
+
+def check_blocks_do_not_matter(
+    learner: Learner, weights: Array, block: int, seeds: Sequence[int] = (0,), *, rtol: float = RTOL
+) -> None:
+    """The same rows before, across and after a block boundary of a long batch give the same answers."""
+    copies = block // len(weights) + 2
+    for name, method in methods(learner).items():
+        long = method(np.tile(weights, (copies, 1)), seeds)
+        expected = np.tile(method(weights, seeds), (copies, *[1] * (long.ndim - 1)))
+        assert_close(long, expected, rtol=rtol, atol=ATOL, call=f"{name} of {len(long)} rows against {len(weights)} at a time")
+
+
+def check_weight_zero_is_deletion(
+    learner: Learner,
+    weights: Array,
+    point: int,
+    seeds: Sequence[int] = (0,),
+    *,
+    rtol: float = RTOL,
+    rebuild: Rebuild | None = None,
+) -> None:
+    """A point of weight 0 might as well not be in the data, for the response and for the derivative in the other weights."""
+    absent = np.arange(learner.n_points) == point
+    rest = np.flatnonzero(~absent)
+    at = np.where(absent, 0.0, weights)
+    mine = _answers(learner, at, seeds, np.arange(learner.n_points))
+    without = _answers_on_rows(learner, rest, at, seeds, rebuild)
+    _assert_same(mine, without, rest, np.arange(len(rest)), rtol, f"point {point} at weight 0 against its deletion, {_name(at)}")
+
+
+def check_weight_two_is_duplicate(
+    learner: Learner,
+    weights: Array,
+    point: int,
+    seeds: Sequence[int] = (0,),
+    *,
+    rtol: float = RTOL,
+    rebuild: Rebuild | None = None,
+) -> None:
+    """A point of weight 2 v might as well be in the data twice with weight v; each copy has the derivative of the one point."""
+    if takes_masks_only(learner):
+        raise CannotAskError("the learner takes weights 0 and 1 only (masks_only)")
+    rows = np.append(np.arange(learner.n_points), point)
+    doubled = np.where(np.arange(learner.n_points) == point, 2.0 * weights, weights)
+    twice = _answers_on_rows(learner, rows, np.asarray(weights), seeds, rebuild)
+    mine = _answers(learner, doubled, seeds, rows)
+    every = np.arange(len(rows))
+    _assert_same(mine, twice, every, every, rtol, f"point {point} at weight 2 v against twice at v, {_name(doubled)}")
+
+
+def check_order_of_points_is_free(
+    learner: Learner,
+    weights: Array,
+    order: ArrayLike,
+    seeds: Sequence[int] = (0,),
+    *,
+    rtol: float = RTOL,
+    rebuild: Rebuild | None = None,
+) -> None:
+    """Points in another order: the same response, and the columns of the Jacobian in that order."""
+    rows = np.asarray(order)
+    shuffled, every = _answers_on_rows(learner, rows, weights, seeds, rebuild), np.arange(len(rows))
+    _assert_same(
+        _answers(learner, weights, seeds, rows), shuffled, every, every, rtol, f"points in order {rows}, {_name(weights)}"
+    )
+
+
+def check_derivative(learner: Learner, weights: ArrayLike, seeds: Sequence[int] = (0,), rtol: float = DERIVATIVE_RTOL) -> None:
+    """The Jacobian is the derivative of the response at weights (N,); where it is NaN, the response jumps as w_i leaves 0.
+
+    The tolerance is rtol of the largest derivative plus what differences cannot see, the rounding of F over steps of 1e-2.
+    Differences that do not converge to it decide only when they are further off than 10 times their own error. A
+    `weight_jacobian_column` is the column.
+    """
+    if not isinstance(learner, DifferentiableLearner):
+        raise CannotAskError("the learner has no weight_jacobian: the ledger judges what needs none")
+    at = np.asarray(weights, dtype=np.float64)
+    derivative = weight_derivative(learner, at, seeds)
+    defined = np.isfinite(derivative)
+    if column := getattr(learner, "weight_jacobian_column", None):
+        columns = np.stack([column(at[None], seeds, i)[0].mean(axis=0) for i in range(learner.n_points)])
+        assert_close(columns[defined], derivative[defined], rtol=RTOL, call=f"weight_jacobian_column at {_name(at)}")
+    scale = 1e-12 * np.abs(mean_response(learner, at[None], seeds)).max()
+    tolerance = rtol * np.abs(derivative[defined]).max(initial=0.0) + scale
+    error, expected = np.full(derivative.shape, np.inf), np.full(derivative.shape, np.nan)
+    for initial_step in (0.25, 0.02, 2e-3, 2e-4, 2e-5, 2e-6):  # small where the response turns sharply at w_i = 0
+        numerical = finite_difference(learner, at, seeds, rtol=0.0, atol=0.1 * tolerance, initial_step=initial_step)
+        better = numerical.error < error
+        error, expected = np.where(better, numerical.error, error), np.where(better, numerical.derivative, expected)
+        if (error[defined] <= tolerance).all():
+            break
+    worst = error[defined].max(initial=0.0)
+    if np.isfinite(worst):
+        slope = _slope(derivative[defined], expected[defined], learner.n_points)
+        allowed = max(tolerance, 10.0 * worst)
+        assert_close(derivative[defined], expected[defined], atol=allowed, call=f"derivative at {_name(at)}{slope}")
+    if (error[defined] > tolerance).any():
+        raise CannotAskError(
+            f"finite differences at {_name(at)} are known to {worst:.1e} only, too little to check a derivative to "
+            f"{tolerance:.1e} (it agrees as far as they go): the response is not smooth there, or a fit stops early"
+        )
+    jumps = response_jumps(learner, at, seeds)
+    _require(
+        bool((defined | jumps).all()),
+        f"the derivative at {_name(at)} is NaN at {np.argwhere(~defined).tolist()}, where the response does not jump",
+    )
+
+
+def response_jumps(learner: Learner, weights: Array, seeds: Sequence[int] = (0,), step: float = 1e-9) -> NDArray[np.bool_]:
+    """Whether output m jumps as w_i leaves 0, (N, M): a step of 1e-9 moves it by more than a slope of 1e3 could."""
+    absent = weights == 0.0
+    moved = np.where(np.eye(len(weights), dtype=bool) & absent, step, weights)
+    change = np.abs(mean_response(learner, moved, seeds) - mean_response(learner, weights[None], seeds))
+    return change > 1e3 * step
+
+
+def check_linearization(learner: Learner, weights: Array, seeds: Sequence[int] = (0,), *, rtol: float = 1e-6) -> None:
+    """Shapes; a symmetric Hessian; and -(1/N) grad f^T H^-1 grad l_i is D(w), asked where training converged to an isolated
+    optimum of the project's objective.
+    """
+    if not isinstance(learner, LinearizableLearner):
+        raise CannotAskError("the learner has no linearize: Hessian influence is not judged")
+    try:
+        at = learner.linearize(weights, seeds)
+    except ValueError as error:
+        raise CannotAskError(f"the learner refuses: {error}") from error
+    r, m, n = len(seeds), learner.n_outputs, learner.n_points
+    p = at.params.shape[-1]
+    shapes = {
+        "params": (r, p),
+        "hessian": (r, p, p),
+        "point_gradients": (r, n, p),
+        "output_gradients": (r, m, p),
+        "gradient_norm": (r,),
+    }
+    for name, shape in shapes.items():
+        _require(getattr(at, name).shape == shape, f"{name} has shape {getattr(at, name).shape}, expected {shape}")
+    assert_close(at.hessian, at.hessian.swapaxes(1, 2), rtol=1e-10, call=f"hessian against its transpose, {_name(weights)}")
+    eigenvalues = np.linalg.eigvalsh(at.hessian)
+    isolated = bool((eigenvalues[:, 0] > 1e-6 * eigenvalues[:, -1]).all()) and bool((at.gradient_norm < 1e-8).all())
+    if not isolated or _normalization(learner) != "n_points" or takes_masks_only(learner):
+        raise CannotAskError(
+            "shapes and symmetry are right; influence is D(w) only at a converged, isolated optimum of the objective divided by N"
+        )
+    moved = np.linalg.solve(at.hessian, at.point_gradients.swapaxes(1, 2))
+    influence = -(at.output_gradients @ moved).mean(axis=0).T / n
+    numerical = finite_difference(learner, weights, seeds)
+    allowed = rtol * np.abs(numerical.derivative).max() + 10.0 * numerical.error.max()
+    slope = _slope(influence, numerical.derivative, n)
+    call = f"-(1/N) grad f^T H^-1 grad l_i against finite differences, {_name(weights)}{slope}"
+    assert_close(influence, numerical.derivative, atol=allowed, call=call)
+
+
+def check_inputs_are_left_alone(learner: Learner, weights: Array, seeds: Sequence[int] = (0,)) -> None:
+    """Weights are not written to; what the caller does to answers and weights afterwards changes nothing."""
+    for name, method in methods(learner).items():
+        rows = np.array(weights)
+        first = method(rows, seeds)
+        kept = first.copy()
+        assert_identical(rows, weights, call=f"weights after {name}")
+        if first.flags.writeable:
+            first[...] = 7.0
+        rows[...] = 7.0
+        assert_identical(method(weights, seeds), kept, call=f"{name} after the caller changed its answer and the weights")
+
+
+def check_data_are_copied(learner: Learner, weights: Array, seeds: Sequence[int] = (0,)) -> None:
+    """The data that a learner was made of are neither written to nor kept."""
+    names = [name for name in ("X", "y", "X_query") if name in _field_names(learner)]
+    if not names:
+        raise CannotAskError("no dataclass with fields X, y or X_query: the learner cannot be made again from copies")
+    theirs = {name: np.array(getattr(learner, name)) for name in names}
+    before = {name: array.copy() for name, array in theirs.items()}
+    fresh = dataclasses.replace(learner, **theirs)  # type: ignore[reportArgumentType]
+    kept = {name: method(weights, seeds).copy() for name, method in methods(fresh).items()}
+    for name, array in theirs.items():
+        assert_identical(array, before[name], call=f"{name} after respond and weight_jacobian")
+        array[...] = array.flat[0]
+    for name, method in methods(fresh).items():
+        assert_identical(method(weights, seeds), kept[name], call=f"{name} after the caller changed {', '.join(theirs)}")
+
+
+# --- what the laws are made of ---------------------------------------------------------------------------------------------
+
+
+def assert_close(value: Any, expected: Any, *, rtol: float = 0.0, atol: float = 0.0, call: str = "") -> None:
+    """Every entry within atol + rtol * max|expected|: the norm of the whole array sets the scale, as rounding does."""
+    value, expected = np.asarray(value), np.asarray(expected)
+    _require(value.shape == expected.shape, f"{call}: shape {value.shape}, expected {expected.shape}")
+    _require(bool(np.isfinite(value).all()), f"{call}: not finite: {value}")
+    allowed = atol + rtol * np.abs(expected).max(initial=0.0)
+    worst = np.abs(value - expected).max(initial=0.0)
+    _require(worst <= allowed, f"{call}: differs by {worst:.3e}, allowed {allowed:.3e}\nvalue    {value}\nexpected {expected}")
+
+
+def assert_identical(value: Any, expected: Any, *, call: str = "") -> None:
+    """Equal to the last bit, shape included."""
+    value, expected = np.asarray(value), np.asarray(expected)
+    _require(value.shape == expected.shape, f"{call}: shape {value.shape}, expected {expected.shape}")
+    _require(np.array_equal(value, expected), f"{call}: not identical\nvalue    {value}\nexpected {expected}")
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise AssertionError(message)
+
+
+def methods(learner: Any) -> dict[str, Callable[[Array, Sequence[int]], Array]]:
+    """`respond`, and `weight_jacobian` where the learner has it."""
+    return {name: getattr(learner, name) for name in ("respond", "weight_jacobian") if hasattr(learner, name)}
+
+
+def takes_masks_only(learner: Any) -> bool:
+    """Whether it says that weights other than 0 and 1 have no meaning for it."""
+    return bool(getattr(learner, "masks_only", False))
+
+
+def _normalization(learner: Any) -> str:
+    return str(getattr(learner, "normalization", "n_points"))
+
+
+def _field_names(learner: Any) -> set[str]:
+    return {f.name for f in dataclasses.fields(learner)} if dataclasses.is_dataclass(learner) else set()
+
+
+def _name(weights: Array) -> str:
+    return f"weights {np.array2string(np.asarray(weights), precision=4, threshold=24, separator=', ')}"
+
+
+def _answers(
+    learner: Any, weights: Array, seeds: Sequence[int], columns: NDArray[np.intp], scale: float = 1.0
+) -> dict[str, Array]:
+    """By method: the response, and the chosen columns of the derivative in weights of which the learner gets `scale` times."""
+    answers = {name: method(scale * weights[None], seeds) for name, method in methods(learner).items()}
+    return {name: answer if name == "respond" else scale * answer[..., columns] for name, answer in answers.items()}
+
+
+def _answers_on_rows(
+    learner: Any, rows: NDArray[np.intp], weights: Array, seeds: Sequence[int], rebuild: Rebuild | None
+) -> dict[str, Array]:
+    """Those of the same learner on other rows of its data, with weights (N,) carried along and 1/N kept."""
+    moved = weights[rows]
+    ratio = {
+        "n_points": len(rows) / len(weights),
+        "support": np.count_nonzero(moved) / max(np.count_nonzero(weights), 1),
+    }.get(_normalization(learner), 1.0)
+    other = _rebuilt(learner, rows) if rebuild is None else rebuild(rows)
+    return _answers(other, moved, seeds, np.arange(len(rows)), ratio)
+
+
+def _rebuilt(learner: Any, rows: NDArray[np.intp]) -> Learner:
+    if not _field_names(learner) >= {"X", "y"}:
+        raise CannotAskError(
+            "the learner is no dataclass with fields X and y: pass rebuild=lambda rows: MyLearner(X[rows], y[rows])"
+        )
+    if getattr(learner, "batch_size", None) is not None:
+        raise CannotAskError("minibatches are drawn for N points by position: on other rows they are other batches")
+    return dataclasses.replace(learner, X=learner.X[rows], y=learner.y[rows])
+
+
+def _assert_same(
+    mine: dict[str, Array],
+    theirs: dict[str, Array],
+    columns: NDArray[np.intp],
+    their_columns: NDArray[np.intp],
+    rtol: float,
+    call: str,
+) -> None:
+    assert_close(mine["respond"], theirs["respond"], rtol=rtol, atol=ATOL, call=f"respond: {call}")
+    if "weight_jacobian" in mine:
+        value, expected = mine["weight_jacobian"][..., columns], theirs["weight_jacobian"][..., their_columns]
+        assert_close(value, expected, rtol=rtol, atol=ATOL, call=f"weight_jacobian: {call}")
+
+
+def _slope(value: Array, expected: Array, n: int) -> str:
+    """The slope of a derivative on what it should be, named where it is a usual mistake."""
+    if not value.size or not np.isfinite(expected).all() or not expected.any():
+        return ""
+    slope = float((value * expected).sum() / (expected * expected).sum())
+    usual = {
+        "the sign": -1.0,
+        "a factor N": n,
+        "a factor 1/N": 1 / n,
+        "a factor 2/N": 2 / n,
+        "a factor 2": 2.0,
+        "a factor 1/2": 0.5,
+    }
+    named = [name for name, factor in usual.items() if factor != 1.0 and abs(slope / factor - 1.0) < 1e-3]
+    return f" (slope {slope:.6g} where 1 is right{': ' if named else ''}{' or '.join(named)})"

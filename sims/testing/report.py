@@ -1,0 +1,161 @@
+"""`check_learner` asks any learner for every law of the contract, and says which it breaks, where, and the likely cause.
+
+    report = check_learner(MyLearner(X, y, X_query))
+    print(report)                    # passed, broken, and what could not be asked, with the reason
+    report.raise_if_broken()
+
+The laws are in `sims.testing.laws`.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sims.testing import laws as contract
+from theory.response import BLOCK, Array, Learner
+from theory.streams import stream
+
+__all__ = ["Finding", "Report", "check_learner"]
+
+PATIENCE = 30.0
+"""Seconds that the law of long batches may take."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A law, and how it was broken or why it was not asked."""
+
+    law: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.law}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `check_learner` found."""
+
+    learner: str
+    passed: tuple[str, ...]
+    broken: tuple[Finding, ...]
+    skipped: tuple[Finding, ...]
+
+    def __str__(self) -> str:
+        found = [f"  passed   {law}" for law in self.passed]
+        found += [f"  BROKEN   {finding}" for finding in self.broken]
+        found += [f"  skipped  {finding}" for finding in self.skipped]
+        return "\n".join([self.learner, *(line.replace("\n", "\n           ") for line in found)])
+
+    def raise_if_broken(self) -> None:
+        """AssertionError with the whole report, where a law is broken."""
+        if self.broken:
+            raise AssertionError(str(self))
+
+
+def check_learner(
+    learner: Learner,
+    *,
+    seeds: Sequence[int] = (5, 0, 3),
+    rtol: float = contract.RTOL,
+    rebuild: contract.Rebuild | None = None,
+    leave_out: Sequence[str] = (),
+) -> Report:
+    """Ask every law at a few weights between 1/2 and 3/2, or at all points but one where `masks_only`, the same in every run.
+
+    `rtol` is how exactly the learner solves its problem, relative to its largest output. `rebuild(rows)` makes the same learner
+    on other rows of its data; a dataclass with fields X and y needs none. `leave_out` names laws that are known not to hold, such
+    as "order is free" of a forest whose bootstrap draws rows by position: they are reported as skipped.
+    """
+    n = learner.n_points
+    unknown = set(leave_out) - set(_LIKELY)
+    if unknown:
+        raise ValueError(f"leave_out names {sorted(unknown)}, expected laws: {', '.join(_LIKELY)}")
+    rows = stream("check_learner weights", 0).uniform(0.5, 1.5, (4, n))
+    weights: Array = (1.0 - np.eye(n))[np.arange(4) % n] if contract.takes_masks_only(learner) else rows
+    w, order = weights[0], np.roll(np.arange(n)[::-1], 2)
+    every: dict[str, Any] = {"rtol": rtol}
+    some: dict[str, Any] = {"rtol": rtol, "rebuild": rebuild}
+    laws: dict[str, Callable[[], None]] = {
+        "answers are finite": lambda: contract.check_answers(learner, weights, seeds),
+        "seeds decide": lambda: contract.check_seeds(learner, weights, seeds),
+        "batch is its rows": lambda: contract.check_batch_equals_singles(learner, weights, seeds, **every),
+        "place in a long batch is free": lambda: contract.check_blocks_do_not_matter(
+            learner, weights, _block_in_patience(learner, weights, seeds), seeds, **every
+        ),
+        "inputs are left alone": lambda: contract.check_inputs_are_left_alone(learner, weights, seeds),
+        "data are copied": lambda: contract.check_data_are_copied(learner, weights, seeds),
+        "weight 0 is deletion": lambda: _at_some_point(
+            n, lambda point: contract.check_weight_zero_is_deletion(learner, w, point, seeds, **some)
+        ),
+        "weight 2 is a duplicate": lambda: contract.check_weight_two_is_duplicate(learner, w, n - 1, seeds, **some),
+        "order is free": lambda: contract.check_order_of_points_is_free(learner, w, order, seeds, **some),
+        "Jacobian is the derivative": lambda: contract.check_derivative(learner, w, seeds, max(rtol, contract.DERIVATIVE_RTOL)),
+        "linearization is consistent": lambda: contract.check_linearization(learner, w, seeds, rtol=max(rtol, 1e-6)),
+    }
+    passed: list[str] = []
+    broken: list[Finding] = []
+    skipped: list[Finding] = []
+    for law, ask in laws.items():
+        if law in leave_out:
+            skipped.append(Finding(law, "left out by the caller"))
+            continue
+        try:
+            ask()
+        except contract.CannotAskError as reason:
+            skipped.append(Finding(law, str(reason)))
+        except Exception as error:  # a learner may fail in any way
+            what = str(error) if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
+            broken.append(Finding(law, f"{what}\nlikely cause: {_LIKELY[law]}"))
+        else:
+            passed.append(law)
+    return Report(repr(learner), tuple(passed), tuple(broken), tuple(skipped))
+
+
+_EARLY = "or a fit that stops early (pass rtol=, or tighten it)"
+_DIVISOR = "or the data term is not divided by the fixed N (say normalization = 'sum', 'weight_sum' or 'support')"
+
+_LIKELY = {
+    "answers are finite": "an optimum that does not exist, a diverged fit, an array that was never filled, axes in another order",
+    "seeds decide": "numbers from a generator that is not made of the seed alone, or state that one call leaves for the next",
+    "batch is its rows": f"something that rows of a batch share: a mean over rows, a warm start, one stopping rule; {_EARLY}",
+    "place in a long batch is free": "a block that is filled or cut off wrongly, or something that its rows share",
+    "inputs are left alone": "an array of the caller is written to, or one that is used again is handed out: copy it",
+    "data are copied": "the caller's X, y or X_query are written to, or kept: copy them when the learner is made",
+    "weight 0 is deletion": "the point still enters somewhere without its weight (a mean, a scaler, a count, a batch order); "
+    f"{_DIVISOR}; {_EARLY}",
+    "weight 2 is a duplicate": "the weight does not multiply the loss of its point (squared, normalised, used to resample); "
+    f"{_DIVISOR}; {_EARLY}",
+    "order is free": f"rows are drawn or visited by position (bootstrap, minibatches, coordinate descent); {_EARLY}",
+    "Jacobian is the derivative": "a factor N, 1/N or 2, a sign, points in another order, or the derivative of an optimum that "
+    "training had not reached",
+    "linearization is consistent": "derivatives of another objective than (1/N) sum_i w_i l_i + (l2/2) ||theta||^2: a factor N, "
+    "a penalty left out, point gradients with their weights",
+}
+
+
+def _at_some_point(n: int, ask: Callable[[int], None]) -> None:
+    """Ask about the first point without which the learner has an answer; where there is none, it cannot be asked."""
+    refused = ""
+    for point in range(n):
+        try:
+            return ask(point)
+        except (ValueError, ArithmeticError) as error:
+            refused = str(error)
+    raise contract.CannotAskError(f"the learner refuses to do without any one point: {refused}")
+
+
+def _block_in_patience(learner: Learner, weights: Array, seeds: Sequence[int]) -> int:
+    """Rows of the learner's own blocks, or of those that theory asks for, unless they would take too long."""
+    block, start = int(getattr(learner, "block_rows", BLOCK)), time.perf_counter()
+    for method in contract.methods(learner).values():
+        method(weights, seeds)
+    seconds = (time.perf_counter() - start) * (block / len(weights) + 2)
+    if seconds > PATIENCE:
+        raise contract.CannotAskError(
+            f"{block} rows would take about {seconds:.0f} s: give a slow learner `block_rows`, a small power of two"
+        )
+    return block

@@ -1,0 +1,216 @@
+"""The command line as a user meets it."""
+
+import contextlib
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from sims.experiments import all_experiments
+from sims.experiments.shared import cases
+
+ROOT = Path(__file__).parents[3]
+CLAIM_KEYS = {"id", "verdict", "statement", "figure", "tolerance", "condition", "case"}
+
+
+def sims(*arguments, cwd, module="sims"):
+    return subprocess.run([sys.executable, "-m", module, *arguments], cwd=cwd, capture_output=True, text=True, timeout=240)
+
+
+@pytest.fixture(scope="module")
+def verified(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("a run")
+    return folder, sims("verify", "--small", "--workers", "2", "--out", "my results", "--json", "ledger.json", cwd=folder)
+
+
+def test_verify_prints_the_ledger_and_ends_with_0_although_claims_fail(verified):
+    _, process = verified
+    assert process.returncode == 0, process.stderr
+    for line in ("C6         FAILS", "C1         HOLDS WHEN", "C7         FAILS", "T2         HOLDS WHEN", "results: my results"):
+        assert line in process.stdout
+    assert "Traceback" not in process.stderr
+    assert "Warning" not in process.stderr
+
+
+def test_the_json_ledger_has_the_promised_keys_and_judges_every_claim_of_the_essay(verified):
+    folder, _ = verified
+    ledger = json.loads((folder / "ledger.json").read_text())
+    claims = {claim["id"]: claim for claim in ledger["claims"]}
+    assert all(set(claim) >= CLAIM_KEYS for claim in ledger["claims"])
+    assert {f"C{k}" for k in range(1, 13)} <= set(claims)
+    assert claims["C6"]["verdict"] == "FAILS"
+    assert claims["C6"]["figure"] > 1.2
+    assert claims["T2"]["verdict"].startswith("HOLDS")
+    assert {"numpy", "python"} <= set(ledger["environment"])
+
+
+def test_verify_ends_with_the_report_and_has_drawn_every_figure_but_that_of_the_benchmark(verified):
+    folder, process = verified
+    assert process.stdout.splitlines()[-1] == f"report: {Path('my results/report.html')}"
+    page = (folder / "my results" / "report.html").read_text()
+    assert all(f'id="claim-C{k}"' in page for k in range(1, 13))
+    names = {file.stem.removeprefix("fig_") for file in (ROOT / "figures").glob("fig_*.py")} - {"cost"}
+    for suffix in ("png", "svg", "json"):
+        assert {file.stem for file in (folder / "my results" / "figures").glob(f"*.{suffix}")} == names
+    assert page.count("<img ") == len(names)
+
+
+def test_a_figure_is_drawn_from_the_stored_results_alone(verified):
+    folder, _ = verified
+    process = sims("leverage", "--from", "my results", "--out", "drawn", cwd=folder, module="figures")
+    assert process.returncode == 0, process.stderr
+    for suffix in ("png", "svg"):
+        file = folder / "drawn" / f"leverage.{suffix}"
+        assert file.read_bytes() == (folder / "my results" / "figures" / file.name).read_bytes()
+
+
+def test_everything_that_verify_has_made_passes_both_checks(verified):
+    folder, _ = verified
+    tables = sims("check", "my results", cwd=folder)
+    assert tables.returncode == 0, tables.stdout
+    assert len(tables.stdout.splitlines()) == len(list(folder.glob("my results/*/*.table"))) > 30
+    assert all(line.endswith(": sound, complete") for line in tables.stdout.splitlines())
+    pictures = sims("--check", "--from", "my results", cwd=folder, module="figures")
+    assert pictures.returncode == 0, pictures.stdout
+    assert pictures.stdout.count("the same bytes when drawn again") == len(list(folder.glob("my results/figures/*.png")))
+    assert "report.html: the same bytes again" in pictures.stdout
+
+
+def test_results_do_not_depend_on_the_number_of_workers(verified, tmp_path):
+    import xarray as xr
+
+    folder, _ = verified
+    process = sims("run", "expansion", "--small", "--workers", "1", "--out", "r", cwd=tmp_path)
+    assert process.returncode == 0, process.stderr
+    cases = sorted((tmp_path / "r" / "expansion").glob("*.zarr"))
+    assert len(cases) == 2
+    for case in cases:
+        two, one = (
+            xr.open_zarr(path, consolidated=False).load() for path in (folder / "my results" / "expansion" / case.name, case)
+        )
+        xr.testing.assert_identical(one, two)
+
+
+def test_run_as_json_prints_json_and_nothing_else(tmp_path):
+    process = sims("run", "normalisation", "--small", "--json", cwd=tmp_path)
+    first = json.loads(process.stdout)[0]
+    assert first["experiment"] == "normalisation"
+    assert first["summary"]["eps_over_w"]["values"] == pytest.approx(8.0)
+    assert process.stderr == ""
+    assert (tmp_path / "results" / "normalisation").is_dir()
+
+
+def test_list_names_experiments_cases_and_data_sets(tmp_path):
+    out = sims("list", cwd=tmp_path).stdout
+    assert "identity: Is the optimal datamodel coefficient" in out
+    assert "spector-16 logistic l2=0.1" in out
+    assert "longley" in out.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "module", "message"),
+    [
+        (["run", "idenity"], "sims", "experiment 'idenity' is unknown, expected one of average_derivative, budget,"),
+        (["frobnicate"], "sims", "No such command 'frobnicate'"),
+        (["verify", "--workers", "0"], "sims", "0 is not in the range"),
+        (["identity", "--from", "nowhere"], "figures", "no results of 'identity' in nowhere"),
+        (["pie"], "figures", "figure 'pie' is unknown, expected one of breakdown, budget, cost, counterfactual"),
+        (["list", "extra"], "sims", "unexpected extra argument (extra)"),
+        (["run"], "sims", "Missing argument 'NAME'"),
+        (["run", "identity", "--points", "41"], "sims", "'--points': 41 is not in the range"),
+        (["run", "jumps", "--points", "many"], "sims", "'--points': 'many' is not a valid integer"),
+        (["run", "identity", "--out", "file"], "sims", "'--out': Directory 'file' is a file"),
+        (["run", "identity", "--dask", "here", "--small"], "sims", "dask scheduler 'here', expected an address such as tcp://"),
+        (["run", "identity", "--dask", "tcp://h:1", "--workers", "2"], "sims", "--workers and --dask exclude each other"),
+        (["verify", "--json", "folder"], "sims", "'--json': File 'folder' is a directory"),
+        (["verify", "--json", "file/ledger.json"], "sims", "'file'"),
+        (["check", "nowhere"], "sims", "'FOLDER': Directory 'nowhere' does not exist"),
+        (["check", "folder"], "sims", "no stored table in folder"),
+        (["explain", "C6", "C66"], "sims", "claim 'C66' is unknown: did you mean 'C6'"),
+        (["explain", "--from", "file"], "sims", "'--from': Directory 'file' is a file"),
+        (["--from", "file"], "figures", "'--from': Directory 'file' is a file"),
+    ],
+)
+def test_a_mistake_is_answered_in_a_line_and_not_with_a_traceback(answer, tmp_path, arguments, module, message):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder").mkdir()
+    status, printed, complaint = answer(module, *arguments)
+    assert status != 0
+    errors = [line for line in complaint.splitlines() if line.startswith("Error: ")]
+    assert len(errors) == 1
+    assert message in errors[0]
+    assert "Traceback" not in complaint
+    assert printed == ""
+
+
+@pytest.mark.parametrize("arguments", [("sims", "list"), ("sims", "explain"), ("sims", "--help"), ("figures", "--help")])
+def test_a_reader_that_leaves_is_no_traceback(tmp_path, arguments):
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = subprocess.run([sys.executable, "-m", *arguments], cwd=tmp_path, stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert process.returncode != 0
+    assert process.stderr == ""
+
+
+def test_a_case_that_cannot_be_computed_is_named(tmp_path, monkeypatch):
+    def fails(config, **_):
+        raise ValueError("the curvature is singular")
+
+    broken = dataclasses.replace(all_experiments()["identity"], run=fails)
+    monkeypatch.setattr(cases, "all_experiments", lambda: {"identity": broken})
+    with pytest.raises(ValueError, match=r"^identity: spector-8 logistic l2=0\.1: the curvature is singular$"):
+        cases.run_cases(cases.jobs_of([broken], small=True), out=tmp_path, quiet=True)
+
+
+def test_a_folder_that_cannot_be_written_is_an_error_and_not_a_traceback(tmp_path):
+    (tmp_path / "results").write_text("a file is in the way")
+    process = sims("run", "normalisation", "--small", cwd=tmp_path)
+    assert process.returncode != 0
+    assert "Traceback" not in process.stderr
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_an_interrupt_ends_with_130_keeps_what_was_done_and_leaves_no_process(tmp_path, workers):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sims", "run", "group_removal", "--workers", workers, "--out", "r"],
+        cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while not list((tmp_path / "r").glob("*/*.zarr")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    deadline = time.monotonic() + 20
+    done = len(list((tmp_path / "r").glob("*/*.zarr")))
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert done >= 1
+    assert errors.strip().splitlines()[-1].startswith("Interrupted: ")  # and no complaint of what a worker left behind
+    assert "Traceback" not in errors
+    while alive(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert alive(process.pid) == []
+
+
+def alive(group):
+    """Processes of a group that still run (a zombie only waits to be counted by its parent)."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _, its_group = status.read_text().rpartition(")")[2].split()[:3]
+            if int(its_group) == group and state != "Z":
+                found.append(status.parent.name)
+    return found
+
+
+def test_a_summary_with_undefined_numbers_says_what_they_are(tmp_path):
+    told = sims("run", "leverage", "--small", "--points", "9", "--out", "r", cwd=tmp_path).stdout
+    untold = sims("run", "spectrum", "--small", "--points", "6", "--out", "r", cwd=tmp_path).stdout
+    assert "NaN" not in told
+    assert untold.count("NaN: undefined. Errors where there is one seed") == 1

@@ -1,0 +1,83 @@
+"""The end of `verify`: pictures and report from the stored results, and one line where that fails."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from stored import stored
+
+ROOT = Path(__file__).parents[3]
+
+VERIFY = """
+import sys
+import sims.experiments.shared.cases
+from figures.results import read_all
+sims.experiments.shared.cases.run_cases = lambda *_, out, **__: read_all(out)  # what is tested comes after
+sys.argv = ["sims", "verify", "--small", "--out", "r"]
+from sims.__main__ import main
+main()
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    stored(tmp_path / "r", "normalisation", "leverage", "spectrum")
+    return tmp_path
+
+
+def command(limit=""):
+    return ["bash", "-c", f'{limit} exec "$0" -c "$1"', sys.executable, VERIFY]
+
+
+def environment():
+    return {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+def test_verify_ends_with_the_path_of_the_report(folder):
+    process = subprocess.run(command(), cwd=folder, env=environment(), capture_output=True, text=True, timeout=120, check=False)
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.splitlines()[-1] == f"report: {Path('r/report.html')}"
+    assert (folder / "r" / "report.html").read_text().endswith("</html>")
+    assert "figure cost left out: no results of 'benchmark'" in process.stderr
+    assert "Traceback" not in process.stderr
+
+
+def test_a_disk_that_is_full_costs_the_pictures_only_and_is_told_in_one_line(folder):
+    before = {file: file.read_bytes() for file in (folder / "r").rglob("*") if file.is_file()}
+    process = subprocess.run(  # no file may be larger than 20 KiB: an error of the write as on a full disk
+        command("ulimit -f 20;"), cwd=folder, env=environment(), capture_output=True, text=True, timeout=120, check=False
+    )
+    assert process.returncode == 1
+    assert "C7 " in process.stdout, "the ledger is printed first"
+    (line,) = process.stderr.splitlines()
+    assert line.startswith(
+        "Error: all results are stored in r, but not all of the pictures and the report: [Errno 27] File too large"
+    )
+    assert line.endswith("To make them: python -m figures --from r")
+    assert {file: file.read_bytes() for file in (folder / "r").rglob("*") if file.is_file()} == before
+
+
+@pytest.mark.parametrize("moment", ["results: r", "figure: "])
+def test_an_interrupt_while_pictures_are_drawn_is_one_line_and_leaves_no_partial_file(folder, moment):
+    process = subprocess.Popen(
+        command(),
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    for line in process.stdout:
+        if line.startswith(moment):
+            break
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    (line,) = errors.strip().splitlines()  # click ends the line of ^C
+    assert line.startswith("Interrupted: what had finished is stored.")
+    assert not list(folder.rglob("*.partial"))
+    assert not (folder / "r" / "report.html").exists()

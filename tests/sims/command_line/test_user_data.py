@@ -1,0 +1,146 @@
+"""`verify --data` as a user meets it: the README's example, refusals in a line, resuming, and subsets that are drawn."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import xarray as xr
+
+from sims.datasets.user_file import as_user_data
+from sims.experiments.shared.cases import run_cases, user_jobs
+from sims.experiments.shared.user_cases import user_problem
+
+ROOT = Path(__file__).parents[3]
+SAMPLE = ROOT / "examples" / "vote96.csv"
+
+
+def sims(*arguments, cwd):
+    return subprocess.run([sys.executable, "-m", "sims", *arguments], cwd=cwd, capture_output=True, text=True, timeout=240)
+
+
+@pytest.fixture(scope="module")
+def example(tmp_path_factory):
+    """The command of the README in a folder of its own: interrupted after its first result, then given again."""
+    folder = tmp_path_factory.mktemp("a run")
+    (folder / "examples").symlink_to(ROOT / "examples")
+    first = interrupted_after_a_result(folder, *command_of_the_readme(), "--workers", "2")
+    return folder, first, sims(*command_of_the_readme(), "--json", "ledger.json", cwd=folder)
+
+
+def command_of_the_readme():
+    command = re.search(r"^    python -m sims (verify --data .*?)(?:  +#.*)?$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    return command[1].split()
+
+
+def interrupted_after_a_result(folder, *arguments):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sims", *arguments], cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 60
+    while not list(folder.glob("results/user/*/*/*.zarr")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+    return subprocess.CompletedProcess(arguments, process.returncode, output, errors)
+
+
+def test_the_example_of_the_readme_ends_with_0_and_says_what_it_took_and_what_it_found(example):
+    folder, _, process = example
+    assert process.returncode == 0, process.stderr
+    assert "5 features, target 'vote' (0 = 'Clinton', 1 = 'Dole')" in process.stdout
+    for line in ("C6         FAILS", "T1         HOLDS", "T2         HOLDS WHEN", "C2, C3, C6 networks: training_time is for"):
+        assert line in process.stdout
+    promised = re.search(r"slope of beta on D\(1\) is (\d\.\d+)", (ROOT / "README.md").read_text().split("## Your own data")[1])[
+        1
+    ]
+    assert f"where 1 was claimed: {promised} " in process.stdout
+    assert "Traceback" not in process.stderr
+    assert "Warning" not in process.stderr
+    assert (folder / "results" / "user" / "vote96.csv").is_dir()
+
+
+def test_the_ledger_of_the_example_as_json_has_verdicts_and_what_was_not_judged(example):
+    folder, *_ = example
+    ledger = json.loads((folder / "ledger.json").read_text(), parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    judged = {claim["id"]: claim for claim in ledger["claims"]}
+    assert judged["C6"]["verdict"] == "FAILS"
+    assert ledger["not_judged"]["C12"].startswith("jumps needs a learner of its own")
+    assert not set(judged) & set(ledger["not_judged"])
+
+
+def test_every_result_of_the_example_says_which_rows_it_used(example):
+    folder, *_ = example
+    out = folder / "results" / "user" / "vote96.csv"
+    (file,) = out.glob("*.rows.json")
+    written = json.loads(file.read_text())
+    cases = list(out.glob("*/*.zarr"))
+    assert len(cases) > 8
+    for case in cases:
+        with xr.open_zarr(case, consolidated=False) as ds:
+            assert ds.attrs["train_rows"] == written["train_rows"]
+            assert ds.attrs["labels"] == ["Clinton", "Dole"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--target", "y"], "--target is for your own data: give its file with --data FILE.csv"),
+        (["--data", "none.csv", "--target", "y"], "Error: none.csv does not exist"),
+        (["--data", str(SAMPLE)], "--target is missing of"),
+        (["--data", str(SAMPLE), "--target", "votes"], "did you mean 'vote'?"),
+        (["--data", str(SAMPLE), "--target", "vote", "--learner", "least_squares"], "holds text ('Clinton')"),
+        (["--data", str(SAMPLE), "--target", "vote", "--points", "940"], "940 training points and 8 queries need 948"),
+        (["--data", str(SAMPLE), "--target", "vote", "--points", "3"], "3 is not in the range x>=4"),
+        (["--data", str(SAMPLE), "--target", "vote", "--learner", "forest"], "'forest' is not one of"),
+    ],
+)
+def test_a_mistake_is_answered_in_a_line_and_nothing_is_written(tmp_path, arguments, message):
+    process = sims("verify", *arguments, cwd=tmp_path)
+    assert process.returncode in (1, 2)
+    assert message in process.stderr.splitlines()[-1]
+    assert "Traceback" not in process.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_example_was_interrupted_resumed_and_has_the_results_of_an_undisturbed_run(example, tmp_path):
+    folder, first, _ = example
+    assert first.returncode == 130, first.stderr
+    assert "Run the same command to resume" in first.stderr
+    out, problem = folder / "results" / "user" / SAMPLE.name, user_problem(as_user_data(SAMPLE, "vote"), "logistic", 8)
+    undisturbed = run_cases(user_jobs(problem, small=True)[0], out=tmp_path, quiet=True)
+    cases = {path.relative_to(out) for path in out.glob("*/*.zarr")}
+    assert cases == {path.relative_to(tmp_path) for path in tmp_path.glob("*/*.zarr")}
+    assert {path.parent.name for path in cases} == set(undisturbed)
+    for case in cases:
+        one, two = (xr.open_zarr(root / case, consolidated=False).load() for root in (out, tmp_path))
+        xr.testing.assert_identical(one.drop_attrs(), two.drop_attrs())
+
+
+def test_a_store_of_other_rows_is_refused(example):
+    folder, *_ = example
+    refused = sims(*command_of_the_readme(), "--seed", "1", cwd=folder)
+    assert refused.returncode == 1
+    assert "seed was 0, is 1" in refused.stderr
+
+
+def test_with_too_many_points_to_enumerate_subsets_are_drawn_and_it_is_said(tmp_path):
+    command = ("verify", "--small", "--data", str(SAMPLE), "--target", "vote", "--points", "40", "--queries", "2", "--out", "o")
+    process = sims(*command, cwd=tmp_path)
+    assert process.returncode == 0, process.stderr
+    assert "40 points are too many for all their subsets (at most 16 with logistic): subsets are drawn" in process.stdout
+    assert "T6 penalty HOLDS" in process.stdout
+    assert "C1, C6, T1, T2, T2 local: identity retrains on all 2^N subsets, N = 40 is more than 20" in process.stdout
+    folders = {path.name for path in (tmp_path / "o").iterdir() if path.is_dir()}
+    assert folders == {"counterfactual", "figures", "lds", "scale", "scale_at_size"}
+
+
+def test_list_and_help_mention_it(tmp_path):
+    assert "verify --data FILE.csv --target COLUMN" in sims("list", cwd=tmp_path).stdout
+    text = sims("verify", "--help", cwd=tmp_path).stdout
+    for option in ("--data FILE.csv", "--target COLUMN", "--learner", "--points", "--queries", "--l2", "--seed", "--drop COLUMN"):
+        assert option in text

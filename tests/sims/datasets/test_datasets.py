@@ -1,0 +1,115 @@
+"""Data sets: the rows that were promised, standardised as promised; synthetic designs with the properties prescribed."""
+
+import numpy as np
+import pytest
+import strategies
+from assertions import assert_close, assert_identical
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sims import datasets
+from sims.learners.logistic import is_separable
+from theory.streams import stream
+
+
+@pytest.mark.parametrize(
+    ("name", "n_points", "n_queries", "n_columns"),
+    [("longley", 16, 16, 7), ("stackloss", 16, 21, 4), ("stackloss", 21, 21, 4), ("spector", 16, 16, 4), ("fair", 200, 16, 9)],
+)
+def test_real_data_have_the_documented_sizes_and_are_standardised_on_their_training_rows(name, n_points, n_queries, n_columns):
+    data = datasets.by_name(name, n_points)
+    assert data.X.shape == (n_points, n_columns)
+    assert data.X_query.shape == (n_queries, n_columns)
+    assert len(data.columns) == n_columns
+    assert len(set(data.train_rows)) == n_points
+    assert_identical(data.X[:, 0], np.ones(n_points))
+    assert_close(data.X[:, 1:].mean(axis=0), np.zeros(n_columns - 1), atol=1e-12)
+    assert_close(data.X[:, 1:].std(axis=0), np.ones(n_columns - 1), atol=1e-12)
+
+
+def test_longley_is_the_table_that_statsmodels_ships():
+    from statsmodels.datasets import longley
+
+    data, frame = datasets.by_name("longley"), longley.load_pandas().data
+    assert data.columns[1:] == tuple(frame.columns[1:])
+    gnp = frame["GNP"].to_numpy(float)
+    assert_close(data.X[:, 2], (gnp - gnp.mean()) / gnp.std(), rtol=1e-12)
+    assert_close(data.y, (frame["TOTEMP"] - frame["TOTEMP"].mean()).to_numpy() / frame["TOTEMP"].std(ddof=0), rtol=1e-12)
+
+
+@pytest.mark.parametrize("n_points", [8, 16, 22])
+def test_spector_trains_on_as_many_of_either_class_and_asks_for_all_others(n_points):
+    data = datasets.by_name("spector", n_points)
+    assert data.y.sum() == n_points / 2
+    assert sorted(data.train_rows + data.query_rows) == list(range(32))
+
+
+def test_fair_draws_the_same_rows_every_time_and_more_points_extend_fewer():
+    few, many = datasets.by_name("fair", 50), datasets.by_name("fair", 100)
+    assert many.train_rows[:50] == few.train_rows
+    assert not set(many.train_rows) & set(many.query_rows)
+
+
+@pytest.mark.parametrize(
+    ("name", "n_points", "message"),
+    [
+        ("longley", 17, "n_points = 17, expected 1 to 16"),
+        ("spector", 15, "expected an even number from 2 to 22"),
+        ("spector", 24, "11 students of the smaller class"),
+        ("longley", 1, "do not vary"),
+        ("spector", 6, r"\[.PSI.\] do not vary among them; take more rows"),
+        ("iris", None, "data set 'iris' is unknown, expected one of fair, longley"),
+    ],
+)
+def test_a_choice_that_cannot_be_made_is_refused(name, n_points, message):
+    with pytest.raises(ValueError, match=message):
+        datasets.by_name(name, n_points)
+
+
+@given(eigenvalues=st.lists(st.floats(1e-6, 1e3), min_size=1, max_size=5), seed=st.integers(0, 9))
+def test_a_design_has_the_eigenvalues_prescribed(eigenvalues, seed):
+    X = datasets.with_eigenvalues(8, eigenvalues, seed)
+    assert_close(np.linalg.eigvalsh(X.T @ X / 8), np.sort(eigenvalues), atol=1e-12 * max(eigenvalues))
+
+
+@given(seed=strategies.SEEDS, n=st.integers(2, 12), data=st.data())
+def test_a_design_has_the_leverages_prescribed(seed, n, data):
+    d = data.draw(st.integers(1, n))
+    rng = np.random.default_rng(seed)
+    wanted = (np.linalg.qr(rng.standard_normal((n, d)))[0] ** 2).sum(axis=1)  # the leverages of some design: every valid list is
+    built = datasets.with_leverages(wanted / wanted.sum() * d, d, seed % 7)
+    assert_close(np.einsum("ij,ij->i", built, np.linalg.solve(built.T @ built, built.T).T), wanted, atol=1e-10)
+
+
+def test_leverages_at_their_extremes_are_reached():
+    wanted = np.array([1.0, 0.0, 0.5, 0.5, 1.0])
+    X = datasets.with_leverages(wanted, 3, 0)
+    assert_close(np.einsum("ij,ij->i", X, np.linalg.solve(X.T @ X, X.T).T), wanted, atol=1e-12)
+
+
+@pytest.mark.parametrize(("gap", "separable"), [(0.5, True), (1e-3, True), (-0.5, False)])
+def test_two_classes_are_separable_exactly_when_the_gap_says_so(gap, separable):
+    for seed in range(5):
+        X, y = datasets.two_classes(40, 1, gap, seed)
+        assert is_separable(X, y) is separable
+        assert X[y == 1, 1].min() - X[y == 0, 1].max() == pytest.approx(gap, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: datasets.with_eigenvalues(3, [1.0, -1.0], 0), "expected 1 to 3 numbers >= 0"),
+        (lambda: datasets.with_leverages([0.5, 0.2], 1, 0), "leverages sum to 0.7, expected .* sum to n_columns = 1"),
+        (lambda: datasets.two_classes(3, 1, 1.0, 0), "expected at least 4 points"),
+        (lambda: stream("x", -1), "seed = -1, expected"),
+    ],
+)
+def test_an_impossible_design_is_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_streams_of_other_purposes_and_seeds_differ_and_the_same_one_repeats():
+    draws = {(p, s): tuple(stream(p, s).random(4)) for p in ("a", "b") for s in (0, 1)}
+    assert len(set(draws.values())) == 4
+    assert draws["a", 0] == tuple(stream("a", 0).random(4))

@@ -1,0 +1,135 @@
+"""Compiled functions of one number against long double, with 11 more bits; and that replicas know nothing of each other."""
+
+import numpy as np
+import pytest
+from assertions import assert_identical
+
+from sims.learners.network import kernels
+from sims.learners.network.passes import plain
+
+LONG = np.longdouble
+SCALES = [1e-300, 1e-8, 1e-3, 0.02, 0.3, 1.0, 5.0, 100.0, 1e4]
+
+
+def activated(x, activation="tanh"):
+    rows = np.array(x, dtype=np.float64).reshape(1, -1)
+    kernels._activate(kernels.ACTIVATIONS.index(activation), rows)
+    return rows[0]
+
+
+def with_slope(a, activation):
+    out = np.ones((1, len(a)))
+    kernels._times_slope(kernels.ACTIVATIONS.index(activation), a.reshape(1, -1), out)
+    return out[0]
+
+
+def with_bend(a, activation):
+    out, one = np.zeros((1, len(a))), np.ones((1, len(a)))
+    kernels._add_bend(kernels.ACTIVATIONS.index(activation), a.reshape(1, -1), one, one, out)
+    return out[0]
+
+
+def loss_slope(f, y, loss):
+    out = np.empty((1, len(f)))
+    kernels.slopes(kernels.LOSSES.index(loss), f.reshape(1, -1), np.array([y]), out)
+    return out[0]
+
+
+def error(values, expected):
+    """Relative, in units of 1e-16; what is below the normal numbers may be 0."""
+    beside = np.maximum(np.abs(expected), LONG(np.finfo(np.float64).tiny))
+    return float((np.abs(values - expected) / beside).max() / 1e-16)
+
+
+def normal(scale, seed=0, size=200_000):
+    return scale * np.random.default_rng(seed).standard_normal(size)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_relative_error_of_tanh_is_below_6e_16_at_every_scale(scale):
+    x = normal(scale)
+    assert error(activated(x), np.tanh(x.astype(LONG))) < 6.0
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_softplus_its_slope_and_its_bend(scale):
+    z = normal(scale).clip(-600.0, None)
+    tail = np.log1p(np.exp(-np.abs(z.astype(LONG))))
+    a = activated(z, "softplus")
+    assert error(a, np.maximum(z, 0.0) + tail) < 6.0
+    assert error(with_slope(a, "softplus"), -np.expm1(-a.astype(LONG))) < 6.0
+    inside = a[a < 600.0]
+    assert error(with_bend(inside, "softplus"), np.exp(-inside.astype(LONG))) < 6.0
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("y", [0.0, 1.0])
+def test_slopes_of_the_losses(scale, y):
+    f = normal(scale).clip(-600.0, 600.0)
+    sign = LONG(2.0 * y - 1.0)
+    assert error(loss_slope(f, y, "logistic"), -sign / (1.0 + np.exp(sign * f))) < 6.0
+    assert_identical(loss_slope(f, y, "squared"), f - y, call="f - y")
+
+
+def test_zero_infinity_nan_and_the_smallest_and_largest_numbers():
+    tiny, huge = np.finfo(float).smallest_subnormal, np.finfo(float).max
+    assert_identical(activated([0.0, tiny, -tiny, 19.1, huge, -huge]), [0.0, tiny, -tiny, 1.0, 1.0, -1.0], call="tanh")
+    assert_identical(activated([np.inf, -np.inf]), [1.0, -1.0], call="tanh of infinity")
+    assert_identical(activated([np.inf, huge, -huge], "softplus")[:2], [np.inf, huge], call="softplus")
+    assert_identical(activated([np.inf, huge, -huge, -0.5], "relu"), [np.inf, huge, 0.0, 0.0], call="relu")
+    assert loss_slope(np.array([1e300]), 1.0, "logistic")[0] > -1e-300
+    for activation in kernels.ACTIVATIONS:
+        assert np.isnan(activated([np.nan, -np.nan], activation)).all(), activation
+    for loss in kernels.LOSSES:
+        assert np.isnan(loss_slope(np.array([np.nan]), 1.0, loss)).all(), loss
+
+
+def test_relu_and_identity_have_the_derivatives_that_they_say():
+    a = np.array([0.0, 1e-300, 3.0])
+    assert_identical(with_slope(a, "relu"), [0.0, 1.0, 1.0], call="relu")
+    assert_identical(with_slope(a - 1.0, "identity"), np.ones(3), call="identity")
+    for activation in ("relu", "identity"):
+        assert_identical(with_bend(a, activation), np.zeros(3), call=activation)
+
+
+@pytest.mark.parametrize("activation", kernels.ACTIVATIONS)
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 17, 31, 64, 67])
+def test_an_entry_depends_on_nothing_around_it(activation, size):
+    """Machine code takes several numbers at once, and what is left over one by one: to the same bits."""
+    z = normal(2.0, seed=1, size=size)
+    for function in (activated, with_slope, with_bend):
+        whole = function(z, activation)
+        assert_identical(whole, np.concatenate([function(z[k : k + 1], activation) for k in range(size)]), call=function.__name__)
+
+
+@pytest.mark.parametrize("activation", kernels.ACTIVATIONS)
+@pytest.mark.parametrize("hidden", [(), (3,), (2, 3)])
+def test_training_and_products_of_a_replica_depend_on_nothing_beside_it(activation, hidden):
+    """All replicas at once, and every one of them alone: outputs, steps and Hessians, bit for bit."""
+    rng, widths = np.random.default_rng(2), np.array([2, *hidden, 1])
+    size, n, replicas = int(((widths[:-1] + 1) * widths[1:]).sum()), 4, 37
+    X, y, code = rng.standard_normal((n, 2)), rng.integers(0, 2, n).astype(float), kernels.ACTIVATIONS.index(activation)
+    params, directions = rng.standard_normal((size, replicas)), rng.standard_normal((3, size, replicas))
+    weights, slope, curvature = (rng.uniform(0.0, 2.0, (n, replicas)) for _ in range(3))
+    numbers, sizes = rng.integers(0, 2, (5, n, replicas)).astype(np.uint8), np.array([2, 2])
+
+    def results(who):
+        """One step of every kind: products, training, tangents of two weights and a parameter, adjoints of three functions."""
+        theta, along = np.ascontiguousarray(params[:, who]), np.ascontiguousarray(directions[..., who])
+        gradient, moved = np.empty_like(theta), np.empty_like(along)
+        given = [plain(array[:, who]) for array in (params, slope, curvature)]
+        kernels.products(widths, code, plain(X), *given, plain(along), gradient, moved)
+        job = kernels.Job(widths, code, 0, plain(X), plain(y), plain(weights[:, who]), numbers, who, sizes, 0.5, 0.01)
+        rates, after, trail = plain(np.full(7, 0.1)), theta.copy(), np.empty((7, *theta.shape))
+        kernels.descend(job, rates, 1, after, np.zeros_like(theta), trail)
+        pushed, tangents, speeds = theta.copy(), along.copy(), np.zeros_like(along)
+        kernels.push(job, rates, 1, pushed, np.zeros_like(theta), tangents, speeds, 2)
+        assert_identical(pushed, after, call="parameters with and without tangents")
+        adjoint, back, weighted = along.copy(), np.zeros_like(along), np.zeros((3, n, len(who)))
+        kernels.pull(job, rates, 1, trail, adjoint, back, weighted)
+        return np.concatenate(
+            [part.reshape(-1, len(who)) for part in (gradient, moved, after, tangents, speeds, adjoint, weighted)]
+        )
+
+    alone = [results(np.array([r])) for r in range(replicas)]
+    assert_identical(results(np.arange(replicas)), np.concatenate(alone, axis=1), call=f"{activation}, {hidden}")

@@ -1,0 +1,240 @@
+"""Influence from gradients and a Hessian at one trained model, and how far it can be from leave-one-out.
+
+Convention: every score estimates D_i(1) = dF/dw_i at w = 1. It is positive when including the point raises the output, and
+carries the 1/N of the objective; the predicted effect of removing point i is minus the score. Only "newton" estimates the
+finite LOO_i = F(1) - F(1 - e_i), with the same sign.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import linalg
+
+from theory.influence.curvature import CURVATURES, curvature_matrix, required_fit
+from theory.influence.inverse import SOLVERS, System, null_space_size, solve
+from theory.response import Array, Linearization
+
+__all__ = [
+    "METHODS",
+    "Influence",
+    "hessian_influence",
+    "influence",
+    "leverages",
+    "loo_gap_bound",
+    "newton_change",
+    "null_space_sizes",
+]
+
+METHODS: dict[str, tuple[str, str]] = {
+    **dict.fromkeys(("exact", "damped", "newton"), ("hessian", "exact")),
+    **{solver: ("hessian", solver) for solver in SOLVERS if solver != "exact"},
+    **{kind: (kind, "exact") for kind in CURVATURES if kind != "hessian"},
+}
+"""Name -> what stands for H (`theory.influence.curvature`) and how it is inverted (`theory.influence.inverse`)."""
+
+
+@dataclass(frozen=True)
+class Influence:
+    """Scores of every seed, and what is known of the system A x = grad f that gave them."""
+
+    scores: Array  # (R, N, M)
+    residual: Array  # (R,), ||A x - grad f|| / ||grad f|| over all outputs
+    null_space: NDArray[np.int64]  # (R,), eigenvalues of A that are zero to working precision
+    least_eigenvalue: Array  # (R,), of A
+
+    @property
+    def mean(self) -> Array:
+        """Over seeds: (N, M)."""
+        return self.scores.mean(axis=0)
+
+
+def hessian_influence(
+    linearization: Linearization, method: str = "exact", *, damping: float = 0.0, curvature: str | None = None, **options: float
+) -> Array:
+    """I_i = -(1/N) grad f^T A^-1 grad l_i, averaged over seeds: shape (N, M). `influence` says more.
+
+    >>> from sims.learners import LeastSquares
+    >>> learner = LeastSquares([[1.0]], [1.0], [[1.0]], l2=1.0)  # F(w) = w / (w + 1)
+    >>> at = learner.linearize([1.0], [0])
+    >>> hessian_influence(at).tolist()  # dF/dw at w = 1
+    [[0.25]]
+    """
+    return influence(linearization, method, damping=damping, curvature=curvature, **options).mean
+
+
+def influence(
+    linearization: Linearization, method: str = "exact", *, damping: float = 0.0, curvature: str | None = None, **options: float
+) -> Influence:
+    """I_i = -(1/N) grad f^T A^-1 grad l_i for every seed, A = curvature + damping I.
+
+    With the exact Hessian, undamped, it equals D_i(1) at a nondegenerate stationary point (implicit function theorem), and only
+    there. Methods, with the options of `theory.influence.inverse` that they ask for:
+
+    - "exact" refuses an A that is singular to working precision; "damped" is the same with damping > 0;
+    - "pseudo_inverse" (cutoff), "conjugate_gradients" (iterations), "lissa" (depth, scale), "low_rank" (rank), "nystroem" (rank,
+      seed) invert otherwise; `curvature` tells them what to invert;
+    - "gauss_newton", "fisher", "empirical_fisher", "kfac", "ekfac", "diagonal", "absolute" invert another curvature exactly;
+    - "newton" divides the exact score by 1 - h_i: one Newton step to the optimum without i, exact for least squares (T4).
+
+    Sources: Hampel 1974; Cook & Weisberg 1982; Koh & Liang 2017, eq. 2 (theirs is the derivative in eps of an upweighting eps
+    l_i: N times ours; removal is eps = -1/N); Newton step: Pregibon 1981, Rad & Maleki 2020.
+
+    >>> from sims.learners import LeastSquares
+    >>> learner = LeastSquares([[1.0]], [1.0], [[1.0]], l2=1.0)  # F(w) = w / (w + 1)
+    >>> at = learner.linearize([1.0], [0])
+    >>> found = influence(at, damping=1.0)  # 1 + l2 + damping = 3, where exact influence has 2
+    >>> found.mean.round(9).tolist(), found.null_space.tolist()
+    ([[0.166666667]], [0])
+    >>> influence(at, "newton").mean.tolist()  # F(1) - F(0)
+    [[0.5]]
+    """
+    if method not in METHODS:
+        raise ValueError(f"method {method!r} is unknown, expected one of {sorted(METHODS)}")
+    ridge = _damping(linearization, damping)
+    if method == "damped" and damping == 0.0:
+        raise ValueError("method 'damped' got damping = 0, expected damping > 0; method 'exact' is without")
+    kind, solver = METHODS[method]
+    if curvature is not None and method in CURVATURES:
+        raise ValueError(f"method {method!r} inverts its own curvature, got curvature = {curvature!r}: take method='exact'")
+    kind = kind if curvature is None else curvature
+    if method == "newton" and (required_fit(linearization, "a Newton step").weights != 1.0).any():
+        raise ValueError(
+            "method 'newton' got a model trained at other weights than 1: newton_change(linearization, weights) moves it"
+        )
+    n_points, matrices = linearization.point_gradients.shape[1], curvature_matrix(linearization, kind) + ridge
+    floor = damping + (linearization.fit.penalty if linearization.fit and kind != "absolute" else 0.0)
+    right = linearization.output_gradients.swapaxes(1, 2)
+    solved = np.stack([solve(System(a, b, floor), solver, **options) for a, b in zip(matrices, right, strict=True)])
+    scores = -(1.0 / n_points) * linearization.point_gradients @ solved
+    if method == "newton":
+        scores /= _one_minus(_leverages(linearization, matrices), _rounding(linearization) * np.linalg.cond(matrices))[:, :, None]
+    return Influence(
+        scores=scores,
+        residual=_norms(matrices @ solved - right) / np.maximum(_norms(right), np.finfo(np.float64).tiny),  # of b = 0: 0
+        null_space=np.array([null_space_size(a) for a in matrices]),
+        least_eigenvalue=np.array([linalg.eigvalsh(a)[0] for a in matrices]),
+    )
+
+
+def leverages(linearization: Linearization, *, damping: float = 0.0) -> Array:
+    """h_i = (w_i/N) c_i grad f_i^T (H + damping I)^-1 grad f_i for every seed: (R, N).
+
+    For least squares without penalty the leverages of the design, which add up to P.
+
+    >>> from sims.learners import LeastSquares
+    >>> learner = LeastSquares([[1.0]], [1.0], [[1.0]], l2=1.0)  # F(w) = w / (w + 1)
+    >>> at = learner.linearize([1.0], [0])
+    >>> leverages(at).tolist()
+    [[0.5]]
+    """
+    return _leverages(linearization, linearization.hessian + _damping(linearization, damping))
+
+
+def newton_change(linearization: Linearization, weights: ArrayLike, *, damping: float = 0.0) -> Array:
+    """F(w) - F(v) by one Newton step from the model trained at weights v (1 as a rule) toward weights w (B, N): shape (R, B, M).
+
+    -(1/N) grad f^T (H + damping I + (1/N) sum_i (w_i - v_i) c_i J_i J_i^T)^-1 sum_i (w_i - v_i) grad l_i, J_i = grad f_i: removal
+    of groups, with the change of the Hessian by Gauss-Newton terms (its whole change for linear models). Exact for least squares.
+    Sources: Pregibon 1981; Koh et al. 2019.
+
+    >>> from sims.learners import LeastSquares
+    >>> learner = LeastSquares([[1.0]], [1.0], [[1.0]], l2=1.0)  # F(w) = w / (w + 1)
+    >>> at = learner.linearize([1.0], [0])
+    >>> newton_change(at, [[0.0]]).tolist()  # F(0) - F(1)
+    [[[-0.5]]]
+    """
+    fit, goals = required_fit(linearization, "a Newton step"), np.asarray(weights, dtype=np.float64)
+    n_seeds, n_points, size = linearization.point_gradients.shape
+    if goals.ndim != 2 or goals.shape[1] != n_points:
+        raise ValueError(f"weights has shape {goals.shape}, expected (B, {n_points}): one column per training point")
+    if not (np.isfinite(goals) & (goals >= 0.0)).all():
+        row, point = (int(k) for k in np.argwhere(~(np.isfinite(goals) & (goals >= 0.0)))[0])
+        raise ValueError(f"weights[{row}, {point}] is {goals[row, point]}, expected a finite number >= 0")
+    matrices = linearization.hessian + _damping(linearization, damping)
+    changes = np.empty((n_seeds, len(goals), linearization.output_gradients.shape[1]))
+    for r in range(n_seeds):
+        vectors, least = fit.gradients[r], _rounding(linearization) * np.linalg.norm(matrices[r], 2)
+        outer = (vectors[:, :, None] * vectors[:, None, :]).reshape(n_points, -1)
+        for start in range(0, len(goals), _GROUPS):
+            moves = goals[start : start + _GROUPS] - fit.weights
+            moved = matrices[r] + ((moves * fit.curvatures[r] / n_points) @ outer).reshape(-1, size, size)
+            null = (np.abs(np.linalg.eigvalsh(moved)) <= least).sum(axis=1)  # of terms as large as the whole Hessian
+            if null.any():
+                b = int(np.argmax(null > 0))
+                raise np.linalg.LinAlgError(
+                    f"weights[{start + b}] leave a singular Hessian (seed number {r}): {null[b]} of its {size} eigenvalues are "
+                    "zero to working precision, so the Newton step is not defined; keep more points, add an l2 penalty or damping"
+                )
+            right = moves @ linearization.point_gradients[r] / n_points
+            steps = np.asarray(np.linalg.solve(moved, right[:, :, None]), dtype=np.float64)[:, :, 0]
+            changes[r, start : start + _GROUPS] = -steps @ linearization.output_gradients[r].T
+    return changes
+
+
+_GROUPS = 1024  # of removals at a time
+
+
+def null_space_sizes(linearization: Linearization, cutoff: float = 1e-10) -> NDArray[np.int64]:
+    """How many eigenvalues of each seed's Hessian are at most `cutoff` times the largest, in absolute value: (R,).
+
+    >>> from sims.learners import LeastSquares
+    >>> learner = LeastSquares([[1.0]], [1.0], [[1.0]], l2=1.0)  # F(w) = w / (w + 1)
+    >>> at = learner.linearize([1.0], [0])
+    >>> null_space_sizes(at).tolist()
+    [0]
+    """
+    return np.array([null_space_size(hessian, cutoff) for hessian in linearization.hessian])
+
+
+def loo_gap_bound(strong_convexity: ArrayLike, gradient: ArrayLike, hessian: ArrayLike, third: ArrayLike) -> Array:
+    """b G / mu^2 + L3 G^2 / (2 mu^3) >= ||theta(1 - e_i) - theta(1) + d theta/d w_i||, all for the sum-scaled objective (T12).
+
+    mu: strong convexity along the path w_i: 1 -> 0; G >= ||grad l_i|| and b >= ||Hess l_i|| on it; L3: Lipschitz constant of the
+    whole objective's Hessian. Proof: theta'' along the path is at most 2 b G / mu^2 + L3 G^2 / mu^3; integrate (1 - t) theta''.
+    Source: own, in the manner of Rubinstein & Hopkins 2025.
+
+    >>> float(loo_gap_bound(strong_convexity=2.0, gradient=1.0, hessian=1.0, third=4.0))  # 1/4 + 4/16
+    0.5
+    """
+    mu, g, b, lipschitz = (np.asarray(x, dtype=np.float64) for x in (strong_convexity, gradient, hessian, third))
+    if not (mu > 0.0).all():
+        raise ValueError(
+            f"strong_convexity is {mu.min():g}, expected > 0: the bound needs a strongly convex objective on the path"
+        )
+    return b * g / mu**2 + lipschitz * g**2 / (2.0 * mu**3)
+
+
+def _leverages(linearization: Linearization, matrices: Array) -> Array:
+    fit = required_fit(linearization, "leverage")
+    across = np.stack([solve(System(a, j.T), "exact") for a, j in zip(matrices, fit.gradients, strict=True)])
+    return fit.weights * fit.curvatures / fit.gradients.shape[1] * np.einsum("rnp,rpn->rn", fit.gradients, across)
+
+
+def _one_minus(leverage: Array, errors: Array) -> Array:
+    """1 - h_i; refused where it is 0 within the error (R,) of h_i, which grows with the condition of A."""
+    rest = 1.0 - leverage
+    one = np.abs(rest) <= errors[:, None]
+    if one.any():
+        seed, point = (int(k) for k in np.argwhere(one)[0])
+        raise np.linalg.LinAlgError(
+            f"point {point} has leverage 1 (seed number {seed}): the Hessian without it is singular and its Newton step "
+            "undefined; add an l2 penalty or damping"
+        )
+    return rest
+
+
+def _norms(matrices: Array) -> Array:
+    return np.linalg.norm(matrices, axis=(1, 2))
+
+
+def _damping(linearization: Linearization, damping: float) -> Array:
+    """damping I."""
+    if not (np.isfinite(damping) and damping >= 0.0):
+        raise ValueError(f"damping = {damping}, expected a finite number >= 0")
+    return damping * np.eye(linearization.params.shape[1])
+
+
+def _rounding(linearization: Linearization) -> float:
+    """(N + P) eps: of sums over N points, in P dimensions."""
+    return sum(linearization.point_gradients.shape[1:]) * float(np.finfo(np.float64).eps)

@@ -1,0 +1,140 @@
+"""Which subsets to retrain on: designs whose rows are not all drawn by themselves need fewer retrainings for the same error.
+
+Every row of every design here has the design's law; what differs is how rows depend on each other. `groups` says which do:
+`fit_sampled` needs it for its errors. Draws come from `theory.streams`: the same seed gives the same bits, and a
+longer design of the same kind begins with the shorter one.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import linalg
+
+from theory.laws import Bernoulli, FixedSize
+from theory.response import Array
+from theory.streams import stream
+
+__all__ = ["Design", "antithetic", "fold_over", "hadamard", "hadamard_orders", "independent"]
+
+
+@dataclass(frozen=True)
+class Design:
+    """Subsets masks (m, N) of 0 and 1, each by itself drawn from `law`."""
+
+    name: str
+    masks: Array
+    law: Bernoulli | FixedSize
+    groups: NDArray[np.intp] | None = None  # (m,), label of the rows that were drawn together; None: all independent
+
+
+def independent(law: Bernoulli | FixedSize, n_points: int, n_subsets: int, seed: int) -> Design:
+    """m independent draws of a law: Bernoulli(p), or FixedSize(k) as in Ilyas et al. 2022.
+
+    >>> independent(FixedSize(2), n_points=4, n_subsets=3, seed=0).masks.sum(axis=1).tolist()
+    [2.0, 2.0, 2.0]
+    """
+    masks = law.draw(_count("n_subsets", n_subsets), _count("n_points", n_points), stream("design independent", seed))
+    return Design("independent", masks, law)
+
+
+def antithetic(law: Bernoulli | FixedSize, n_points: int, n_subsets: int, seed: int) -> Design:
+    """Pairs (S, complement of S), rows 2k and 2k + 1, S independent draws (Hammersley & Morton 1956).
+
+    F(S) - F(complement) has no terms of even degree in the Walsh expansion: at p = 1/2 beta has variance 8 (B_3 + B_5 + ..) / m
+    for large m, against 4 (B_2 + B_3 + ..) / m of independent draws (T8). That pays where even degrees hold more than odd ones,
+    and needs m/2 > N. The residuals of a pair are dependent: HC3 would count the even part, and half of the odd one. `groups` are
+    the pairs.
+
+    >>> design = antithetic(Bernoulli(0.5), n_points=3, n_subsets=4, seed=0)
+    >>> (design.masks[0] + design.masks[1]).tolist(), design.groups.tolist()
+    ([1.0, 1.0, 1.0], [0, 0, 1, 1])
+    """
+    if n_subsets != int(n_subsets) or n_subsets < 2 or n_subsets % 2:
+        raise ValueError(f"n_subsets = {n_subsets}, expected an even number >= 2: subsets come in pairs")
+    _require_symmetric(law, _count("n_points", n_points))
+    half = law.draw(n_subsets // 2, n_points, stream("design antithetic", seed))
+    masks = np.stack([half, 1.0 - half], axis=1).reshape(n_subsets, n_points)
+    return Design("antithetic", masks, law, _pairs(n_subsets))
+
+
+def fold_over(n_points: int, n_replicates: int, seed: int, order: int | None = None) -> Design:
+    """Rows of a Hadamard matrix and their negatives, at p = 1/2: 2 n subsets per replicate, n = `order` >= N.
+
+    Plackett & Burman 1946, folded over as by Box & Wilson 1951: presence columns are orthogonal to each other and to all products
+    of two, so that even degrees cancel exactly and odd ones from 3 up are left, as for pairs, but nothing is lost to chance
+    correlations of the points. Each replicate takes its own random N of the n columns and sees every point with its own random
+    sign: every subset is then uniform, and beta exactly unbiased. n is by default the least order that `hadamard` has.
+
+    `groups` are the pairs of complements, rows 2k and 2k + 1. Pairs of one replicate are not independent, but since columns are
+    taken at random, what the columns left over and the other replicates show is what reaches the columns taken: errors need
+    n > N or several replicates, and hold with errors="hc2" (the jackknife errs to the safe side, by R n / (R n - N)).
+
+    >>> signs = 2.0 * fold_over(n_points=3, n_replicates=1, seed=0).masks - 1.0
+    >>> (signs.T @ signs).tolist()  # orthogonal columns
+    [[8.0, 0.0, 0.0], [0.0, 8.0, 0.0], [0.0, 0.0, 8.0]]
+    """
+    n_points, n_replicates = _count("n_points", n_points), _count("n_replicates", n_replicates)
+    orders = hadamard_orders(2 * max(n_points, order or 0, 4))
+    n = next(k for k in orders if k >= n_points) if order is None else order
+    if n not in orders or n < n_points:
+        fitting = [k for k in orders if k >= n_points]
+        raise ValueError(f"order = {order}, expected a constructed order >= N = {n_points}, such as {fitting[:6]}")
+    matrix, rng = hadamard(n), stream("design fold-over", seed)
+    replicates = list[Array]()
+    for _ in range(n_replicates):
+        columns, signs = rng.permutation(n)[:n_points], rng.integers(0, 2, n_points) * 2.0 - 1.0
+        half = matrix[:, columns] * signs
+        replicates.append(np.stack([half, -half], axis=1).reshape(2 * n, n_points))
+    masks = (np.concatenate(replicates) + 1.0) / 2.0
+    return Design("fold-over", masks, Bernoulli(0.5), _pairs(len(masks)))
+
+
+def hadamard_orders(largest: int) -> list[int]:
+    """The orders up to `largest` that `hadamard` constructs: 2^a (q + 1), q = 0 or a prime of the form 4k + 3."""
+    bases = {1} | {q + 1 for q in range(3, largest, 4) if _is_prime(q)}
+    return sorted({base << a for base in bases for a in range(largest.bit_length()) if base << a <= largest})
+
+
+def hadamard(order: int) -> Array:
+    """A matrix (n, n) of entries -1 and 1 with orthogonal rows: Paley's (1933) of order q + 1, doubled by Sylvester (1867)."""
+    if order not in hadamard_orders(max(order, 1)):
+        raise ValueError(f"order = {order}, expected 2^a (q + 1) with q = 0 or a prime 3, 7, 11, 19, .. of the form 4k + 3")
+    doublings = 0
+    while order & (order - 1) and not _is_prime(order - 1):
+        order, doublings = order // 2, doublings + 1
+    base = linalg.hadamard(order) if order & (order - 1) == 0 else _paley(order - 1)
+    return np.kron(linalg.hadamard(2**doublings), base).astype(np.float64)
+
+
+def _pairs(n_rows: int) -> NDArray[np.intp]:
+    return np.arange(n_rows, dtype=np.intp) // 2
+
+
+def _paley(q: int) -> NDArray[np.int64]:
+    """I + S with S the skew conference matrix of quadratic residues of a prime q = 3 mod 4."""
+    residue = np.full(q, -1, dtype=np.int64)
+    residue[np.arange(q) ** 2 % q] = 1
+    residue[0] = 0
+    skew = np.zeros((q + 1, q + 1), dtype=np.int64)
+    skew[0, 1:], skew[1:, 0] = 1, -1
+    skew[1:, 1:] = residue[np.subtract.outer(np.arange(q), np.arange(q)) % q]
+    return skew + np.eye(q + 1, dtype=np.int64)
+
+
+def _is_prime(q: int) -> bool:
+    return q > 1 and all(q % k for k in range(2, int(q**0.5) + 1))
+
+
+def _require_symmetric(law: Bernoulli | FixedSize, n_points: int) -> None:
+    if isinstance(law, FixedSize):
+        if 2 * law.k != n_points:
+            raise ValueError(f"{law} with N = {n_points}: complements have {n_points - law.k} points, expected k = N/2")
+    elif law.p != 0.5:
+        raise ValueError(f"{law}: complements have p = {1.0 - law.p:g}, expected p = 1/2; use a control variate instead")
+
+
+def _count(name: str, value: int) -> int:
+    if value != int(value) or value < 1:
+        raise ValueError(f"{name} = {value}, expected a whole number >= 1")
+    return int(value)

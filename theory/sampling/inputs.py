@@ -1,0 +1,159 @@
+"""What a fit to sampled subsets is given, and why it may be refused: what was got, what was expected, what to do."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from theory.laws import Bernoulli, FixedSize
+from theory.response import Array
+from theory.sampling import regression
+
+__all__ = [
+    "Sample",
+    "alike",
+    "as_groups",
+    "as_omega",
+    "as_responses",
+    "as_size",
+    "as_subsets",
+    "require_presence",
+    "require_rows",
+]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """m subsets and their responses, as a fit takes them."""
+
+    subsets: Array  # (m, N)
+    responses: Array  # (m, M)
+    omega: Array  # (m,), mean 1
+    groups: NDArray[np.intp] | None
+    size: int | None
+
+    @property
+    def rows(self) -> regression.Rows:
+        return regression.centred(self.subsets, self.responses, self.omega)
+
+    @property
+    def n_coefficients(self) -> int:
+        """Of the intercept and the coefficients, what can be identified."""
+        return self.subsets.shape[1] + (0 if self.size is not None else 1)
+
+    @property
+    def n_groups(self) -> int:
+        return len(self.subsets) if self.groups is None else int(self.groups.max()) + 1
+
+    @property
+    def variance(self) -> Array:
+        """Var F, (M,), unbiased for independent rows of equal weight; 0 where F is constant up to rounding."""
+        left = self.responses - self.responses[0]
+        spread = (self.omega[:, None] * (left - self.omega @ left / len(left)) ** 2).sum(axis=0) / max(len(left) - 1, 1)
+        constant = np.ptp(left, axis=0) <= 8 * np.finfo(np.float64).eps * np.abs(self.responses).max(axis=0)
+        return np.where(constant, 0.0, spread)
+
+
+def as_subsets(masks: ArrayLike) -> Array:
+    """0/1 rows (m, N) as float64; refuses index lists and integer masks."""
+    how = "a row per subset, 1 where the point is in it; theory.subsets.all_masks(N)[mask] is the row of an integer mask"
+    try:
+        values = np.asarray(masks, dtype=np.float64)
+    except (ValueError, TypeError):
+        raise ValueError(f"masks is not an array of numbers (lists of indices of unequal length?), expected {how}") from None
+    if values.ndim != 2 or 0 in values.shape:
+        raise ValueError(f"masks has shape {values.shape}, expected (m, N): {how}")
+    wrong = (values != 0.0) & (values != 1.0)
+    if wrong.any():
+        row, column = (int(k) for k in np.argwhere(wrong)[0])
+        raise ValueError(
+            f"masks[{row}, {column}] is {values[row, column]:g}, expected 0 or 1: {how}; a list of indices is not a mask"
+        )
+    return values
+
+
+def as_responses(responses: ArrayLike) -> Array:
+    """Finite responses (m, M)."""
+    values = np.asarray(responses, dtype=np.float64)
+    if values.ndim != 2 or 0 in values.shape:
+        hint = ": pass responses[:, None]" if values.ndim == 1 else ""
+        raise ValueError(f"responses has shape {values.shape}, expected (m, M), a column per output{hint}")
+    if not np.isfinite(values).all():
+        row, column = (int(k) for k in np.argwhere(~np.isfinite(values))[0])
+        raise ValueError(f"responses[{row}, {column}] is {values[row, column]}, expected a finite response")
+    return values
+
+
+def as_groups(groups: ArrayLike | None, n_rows: int) -> NDArray[np.intp] | None:
+    """Labels (m,) as 0, 1, ..; None where every row has its own."""
+    if groups is None:
+        return None
+    labels = np.asarray(groups)
+    if labels.shape != (n_rows,):
+        raise ValueError(f"groups has shape {labels.shape}, expected ({n_rows},): one label per subset")
+    names, index = np.unique(labels, return_inverse=True)
+    if len(names) < 2:
+        raise ValueError("all subsets are in one group, expected two or more: errors come from the spread between groups")
+    return None if len(names) == n_rows else index.astype(np.intp)
+
+
+def as_size(subsets: Array, law: Bernoulli | FixedSize | None) -> int | None:
+    """k for FixedSize(k); refuses a law of another kind than the rows."""
+    sizes, n = subsets.sum(axis=1), subsets.shape[1]
+    if isinstance(law, FixedSize):
+        law.check(n)
+        wrong = np.flatnonzero(sizes != law.k)
+        if wrong.size:
+            raise ValueError(f"masks[{wrong[0]}] has {sizes[wrong[0]]:g} points, expected the {law.k} of {law}")
+        return int(law.k)
+    if law is not None and not isinstance(law, Bernoulli):
+        raise TypeError(f"{law} is not a law of subsets, expected Bernoulli or FixedSize")
+    if len(sizes) > 1 and n > 1 and (sizes == sizes[0]).all():
+        raise ValueError(
+            f"every subset has {sizes[0]:g} points: their coefficients have a free constant (only differences are identified); "
+            f"say so with law=FixedSize({sizes[0]:g})"
+        )
+    return None
+
+
+def require_presence(subsets: Array) -> None:
+    """Refuse a point that is in none or in all of the subsets."""
+    for wrong, where in (((subsets == 0.0).all(axis=0), "no"), ((subsets == 1.0).all(axis=0), "every")):
+        points = np.flatnonzero(wrong)
+        if points.size:
+            raise ValueError(
+                f"point {points[0]} is in {where} subset of the {len(subsets)} ({points.size} such points): its coefficient is "
+                "not identified; draw more subsets, or take p further from 0 and 1"
+            )
+
+
+def require_rows(sample: Sample) -> None:
+    """Refuse fewer different subsets than coefficients."""
+    distinct, needed = len(np.unique(sample.subsets, axis=0)), sample.n_coefficients
+    if distinct < needed:
+        repeated = "" if distinct == len(sample.subsets) else f" ({distinct} distinct ones)"
+        raise ValueError(
+            f"{len(sample.subsets)} subsets{repeated} for {needed} coefficients, the intercept included: least squares needs at "
+            f"least {needed} different subsets, {needed + 1} for errors; draw more, or use method='ridge' or 'lasso'"
+        )
+
+
+def alike(subsets: Array) -> str:
+    """Name two points that are always together or never, if there are any."""
+    columns, first = np.unique(np.concatenate([subsets.T, 1.0 - subsets.T]), axis=0, return_inverse=True)
+    if len(columns) == 2 * subsets.shape[1]:
+        return ""
+    label = first.ravel()
+    pair = next((i, j) for j in range(len(label)) for i in range(j) if label[i] == label[j])
+    i, j = (k % subsets.shape[1] for k in pair)
+    return f" (points {min(i, j)} and {max(i, j)} are always or never together)"
+
+
+def as_omega(row_weights: ArrayLike | None, n_rows: int) -> Array:
+    """Row weights (m,) of mean 1."""
+    if row_weights is None:
+        return np.ones(n_rows)
+    omega = np.asarray(row_weights, dtype=np.float64)
+    if omega.shape != (n_rows,) or not (np.isfinite(omega) & (omega > 0.0)).all():
+        raise ValueError(f"row_weights has shape {omega.shape}, expected ({n_rows},) finite numbers > 0")
+    return omega / omega.mean()
