@@ -342,6 +342,7 @@ def test_an_error_cancels_what_an_executor_has_not_begun():
 
 # --- what goes wrong in the coordinator ------------------------------------------------------------------------------------
 
+ROOT = Path(__file__).parents[3]
 SCRIPT = """
 import hashlib, sys
 from sims.retrain import response_table
@@ -358,7 +359,7 @@ def start(tmp_path, workers):
     return subprocess.Popen(
         [sys.executable, "run.py", "s", "log", str(workers)],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
