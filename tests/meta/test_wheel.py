@@ -1,4 +1,4 @@
-"""The wheel: it holds the three packages and nothing else, and works from any folder."""
+"""The wheel: it holds the face and the three packages, nothing else, and works from any folder."""
 
 import os
 import shutil
@@ -25,7 +25,7 @@ def wheel(tmp_path_factory):
     source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("dist")
     for name in (*PACKAGES, "tests"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("dfdw.py", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
     build = ("-m", "pip", "wheel", ".", "--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", str(out))
     process = run(*build, cwd=source, PIP_DISABLE_PIP_VERSION_CHECK="1")
@@ -49,7 +49,7 @@ def test_it_holds_every_module_and_file_of_the_packages_but_pictures(wheel):
         for path in (ROOT / package).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts and "gallery" not in path.parts
     }
-    assert files == expected
+    assert files == expected | {"dfdw.py"}
 
 
 def test_its_types_are_for_users_too(wheel):
@@ -71,7 +71,7 @@ def test_the_citation_and_the_changelog_name_its_version(wheel):
 
 
 def test_its_commands_run_from_another_folder(unpacked, tmp_path):
-    where = run("-c", "import sims, theory, figures; print(sims.__file__)", cwd=tmp_path, PYTHONPATH=str(unpacked))
+    where = run("-c", "import dfdw, sims, theory, figures; print(sims.__file__)", cwd=tmp_path, PYTHONPATH=str(unpacked))
     assert Path(where.stdout.strip()).is_relative_to(unpacked)
     process = run("-m", "sims", "run", "leverage", "--small", cwd=tmp_path, PYTHONPATH=str(unpacked))
     assert process.returncode == 0, process.stderr
