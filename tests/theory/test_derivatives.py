@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -42,10 +43,14 @@ class ClosedForm:
         return np.stack([self.slope(np.asarray(weights), seed) for seed in seeds], axis=1)
 
 
+def forms(n, m, seed):
+    """The linear forms a and b of `waves`, (M, N) each."""
+    return np.random.default_rng(seed).standard_normal((2, m, n))
+
+
 def waves(n, m, seed):
     """sum of a sine and an exponential of linear forms: smooth, not convex, with interactions of every order."""
-    rng = np.random.default_rng(seed)
-    a, b = rng.standard_normal((2, m, n))
+    a, b = forms(n, m, seed)
     return ClosedForm(
         n,
         m,
@@ -330,23 +335,56 @@ def test_scale_free_coefficients_expand_around_the_derivative_at_one_over_p(p):
 # Finite differences
 
 
+def difference_weights(offsets):
+    """The c_j with sum_j c_j f(x + offset_j) = f'(x) for every polynomial f of lower degree than there are offsets."""
+    return np.linalg.solve(np.vander(offsets, increasing=True).T, np.eye(len(offsets))[1])
+
+
+# Differences of order 8 (scipy.differentiate): x and x +- h 2^-k for k < 4, or, from one side, x and x + h 2^(-k/2) for k < 8.
+# They multiply errors of F by sum_j |c_j|: 13.5 / h for the first, 979 / h for the second.
+CENTRAL, ONE_SIDED = 2.0 ** -np.arange(4.0), 2.0 ** (-0.5 * np.arange(8.0))
+CENTRAL_GAIN = np.abs(difference_weights(np.concatenate([-CENTRAL, [0.0], CENTRAL]))).sum()
+ONE_SIDED_GAIN = np.abs(difference_weights(np.concatenate([[0.0], ONE_SIDED]))).sum()
+
+
+def rounding_of_differences(scale, a, b, w, visited):
+    """What rounding of F = scale (sin(a.w) + exp(b.w / 2)) can do to its differences, (N, M); `visited` is where F was asked.
+
+    The step h is the one at which the differences ended: the closest point that F was asked at is h / 8 away, or h / 2^(7/2). At
+    every point, at most 1/4 away from w, F is known up to the sum of these, u = eps / 2:
+
+        arguments     a.w: (N + 1) u sum_i |a_i w_i|, of N products and sums, and of w itself, which was moved and rounded;
+                      b.w / 2 likewise; they move sin by at most as much, and exp by exp times as much
+        sin and exp   4 units in the last place, u 8 (1 + exp): what numpy's vector kernels promise
+        the rest      the sum and the product with scale, u 2 (1 + exp).
+    """
+    n, offsets = len(w), np.abs(visited - w)
+    closest = np.where(offsets > 0.0, offsets, np.inf).min(axis=0)
+    gain = np.where(w > 0.0, CENTRAL_GAIN / (closest / CENTRAL[-1]), ONE_SIDED_GAIN / (closest / ONE_SIDED[-1]))
+    reach, growth = np.abs(w) + 0.25, np.exp(0.5 * (b @ w + 0.25 * np.abs(b).max(axis=1)))
+    arguments = (n + 1) * (np.abs(a) @ reach + growth * (0.5 * np.abs(b) @ reach))
+    return np.outer(gain, scale * 0.5 * EPS * (arguments + 10.0 * (1.0 + growth)))
+
+
 def test_finite_differences_recover_a_closed_form_and_report_an_honest_error():
-    """Rounding: order 8 differences weigh F by at most 8 / h in all, and h stays above 0.18 / 2^5 for these functions."""
-    for seed in range(60):
+    """Their error is the one that they report, and rounding; where rounding is below their tolerance they converge."""
+    for seed in range(int(os.environ.get("FINITE_DIFFERENCE_SEEDS", "200"))):
         rng = np.random.default_rng(seed)
         n, m, scale = int(rng.integers(1, 6)), int(rng.integers(1, 4)), 10.0 ** rng.integers(-3, 4)
-        smooth = waves(n, m, seed)
-        learner = ClosedForm(
-            n, m, lambda w, r, s=smooth, c=scale: c * s.value(w, r), lambda w, r, s=smooth, c=scale: c * s.slope(w, r)
-        )
+        smooth, visited = waves(n, m, seed), []
+
+        def value(w, r, smooth=smooth, scale=scale, visited=visited):
+            visited.append(w)
+            return scale * smooth.value(w, r)
+
+        learner = ClosedForm(n, m, value, lambda w, r, s=smooth, c=scale: c * s.slope(w, r))
         w = np.where(rng.random(n) < 0.3, 0.0, rng.uniform(0.2, 2.0, n))
         expected = weight_derivative(learner, w, SEEDS)
         got = finite_difference(learner, w, SEEDS)
-        rounding = 8.0 * EPS / (0.18 / 2**5) * np.abs(mean_response(learner, [w], SEEDS)).max()
+        rounding = rounding_of_differences(scale, *forms(n, m, seed), w, np.concatenate(visited))
         assert got.derivative.shape == got.error.shape == (n, m)
-        assert got.converged
-        assert_close(got.derivative, expected, rtol=1e-9, call=f"seed {seed}")
-        assert (np.abs(got.derivative - expected) <= 5.0 * got.error + rounding).all(), f"seed {seed}"
+        assert got.converged or (rounding > 1e-10 * np.abs(expected)).any(), f"seed {seed}"
+        assert (np.abs(got.derivative - expected) <= got.error + rounding).all(), f"seed {seed}"
 
 
 @pytest.mark.parametrize("rtol", [1e-2, 1e-4, 1e-6])
