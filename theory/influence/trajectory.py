@@ -48,8 +48,7 @@ def tracin(checkpoints: Sequence[Checkpoint]) -> Attribution:
 
     >>> from sims.learners import MLP
     >>> from theory.metrics import relative_error
-    >>> from theory.influence.attribution import Attribution
-    from theory.response import weight_derivative
+    >>> from theory.response import weight_derivative
     >>> X, y = np.array([[-1.0], [0.5], [1.0]]), np.array([0, 1, 1])
     >>> network = MLP(X, y, X[:1], hidden=(2,), steps=20, learning_rate=0.1, snapshots=tuple(range(2, 21, 2)))
     >>> D = weight_derivative(network, np.ones(3), [0])[:, -1:]
@@ -84,8 +83,7 @@ def source(checkpoints: Sequence[Checkpoint]) -> Attribution:
 
     >>> from sims.learners import MLP
     >>> from theory.metrics import relative_error
-    >>> from theory.influence.attribution import Attribution
-    from theory.response import weight_derivative
+    >>> from theory.response import weight_derivative
     >>> X, y = np.array([[-1.0], [0.5], [1.0]]), np.array([0, 1, 1])
     >>> network = MLP(X, y, X[:1], hidden=(2,), steps=20, learning_rate=0.1, snapshots=tuple(range(2, 21, 2)))
     >>> D = weight_derivative(network, np.ones(3), [0])[:, -1:]

@@ -119,7 +119,7 @@ def test_all_three_are_the_same_after_one_step(checkpoints):
     size = np.abs(expected).max() + 10.0
     for name, method in METHODS.items():
         n = expected.shape[1]
-        assert_close(method(one), expected / n, atol=100.0 * EPS * size, call=name)
+        assert_close(method(one).scores, expected / n, atol=100.0 * EPS * size, call=name)
 
 
 def test_a_flat_direction_counts_every_step_and_a_nearly_flat_one_nearly_so():
@@ -256,8 +256,8 @@ def test_tracin_of_dense_checkpoints_is_the_derivative_of_short_training(model):
 def test_the_scale_of_a_score_of_short_training_is_seen_in_its_slope(method):
     learner, checkpoints = trained(0.02, 10, hidden=(3,))
     exact = derivative(learner)
-    assert compare(METHODS[method](checkpoints), exact).slope == pytest.approx(1.0, abs=0.03)
-    assert compare(-6.0 * METHODS[method](checkpoints), exact).slope == pytest.approx(-6.0, abs=0.2)
+    assert compare(METHODS[method](checkpoints).scores, exact).slope == pytest.approx(1.0, abs=0.03)
+    assert compare(-6.0 * METHODS[method](checkpoints).scores, exact).slope == pytest.approx(-6.0, abs=0.2)
 
 
 def test_gradients_at_the_end_are_wrong_by_a_large_factor_at_convergence():
@@ -365,7 +365,8 @@ def test_without_a_penalty_more_dimensions_than_points_are_refused_with_the_rank
         message = rf"seed number \d is singular: rank {n} in dimension {dimension}.*take dimension <= {n} or an l2 penalty"
         with pytest.raises(np.linalg.LinAlgError, match=message):
             trak(at, dimension=dimension, seed=seed)
-        assert np.isfinite(trak(dataclasses.replace(at, fit=dataclasses.replace(fit, penalty=1.0)), dimension=p, seed=0)).all()
+        penalised = dataclasses.replace(at, fit=dataclasses.replace(fit, penalty=1.0))
+        assert np.isfinite(trak(penalised, dimension=p, seed=0).scores).all()
 
 
 # --- refusals --------------------------------------------------------------------------------------------------------------
