@@ -1,4 +1,4 @@
-"""Attribution from checkpoints of training, and from projected gradients: what is used where an inverse Hessian is not.
+"""Attribution from checkpoints of training (TracIn, SOURCE) and from projected gradients (TRAK).
 
 Convention of the project: every score estimates D_i(1) = dF/dw_i at w = 1, per seed, sign and 1/N included, shape (R, N, M). With
 full batches and the step theta_{t+1} = theta_t - eta_t grad L(theta_t; w) the exact derivative is
@@ -23,7 +23,7 @@ __all__ = ["Checkpoint", "gradient_dot", "source", "tracin", "trak"]
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The model after `steps` more steps since the checkpoint before it, or since the start, at a mean rate on this way.
+    """The model after `steps` steps since the previous checkpoint, or since the start, and their mean learning rate.
 
     learning_rate is the effective one, rate / (1 - momentum): by how much a gradient moves the parameters in the end.
     """
@@ -34,7 +34,7 @@ class Checkpoint:
 
     def __post_init__(self) -> None:
         if self.steps != int(self.steps) or self.steps < 1:
-            raise ValueError(f"steps = {self.steps}, expected a whole number >= 1: those since the checkpoint before this one")
+            raise ValueError(f"steps = {self.steps}, expected a whole number >= 1: those since the previous checkpoint")
         if not (np.isfinite(self.learning_rate) and self.learning_rate > 0.0):
             raise ValueError(f"learning_rate = {self.learning_rate}, expected a finite number > 0: the mean of these steps")
 
@@ -60,7 +60,7 @@ def tracin(checkpoints: Sequence[Checkpoint]) -> Attribution:
 
 
 def gradient_dot(checkpoints: Sequence[Checkpoint]) -> Attribution:
-    """The same with every gradient taken at the last checkpoint: -(1/N) (sum_k steps_k rate_k) grad f . grad l_i, (R, N, M).
+    """TracIn with every gradient taken at the last checkpoint: -(1/N) (sum_k steps_k rate_k) grad f . grad l_i, (R, N, M).
 
     Source: Charpiat et al. 2019 (grad-dot), without a rate; the time of training is what gives ours the units of D_i(1).
     """
@@ -100,7 +100,7 @@ def source(checkpoints: Sequence[Checkpoint]) -> Attribution:
         values, vectors = np.linalg.eigh(_mean([end.hessian for end in ends]))
         extremes.append(values[:, [0, -1]])
         steps, rate = checkpoints[k].steps, checkpoints[k].learning_rate
-        with np.errstate(over="ignore", invalid="ignore"):  # told by what is not finite
+        with np.errstate(over="ignore", invalid="ignore"):  # overflow raises below, by seed and segment
             power, total = _powers(rate * values, steps)
             modes = adjoint @ vectors  # (R, M, P)
             gradients = _mean([end.point_gradients for end in ends]) @ vectors  # (R, N, P)

@@ -1,7 +1,7 @@
-"""Which subsets to retrain on: designs whose rows are not all drawn by themselves need fewer retrainings for the same error.
+"""Designs: which subsets to retrain on. Dependent subsets can need fewer retrainings than independent ones for the same error.
 
-Every row of every design here has the design's law; what differs is how rows depend on each other. `groups` says which do:
-`fit_sampled` needs it for its errors. Draws come from `theory.streams`: the same seed gives the same bits, and a
+Every row of a design has the design's law; `groups` says which rows depend on each other, and `fit_sampled` needs it for its
+errors: pass it the design. Draws come from `theory.streams`: the same seed gives the same bits, and a
 longer design of the same kind begins with the shorter one.
 """
 
@@ -20,7 +20,7 @@ __all__ = ["Design", "antithetic", "fold_over", "hadamard", "hadamard_orders", "
 
 @dataclass(frozen=True)
 class Design:
-    """Subsets masks (m, N) of 0 and 1, each by itself drawn from `law`."""
+    """Subsets masks (m, N) of 0 and 1, each of which has the given law."""
 
     name: str
     masks: Array

@@ -106,7 +106,7 @@ def fit_sampled(
     errors: Errors = "hc3",
     keep_covariance: bool = False,
 ) -> SampledDatamodel:
-    """Estimate the optimal linear datamodel from subsets masks (m, N) of 0 and 1 and responses (m, M).
+    """Estimate the optimal linear datamodel from subsets masks (m, N) of 0 and 1, or a Design, and responses (m, M).
 
     "ols": least squares with HC3 errors (MacKinnon & White 1985). On all 2^N subsets, weighted by their probability, it is the
     exact datamodel. "difference_of_means": mean F with point i minus mean F without, the MSR estimator (Wang & Jia 2023), with
@@ -122,7 +122,8 @@ def fit_sampled(
 
     law: FixedSize(k) where every subset has k points: beta is then the representative with sum 0, or (N - 1)/N times the
     difference of means (T7). groups (m,): labels of rows drawn together, such as pairs of complements; errors then
-    come from a jackknife over groups. row_weights (m,) > 0: rows drawn from one law, reweighted to another.
+    come from a jackknife over groups. A Design has its own law and groups. row_weights (m,) > 0: rows drawn from one law,
+    reweighted to another.
 
     >>> from theory.subsets import all_masks
     >>> fit = fit_sampled(all_masks(3), all_masks(3) @ [[1.0], [2.0], [4.0]])
@@ -323,7 +324,7 @@ def _fitted(
     penalty: Array | None = None,
     covariance: Array | None = None,
 ) -> SampledDatamodel:
-    """Put together; where F was constant nothing was seen to vary, and errors and R^2 are undefined."""
+    """Build the result; where F is constant, standard errors and R^2 are undefined (NaN)."""
     variance, constant = data.variance, data.variance == 0.0
     n_rows = len(data.subsets)
     mean = data.omega @ data.responses / n_rows

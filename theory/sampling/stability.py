@@ -1,4 +1,4 @@
-"""What the best linear datamodel leaves unexplained, found from noise stability without fitting it.
+"""The variance that the best linear datamodel leaves unexplained, estimated from noise stability without a fit.
 
 Let w be a Bernoulli(p) subset and w_rho the same with every coordinate drawn anew with probability 1 - rho. Since
 E[phi_A(w_rho) | w] = rho^|A| phi_A(w) for the characters of `theory.transforms.walsh`,
@@ -58,8 +58,9 @@ class ResidualEstimate:
 def noise_design(
     law: Bernoulli, *, n_chains: int, n_points: int, seed: int, correlations: Sequence[float] = (0.15, 0.3)
 ) -> NoiseDesign:
-    """Chains for `noise_residual`. A copy with correlation rho keeps w_i where U_i < rho and takes the last copy's elsewhere.
+    """Draw the chains of subsets that `noise_residual` needs.
 
+    A copy with correlation rho keeps w_i where U_i < rho and takes the last copy's elsewhere.
     One U per chain and point serves all copies, so that copies differ little from each other. Small correlations have little
     bias, but errors that grow as 1 / sqrt(rho). Correlations that bound no bias, kappa >= 1, are refused.
 
@@ -86,7 +87,7 @@ def noise_design(
 
 
 def noise_residual(design: NoiseDesign, responses: ArrayLike, *, linear: ArrayLike | None = None) -> ResidualEstimate:
-    """R from responses (C, K + 2, M) or (C (K + 2), M) on the subsets of a design.
+    """Estimate R from responses (C, K + 2, M) or (C (K + 2), M) on the subsets of a design.
 
     R^ = Var F - sum_k a_k E F(w) (F(w_k) - F(w')), w' the copy with correlation 0, where sum_k a_k rho_k^j is 1 for j = 1 and 0
     for j = 2..K: the derivative at 0 of the polynomial through h(0), h(rho_1), .. Both expectations are estimated without bias.

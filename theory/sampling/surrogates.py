@@ -39,14 +39,14 @@ class Prices:
 
 @dataclass(frozen=True)
 class Cost:
-    """What was computed to make a surrogate, all seeds of a weight vector counted as one, as in a retraining."""
+    """How many responses and derivatives a surrogate took, all seeds of a weight vector counted as one, as in a retraining."""
 
     responses: int = 0
     jacobians: int = 0
     hessians: int = 0
 
     def retrainings(self, prices: Prices) -> float:
-        """The same in retrainings."""
+        """The cost in units of one retraining."""
         hessians = self.hessians * prices.hessian if self.hessians else 0.0
         return self.responses + self.jacobians * prices.jacobian + hessians
 
@@ -134,7 +134,7 @@ def fit_with_surrogate(
     scale: Literal["one", "fitted"] = "one",
     **options: Any,
 ) -> SampledDatamodel:
-    """`fit_sampled` (OLS) of responses - scale T, with scale times the exact datamodel of T added back.
+    """Fit responses - scale T by OLS and add scale times the exact datamodel of T; masks, law and groups as in `fit_sampled`.
 
     scale "one" has the bias of OLS on F - T, of order 1/m. "fitted" regresses F on what T is beyond linear, per output: errors
     are then never much larger than those of OLS, however bad T is, at another bias of order 1/m (Glasserman 2004, sec. 4.1).

@@ -12,7 +12,7 @@ theta_s the parameters trained at w = 1, and point i removed (amount 1) or made 
 
 B_j = l(f_j) - l(f_j^s) - l'(f_j^s) (f_j - f_j^s) is the Bregman divergence of the loss from what theta_s says, (l2/2) ||theta -
 theta_s||^2 that of the penalty: the objective of pbrf has the gradient -(amount/N) grad l_i at theta_s, converged or not, and to
-second order the Gauss-Newton matrix G = (1/N) sum_j l_j'' grad f_j grad f_j^T. The last gap of the paper, of the solver, is none
+second order the Gauss-Newton matrix G = (1/N) sum_j l_j'' grad f_j grad f_j^T. The paper's last gap, of the solver, is absent
 here. Where training has converged and f is linear in theta, proximal and pbrf are one.
 """
 
@@ -61,7 +61,7 @@ class ProximalResponses:
 def proximal_responses(
     learner: MLP, seeds: Sequence[int], *, damping: float, amount: float = 1.0, progress: bool = False
 ) -> ProximalResponses:
-    """All five effects of taking `amount` of each point away; linearised is amount times damped Gauss-Newton influence.
+    """Compute all five effects of taking `amount` of each point away; linearised is amount times damped Gauss-Newton influence.
 
     Source: Bae et al. 2022; theirs are losses of queries, ours outputs; their warm starts and PBRF train for some epochs, ours
     are the minima to which gradient flow leads from theta_s, to `TOLERANCE`. Where it leads to no isolated minimum that is an
