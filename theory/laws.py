@@ -48,8 +48,8 @@ class ProductLaw(Protocol):
         """A Gauss rule for E g(w_i*), w_i* of the zero-bias law."""
         ...
 
-    def draw(self, n_draws: int, n_points: int, rng: np.random.Generator) -> Array:
-        """Independent weight vectors, shape (n_draws, n_points)."""
+    def draw(self, *, n_subsets: int, n_points: int, rng: np.random.Generator) -> Array:
+        """Independent weight vectors, shape (n_subsets, n_points)."""
         ...
 
 
@@ -70,7 +70,7 @@ class Bernoulli:
     >>> law = Bernoulli(0.25)
     >>> law.mean, law.variance, law.levels
     (0.25, 0.1875, (0.0, 1.0))
-    >>> law.draw(3, 4, np.random.default_rng(0)).shape  # 3 subsets of 4 points
+    >>> law.draw(n_subsets=3, n_points=4, rng=np.random.default_rng(0)).shape
     (3, 4)
     """
 
@@ -101,8 +101,8 @@ class Bernoulli:
     def zero_bias_quadrature(self, nodes: int) -> Quadrature:
         return _uniform(*self.levels, nodes)
 
-    def draw(self, n_draws: int, n_points: int, rng: np.random.Generator) -> Array:
-        return (rng.random((n_draws, n_points)) < self.p).astype(np.float64)
+    def draw(self, *, n_subsets: int, n_points: int, rng: np.random.Generator) -> Array:
+        return (rng.random((n_subsets, n_points)) < self.p).astype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -138,8 +138,8 @@ class TwoPoint:
     def zero_bias_quadrature(self, nodes: int) -> Quadrature:
         return _uniform(*self.levels, nodes)
 
-    def draw(self, n_draws: int, n_points: int, rng: np.random.Generator) -> Array:
-        return np.where(rng.random((n_draws, n_points)) < 0.5, *self.levels)
+    def draw(self, *, n_subsets: int, n_points: int, rng: np.random.Generator) -> Array:
+        return np.where(rng.random((n_subsets, n_points)) < 0.5, *self.levels)
 
 
 @dataclass(frozen=True)
@@ -181,8 +181,8 @@ class Gaussian:
     def zero_bias_quadrature(self, nodes: int) -> Quadrature:
         return self.quadrature(nodes)
 
-    def draw(self, n_draws: int, n_points: int, rng: np.random.Generator) -> Array:
-        return 1.0 + self.sigma * rng.standard_normal((n_draws, n_points))
+    def draw(self, *, n_subsets: int, n_points: int, rng: np.random.Generator) -> Array:
+        return 1.0 + self.sigma * rng.standard_normal((n_subsets, n_points))
 
 
 @dataclass(frozen=True)
@@ -216,15 +216,15 @@ class Poisson:
         points = np.add.outer(count.points, step.points).ravel()
         return Quadrature(points, np.multiply.outer(count.probabilities, step.probabilities).ravel())
 
-    def draw(self, n_draws: int, n_points: int, rng: np.random.Generator) -> Array:
-        return rng.poisson(1.0, (n_draws, n_points)).astype(np.float64)
+    def draw(self, *, n_subsets: int, n_points: int, rng: np.random.Generator) -> Array:
+        return rng.poisson(1.0, (n_subsets, n_points)).astype(np.float64)
 
 
 @dataclass(frozen=True)
 class FixedSize:
     """Subsets of exactly k points, all equally likely (Ilyas et al. 2022). Not a product law: sum_i w_i = k always.
 
-    >>> FixedSize(2).draw(3, 5, np.random.default_rng(0)).sum(axis=1)
+    >>> FixedSize(2).draw(n_subsets=3, n_points=5, rng=np.random.default_rng(0)).sum(axis=1)
     array([2., 2., 2.])
     """
 
@@ -239,9 +239,9 @@ class FixedSize:
         if not self.k <= n_points - 1:
             raise ValueError(f"k = {self.k} with N = {n_points} points, expected 1 <= k <= N - 1 = {n_points - 1}")
 
-    def draw(self, n_draws: int, n_points: int, rng: np.random.Generator) -> Array:
+    def draw(self, *, n_subsets: int, n_points: int, rng: np.random.Generator) -> Array:
         self.check(n_points)
-        order = rng.random((n_draws, n_points)).argsort(axis=1)
+        order = rng.random((n_subsets, n_points)).argsort(axis=1)
         return (order < self.k).astype(np.float64)
 
 

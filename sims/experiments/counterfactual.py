@@ -100,12 +100,14 @@ def _of_samples(
     """The same from independent draws: OLS for beta, N + 1 retrainings for leave-one-out, `groups` subsets of every size."""
     n, effects = learner.n_points, dict[str, Array]()
     for p in PROBABILITIES:
-        design = independent(Bernoulli(p), n, config.retrainings, seed=0)
+        design = independent(Bernoulli(p), n_subsets=config.retrainings, n_points=n, seed=0)
         responses = retrain(learner, seeds, part=f"p={p:g}", weights=design.masks).mean
-        effects[f"beta (p = {p:g})"] = fit_sampled(design.masks, responses).coefficients
+        effects[f"beta (p = {p:g})"] = fit_sampled(design, responses).coefficients
     removals = retrain(learner, seeds, part="leave-one-out", weights=np.vstack([np.ones(n), 1.0 - np.eye(n)])).mean
     effects["LOO"] = removals[0] - removals[1:]
-    chosen = [FixedSize(n - k).draw(config.groups, n, stream(f"counterfactual {k}", 0)) for k in config.removed]
+    chosen = [
+        FixedSize(n - k).draw(n_subsets=config.groups, n_points=n, rng=stream(f"counterfactual {k}", 0)) for k in config.removed
+    ]
     responses = retrain(learner, seeds, part="groups", weights=np.concatenate(chosen)).mean
     return effects, list(zip(chosen, np.split(responses, len(chosen)), strict=True))
 

@@ -134,19 +134,21 @@ def _design(exact: _Exact, estimator: str, m: int, seed: int) -> Design | None:
     """m subsets; None where there are none of that kind, or too few to tell the points apart."""
     n, law = len(exact.beta), Bernoulli(exact.p)
     if estimator == "antithetic pairs":
-        return antithetic(law, n, m, seed) if exact.p == 0.5 and m >= 4 * n else None
+        return antithetic(law, n_subsets=m, n_points=n, seed=seed) if exact.p == 0.5 and m >= 4 * n else None
     if estimator == "fold-over":
         order = max(16, 1 << (n - 1).bit_length())
-        return fold_over(n, m // (2 * order), seed, order=order) if exact.p == 0.5 and m % (2 * order) == 0 else None
+        replicates, left_over = divmod(m, 2 * order)
+        possible = exact.p == 0.5 and not left_over
+        return fold_over(n_replicates=replicates, n_points=n, seed=seed, order=order) if possible else None
     enough = m >= 2 * n and min(exact.p, 1.0 - exact.p) * m >= LEAST_PRESENCE
-    return independent(law, n, m, seed) if enough else None
+    return independent(law, n_subsets=m, n_points=n, seed=seed) if enough else None
 
 
 def _fit(exact: _Exact, estimator: str, design: Design) -> SampledDatamodel:
     responses = exact.responses(design.masks)
     if estimator == "control variate":
-        return fit_with_surrogate(design.masks, responses, exact.surrogate, Bernoulli(exact.p))
-    return fit_sampled(design.masks, responses, _METHODS.get(estimator, "ols"), groups=design.groups)
+        return fit_with_surrogate(design, responses, exact.surrogate)
+    return fit_sampled(design, responses, _METHODS.get(estimator, "ols"))
 
 
 def _residual(exact: _Exact, estimator: str, m: int, seed: int) -> list[float]:
@@ -156,7 +158,7 @@ def _residual(exact: _Exact, estimator: str, m: int, seed: int) -> list[float]:
             return [np.nan] * len(QUALITIES)
         found, covered = _fit(exact, "OLS", design).residual_variance, np.nan
     else:
-        chains = noise_design(Bernoulli(exact.p), len(exact.beta), m // 4, seed)
+        chains = noise_design(Bernoulli(exact.p), n_chains=m // 4, n_points=len(exact.beta), seed=seed)
         estimate = noise_residual(chains, exact.responses(chains.masks), linear=exact.surrogate.gradient)
         found, covered = estimate.residual, _coverage(*estimate.interval(), exact.residual)
     return [relative_error(found, exact.residual), slope(found, exact.residual), covered]

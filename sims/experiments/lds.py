@@ -1,6 +1,6 @@
 """The linear datamodeling score of every attribution, and of datamodels by how many retrainings they were given."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from theory.datamodel import fit_sampled
 from theory.laws import Bernoulli
 from theory.metrics import prediction_errors, prediction_quality
 from theory.response import Array
-from theory.sampling.designs import independent
+from theory.sampling.designs import Design, independent
 from theory.streams import stream
 
 __all__ = ["EXPERIMENT", "QUALITIES", "TARGETS", "LdsConfig", "run"]
@@ -62,9 +62,9 @@ def run(config: LdsConfig, *, retrain: Retrain = in_memory, progress: bool = Fal
     score = [[_quality(effects.get(name), fresh[t], responses[t]) for name in ESTIMATES] for t in TARGETS]
     fitted = list[Any]()
     for p in PROBABILITIES:
-        design = independent(Bernoulli(p), n, max(config.retrainings), seed=0)
+        design = independent(Bernoulli(p), n_subsets=max(config.retrainings), n_points=n, seed=0)
         sampled = retrain(learner, seeds, part=f"p={p:g}", weights=design.masks).mean
-        betas = [_beta(design.masks[:m], sampled[:m]) for m in config.retrainings]
+        betas = [_beta(replace(design, masks=design.masks[:m]), sampled[:m]) for m in config.retrainings]
         fitted.append([[_quality(beta, fresh[t], responses[t]) for t in TARGETS] for beta in betas])
     scores, datamodels = np.array(score), np.array(fitted)  # (target, estimate, 2, quality), (p, retrainings, target, 2, quality)
     variables: Variables = {
@@ -86,17 +86,17 @@ def run(config: LdsConfig, *, retrain: Retrain = in_memory, progress: bool = Fal
 
 def _fresh(n: int, count: int) -> list[Array]:
     """Subsets of every target, (count, N) each."""
-    draws = [Bernoulli(p).draw(count, n, stream(f"lds p={p:g}", 0)) for p in PROBABILITIES]
+    draws = [Bernoulli(p).draw(n_subsets=count, n_points=n, rng=stream(f"lds p={p:g}", 0)) for p in PROBABILITIES]
     rng, few = stream("lds few", 0), np.ones((count, n))
     for row in few:
         row[rng.permutation(n)[: rng.integers(1, 4)]] = 0.0
     return [*draws, few]
 
 
-def _beta(masks: Array, responses: Array) -> Array | None:
+def _beta(design: Design, responses: Array) -> Array | None:
     """OLS, or None where there are too few different subsets."""
     try:
-        return fit_sampled(masks, responses).coefficients
+        return fit_sampled(design, responses).coefficients
     except (ValueError, np.linalg.LinAlgError):
         return None
 

@@ -62,7 +62,7 @@ def run(config: ProximalConfig, *, retrain: Retrain = in_memory, progress: bool 
         D = derivatives(learner, np.ones(learner.n_points), seeds)[:, 0]
         exact = {"D(1)": D, **dict(zip(STAGES, effects[:5], strict=False))}
         explained.append(cell(found.linearised, exact))
-        largest.append([found.largest_gradient[name] for name in _SEARCHES])
+        largest.append([float(found.gradient_norms[name].max()) for name in _SEARCHES])
     parts, cells = np.array(budgets), np.array(explained)  # values and errors: (time, step, 2, ..), (time, 2, stage, ..)
     variables: Variables = {
         "budget": (("time", "step", "column"), parts[:, :, 0], "one stage after the other, relative to ||beta||"),

@@ -76,7 +76,7 @@ def _slopes(
         return on_one, [0.0] * len(on_one), on_mean, [0.0] * len(on_mean)
     import statsmodels.api as sm  # only now: it takes as long as all other imports together
 
-    weights = law.draw(config.draws, learner.n_points, stream(f"scale {name}", config.seeds[0]))
+    weights = law.draw(n_subsets=config.draws, n_points=learner.n_points, rng=stream(f"scale {name}", config.seeds[0]))
     blocks = [mean_response(learner, weights[start : start + BLOCK], config.seeds) for start in range(0, len(weights), BLOCK)]
     outputs, design = np.concatenate(blocks), np.column_stack([np.ones(len(weights)), weights])
     result: Slopes = ([], [], [], [])

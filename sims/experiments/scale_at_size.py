@@ -55,7 +55,7 @@ def run(config: ScaleAtSizeConfig, *, retrain: Retrain = in_memory, progress: bo
     cells, predicted, rescaling = list[Array](), list[Array](), list[float]()
     for k in bar("scale at size", progress)(range(len(config.probabilities))):
         p = config.probabilities[k]
-        masks = independent(Bernoulli(p), n, config.draws, seed=0).masks
+        masks = independent(Bernoulli(p), n_subsets=config.draws, n_points=n, seed=0).masks
         responses = retrain(learner, seeds, part=f"p{p:g}", weights=masks).mean
         surrogate = taylor_surrogate(learner, p, seeds)
         at_mean = surrogate.gradient

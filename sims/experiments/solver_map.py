@@ -51,7 +51,7 @@ def run(config: SolverMapConfig, *, retrain: Retrain = in_memory, progress: bool
         conditions.append(float(np.linalg.cond(at.hessian[0])))
         found = [[influence(at, name, **options(k, at)) for k in config.products] for name, options in SOLVERS.items()]
         cells.append([[cell(one.scores, exact)[0] for one in row] for row in found])
-        residuals.append([[float(one.residual[0]) for one in row] for row in found])
+        residuals.append([[float(one.diagnostics["residual"][0]) for one in row] for row in found])
     variables: Variables = {
         "measured": (("l2", "solver", "products", "reference", "measure"), cells, "influence against the reference"),
         "residual": (("l2", "solver", "products"), residuals, "||H x - grad f|| / ||grad f||"),

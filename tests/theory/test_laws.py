@@ -156,7 +156,7 @@ def test_stein_identity_for_every_p_and_random_polynomials(p, seed):
 
 @each_law
 def test_draws_have_the_mean_variance_and_independence_of_the_law(law):
-    w = law.draw(50_000, 4, np.random.default_rng(20250101))
+    w = law.draw(n_subsets=50_000, n_points=4, rng=np.random.default_rng(20250101))
     assert w.shape == (50_000, 4)
     assert w.dtype == np.float64
     centred = w - law.mean
@@ -171,7 +171,7 @@ def test_draws_have_the_mean_variance_and_independence_of_the_law(law):
 
 @each_law
 def test_draws_follow_the_distribution(law):
-    w = law.draw(20_000, 1, np.random.default_rng(7))[:, 0]
+    w = law.draw(n_subsets=20_000, n_points=1, rng=np.random.default_rng(7))[:, 0]
     match law:
         case Gaussian(sigma):
             assert stats.kstest(w, stats.norm(1.0, sigma).cdf).pvalue > 1e-5
@@ -185,14 +185,14 @@ def test_draws_follow_the_distribution(law):
 
 @each_law
 def test_equal_seeds_draw_equal_weights_and_other_seeds_do_not(law):
-    first, again, other = (law.draw(20, 5, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    first, again, other = (law.draw(n_subsets=20, n_points=5, rng=np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
 
 
 @pytest.mark.parametrize("k", [1, 2, 4])
 def test_fixed_size_draws_every_subset_of_k_points_equally_often(k):
-    w = FixedSize(k).draw(20_000, 5, np.random.default_rng(3))
+    w = FixedSize(k).draw(n_subsets=20_000, n_points=5, rng=np.random.default_rng(3))
     assert (w.sum(axis=1) == k).all()
     assert set(np.unique(w)) == {0.0, 1.0}
     counts = np.bincount((w @ 2 ** np.arange(5)).astype(int), minlength=32)
@@ -240,7 +240,7 @@ def test_fixed_size_refuses_a_k_that_is_not_a_count_of_points(k):
 
 def test_fixed_size_refuses_all_points_when_it_draws():
     with pytest.raises(ValueError, match="k = 5 with N = 5 points, expected 1 <= k <= N - 1 = 4"):
-        FixedSize(5).draw(1, 5, np.random.default_rng(0))
+        FixedSize(5).draw(n_subsets=1, n_points=5, rng=np.random.default_rng(0))
 
 
 def test_gaussian_refuses_nodes_with_negative_weights_and_names_the_lowest():

@@ -28,7 +28,7 @@ __all__ = ["Moments", "StreamedTable"]
 
 @dataclass(frozen=True)
 class Moments:
-    """Of F under one law; beta and mean give the optimal linear datamodel g = mean + sum_i beta_i (w_i - E w_i)."""
+    """Moments of F under one law; beta and mean give the optimal linear datamodel g = mean + sum_i beta_i (w_i - E w_i)."""
 
     mean: Array  # (M,), E F
     coefficients: Array  # (N, M), beta
@@ -37,7 +37,7 @@ class Moments:
 
 
 class StreamedTable:
-    """A table (2**N, M) that is never held: what two-level laws need of it, and leave-one-out. Memory: O(2**N / rows).
+    """Collect from a table (2**N, M), read block by block, what two-level laws and leave-one-out need. Memory: O(2**N / rows).
 
     `laws` are given in advance; `rows`, a power of two up to 2**N, is how many masks a block of `add` has.
     """
@@ -63,7 +63,7 @@ class StreamedTable:
         self._last_rows = np.array([full, *(full - 2 ** np.arange(n_points))])
 
     def add(self, block: int, responses: Array) -> None:
-        """Rows block * rows, .. of the table, shape (rows, M): every block once, in any order."""
+        """Read the rows block * rows, .. of the table, shape (rows, M): every block once, in any order."""
         if not 0 <= block < len(self._missing):
             raise ValueError(f"block {block} was added, expected 0 to {len(self._missing) - 1}")
         if not self._missing[block]:
@@ -86,7 +86,7 @@ class StreamedTable:
         self._missing[block] = False
 
     def moments(self) -> list[Moments]:
-        """One per law, once every block has been added."""
+        """Return the moments under every law, once every block has been added."""
         self._require_all()
         return [self._moments(*parts) for parts in zip(self.laws, self._fits, self._residuals, strict=True)]
 
@@ -154,7 +154,7 @@ class _Kernel:
             fits[k], residuals[k] = np.where(cancelled[k], fit, fits[k]), np.where(cancelled[k], residual, residuals[k])
 
     def _summed(self, values: Array) -> tuple[Array, Array]:
-        """The same of one tile from what is left beside values[0], and then beside the fit."""
+        """Fit one tile relative to values[0], then sum the squares of the residuals of that fit."""
         high, middle, low = self._centred
         left = self._scratch.reshape(len(high), len(middle), -1)  # rows of all low bits and outputs: long and contiguous
         np.subtract(values.reshape(left.shape), np.tile(values[0], len(low)), out=left)
@@ -204,19 +204,19 @@ def _read(
                 sums[m, x] += p * f
                 by_high[x] += q * f
                 of_squares[x] += p * q * f * f
-        _fold(by_high[:width], chances, given_high[h])
+        _average_bits(by_high[:width], chances, given_high[h])
     for m in range(parts):
         q = middle[m]
         for x in range(width):
             by_low[x] += q * sums[m, x]
-        _fold(sums[m, :width], chances, given_middle[m])
+        _average_bits(sums[m, :width], chances, given_middle[m])
     given_low[:] = by_low[:width].reshape(given_low.shape)
-    _fold(of_squares[:width], chances, squares)
+    _average_bits(of_squares[:width], chances, squares)
 
 
 @inner
-def _fold(row: Array, chances: Array, out: Array) -> None:
-    """out (M,) = the mean of row (2^c M,) over its c bits, of chances (absent, present); long loops, and row is overwritten."""
+def _average_bits(row: Array, chances: Array, out: Array) -> None:
+    """Write the mean of row (2^c M,) over its c bits into out (M,); chances are P(absent), P(present); row is overwritten."""
     size, absent, present = len(row), chances[0], chances[1]
     while size > len(out):
         size //= 2

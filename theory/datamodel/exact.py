@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 
 from theory.datamodel.blockwise import Moments, StreamedTable
 from theory.laws import Bernoulli, FixedSize, ProductLaw, Quadrature, TwoLevelLaw
+from theory.linear import LinearDatamodel
 from theory.memory import require_memory
 from theory.response import BLOCK, Array, Learner, as_table, mean_response
 from theory.sampling.fit import SampledDatamodel, fit_sampled
@@ -33,26 +34,16 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
-class Datamodel:
-    """g(w) = intercept + sum_i coefficients[i] w_i for M outputs, with what it leaves unexplained under its law.
+@dataclass(frozen=True, repr=False)
+class Datamodel(LinearDatamodel):
+    """The best linear predictor of F under its law: exact, not estimated.
 
-    >>> optimal_datamodel([[0], [0], [0], [1]]).predict([[1, 1], [0, 1]]).tolist()
+    >>> model = optimal_datamodel([[0], [0], [0], [1]])
+    >>> model
+    Datamodel(n_points=2, n_outputs=1, law=Bernoulli(p=0.5), r_squared=0.667)
+    >>> model.predict([[1, 1], [0, 1]]).tolist()
     [[0.75], [0.25]]
     """
-
-    intercept: Array  # (M,)
-    coefficients: Array  # (N, M)
-    residual_variance: Array  # (M,), E (F - g)^2
-    r_squared: Array  # (M,), 1 - residual_variance / Var F; NaN (undefined) where F is constant
-    size: int | None = None  # k for subsets of fixed size k, whose coefficients have a free constant
-
-    def predict(self, weights: ArrayLike) -> Array:
-        """g(w) for weights (B, N): shape (B, M)."""
-        values, n = np.asarray(weights, dtype=np.float64), len(self.coefficients)
-        if values.ndim != 2 or values.shape[1] != n:
-            raise ValueError(f"weights has shape {values.shape}, expected (B, {n}): one column per training point")
-        return self.intercept + values @ self.coefficients
 
     def with_free_constant(self, constant: float) -> "Datamodel":
         """The same predictor on subsets of size k, with `constant` added to every coefficient (T7).
@@ -60,9 +51,9 @@ class Datamodel:
         On sum_i w_i = k only differences beta_i - beta_j are identified: coefficients + c and intercept - k c predict alike.
         `optimal_datamodel` returns the representative with sum_i beta_i = 0.
         """
-        if self.size is None:
+        if not isinstance(self.law, FixedSize):
             raise ValueError("the coefficients of this datamodel are identified: only a FixedSize law leaves a constant free")
-        return replace(self, coefficients=self.coefficients + constant, intercept=self.intercept - self.size * constant)
+        return replace(self, coefficients=self.coefficients + constant, intercept=self.intercept - self.law.k * constant)
 
 
 def optimal_datamodel(table: ArrayLike, law: TwoLevelLaw | FixedSize = Bernoulli(0.5)) -> Datamodel:
@@ -111,7 +102,7 @@ def _from_moments(moments: Moments, law: TwoLevelLaw) -> Datamodel:
     with np.errstate(invalid="ignore", divide="ignore"):
         r_squared = np.where(constant, np.nan, 1.0 - moments.residual_variance / moments.variance)
     intercept = moments.mean - law.mean * moments.coefficients.sum(axis=0)
-    return Datamodel(intercept, moments.coefficients, moments.residual_variance, r_squared)
+    return Datamodel(intercept, moments.coefficients, moments.residual_variance, r_squared, law)
 
 
 def quadrature_datamodel(learner: Learner, law: ProductLaw, seeds: Sequence[int], nodes: int) -> Datamodel:
@@ -161,7 +152,7 @@ def _grid_datamodel(table: Array, n: int, law: ProductLaw, rule: Quadrature) -> 
     fitted = intercept[None]
     for beta in coefficients:  # sum_i beta_i w_i on the grid, last coordinate slowest
         fitted = (np.multiply.outer(rule.points, beta)[:, None] + fitted).reshape(-1, len(intercept))
-    return _with_residual(table, fitted, product_probabilities(joint), intercept, coefficients, origin)
+    return _with_residual(table, fitted, product_probabilities(joint), intercept, coefficients, origin, law)
 
 
 def _fixed_size_datamodel(table: Array, n: int, law: FixedSize) -> Datamodel:
@@ -177,11 +168,17 @@ def _fixed_size_datamodel(table: Array, n: int, law: FixedSize) -> Datamodel:
     intercept = responses.mean(axis=0) - law.k / n * coefficients.sum(axis=0)
     fitted = intercept + masks @ coefficients
     equal = np.full(len(masks), 1.0 / len(masks))
-    return replace(_with_residual(responses, fitted, equal, intercept, coefficients, origin), size=law.k)
+    return _with_residual(responses, fitted, equal, intercept, coefficients, origin, law)
 
 
 def _with_residual(
-    responses: Array, fitted: Array, probabilities: Array, intercept: Array, coefficients: Array, origin: Array
+    responses: Array,
+    fitted: Array,
+    probabilities: Array,
+    intercept: Array,
+    coefficients: Array,
+    origin: Array,
+    law: ProductLaw | FixedSize,
 ) -> Datamodel:
     """E (F - g)^2 by summing squares, not as a difference of variances: it stays accurate when the fit is nearly perfect.
 
@@ -192,4 +189,4 @@ def _with_residual(
     constant = np.ptp(responses, axis=0) <= 8 * np.finfo(np.float64).eps * np.abs(origin)
     with np.errstate(invalid="ignore", divide="ignore"):
         r_squared = np.where(constant, np.nan, 1.0 - residual_variance / variance)
-    return Datamodel(origin + intercept, coefficients, residual_variance, r_squared)
+    return Datamodel(origin + intercept, coefficients, residual_variance, r_squared, law)

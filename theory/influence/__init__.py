@@ -1,12 +1,13 @@
 """Influence scores from one trained model or from its training, and how their errors add up.
 
-`scores` has influence from gradients and a curvature; `curvature` what may stand for the Hessian; `inverse` how it is inverted;
-`trajectory` scores from checkpoints (TracIn, TRAK, SOURCE); `budget` the way from a datamodel to a score, step by step.
+`attribution` has the type of all scores, `scores` influence from gradients and a curvature, `curvature` what may stand for the
+Hessian, `inverse` how it is inverted, `trajectory` scores from checkpoints (TracIn, TRAK, SOURCE), `budget` the error budget: the
+way from a datamodel to a score, step by step.
 """
 
+from theory.influence.attribution import Attribution
 from theory.influence.scores import (
     METHODS,
-    Influence,
     hessian_influence,
     influence,
     leverages,
@@ -17,7 +18,7 @@ from theory.influence.scores import (
 
 __all__ = [
     "METHODS",
-    "Influence",
+    "Attribution",
     "hessian_influence",
     "influence",
     "leverages",

@@ -23,7 +23,7 @@ __all__ = ["Budget", "Step", "Trust", "error_budget", "trust"]
 
 @dataclass(frozen=True)
 class Step:
-    """One approximation: what stood before it, what after, and what that made."""
+    """One step of a chain: the effects before and after it, and how they differ."""
 
     before: str
     after: str
@@ -68,7 +68,7 @@ def error_budget(chain: Mapping[str, Array]) -> Budget:
         raise ValueError(f"chain has shapes {shapes}, expected two or more effects of one shape (R, N, M)")
     undefined = [name for name, effect in zip(names, effects, strict=True) if not np.isfinite(effect).all()]
     if undefined:
-        raise ValueError(f"{undefined} of the chain are not finite: leave out what is not defined")
+        raise ValueError(f"{undefined} of the chain are not finite: leave these effects out of the chain")
     first, last = effects[0], effects[-1]
     steps = [
         Step(

@@ -1,4 +1,4 @@
-"""What stands in for the Hessian of L at a trained model: symmetric (P, P) matrices, one per seed, the penalty always included.
+"""The Hessian of L at a trained model and its approximations: symmetric (P, P) matrices, one per seed, penalty included.
 
 With J_i = grad f_i, c_i = d^2l/df^2, g_i = grad l_i, all at the trained parameters and weights w,
 
@@ -32,7 +32,7 @@ def curvature_matrix(linearization: Linearization, kind: str = "hessian") -> Arr
 
 
 def required_fit(linearization: Linearization, what: str) -> Fit:
-    """The linearization's `fit`; refused where the learner gives none."""
+    """Return the linearization's `fit`; raise ValueError where the learner gives none."""
     if linearization.fit is None:
         raise ValueError(
             f"{what} needs the model at its training points, and this linearization has fit = None: "
@@ -120,4 +120,4 @@ CURVATURES: dict[str, Callable[[Linearization], Array]] = {
     "diagonal": _diagonal,
     "absolute": _absolute,
 }
-"""By name: what `curvature_matrix` makes."""
+"""Name -> function of a linearization that returns the matrices (R, P, P)."""

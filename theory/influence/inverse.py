@@ -167,4 +167,4 @@ SOLVERS: dict[str, Callable[..., Array]] = {
     "low_rank": _low_rank,
     "nystroem": _nystroem,
 }
-"""By name: System, options -> x."""
+"""Name -> function of a System and its options that returns x (P, M)."""

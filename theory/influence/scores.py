@@ -5,19 +5,17 @@ carries the 1/N of the objective; the predicted effect of removing point i is mi
 finite LOO_i = F(1) - F(1 - e_i), with the same sign.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import linalg
 
+from theory.influence.attribution import Attribution
 from theory.influence.curvature import CURVATURES, curvature_matrix, required_fit
 from theory.influence.inverse import SOLVERS, System, null_space_size, solve
 from theory.response import Array, Linearization
 
 __all__ = [
     "METHODS",
-    "Influence",
     "hessian_influence",
     "influence",
     "leverages",
@@ -32,21 +30,6 @@ METHODS: dict[str, tuple[str, str]] = {
     **{kind: (kind, "exact") for kind in CURVATURES if kind != "hessian"},
 }
 """Name -> what stands for H (`theory.influence.curvature`) and how it is inverted (`theory.influence.inverse`)."""
-
-
-@dataclass(frozen=True)
-class Influence:
-    """Scores of every seed, and what is known of the system A x = grad f that gave them."""
-
-    scores: Array  # (R, N, M)
-    residual: Array  # (R,), ||A x - grad f|| / ||grad f|| over all outputs
-    null_space: NDArray[np.int64]  # (R,), eigenvalues of A that are zero to working precision
-    least_eigenvalue: Array  # (R,), of A
-
-    @property
-    def mean(self) -> Array:
-        """Over seeds: (N, M)."""
-        return self.scores.mean(axis=0)
 
 
 def hessian_influence(
@@ -65,7 +48,7 @@ def hessian_influence(
 
 def influence(
     linearization: Linearization, method: str = "exact", *, damping: float = 0.0, curvature: str | None = None, **options: float
-) -> Influence:
+) -> Attribution:
     """I_i = -(1/N) grad f^T A^-1 grad l_i for every seed, A = curvature + damping I.
 
     With the exact Hessian, undamped, it equals D_i(1) at a nondegenerate stationary point (implicit function theorem), and only
@@ -77,6 +60,9 @@ def influence(
     - "gauss_newton", "fisher", "empirical_fisher", "kfac", "ekfac", "diagonal", "absolute" invert another curvature exactly;
     - "newton" divides the exact score by 1 - h_i: one Newton step to the optimum without i, exact for least squares (T4).
 
+    Diagnostics, one number per seed: residual ||A x - grad f|| / ||grad f|| over all outputs; null_space, how many eigenvalues of
+    A are zero to working precision; least_eigenvalue of A; gradient_norm ||grad L||, 0 at a stationary point.
+
     Sources: Hampel 1974; Cook & Weisberg 1982; Koh & Liang 2017, eq. 2 (theirs is the derivative in eps of an upweighting eps
     l_i: N times ours; removal is eps = -1/N); Newton step: Pregibon 1981, Rad & Maleki 2020.
 
@@ -84,7 +70,7 @@ def influence(
     >>> learner = LeastSquares([[1.0]], [1.0], [[1.0]], l2=1.0)  # F(w) = w / (w + 1)
     >>> at = learner.linearize([1.0], [0])
     >>> found = influence(at, damping=1.0)  # 1 + l2 + damping = 3, where exact influence has 2
-    >>> found.mean.round(9).tolist(), found.null_space.tolist()
+    >>> found.mean.round(9).tolist(), found.diagnostics["null_space"].tolist()
     ([[0.166666667]], [0])
     >>> influence(at, "newton").mean.tolist()  # F(1) - F(0)
     [[0.5]]
@@ -109,12 +95,13 @@ def influence(
     scores = -(1.0 / n_points) * linearization.point_gradients @ solved
     if method == "newton":
         scores /= _one_minus(_leverages(linearization, matrices), _rounding(linearization) * np.linalg.cond(matrices))[:, :, None]
-    return Influence(
-        scores=scores,
-        residual=_norms(matrices @ solved - right) / np.maximum(_norms(right), np.finfo(np.float64).tiny),  # of b = 0: 0
-        null_space=np.array([null_space_size(a) for a in matrices]),
-        least_eigenvalue=np.array([linalg.eigvalsh(a)[0] for a in matrices]),
-    )
+    diagnostics = {
+        "residual": _norms(matrices @ solved - right) / np.maximum(_norms(right), np.finfo(np.float64).tiny),  # of b = 0: 0
+        "null_space": np.array([null_space_size(a) for a in matrices]),
+        "least_eigenvalue": np.array([linalg.eigvalsh(a)[0] for a in matrices]),
+        "gradient_norm": linearization.gradient_norm,
+    }
+    return Attribution(scores, method, diagnostics)
 
 
 def leverages(linearization: Linearization, *, damping: float = 0.0) -> Array:

@@ -1,4 +1,4 @@
-"""Attribution from checkpoints of training, and from projected gradients: what is used where an inverse Hessian is not.
+"""Attribution from checkpoints of training (TracIn, SOURCE) and from projected gradients (TRAK).
 
 Convention of the project: every score estimates D_i(1) = dF/dw_i at w = 1, per seed, sign and 1/N included, shape (R, N, M). With
 full batches and the step theta_{t+1} = theta_t - eta_t grad L(theta_t; w) the exact derivative is
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from theory.influence.attribution import Attribution
 from theory.response import Array, Fit, Linearization
 from theory.streams import stream
 
@@ -22,7 +23,7 @@ __all__ = ["Checkpoint", "gradient_dot", "source", "tracin", "trak"]
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The model after `steps` more steps since the checkpoint before it, or since the start, at a mean rate on this way.
+    """The model after `steps` steps since the previous checkpoint, or since the start, and their mean learning rate.
 
     learning_rate is the effective one, rate / (1 - momentum): by how much a gradient moves the parameters in the end.
     """
@@ -33,12 +34,12 @@ class Checkpoint:
 
     def __post_init__(self) -> None:
         if self.steps != int(self.steps) or self.steps < 1:
-            raise ValueError(f"steps = {self.steps}, expected a whole number >= 1: those since the checkpoint before this one")
+            raise ValueError(f"steps = {self.steps}, expected a whole number >= 1: those since the previous checkpoint")
         if not (np.isfinite(self.learning_rate) and self.learning_rate > 0.0):
             raise ValueError(f"learning_rate = {self.learning_rate}, expected a finite number > 0: the mean of these steps")
 
 
-def tracin(checkpoints: Sequence[Checkpoint]) -> Array:
+def tracin(checkpoints: Sequence[Checkpoint]) -> Attribution:
     """-(1/N) sum_k steps_k rate_k grad f(theta_k) . grad l_i(theta_k): (R, N, M).
 
     D_i(1) to first order in the time of training, sum_k steps_k rate_k, for checkpoints so dense that gradients hardly change
@@ -51,23 +52,23 @@ def tracin(checkpoints: Sequence[Checkpoint]) -> Array:
     >>> X, y = np.array([[-1.0], [0.5], [1.0]]), np.array([0, 1, 1])
     >>> network = MLP(X, y, X[:1], hidden=(2,), steps=20, learning_rate=0.1, snapshots=tuple(range(2, 21, 2)))
     >>> D = weight_derivative(network, np.ones(3), [0])[:, -1:]
-    >>> relative_error(tracin(network.checkpoints(np.ones(3), [0]))[0], D) < 0.5
+    >>> relative_error(tracin(network.checkpoints(np.ones(3), [0])).mean, D) < 0.5
     True
     """
     parts = [-c.steps * c.learning_rate * _gradient_products(c.linearization) for c in _checked(checkpoints)]
-    return np.sum(parts, axis=0)
+    return Attribution(np.sum(parts, axis=0), "tracin", _of_training(checkpoints))
 
 
-def gradient_dot(checkpoints: Sequence[Checkpoint]) -> Array:
-    """The same with every gradient taken at the last checkpoint: -(1/N) (sum_k steps_k rate_k) grad f . grad l_i, (R, N, M).
+def gradient_dot(checkpoints: Sequence[Checkpoint]) -> Attribution:
+    """TracIn with every gradient taken at the last checkpoint: -(1/N) (sum_k steps_k rate_k) grad f . grad l_i, (R, N, M).
 
     Source: Charpiat et al. 2019 (grad-dot), without a rate; the time of training is what gives ours the units of D_i(1).
     """
-    time = sum(c.steps * c.learning_rate for c in _checked(checkpoints))
-    return -time * _gradient_products(checkpoints[-1].linearization)
+    scores = -_training_time(_checked(checkpoints)) * _gradient_products(checkpoints[-1].linearization)
+    return Attribution(scores, "gradient_dot", _of_training(checkpoints))
 
 
-def source(checkpoints: Sequence[Checkpoint]) -> Array:
+def source(checkpoints: Sequence[Checkpoint]) -> Attribution:
     """Segmented unrolled differentiation, -grad f(theta_T)^T sum_k [prod_{l>k} S_l] r_{k,i}: (R, N, M).
 
         S_k = (I - eta_k H_k)^{K_k},        r_{k,i} = (1/N) [sum_{j < K_k} (I - eta_k H_k)^j] eta_k g_{k,i}.
@@ -86,18 +87,20 @@ def source(checkpoints: Sequence[Checkpoint]) -> Array:
     >>> X, y = np.array([[-1.0], [0.5], [1.0]]), np.array([0, 1, 1])
     >>> network = MLP(X, y, X[:1], hidden=(2,), steps=20, learning_rate=0.1, snapshots=tuple(range(2, 21, 2)))
     >>> D = weight_derivative(network, np.ones(3), [0])[:, -1:]
-    >>> scores = source(network.checkpoints(np.ones(3), [0]))[0]
+    >>> scores = source(network.checkpoints(np.ones(3), [0])).mean
     >>> relative_error(scores, D) < 0.05
     True
     """
     last = _checked(checkpoints)[-1].linearization
     n_seeds, n_points, _ = last.point_gradients.shape
     scores, adjoint = np.zeros((n_seeds, n_points, last.output_gradients.shape[1])), last.output_gradients
+    extremes = list[Array]()
     for k in reversed(range(len(checkpoints))):
         ends = [c.linearization for c in checkpoints[max(k - 1, 0) : k + 1]]
         values, vectors = np.linalg.eigh(_mean([end.hessian for end in ends]))
+        extremes.append(values[:, [0, -1]])
         steps, rate = checkpoints[k].steps, checkpoints[k].learning_rate
-        with np.errstate(over="ignore", invalid="ignore"):  # told by what is not finite
+        with np.errstate(over="ignore", invalid="ignore"):  # overflow raises below, by seed and segment
             power, total = _powers(rate * values, steps)
             modes = adjoint @ vectors  # (R, M, P)
             gradients = _mean([end.point_gradients for end in ends]) @ vectors  # (R, N, P)
@@ -111,10 +114,11 @@ def source(checkpoints: Sequence[Checkpoint]) -> Array:
                 f"source overflows in segment {k}, seed number {seed}: {steps} steps of rate {rate:g} with a Hessian whose "
                 f"eigenvalues go from {least:.3g} to {largest:.3g}; take checkpoints closer together, or fewer steps"
             )
-    return scores
+    eigenvalues = {"least_eigenvalue": np.min(extremes, axis=(0, 2)), "largest_eigenvalue": np.max(extremes, axis=(0, 2))}
+    return Attribution(scores, "source", _of_training(checkpoints) | eigenvalues)
 
 
-def trak(linearization: Linearization, *, dimension: int, seed: int, reweight: bool = True) -> Array:
+def trak(linearization: Linearization, *, dimension: int, seed: int, reweight: bool = True) -> Attribution:
     """-(1/N) phi_q^T K^-1 phi_i dl_i/df with projected gradients phi = Q^T grad f, Q (P, dimension) orthonormal: (R, N, M).
 
         K = (1/N) sum_i w_i c_i phi_i phi_i^T + penalty I,        c_i = d^2 l_i/df^2, or 1 for `reweight=False`.
@@ -132,9 +136,10 @@ def trak(linearization: Linearization, *, dimension: int, seed: int, reweight: b
     points, queries = fit.gradients @ basis, linearization.output_gradients @ basis
     strength = fit.weights * (fit.curvatures if reweight else np.ones_like(fit.curvatures))
     kernels = np.einsum("rn,rni,rnj->rij", strength, points, points) / points.shape[1] + fit.penalty * np.eye(dimension)
-    _require_full_rank(kernels, fit)
+    least = _least_eigenvalues(kernels, fit)
     solved = np.asarray(np.linalg.solve(kernels, queries.swapaxes(1, 2)), dtype=np.float64)
-    return -(1.0 / points.shape[1]) * fit.slopes[:, :, None] * (points @ solved)
+    scores = -(1.0 / points.shape[1]) * fit.slopes[:, :, None] * (points @ solved)
+    return Attribution(scores, "trak", {"least_eigenvalue": least, "gradient_norm": linearization.gradient_norm})
 
 
 def _powers(x: Array, steps: int) -> tuple[Array, Array]:
@@ -144,6 +149,16 @@ def _powers(x: Array, steps: int) -> tuple[Array, Array]:
     power = np.where(slow, np.exp(exponent), (1.0 - x) ** steps)
     moved = np.where(slow, -np.expm1(exponent), 1.0 - power)
     return power, np.where(x == 0.0, float(steps), moved / np.where(x == 0.0, 1.0, x))
+
+
+def _training_time(checkpoints: Sequence[Checkpoint]) -> float:
+    return sum(c.steps * c.learning_rate for c in checkpoints)
+
+
+def _of_training(checkpoints: Sequence[Checkpoint]) -> dict[str, Array]:
+    """Diagnostics per seed: how long training was, in steps times rate, and ||grad L|| at its end."""
+    norms = checkpoints[-1].linearization.gradient_norm
+    return {"training_time": np.full(len(norms), _training_time(checkpoints)), "gradient_norm": norms}
 
 
 def _gradient_products(at: Linearization) -> Array:
@@ -158,7 +173,8 @@ def _orthonormal(size: int, dimension: int, seed: int) -> Array:
     return np.linalg.qr(stream("TRAK projection", seed).standard_normal((dimension, size)).T)[0]
 
 
-def _require_full_rank(kernels: Array, fit: Fit) -> None:
+def _least_eigenvalues(kernels: Array, fit: Fit) -> Array:
+    """The least eigenvalue of every seed's kernel, (R,); refuses a kernel that is singular to working precision."""
     values = np.abs(np.linalg.eigvalsh(kernels))
     rank = (values > values.shape[1] * np.finfo(np.float64).eps * values.max(axis=1, keepdims=True)).sum(axis=1)
     if rank.min() < values.shape[1]:
@@ -166,6 +182,7 @@ def _require_full_rank(kernels: Array, fit: Fit) -> None:
             f"the kernel of seed number {np.argmin(rank)} is singular: rank {rank.min()} in dimension {values.shape[1]}, from "
             f"{fit.gradients.shape[1]} points and penalty {fit.penalty:g}; take dimension <= {rank.min()} or an l2 penalty"
         )
+    return values.min(axis=1)
 
 
 def _checked(checkpoints: Sequence[Checkpoint]) -> Sequence[Checkpoint]:

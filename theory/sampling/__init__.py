@@ -1,5 +1,6 @@
-"""Datamodels from subsets that were drawn, where there are too many points for all subsets.
+"""Datamodels estimated from drawn subsets, for training sets with too many points to enumerate all subsets.
 
-`designs` says which subsets to retrain on; `fit` estimates the datamodel, by `regression` or `penalised`, from `inputs` that it
-checks; `surrogates` are control variates that save retrainings; `stability` estimates what a linear datamodel leaves unexplained.
+`designs` draws the subsets to retrain on; `fit` estimates the datamodel, by `regression` or `penalised`, from arguments that
+`inputs` checks; `surrogates` has control variates, which save retrainings; `stability` estimates the variance that a linear
+datamodel leaves unexplained.
 """

@@ -1,7 +1,7 @@
-"""Which subsets to retrain on: designs whose rows are not all drawn by themselves need fewer retrainings for the same error.
+"""Designs: which subsets to retrain on. Dependent subsets can need fewer retrainings than independent ones for the same error.
 
-Every row of every design here has the design's law; what differs is how rows depend on each other. `groups` says which do:
-`fit_sampled` needs it for its errors. Draws come from `theory.streams`: the same seed gives the same bits, and a
+Every row of a design has the design's law; `groups` says which rows depend on each other, and `fit_sampled` needs it for its
+errors: pass it the design. Draws come from `theory.streams`: the same seed gives the same bits, and a
 longer design of the same kind begins with the shorter one.
 """
 
@@ -20,7 +20,7 @@ __all__ = ["Design", "antithetic", "fold_over", "hadamard", "hadamard_orders", "
 
 @dataclass(frozen=True)
 class Design:
-    """Subsets masks (m, N) of 0 and 1, each by itself drawn from `law`."""
+    """Subsets masks (m, N) of 0 and 1, each of which has the given law."""
 
     name: str
     masks: Array
@@ -28,17 +28,18 @@ class Design:
     groups: NDArray[np.intp] | None = None  # (m,), label of the rows that were drawn together; None: all independent
 
 
-def independent(law: Bernoulli | FixedSize, n_points: int, n_subsets: int, seed: int) -> Design:
+def independent(law: Bernoulli | FixedSize, *, n_subsets: int, n_points: int, seed: int) -> Design:
     """m independent draws of a law: Bernoulli(p), or FixedSize(k) as in Ilyas et al. 2022.
 
-    >>> independent(FixedSize(2), n_points=4, n_subsets=3, seed=0).masks.sum(axis=1).tolist()
+    >>> independent(FixedSize(2), n_subsets=3, n_points=4, seed=0).masks.sum(axis=1).tolist()
     [2.0, 2.0, 2.0]
     """
-    masks = law.draw(_count("n_subsets", n_subsets), _count("n_points", n_points), stream("design independent", seed))
+    rng = stream("design independent", seed)
+    masks = law.draw(n_subsets=_count("n_subsets", n_subsets), n_points=_count("n_points", n_points), rng=rng)
     return Design("independent", masks, law)
 
 
-def antithetic(law: Bernoulli | FixedSize, n_points: int, n_subsets: int, seed: int) -> Design:
+def antithetic(law: Bernoulli | FixedSize, *, n_subsets: int, n_points: int, seed: int) -> Design:
     """Pairs (S, complement of S), rows 2k and 2k + 1, S independent draws (Hammersley & Morton 1956).
 
     F(S) - F(complement) has no terms of even degree in the Walsh expansion: at p = 1/2 beta has variance 8 (B_3 + B_5 + ..) / m
@@ -46,19 +47,19 @@ def antithetic(law: Bernoulli | FixedSize, n_points: int, n_subsets: int, seed: 
     and needs m/2 > N. The residuals of a pair are dependent: HC3 would count the even part, and half of the odd one. `groups` are
     the pairs.
 
-    >>> design = antithetic(Bernoulli(0.5), n_points=3, n_subsets=4, seed=0)
+    >>> design = antithetic(Bernoulli(0.5), n_subsets=4, n_points=3, seed=0)
     >>> (design.masks[0] + design.masks[1]).tolist(), design.groups.tolist()
     ([1.0, 1.0, 1.0], [0, 0, 1, 1])
     """
     if n_subsets != int(n_subsets) or n_subsets < 2 or n_subsets % 2:
         raise ValueError(f"n_subsets = {n_subsets}, expected an even number >= 2: subsets come in pairs")
     _require_symmetric(law, _count("n_points", n_points))
-    half = law.draw(n_subsets // 2, n_points, stream("design antithetic", seed))
+    half = law.draw(n_subsets=n_subsets // 2, n_points=n_points, rng=stream("design antithetic", seed))
     masks = np.stack([half, 1.0 - half], axis=1).reshape(n_subsets, n_points)
     return Design("antithetic", masks, law, _pairs(n_subsets))
 
 
-def fold_over(n_points: int, n_replicates: int, seed: int, order: int | None = None) -> Design:
+def fold_over(*, n_replicates: int, n_points: int, seed: int, order: int | None = None) -> Design:
     """Rows of a Hadamard matrix and their negatives, at p = 1/2: 2 n subsets per replicate, n = `order` >= N.
 
     Plackett & Burman 1946, folded over as by Box & Wilson 1951: presence columns are orthogonal to each other and to all products
@@ -70,7 +71,7 @@ def fold_over(n_points: int, n_replicates: int, seed: int, order: int | None = N
     taken at random, what the columns left over and the other replicates show is what reaches the columns taken: errors need
     n > N or several replicates, and hold with errors="hc2" (the jackknife errs to the safe side, by R n / (R n - N)).
 
-    >>> signs = 2.0 * fold_over(n_points=3, n_replicates=1, seed=0).masks - 1.0
+    >>> signs = 2.0 * fold_over(n_replicates=1, n_points=3, seed=0).masks - 1.0
     >>> (signs.T @ signs).tolist()  # orthogonal columns
     [[8.0, 0.0, 0.0], [0.0, 8.0, 0.0], [0.0, 0.0, 8.0]]
     """

@@ -7,27 +7,33 @@ to subset, so that errors are heteroscedasticity-consistent throughout.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import linalg, special
 
 from theory.laws import Bernoulli, FixedSize
+from theory.linear import LinearDatamodel
 from theory.memory import require_memory
 from theory.response import Array
 from theory.sampling import penalised, regression
+from theory.sampling.designs import Design
 from theory.sampling.inputs import (
-    Sample,
+    Observations,
     alike,
     as_groups,
     as_omega,
     as_responses,
-    as_size,
     as_subsets,
+    from_design,
     require_presence,
     require_rows,
+    require_sizes,
 )
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 __all__ = ["METHODS", "Errors", "Method", "SampledDatamodel", "fit_sampled"]
 
@@ -36,29 +42,31 @@ Errors = Literal["hc3", "hc2"]
 METHODS: tuple[Method, ...] = ("ols", "difference_of_means", "ridge", "lasso")
 
 
-@dataclass(frozen=True)
-class SampledDatamodel:
-    """g(w) = intercept + sum_i coefficients[i] w_i for M outputs, estimated from m subsets."""
+@dataclass(frozen=True, repr=False)
+class SampledDatamodel(LinearDatamodel):
+    """A linear datamodel estimated from m subsets; `law` is that of the subsets, residual_variance that on fresh subsets.
+
+    >>> from theory.subsets import all_masks
+    >>> fit_sampled(all_masks(3), all_masks(3) @ [[1.0], [2.0], [4.0]], law=Bernoulli(0.5))
+    SampledDatamodel(method=ols, n_subsets=8, n_points=3, n_outputs=1, law=Bernoulli(p=0.5), r_squared=1, errors=HC3)
+    """
 
     method: Method
-    intercept: Array  # (M,)
-    coefficients: Array  # (N, M)
     standard_errors: Array  # (N, M); NaN where undefined
     error_kind: str  # what the standard errors are, or why there are none
     degrees_of_freedom: Array  # (N,) of Student's t for intervals
-    residual_variance: Array  # (M,), estimate of E (F - g)^2 on fresh subsets
-    r_squared: Array  # (M,), 1 - residual_variance / Var F; NaN (undefined) where F is constant
     n_subsets: int
-    size: int | None = None  # k for subsets of fixed size k, whose coefficients have a free constant
     penalty: Array | None = None  # (M,), the strength alpha of ridge or LASSO
-    covariance: Array | None = None  # (M, N, N) of the coefficients, where asked for
+    covariance: Array | None = None  # (M, N, N) of the coefficients, with keep_covariance=True
 
-    def predict(self, weights: ArrayLike) -> Array:
-        """g(w) for weights (B, N): shape (B, M)."""
-        values, n = np.asarray(weights, dtype=np.float64), len(self.coefficients)
-        if values.ndim != 2 or values.shape[1] != n:
-            raise ValueError(f"weights has shape {values.shape}, expected (B, {n}): one column per training point")
-        return self.intercept + values @ self.coefficients
+    def facts(self) -> dict[str, object]:
+        """The method, the shape, the law, the range of R^2 and the kind of errors."""
+        return {"method": self.method, "n_subsets": self.n_subsets, **super().facts(), "errors": self.error_kind}
+
+    def to_xarray(self) -> "xr.Dataset":
+        """Coefficients with standard errors, intercept, residual variance and R^2, with the dimensions point and output."""
+        errors = {"standard_errors": (("point", "output"), self.standard_errors)}
+        return super().to_xarray().assign(errors).assign_attrs(method=self.method, error_kind=self.error_kind)
 
     def confidence_interval(self, level: float = 0.95) -> tuple[Array, Array]:
         """Lower and upper ends (N, M) of Student t intervals for beta, each at the given level by itself."""
@@ -77,16 +85,16 @@ class SampledDatamodel:
             raise ValueError(f"directions has shape {c.shape}, expected (C, {len(self.coefficients)}): a row per contrast")
         if self.covariance is None:
             raise ValueError("this fit kept no covariance: call fit_sampled(.., method='ols', keep_covariance=True)")
-        if self.size is not None and (np.abs(c.sum(axis=1)) > 1e-12 * np.abs(c).sum(axis=1)).any():
+        if isinstance(self.law, FixedSize) and (np.abs(c.sum(axis=1)) > 1e-12 * np.abs(c).sum(axis=1)).any():
             raise ValueError(
-                f"a direction does not sum to 0: on subsets of size {self.size} only differences such as beta_i - beta_j are "
+                f"a direction does not sum to 0: on subsets of size {self.law.k} only differences such as beta_i - beta_j are "
                 "identified, the constant is free"
             )
         return c @ self.coefficients, np.sqrt(np.einsum("ci,mij,cj->cm", c, self.covariance, c, optimize=True))
 
 
 def fit_sampled(
-    masks: ArrayLike,
+    masks: ArrayLike | Design,
     responses: ArrayLike,
     method: Method = "ols",
     *,
@@ -98,7 +106,7 @@ def fit_sampled(
     errors: Errors = "hc3",
     keep_covariance: bool = False,
 ) -> SampledDatamodel:
-    """Estimate the optimal linear datamodel from subsets masks (m, N) of 0 and 1 and responses (m, M).
+    """Estimate the optimal linear datamodel from subsets masks (m, N) of 0 and 1, or a Design, and responses (m, M).
 
     "ols": least squares with HC3 errors (MacKinnon & White 1985). On all 2^N subsets, weighted by their probability, it is the
     exact datamodel. "difference_of_means": mean F with point i minus mean F without, the MSR estimator (Wang & Jia 2023), with
@@ -114,7 +122,8 @@ def fit_sampled(
 
     law: FixedSize(k) where every subset has k points: beta is then the representative with sum 0, or (N - 1)/N times the
     difference of means (T7). groups (m,): labels of rows drawn together, such as pairs of complements; errors then
-    come from a jackknife over groups. row_weights (m,) > 0: rows drawn from one law, reweighted to another.
+    come from a jackknife over groups. A Design has its own law and groups. row_weights (m,) > 0: rows drawn from one law,
+    reweighted to another.
 
     >>> from theory.subsets import all_masks
     >>> fit = fit_sampled(all_masks(3), all_masks(3) @ [[1.0], [2.0], [4.0]])
@@ -125,54 +134,55 @@ def fit_sampled(
         raise ValueError(f"method {method!r} is unknown, expected one of {', '.join(METHODS)}")
     if errors not in ("hc3", "hc2"):
         raise ValueError(f"errors {errors!r} is unknown, expected 'hc3' or 'hc2'")
+    masks, law, groups = from_design(masks, law, groups)
     subsets, y = as_subsets(masks), as_responses(responses)
     if len(y) != len(subsets):
         raise ValueError(f"masks has {len(subsets)} rows and responses {len(y)}: expected one response per subset")
     if keep_covariance and method != "ols":
         raise ValueError(f"keep_covariance with method {method!r}: only 'ols' has a covariance of its coefficients")
-    size = as_size(subsets, law)
-    sample = Sample(subsets, y, as_omega(row_weights, len(y)), as_groups(groups, len(y)), size)
+    require_sizes(subsets, law)
+    data = Observations(subsets, y, as_omega(row_weights, len(y)), as_groups(groups, len(y)), law)
     if method == "ols":
-        require_rows(sample)
+        require_rows(data)
     require_presence(subsets)
     if method == "ols":
-        return _ols(sample, errors, keep_covariance)
+        return _ols(data, errors, keep_covariance)
     if method == "difference_of_means":
-        return _difference_of_means(sample)
-    return _penalised(sample, method, penalty, n_folds)
+        return _difference_of_means(data)
+    return _penalised(data, method, penalty, n_folds)
 
 
-def _ols(sample: Sample, errors: Errors, keep_covariance: bool) -> SampledDatamodel:
-    n_rows, n = sample.subsets.shape
-    n_bytes = 8 * (3 * n_rows * n + (sample.responses.shape[1] * n**2 if keep_covariance else 0))
+def _ols(data: Observations, errors: Errors, keep_covariance: bool) -> SampledDatamodel:
+    n_rows, n = data.subsets.shape
+    n_bytes = 8 * (3 * n_rows * n + (data.responses.shape[1] * n**2 if keep_covariance else 0))
     require_memory(n_bytes, f"least squares on {n_rows} subsets of {n} points", "take fewer subsets, or fewer outputs at once")
-    rows = sample.rows
+    rows = data.rows
     try:
-        solution = regression.least_squares(rows, singular_along_one=sample.size is not None)
+        solution = regression.least_squares(rows, singular_along_one=data.one_size)
     except np.linalg.LinAlgError as singular:
         raise np.linalg.LinAlgError(
             f"the {n_rows} subsets do not tell the points apart: {singular} coefficients are identified"
-            f"{alike(sample.subsets)}; draw more subsets (pairs of complements count once), or use method='ridge' or 'lasso'"
+            f"{alike(data.subsets)}; draw more subsets (pairs of complements count once), or use method='ridge' or 'lasso'"
         ) from None
-    left = n_rows - sample.n_coefficients
-    if sample.groups is not None:
-        residual_variance = regression.mean_square(rows, solution, sample.groups)
+    left = n_rows - data.n_coefficients
+    if data.groups is not None:
+        residual_variance = regression.mean_square(rows, solution, data.groups)
     else:
         residual_variance = (solution.residuals**2).sum(axis=0) / left if left else np.full(len(rows.y_mean), np.nan)
-    freedom = _degrees_of_freedom(sample, rows)
-    factor = 1.0 if sample.groups is None or errors == "hc2" else 1.0 - 1.0 / sample.n_groups
+    freedom = _degrees_of_freedom(data, rows)
+    factor = 1.0 if data.groups is None or errors == "hc2" else 1.0 - 1.0 / data.n_groups
     power = {"hc3": -1.0, "hc2": -0.5}[errors]
-    found = factor * regression.error_covariance(rows, solution, sample.groups, power, full=keep_covariance)
+    found = factor * regression.error_covariance(rows, solution, data.groups, power, full=keep_covariance)
     covariance, squares = (found, _diagonals(found)) if keep_covariance else (None, found)
     kind = errors.upper()
-    if sample.groups is not None:
-        kind = f"{'jackknife' if errors == 'hc3' else 'CR2'} over {sample.n_groups} groups"
-    if sample.n_groups < 2 or left < 1 or not np.isfinite(squares).all() or not (freedom > 0.0).all():
-        kind = f"undefined: {n_rows} subsets in {sample.n_groups} independent groups leave no residual to judge by; draw more"
+    if data.groups is not None:
+        kind = f"{'jackknife' if errors == 'hc3' else 'CR2'} over {data.n_groups} groups"
+    if data.n_groups < 2 or left < 1 or not np.isfinite(squares).all() or not (freedom > 0.0).all():
+        kind = f"undefined: {n_rows} subsets in {data.n_groups} independent groups leave no residual to judge by; draw more"
         squares = np.full(squares.shape, np.nan)
         covariance = None if covariance is None else np.full(covariance.shape, np.nan)
     return _fitted(
-        sample,
+        data,
         "ols",
         solution.coefficients,
         np.sqrt(squares),
@@ -187,7 +197,7 @@ def _diagonals(covariance: Array) -> Array:
     return np.diagonal(covariance, axis1=1, axis2=2).T
 
 
-def _degrees_of_freedom(sample: Sample, rows: regression.Rows) -> Array:
+def _degrees_of_freedom(data: Observations, rows: regression.Rows) -> Array:
     """Of Student's t, (N,), for G groups that speak about r directions each: G - max(1, rank of the points / r).
 
     r = 1 for pairs of complements (G - N), r = N for groups that hold whole designs (G - 1). For independent rows, n of which
@@ -198,28 +208,28 @@ def _degrees_of_freedom(sample: Sample, rows: regression.Rows) -> Array:
     is m - 2 if n = n' and near n' - 1 if n' is small: Welch's, as if both had the same spread (Bell & McCaffrey 2002). A point
     that is hardly ever absent is judged by its few absences, however many subsets there are.
     """
-    n_rows = len(sample.subsets)
-    if sample.groups is not None:
-        directions = (sample.n_coefficients - 1) / regression.mean_rank(rows.x, sample.groups)
-        return np.repeat(sample.n_groups - max(1.0, directions), len(rows.x_mean))
-    present = sample.subsets.sum(axis=0)
+    n_rows = len(data.subsets)
+    if data.groups is not None:
+        directions = (data.n_coefficients - 1) / regression.mean_rank(rows.x, data.groups)
+        return np.repeat(data.n_groups - max(1.0, directions), len(rows.x_mean))
+    present = data.subsets.sum(axis=0)
     absent = n_rows - present
     with np.errstate(divide="ignore", invalid="ignore"):
         parts = 1.0 / (present**2 * (present - 1.0)) + 1.0 / (absent**2 * (absent - 1.0))
         both = (1.0 / present + 1.0 / absent) ** 2 / parts
-    return (n_rows - sample.n_coefficients) / max(n_rows - 2, 1) * both
+    return (n_rows - data.n_coefficients) / max(n_rows - 2, 1) * both
 
 
-def _difference_of_means(sample: Sample) -> SampledDatamodel:
+def _difference_of_means(data: Observations) -> SampledDatamodel:
     """Scores of row r: omega (F - mean with i) / n_with sqrt(n_with / (n_with - 1)) where i is present, likewise where absent.
 
     Their squares sum to Welch's s_with^2 / n_with + s_without^2 / n_without.
     """
-    subsets, omega, m = sample.subsets, sample.omega, sample.responses.shape[1]
-    origin = omega @ sample.responses / len(subsets)
-    left = sample.responses - origin
+    subsets, omega, m = data.subsets, data.omega, data.responses.shape[1]
+    origin = omega @ data.responses / len(subsets)
+    left = data.responses - origin
     n_rows, n = subsets.shape
-    shrink = 1.0 if sample.size is None else (n - 1) / n
+    shrink = (n - 1) / n if data.one_size else 1.0
     means, squares = np.zeros((2, n, m)), np.zeros((n, m))
     present = subsets.sum(axis=0)
     scarce = np.minimum(present, n_rows - present)
@@ -232,14 +242,14 @@ def _difference_of_means(sample: Sample) -> SampledDatamodel:
             means[k, points] = share.T @ left
             with np.errstate(divide="ignore", invalid="ignore"):
                 scores += (2 * k - 1) * (left.T[:, :, None] - means[k, points].T[:, None]) * share / np.sqrt(1.0 - share)
-        squares[points] = _summed_squares(scores, sample).T
-    squares[(scarce < 2) if sample.groups is None else (scarce < 1)] = np.nan
+        squares[points] = _summed_squares(scores, data).T
+    squares[(scarce < 2) if data.groups is None else (scarce < 1)] = np.nan
     beta = shrink * (means[1] - means[0])
     fitted = (subsets - omega @ subsets / n_rows) @ beta
-    kind = "Welch" if sample.groups is None else f"between {sample.n_groups} groups"
-    freedom = scarce - 1.0 if sample.groups is None else np.full(n, sample.n_groups - 1.0)
+    kind = "Welch" if data.groups is None else f"between {data.n_groups} groups"
+    freedom = scarce - 1.0 if data.groups is None else np.full(n, data.n_groups - 1.0)
     return _fitted(
-        sample,
+        data,
         "difference_of_means",
         beta,
         shrink * np.sqrt(squares),
@@ -249,41 +259,41 @@ def _difference_of_means(sample: Sample) -> SampledDatamodel:
     )
 
 
-def _summed_squares(scores: Array, sample: Sample) -> Array:
+def _summed_squares(scores: Array, data: Observations) -> Array:
     """sum_r s_r^2, or G/(G - 1) sum_g (sum_{r in g} s_r)^2, for scores (M, m, points)."""
-    if sample.groups is None:
+    if data.groups is None:
         return np.square(scores).sum(axis=1)
-    within = np.zeros((len(scores), sample.n_groups, scores.shape[2]))
+    within = np.zeros((len(scores), data.n_groups, scores.shape[2]))
     for output, values in zip(within, scores, strict=True):
-        np.add.at(output, sample.groups, values)
-    return sample.n_groups / (sample.n_groups - 1) * np.square(within).sum(axis=1)
+        np.add.at(output, data.groups, values)
+    return data.n_groups / (data.n_groups - 1) * np.square(within).sum(axis=1)
 
 
-def _penalised(sample: Sample, method: Literal["ridge", "lasso"], penalty: float | None, n_folds: int) -> SampledDatamodel:
-    rows, n_outputs = sample.rows, sample.responses.shape[1]
+def _penalised(data: Observations, method: Literal["ridge", "lasso"], penalty: float | None, n_folds: int) -> SampledDatamodel:
+    rows, n_outputs = data.rows, data.responses.shape[1]
     path, grid = {
         "ridge": (penalised.ridge, penalised.ridge_strengths),
         "lasso": (penalised.lasso, penalised.lasso_strengths),
     }[method]
     strengths = grid(rows) if penalty is None else np.full((1, n_outputs), _as_strength(penalty))
-    folds = _folds(sample, n_folds)
-    errors = penalised.cross_validated(path, strengths, sample.subsets, sample.responses, sample.omega, folds)
+    folds = _folds(data, n_folds)
+    errors = penalised.cross_validated(path, strengths, data.subsets, data.responses, data.omega, folds)
     alpha, residual_variance = penalised.choose_strength(strengths, errors)
     if method == "lasso":
         beta = penalised.lasso(rows, alpha[None], tolerance=1e-10)[0]
         squares, kind = np.full_like(beta, np.nan), "none: after the selection by LASSO no standard error of beta is valid"
     else:
         beta = penalised.ridge(rows, alpha[None])[0]
-        squares, kind = _ridge_squares(sample, rows, beta, alpha), "spread about its own mean, without the bias of ridge"
-    if sample.size is not None:
+        squares, kind = _ridge_squares(data, rows, beta, alpha), "spread about its own mean, without the bias of ridge"
+    if data.one_size:
         beta = beta - beta.mean(axis=0)
     freedom = np.full(len(beta), np.nan)
-    return _fitted(sample, method, beta, np.sqrt(squares), kind, freedom, residual_variance, penalty=alpha)
+    return _fitted(data, method, beta, np.sqrt(squares), kind, freedom, residual_variance, penalty=alpha)
 
 
-def _ridge_squares(sample: Sample, rows: regression.Rows, beta: Array, alpha: Array) -> Array:
+def _ridge_squares(data: Observations, rows: regression.Rows, beta: Array, alpha: Array) -> Array:
     gram, count = rows.x.T @ rows.x, len(rows.x)
-    factor = 1.0 if sample.groups is None else 1.0 - 1.0 / sample.n_groups
+    factor = 1.0 if data.groups is None else 1.0 - 1.0 / data.n_groups
     squares = np.empty_like(beta)
     for m, strength in enumerate(alpha):
         ridged = gram + count * strength * np.eye(len(gram))
@@ -291,19 +301,19 @@ def _ridge_squares(sample: Sample, rows: regression.Rows, beta: Array, alpha: Ar
         residuals = rows.y[:, [m]] - rows.x @ beta[:, [m]]
         one = regression.Rows(rows.x, rows.y[:, [m]], rows.root, rows.x_mean, rows.y_mean[[m]])
         fit = regression.Solution(beta[:, [m]], residuals, operator)
-        squares[:, m] = factor * regression.error_covariance(one, fit, sample.groups, full=False)[:, 0]
+        squares[:, m] = factor * regression.error_covariance(one, fit, data.groups, full=False)[:, 0]
     return squares
 
 
-def _folds(sample: Sample, n_folds: int) -> NDArray[np.intp]:
-    if n_folds != int(n_folds) or not 2 <= n_folds <= sample.n_groups:
-        raise ValueError(f"n_folds = {n_folds}, expected 2 to the {sample.n_groups} independent groups of subsets")
-    groups = np.arange(len(sample.subsets), dtype=np.intp) if sample.groups is None else sample.groups
+def _folds(data: Observations, n_folds: int) -> NDArray[np.intp]:
+    if n_folds != int(n_folds) or not 2 <= n_folds <= data.n_groups:
+        raise ValueError(f"n_folds = {n_folds}, expected 2 to the {data.n_groups} independent groups of subsets")
+    groups = np.arange(len(data.subsets), dtype=np.intp) if data.groups is None else data.groups
     return groups % int(n_folds)
 
 
 def _fitted(
-    sample: Sample,
+    data: Observations,
     method: Method,
     coefficients: Array,
     standard_errors: Array,
@@ -314,15 +324,15 @@ def _fitted(
     penalty: Array | None = None,
     covariance: Array | None = None,
 ) -> SampledDatamodel:
-    """Put together; where F was constant nothing was seen to vary, and errors and R^2 are undefined."""
-    variance, constant = sample.variance, sample.variance == 0.0
-    n_rows = len(sample.subsets)
-    mean = sample.omega @ sample.responses / n_rows
+    """Build the result; where F is constant, standard errors and R^2 are undefined (NaN)."""
+    variance, constant = data.variance, data.variance == 0.0
+    n_rows = len(data.subsets)
+    mean = data.omega @ data.responses / n_rows
     with np.errstate(divide="ignore", invalid="ignore"):
         r_squared = np.where(constant, np.nan, 1.0 - residual_variance / variance)
     return SampledDatamodel(
         method=method,
-        intercept=mean - sample.omega @ sample.subsets / n_rows @ coefficients,
+        intercept=mean - data.omega @ data.subsets / n_rows @ coefficients,
         coefficients=coefficients,
         standard_errors=np.where(constant, np.nan, standard_errors),
         error_kind=kind,
@@ -330,7 +340,7 @@ def _fitted(
         residual_variance=residual_variance,
         r_squared=r_squared,
         n_subsets=n_rows,
-        size=sample.size,
+        law=data.law,
         penalty=penalty,
         covariance=covariance,
     )

@@ -1,4 +1,4 @@
-"""What a fit to sampled subsets is given, and why it may be refused: what was got, what was expected, what to do."""
+"""The arguments of a fit to sampled subsets, checked: every error says what was got, what was expected and what to do."""
 
 from dataclasses import dataclass
 
@@ -8,38 +8,45 @@ from numpy.typing import ArrayLike, NDArray
 from theory.laws import Bernoulli, FixedSize
 from theory.response import Array
 from theory.sampling import regression
+from theory.sampling.designs import Design
 
 __all__ = [
-    "Sample",
+    "Observations",
     "alike",
     "as_groups",
     "as_omega",
     "as_responses",
-    "as_size",
     "as_subsets",
+    "from_design",
     "require_presence",
     "require_rows",
+    "require_sizes",
 ]
 
 
 @dataclass(frozen=True)
-class Sample:
-    """m subsets and their responses, as a fit takes them."""
+class Observations:
+    """m subsets and their responses, checked."""
 
     subsets: Array  # (m, N)
     responses: Array  # (m, M)
-    omega: Array  # (m,), mean 1
-    groups: NDArray[np.intp] | None
-    size: int | None
+    omega: Array  # row weights (m,), of mean 1
+    groups: NDArray[np.intp] | None  # labels (m,) 0, 1, ..; None: every row is a group
+    law: Bernoulli | FixedSize | None  # that the subsets were drawn from, where it is known
 
     @property
     def rows(self) -> regression.Rows:
         return regression.centred(self.subsets, self.responses, self.omega)
 
     @property
+    def one_size(self) -> bool:
+        """Whether every subset has the same number of points: the coefficients then have a free constant (T7)."""
+        return isinstance(self.law, FixedSize)
+
+    @property
     def n_coefficients(self) -> int:
-        """Of the intercept and the coefficients, what can be identified."""
-        return self.subsets.shape[1] + (0 if self.size is not None else 1)
+        """How many coefficients can be identified, the intercept included."""
+        return self.subsets.shape[1] + (0 if self.one_size else 1)
 
     @property
     def n_groups(self) -> int:
@@ -52,6 +59,20 @@ class Sample:
         spread = (self.omega[:, None] * (left - self.omega @ left / len(left)) ** 2).sum(axis=0) / max(len(left) - 1, 1)
         constant = np.ptp(left, axis=0) <= 8 * np.finfo(np.float64).eps * np.abs(self.responses).max(axis=0)
         return np.where(constant, 0.0, spread)
+
+
+def from_design(
+    masks: ArrayLike | Design, law: Bernoulli | FixedSize | None, groups: ArrayLike | None
+) -> tuple[ArrayLike, Bernoulli | FixedSize | None, ArrayLike | None]:
+    """Masks, law and groups: those of a Design, which must come alone, or the arguments as they are."""
+    if not isinstance(masks, Design):
+        return masks, law, groups
+    beside = [f"{name}=" for name, value in (("law", law), ("groups", groups)) if value is not None]
+    if beside:
+        raise ValueError(
+            f"got {' and '.join(beside)} beside a Design, which has its own law and groups: leave them out, or pass design.masks"
+        )
+    return masks.masks, masks.law, masks.groups
 
 
 def as_subsets(masks: ArrayLike) -> Array:
@@ -97,23 +118,22 @@ def as_groups(groups: ArrayLike | None, n_rows: int) -> NDArray[np.intp] | None:
     return None if len(names) == n_rows else index.astype(np.intp)
 
 
-def as_size(subsets: Array, law: Bernoulli | FixedSize | None) -> int | None:
-    """k for FixedSize(k); refuses a law of another kind than the rows."""
+def require_sizes(subsets: Array, law: Bernoulli | FixedSize | None) -> None:
+    """Refuse subsets whose numbers of points do not agree with the law."""
     sizes, n = subsets.sum(axis=1), subsets.shape[1]
     if isinstance(law, FixedSize):
         law.check(n)
         wrong = np.flatnonzero(sizes != law.k)
         if wrong.size:
             raise ValueError(f"masks[{wrong[0]}] has {sizes[wrong[0]]:g} points, expected the {law.k} of {law}")
-        return int(law.k)
+        return
     if law is not None and not isinstance(law, Bernoulli):
         raise TypeError(f"{law} is not a law of subsets, expected Bernoulli or FixedSize")
     if len(sizes) > 1 and n > 1 and (sizes == sizes[0]).all():
         raise ValueError(
             f"every subset has {sizes[0]:g} points: their coefficients have a free constant (only differences are identified); "
-            f"say so with law=FixedSize({sizes[0]:g})"
+            f"pass law=FixedSize({sizes[0]:g})"
         )
-    return None
 
 
 def require_presence(subsets: Array) -> None:
@@ -127,13 +147,13 @@ def require_presence(subsets: Array) -> None:
             )
 
 
-def require_rows(sample: Sample) -> None:
+def require_rows(data: Observations) -> None:
     """Refuse fewer different subsets than coefficients."""
-    distinct, needed = len(np.unique(sample.subsets, axis=0)), sample.n_coefficients
+    distinct, needed = len(np.unique(data.subsets, axis=0)), data.n_coefficients
     if distinct < needed:
-        repeated = "" if distinct == len(sample.subsets) else f" ({distinct} distinct ones)"
+        repeated = "" if distinct == len(data.subsets) else f" ({distinct} distinct ones)"
         raise ValueError(
-            f"{len(sample.subsets)} subsets{repeated} for {needed} coefficients, the intercept included: least squares needs at "
+            f"{len(data.subsets)} subsets{repeated} for {needed} coefficients, the intercept included: least squares needs at "
             f"least {needed} different subsets, {needed + 1} for errors; draw more, or use method='ridge' or 'lasso'"
         )
 

@@ -1,4 +1,4 @@
-"""What the best linear datamodel leaves unexplained, found from noise stability without fitting it.
+"""The variance that the best linear datamodel leaves unexplained, estimated from noise stability without a fit.
 
 Let w be a Bernoulli(p) subset and w_rho the same with every coordinate drawn anew with probability 1 - rho. Since
 E[phi_A(w_rho) | w] = rho^|A| phi_A(w) for the characters of `theory.transforms.walsh`,
@@ -56,14 +56,15 @@ class ResidualEstimate:
 
 
 def noise_design(
-    law: Bernoulli, n_points: int, n_chains: int, seed: int, correlations: Sequence[float] = (0.15, 0.3)
+    law: Bernoulli, *, n_chains: int, n_points: int, seed: int, correlations: Sequence[float] = (0.15, 0.3)
 ) -> NoiseDesign:
-    """Chains for `noise_residual`. A copy with correlation rho keeps w_i where U_i < rho and takes the last copy's elsewhere.
+    """Draw the chains of subsets that `noise_residual` needs.
 
+    A copy with correlation rho keeps w_i where U_i < rho and takes the last copy's elsewhere.
     One U per chain and point serves all copies, so that copies differ little from each other. Small correlations have little
     bias, but errors that grow as 1 / sqrt(rho). Correlations that bound no bias, kappa >= 1, are refused.
 
-    >>> design = noise_design(Bernoulli(0.5), n_points=3, n_chains=10, seed=0)
+    >>> design = noise_design(Bernoulli(0.5), n_chains=10, n_points=3, seed=0)
     >>> design.chains.shape, design.masks.shape
     ((10, 4, 3), (40, 3))
     """
@@ -86,7 +87,7 @@ def noise_design(
 
 
 def noise_residual(design: NoiseDesign, responses: ArrayLike, *, linear: ArrayLike | None = None) -> ResidualEstimate:
-    """R from responses (C, K + 2, M) or (C (K + 2), M) on the subsets of a design.
+    """Estimate R from responses (C, K + 2, M) or (C (K + 2), M) on the subsets of a design.
 
     R^ = Var F - sum_k a_k E F(w) (F(w_k) - F(w')), w' the copy with correlation 0, where sum_k a_k rho_k^j is 1 for j = 1 and 0
     for j = 2..K: the derivative at 0 of the polynomial through h(0), h(rho_1), .. Both expectations are estimated without bias.
@@ -97,7 +98,7 @@ def noise_residual(design: NoiseDesign, responses: ArrayLike, *, linear: ArrayLi
     Source: Saunshi et al. 2022, Thm 3.2: a polynomial fitted to h at several rho gives R to an additive error eps from O(1/eps^3)
     responses at p = 1/2; ours takes any p, the same chain for every rho, and interpolates.
 
-    >>> design = noise_design(Bernoulli(0.5), n_points=3, n_chains=10, seed=0)
+    >>> design = noise_design(Bernoulli(0.5), n_chains=10, n_points=3, seed=0)
     >>> F = design.masks @ np.array([[1.0], [2.0], [3.0]])  # linear: it leaves nothing
     >>> noise_residual(design, F, linear=[[1.0], [2.0], [3.0]]).residual.tolist()
     [0.0]

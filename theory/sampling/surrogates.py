@@ -22,8 +22,9 @@ from theory.response import (
     mean_response,
     weight_derivative,
 )
+from theory.sampling.designs import Design
 from theory.sampling.fit import SampledDatamodel, fit_sampled
-from theory.sampling.inputs import as_responses, as_subsets
+from theory.sampling.inputs import as_responses, as_subsets, from_design
 
 __all__ = ["Cost", "Prices", "Quadratic", "fit_with_surrogate", "measured_prices", "taylor_surrogate"]
 
@@ -38,14 +39,14 @@ class Prices:
 
 @dataclass(frozen=True)
 class Cost:
-    """What was computed to make a surrogate, all seeds of a weight vector counted as one, as in a retraining."""
+    """How many responses and derivatives a surrogate took, all seeds of a weight vector counted as one, as in a retraining."""
 
     responses: int = 0
     jacobians: int = 0
     hessians: int = 0
 
     def retrainings(self, prices: Prices) -> float:
-        """The same in retrainings."""
+        """The cost in units of one retraining."""
         hessians = self.hessians * prices.hessian if self.hessians else 0.0
         return self.responses + self.jacobians * prices.jacobian + hessians
 
@@ -124,15 +125,16 @@ def taylor_surrogate(
 
 
 def fit_with_surrogate(
-    masks: ArrayLike,
+    masks: ArrayLike | Design,
     responses: ArrayLike,
     surrogate: Quadratic,
-    law: Bernoulli | FixedSize,
     *,
+    law: Bernoulli | FixedSize | None = None,
+    groups: ArrayLike | None = None,
     scale: Literal["one", "fitted"] = "one",
     **options: Any,
 ) -> SampledDatamodel:
-    """`fit_sampled` (OLS) of responses - scale T, with scale times the exact datamodel of T added back.
+    """Fit responses - scale T by OLS and add scale times the exact datamodel of T; masks, law and groups as in `fit_sampled`.
 
     scale "one" has the bias of OLS on F - T, of order 1/m. "fitted" regresses F on what T is beyond linear, per output: errors
     are then never much larger than those of OLS, however bad T is, at another bias of order 1/m (Glasserman 2004, sec. 4.1).
@@ -144,13 +146,16 @@ def fit_with_surrogate(
     >>> from sims.retrain import response_table
     >>> from theory.sampling.designs import independent
     >>> learner = KernelSum([[0.0], [0.0], [0.0]], [1.0, 2.0, 3.0], [[0.0]])  # F = (w_0 + 2 w_1 + 3 w_2) / 3, which T is exactly
-    >>> design = independent(Bernoulli(0.5), n_points=3, n_subsets=20, seed=0)
+    >>> design = independent(Bernoulli(0.5), n_subsets=20, n_points=3, seed=0)
     >>> F = response_table(learner, [0], weights=design.masks).mean
-    >>> fit_with_surrogate(design.masks, F, taylor_surrogate(learner, 0.5, [0]), design.law).coefficients.round(9).tolist()
+    >>> fit_with_surrogate(design, F, taylor_surrogate(learner, 0.5, [0])).coefficients.round(9).tolist()
     [[0.333333333], [0.666666667], [1.0]]
     """
     if "method" in options or "row_weights" in options:
         raise ValueError("fit_with_surrogate takes neither method nor row_weights: its rest is fitted by OLS on rows of `law`")
+    masks, law, groups = from_design(masks, law, groups)
+    if law is None:
+        raise ValueError("fit_with_surrogate got masks without law=, expected the law that they were drawn from, or a Design")
     subsets, y = as_subsets(masks), as_responses(responses)
     if surrogate.gradient.shape != (subsets.shape[1], y.shape[1]):
         raise ValueError(
@@ -159,12 +164,12 @@ def fit_with_surrogate(
     values, (intercept, coefficients) = surrogate(subsets), surrogate.datamodel(law)
     factor = np.ones(y.shape[1])
     if scale == "fitted":
-        beyond = values - fit_sampled(subsets, values, law=law, **options).predict(subsets)
+        beyond = values - fit_sampled(subsets, values, law=law, groups=groups, **options).predict(subsets)
         size = (beyond**2).sum(axis=0)
         factor = np.where(size > 0.0, (beyond * y).sum(axis=0) / np.where(size > 0.0, size, 1.0), 1.0)
     elif scale != "one":
         raise ValueError(f"scale {scale!r} is unknown, expected 'one' or 'fitted'")
-    rest = fit_sampled(subsets, y - factor * values, law=law, **options)
+    rest = fit_sampled(subsets, y - factor * values, law=law, groups=groups, **options)
     fitted = replace(rest, intercept=rest.intercept + factor * intercept, coefficients=rest.coefficients + factor * coefficients)
     left = y - fitted.predict(subsets)
     residual_variance = (left**2).sum(axis=0) / len(y)

@@ -40,7 +40,7 @@ SCORES: Mapping[str, Score] = {
     "damped E-K-FAC": lambda c, at: scores_or_undefined(at, "ekfac", damping=c.damping),
     "damped |H|": lambda c, at: scores_or_undefined(at, "absolute", damping=c.damping),
     "damped empirical Fisher": lambda c, at: scores_or_undefined(at, "empirical_fisher", damping=c.damping),
-    "TRAK": lambda c, at: trak(at, dimension=-(-at.params.shape[1] // 2), seed=0),  # half as many dimensions as parameters
+    "TRAK": lambda c, at: trak(at, dimension=-(-at.params.shape[1] // 2), seed=0).scores,  # half as many dimensions as parameters
 }
 """Of the trained model: name -> scores (R, N, M), NaN where undefined."""
 
@@ -65,4 +65,5 @@ def along_training(
     assert isinstance(learner, MLP), "only networks have training times"
     seen = learner.checkpoints(np.ones(learner.n_points), seeds)
     until = [seen[: steps.index(t) + 1] for t in times]
-    return [{"TracIn": tracin(part), "gradient dot product": gradient_dot(part), "SOURCE": source(part)} for part in until]
+    methods = dict(zip(TRAINED, (tracin, gradient_dot, source), strict=True))
+    return [{name: method(part).scores for name, method in methods.items()} for part in until]

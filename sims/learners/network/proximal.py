@@ -12,7 +12,7 @@ theta_s the parameters trained at w = 1, and point i removed (amount 1) or made 
 
 B_j = l(f_j) - l(f_j^s) - l'(f_j^s) (f_j - f_j^s) is the Bregman divergence of the loss from what theta_s says, (l2/2) ||theta -
 theta_s||^2 that of the penalty: the objective of pbrf has the gradient -(amount/N) grad l_i at theta_s, converged or not, and to
-second order the Gauss-Newton matrix G = (1/N) sum_j l_j'' grad f_j grad f_j^T. The last gap of the paper, of the solver, is none
+second order the Gauss-Newton matrix G = (1/N) sum_j l_j'' grad f_j grad f_j^T. The paper's last gap, of the solver, is absent
 here. Where training has converged and f is linear in theta, proximal and pbrf are one.
 """
 
@@ -25,9 +25,12 @@ from tqdm import tqdm
 
 from sims.learners.mlp import MLP
 from sims.learners.network.objective import Minimum, Objective, minimised
+from theory.influence import Attribution
 from theory.response import Array, Fit, Linearization
 
-__all__ = ["ProximalResponses", "proximal_responses"]
+__all__ = ["STAGES", "ProximalResponses", "proximal_responses"]
+
+STAGES = ("cold", "warm", "proximal", "pbrf", "linearised")
 
 TOLERANCE = 1e-11
 """||grad|| of an objective where its search ends, relative to the size of what cancels in it, rounding of f and theta included.
@@ -45,13 +48,20 @@ class ProximalResponses:
     proximal: Array
     pbrf: Array
     linearised: Array
-    largest_gradient: Mapping[str, float]  # of "trained", L at theta_s, and where the three searches ended: over seeds and points
+    gradient_norms: Mapping[str, Array]  # ||grad|| of L at theta_s, "trained" (R,), and where each search ended (R, N)
+
+    def attribution(self, stage: str) -> Attribution:
+        """The effects of one stage, with the gradient norms of its search, or of training where it has none."""
+        if stage not in STAGES:
+            raise ValueError(f"stage {stage!r} is unknown, expected one of {', '.join(STAGES)}")
+        norms = self.gradient_norms.get(stage, self.gradient_norms["trained"])
+        return Attribution(getattr(self, stage), stage, {"gradient_norm": norms})
 
 
 def proximal_responses(
     learner: MLP, seeds: Sequence[int], *, damping: float, amount: float = 1.0, progress: bool = False
 ) -> ProximalResponses:
-    """All five effects of taking `amount` of each point away; linearised is amount times damped Gauss-Newton influence.
+    """Compute all five effects of taking `amount` of each point away; linearised is amount times damped Gauss-Newton influence.
 
     Source: Bae et al. 2022; theirs are losses of queries, ours outputs; their warm starts and PBRF train for some epochs, ours
     are the minima to which gradient flow leads from theta_s, to `TOLERANCE`. Where it leads to no isolated minimum that is an
@@ -72,8 +82,8 @@ def proximal_responses(
     weights, before = ones - amount * np.eye(n), learner.outputs(trained.params, learner.X_query)
     linearised = amount * _damped_influence(trained, damping, seeds)
     retrained = learner.respond(np.vstack([ones, weights]), seeds)
-    effects = {name: np.empty_like(linearised) for name in _STAGES}
-    largest = {"trained": float(trained.gradient_norm.max())} | dict.fromkeys(_STAGES, 0.0)
+    effects = {name: np.empty_like(linearised) for name in _SEARCHES}
+    norms = {"trained": trained.gradient_norm, **{name: np.empty((len(before), n)) for name in _SEARCHES}}
     size, length = _gradient_size(learner, trained), np.linalg.norm(trained.params, axis=1)
     threads = ThreadpoolController()
     for i in tqdm(range(n), desc="points", leave=False, disable=None if progress else True):
@@ -83,12 +93,12 @@ def proximal_responses(
                 end = minimised(objective, trained.params.T, tolerance)
             _require_found(end, tolerance, seeds, name, f"point {i} at weight {1.0 - amount:g}")
             effects[name][:, i] = before - learner.outputs(end.params.T, learner.X_query)
-            largest[name] = max(largest[name], float(end.gradient_norm.max()))
+            norms[name][:, i] = end.gradient_norm
     cold = (retrained[:1] - retrained[1:]).swapaxes(0, 1)
-    return ProximalResponses(cold=cold, linearised=linearised, largest_gradient=largest, **effects)
+    return ProximalResponses(cold=cold, linearised=linearised, gradient_norms=norms, **effects)
 
 
-_STAGES = ("warm", "proximal", "pbrf")
+_SEARCHES = ("warm", "proximal", "pbrf")
 
 
 def _objectives(learner: MLP, trained: Linearization, weights: Array, damping: float) -> Iterator[tuple[str, Objective]]:

@@ -43,7 +43,7 @@ def scales():
 
 
 def drawn(table, p, m, seed):
-    masks = independent(Bernoulli(p), 10, m, seed).masks
+    masks = independent(Bernoulli(p), n_subsets=m, n_points=10, seed=seed).masks
     return masks, table[(masks @ 2 ** np.arange(10)).astype(int)]
 
 
@@ -141,8 +141,8 @@ def test_the_residual_is_found_without_bias_by_both_ways_and_with_less_error_by_
 def test_noise_stability_has_as_many_retrainings_as_least_squares(monkeypatch):
     used = []
 
-    def recorded(*arguments):
-        design = noise_design(*arguments)
+    def recorded(*arguments, **options):
+        design = noise_design(*arguments, **options)
         used.append(len(design.masks))
         return design
 

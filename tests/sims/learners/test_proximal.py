@@ -63,7 +63,7 @@ def test_all_stages_of_a_ridge_regression_equal_their_closed_forms(seed, damping
     """Also: pbrf = proximal, = linearised / (1 - amount h_i) exactly, and all but linearised are LOO where damping is 0."""
     learner = network(seed=seed, steps=3000, learning_rate=0.2, l2=0.1)
     found = proximal_responses(learner, SEEDS, damping=damping, amount=amount)
-    assume(found.largest_gradient["trained"] < 1e-13)
+    assume(found.gradient_norms["trained"].max() < 1e-13)
     expected, leverages = ridge_effects(learner, damping, amount)
     scale = np.abs(expected["warm"]).max()
     expected["pbrf"] = expected["linearised"] / (1.0 - amount * leverages)[:, None]
@@ -82,7 +82,7 @@ def test_pbrf_of_linear_regression_is_linearised_over_one_minus_leverage_whereve
     found = proximal_responses(learner, SEEDS, damping=0.02, amount=amount)
     _, leverages = ridge_effects(learner, 0.02, amount)
     assert_close(found.pbrf, found.linearised / (1.0 - amount * leverages)[:, None], rtol=1e-11, call="pbrf")
-    assert found.largest_gradient["trained"] > 0.1
+    assert found.gradient_norms["trained"].max() > 0.1
     assert relative_error(found.proximal, found.pbrf) > 0.5
 
 
@@ -92,7 +92,7 @@ def test_pbrf_of_linear_regression_is_linearised_over_one_minus_leverage_whereve
 @pytest.mark.parametrize("damping", [0.0, 0.05])
 def test_converged_logistic_regression_has_no_gaps_but_proximity_and_linearisation(damping):
     found = proximal_responses(network(loss="logistic"), SEEDS, damping=damping)
-    assert found.largest_gradient["trained"] < 1e-14
+    assert found.gradient_norms["trained"].max() < 1e-14
     assert_close(found.warm, found.cold, rtol=1e-11, call="warm against cold")
     assert_close(found.pbrf, found.proximal, rtol=1e-11, call="pbrf against proximal")
     if damping == 0.0:
@@ -179,7 +179,7 @@ def test_linearised_is_damped_gauss_newton_influence():
         )
         assert_close(found.linearised[r], expected, rtol=1e-11, call="linearised")
     fit = dataclasses.replace(at.fit, penalty=0.25)
-    full = trak(dataclasses.replace(at, fit=fit), dimension=len(at.params[0]), seed=0)
+    full = trak(dataclasses.replace(at, fit=fit), dimension=len(at.params[0]), seed=0).scores
     assert_close(found.linearised, full, rtol=1e-10, call="linearised against TRAK in all dimensions")
 
 
@@ -253,10 +253,22 @@ def test_largest_gradients_are_within_the_tolerance_however_training_went(option
     learner = network(loss="logistic", hidden=(3,), steps=100, **options)
     found = proximal_responses(learner, SEEDS, damping=0.1)
     expected = learner.linearize(np.ones(6), SEEDS).gradient_norm.max()
-    assert found.largest_gradient["trained"] == expected > 1e-3
-    assert set(found.largest_gradient) == {"trained", "warm", "proximal", "pbrf"}
-    assert max(found.largest_gradient[name] for name in ("warm", "proximal", "pbrf")) < 1e-10
+    assert found.gradient_norms["trained"].max() == expected > 1e-3
+    assert set(found.gradient_norms) == {"trained", "warm", "proximal", "pbrf"}
+    assert max(found.gradient_norms[name].max() for name in ("warm", "proximal", "pbrf")) < 1e-10
     assert all(getattr(found, name).shape == (2, 6, 3) for name in STAGES)
+
+
+def test_every_stage_is_an_attribution_with_the_gradients_of_its_search():
+    found = proximal_responses(network(4, loss="logistic", steps=50), SEEDS, damping=0.1)
+    for name in STAGES:
+        stage = found.attribution(name)
+        assert stage.scores is getattr(found, name)
+        search = name if name in ("warm", "proximal", "pbrf") else "trained"
+        assert stage.diagnostics["gradient_norm"] is found.gradient_norms[search]
+    assert found.attribution("pbrf").diagnostics["gradient_norm"].shape == (2, 4)
+    with pytest.raises(ValueError, match="stage 'hot' is unknown, expected one of cold, warm, proximal, pbrf, linearised"):
+        found.attribution("hot")
 
 
 # --- refusals --------------------------------------------------------------------------------------------------------------

@@ -69,7 +69,7 @@ def test_bernoulli_datamodel_is_weighted_least_squares_on_all_subsets(p, table):
     variance = weights @ (table - weights @ table) ** 2
     theirs = [fit.rsquared for fit in fits]
     assert_close(datamodel.r_squared, theirs, rtol=1e-10, atol=1e-13 * (scale**2 / variance).max())
-    assert datamodel.size is None
+    assert datamodel.law == Bernoulli(p)
 
 
 @pytest.mark.parametrize("spread", [0.01, 0.3, 1.0])
@@ -209,7 +209,7 @@ def test_fixed_size_datamodel_is_least_squares_with_a_free_constant(table, data)
         assert_close(datamodel.residual_variance[m], np.mean(fit.resid**2), atol=1e-10 * scale**2)
         assert_close(datamodel.r_squared[m], fit.rsquared, atol=1e-10 * (scale / np.std(column)) ** 2)
         assert abs(ours.sum()) <= 1e-12 * scale * n
-    assert datamodel.size == k
+    assert datamodel.law == FixedSize(k)
 
 
 @given(strategies.tables(min_points=2), st.data())
@@ -347,7 +347,7 @@ def test_a_free_constant_is_refused_where_coefficients_are_identified():
 
 @pytest.mark.parametrize("weights", [np.ones(2), np.ones((3, 3)), np.ones((1, 1, 2))])
 def test_predict_refuses_weights_of_other_points(weights):
-    datamodel = Datamodel(np.zeros(1), np.zeros((2, 1)), np.zeros(1), np.zeros(1))
+    datamodel = Datamodel(np.zeros(1), np.zeros((2, 1)), np.zeros(1), np.zeros(1), Bernoulli(0.5))
     with pytest.raises(ValueError, match=r"weights has shape \(.*\), expected \(B, 2\): one column per training point"):
         datamodel.predict(weights)
 
@@ -366,3 +366,25 @@ def test_what_is_not_a_table_is_refused(law):
 def test_r_squared_of_a_nearly_constant_response_does_not_depend_on_a_shift(law):
     spread = np.random.default_rng(0).integers(-4, 5, (2**10, 1)) * 2.0**-48  # exact beside 1
     assert_close(optimal_datamodel(1.0 + spread, law).r_squared, optimal_datamodel(spread, law).r_squared, rtol=1e-9)
+
+
+# --- labelled and shown ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_datamodel_can_be_labelled_and_shown():
+    """F = 1 where both points are present, and twice that: beta = 1/2, intercept -1/4, R^2 = 2/3."""
+    model = optimal_datamodel([[0.0, 0.0], [0.0, 0.0], [0.0, 0.0], [1.0, 2.0]])
+    assert repr(model) == "Datamodel(n_points=2, n_outputs=2, law=Bernoulli(p=0.5), r_squared=0.667)"
+    assert "<tr><th>r_squared</th><td>0.667</td></tr>" in model._repr_html_()
+    labelled = model.to_xarray()
+    assert labelled.coefficients.dims == ("point", "output")
+    assert {labelled[name].dims for name in ("intercept", "residual_variance", "r_squared")} == {("output",)}
+    assert labelled.attrs == {"law": "Bernoulli(p=0.5)"}
+    frame = model.to_dataframe()
+    assert list(frame.columns) == ["point", "output", "coefficients", "intercept", "residual_variance", "r_squared"]
+    assert frame[["point", "output", "coefficients", "intercept"]].to_numpy().tolist() == [
+        [0.0, 0.0, 0.5, -0.25],
+        [0.0, 1.0, 1.0, -0.5],
+        [1.0, 0.0, 0.5, -0.25],
+        [1.0, 1.0, 1.0, -0.5],
+    ]

@@ -20,7 +20,7 @@ from sims.learners.mlp import MLP
 from theory.derivatives import finite_difference
 from theory.influence import (
     METHODS,
-    Influence,
+    Attribution,
     hessian_influence,
     influence,
     leverages,
@@ -494,8 +494,9 @@ def test_seeds_together_have_the_influence_of_seeds_alone(method):
         alone = Linearization(**{n: getattr(at, n)[[r]] for n in names}, fit=replace(fit, layers=layers, **per_seed))
         options = method_options(method, at)
         together, single = (influence(part, method, **options) for part in (at, alone))
-        for name in ("scores", "residual", "least_eigenvalue"):
-            found, expected = getattr(together, name)[[r]], getattr(single, name)
+        assert_close(together.scores[[r]], single.scores, rtol=1e-9, atol=1e-13, call=f"scores of {method}")
+        for name in ("residual", "least_eigenvalue"):
+            found, expected = together.diagnostics[name][[r]], single.diagnostics[name]
             assert_close(found, expected, rtol=1e-9, atol=1e-13, call=f"{name} of {method}")
 
 
@@ -713,30 +714,32 @@ def test_the_residual_of_a_pseudo_inverse_is_the_share_of_the_outputs_outside_th
     for r, null in enumerate([[], [3], [1, 2, 3]]):
         outside = vectors[r][:, null].T @ at.output_gradients[r].T
         expected = np.linalg.norm(outside) / np.linalg.norm(at.output_gradients[r])
-        assert found.residual[r] == pytest.approx(expected, abs=1e-12)
+        assert found.diagnostics["residual"][r] == pytest.approx(expected, abs=1e-12)
 
 
 def test_null_spaces_and_least_eigenvalues_are_those_of_each_seed():
     at, _ = with_spectra(SPECTRA)
     found = influence(at, "pseudo_inverse")
-    assert found.null_space.tolist() == [0, 1, 3]
+    assert found.diagnostics["null_space"].tolist() == [0, 1, 3]
     assert null_space_sizes(at).tolist() == [0, 1, 3]
-    assert_close(found.least_eigenvalue, [0.5, -1.0, 0.0], atol=1e-14, call="least eigenvalue")
+    assert_close(found.diagnostics["least_eigenvalue"], [0.5, -1.0, 0.0], atol=1e-14, call="least eigenvalue")
     damped = influence(at, damping=0.25)
-    assert damped.null_space.tolist() == [0, 0, 0]
-    assert_close(damped.least_eigenvalue, [0.75, -0.75, 0.25], atol=1e-14, call="least eigenvalue with damping")
-    assert_close(influence(at, "absolute", damping=0.25).least_eigenvalue, [0.75, 0.25, 0.25], atol=1e-14, call="absolute")
+    assert damped.diagnostics["null_space"].tolist() == [0, 0, 0]
+    assert_close(damped.diagnostics["least_eigenvalue"], [0.75, -0.75, 0.25], atol=1e-14, call="least eigenvalue with damping")
+    assert_close(
+        influence(at, "absolute", damping=0.25).diagnostics["least_eigenvalue"], [0.75, 0.25, 0.25], atol=1e-14, call="absolute"
+    )
 
 
 def test_the_residual_is_zero_where_the_system_is_solved_and_the_truncated_part_where_it_is_not():
     at, vectors = with_spectra([[4.0, 3.0, 2.0, 1.0], [1.0, 2.0, 5.0, 3.0]])
     for method in ("exact", "conjugate_gradients", "low_rank", "nystroem"):
-        assert (influence(at, method, **method_options(method, at)).residual < 1e-13).all()
-    found = influence(at, "low_rank", rank=3).residual
+        assert (influence(at, method, **method_options(method, at)).diagnostics["residual"] < 1e-13).all()
+    found = influence(at, "low_rank", rank=3).diagnostics["residual"]
     for r, lost in enumerate([3, 0]):
         outside = at.output_gradients[r] @ vectors[r][:, lost]
         assert found[r] == pytest.approx(np.linalg.norm(outside) / np.linalg.norm(at.output_gradients[r]), rel=1e-12)
-    one, two = (influence(at, "lissa", depth=d, scale=5.0).residual for d in (5, 25))
+    one, two = (influence(at, "lissa", depth=d, scale=5.0).diagnostics["residual"] for d in (5, 25))
     assert (two < one).all()
     assert (one < 1.0).all()
     for r, spectrum in enumerate([[4.0, 3.0, 2.0, 1.0], [1.0, 2.0, 5.0, 3.0]]):
@@ -749,12 +752,12 @@ def test_outputs_that_depend_on_no_parameter_have_scores_and_a_residual_of_zero(
     for method in ("exact", "conjugate_gradients", "pseudo_inverse"):
         found = influence(replace(at, output_gradients=0.0 * at.output_gradients), method, **method_options(method, at))
         assert_identical(found.scores, np.zeros((1, 4, 2)))
-        assert_identical(found.residual, [0.0])
+        assert_identical(found.diagnostics["residual"], [0.0])
 
 
 def test_the_mean_of_an_influence_is_over_seeds():
     scores = np.arange(12.0).reshape(2, 3, 2)
-    mean = Influence(scores, np.zeros(2), np.zeros(2, np.int64), np.zeros(2)).mean
+    mean = Attribution(scores, "exact").mean
     assert_identical(mean, [[3.0, 4.0], [5.0, 6.0], [7.0, 8.0]])
 
 

@@ -87,7 +87,7 @@ def plain_source(checkpoints, r):
 
 @given(made_up())
 def test_source_moves_tangents_along_segments_of_fixed_hessian_and_gradients(checkpoints):
-    found = source(checkpoints)
+    found = source(checkpoints).scores
     steps = sum(c.steps for c in checkpoints)
     for r, scores in enumerate(found):
         expected, size = plain_source(checkpoints, r)
@@ -105,9 +105,9 @@ def test_tracin_and_gradient_dot_are_sums_of_products_of_gradients(checkpoints):
     times = [c.steps * c.learning_rate for c in checkpoints]
     size = sum(times) * max(np.abs(products(c)).max() * n + 1.0 for c in checkpoints)
     expected = sum(time * products(c) for time, c in zip(times, checkpoints, strict=True))
-    assert_close(tracin(checkpoints), expected, atol=100.0 * EPS * size, call="tracin")
+    assert_close(tracin(checkpoints).scores, expected, atol=100.0 * EPS * size, call="tracin")
     expected = sum(times) * products(checkpoints[-1])
-    assert_close(gradient_dot(checkpoints), expected, atol=100.0 * EPS * size, call="gradient_dot")
+    assert_close(gradient_dot(checkpoints).scores, expected, atol=100.0 * EPS * size, call="gradient_dot")
 
 
 @given(made_up())
@@ -119,7 +119,7 @@ def test_all_three_are_the_same_after_one_step(checkpoints):
     size = np.abs(expected).max() + 10.0
     for name, method in METHODS.items():
         n = expected.shape[1]
-        assert_close(method(one), expected / n, atol=100.0 * EPS * size, call=name)
+        assert_close(method(one).scores, expected / n, atol=100.0 * EPS * size, call=name)
 
 
 def test_a_flat_direction_counts_every_step_and_a_nearly_flat_one_nearly_so():
@@ -127,7 +127,7 @@ def test_a_flat_direction_counts_every_step_and_a_nearly_flat_one_nearly_so():
     for curvature, expected in [(0.0, 500.0), (1e-300, 500.0), (1e-12, 500.0 * (1.0 - 499.5e-12 / 2.0)), (4.0, 0.0)]:
         one = np.ones((1, 1, 1))
         at = Linearization(np.zeros((1, 1)), curvature * one, one, one, np.zeros(1))
-        assert_close(source([Checkpoint(at, 1000, 0.5)]), -expected * one, rtol=1e-14, call=f"curvature {curvature}")
+        assert_close(source([Checkpoint(at, 1000, 0.5)]).scores, -expected * one, rtol=1e-14, call=f"curvature {curvature}")
 
 
 # --- SOURCE through training -----------------------------------------------------------------------------------------------
@@ -150,7 +150,7 @@ def test_source_at_every_step_of_a_linear_regression_is_its_derivative_with_grad
             moved = sum(np.linalg.matrix_power(step, steps - 1 - t) @ gradients[t].T for t in range(steps))
             into.append(-rate / 6.0 * (X_query @ moved).T)
     assert_close(derivative(learner), exact, rtol=1e-12, call="D(1)")
-    assert_close(source(checkpoints), averaged, rtol=1e-12, call="source")
+    assert_close(source(checkpoints).scores, averaged, rtol=1e-12, call="source")
 
 
 MODELS = {"linear regression": {}, "logistic": {"loss": "logistic"}, "network": {"loss": "logistic", "hidden": (4,), "l2": 0.01}}
@@ -163,7 +163,7 @@ def test_the_error_of_source_at_every_step_falls_in_proportion_to_the_rate(model
     errors = []
     for steps in (64, 128, 256):
         learner, checkpoints = trained(2.0, steps, **MODELS[model])
-        errors.append(relative_error(source(checkpoints), derivative(learner)))
+        errors.append(relative_error(source(checkpoints).scores, derivative(learner)))
     assert errors[-1] < 0.005
     assert_close(np.divide(errors[:-1], errors[1:]), [2.0, 2.0], rtol=0.03, call=f"ratios of {errors}")
 
@@ -172,9 +172,9 @@ def test_the_error_of_source_at_every_step_falls_in_proportion_to_the_rate(model
 def test_the_error_of_source_falls_with_the_square_of_the_distance_of_checkpoints(model):
     """h eta = 1/4, 1/8 and 1/16 of the time 2, above the O(eta) that is left with a checkpoint at every 4th step."""
     learner, dense = trained(2.0, 4096, every=4, **MODELS[model])
-    exact, left = derivative(learner), source(dense)
+    exact, left = derivative(learner), source(dense).scores
     assert relative_error(left, exact) < 2e-4
-    errors = [relative_error(source(trained(2.0, 4096, every=h, **MODELS[model])[1]), left) for h in (512, 256, 128)]
+    errors = [relative_error(source(trained(2.0, 4096, every=h, **MODELS[model])[1]).scores, left) for h in (512, 256, 128)]
     assert errors[0] > 10.0 * relative_error(left, exact) / 2.0
     assert_close(np.divide(errors[:-1], errors[1:]), [4.0, 4.0], rtol=0.1, call=f"ratios of {errors}")
 
@@ -185,12 +185,12 @@ def test_source_and_the_rates_of_the_learner_agree_on_momentum_and_schedule(opti
     errors = []
     for steps in (200, 400):
         learner, checkpoints = trained(1.0, steps, hidden=(4,), l2=0.01, **options)
-        errors.append(relative_error(source(checkpoints), derivative(learner)))
+        errors.append(relative_error(source(checkpoints).scores, derivative(learner)))
     assert errors[1] < 0.01
     assert errors[0] / errors[1] == pytest.approx(2.0, rel=0.1)
     if "momentum" in options:
         plainly = [dataclasses.replace(c, learning_rate=c.learning_rate * 0.5) for c in checkpoints]
-        assert relative_error(source(plainly), derivative(learner)) > 0.1
+        assert relative_error(source(plainly).scores, derivative(learner)) > 0.1
 
 
 def test_source_is_right_early_in_training_where_hessian_influence_is_not():
@@ -198,8 +198,8 @@ def test_source_is_right_early_in_training_where_hessian_influence_is_not():
     learner, checkpoints = trained(2.0, 100, every=10, loss="logistic", hidden=(4,), l2=0.01)
     last = checkpoints[-1].linearization
     assert (np.linalg.eigvalsh(last.hessian)[:, 0] < 0.0).all()
-    assert compare(source(checkpoints), derivative(learner)).slope == pytest.approx(1.0, abs=0.02)
-    assert relative_error(source(checkpoints), derivative(learner)) < 0.02
+    assert compare(source(checkpoints).scores, derivative(learner)).slope == pytest.approx(1.0, abs=0.02)
+    assert relative_error(source(checkpoints).scores, derivative(learner)) < 0.02
     assert relative_error(influence(last).scores, derivative(learner)) > 2.0
 
 
@@ -218,10 +218,10 @@ def test_source_at_convergence_is_hessian_influence_and_both_are_the_derivative(
     least = np.linalg.eigvalsh(only.linearization.hessian).min()
     assert (1.0 - least) ** 4000 < EPS
     scores = influence(only.linearization).scores
-    assert_close(source([only]), scores, rtol=1e-11, call="source of one segment against Hessian influence")
-    assert_close(source([only]), derivative(learner), rtol=1e-9, call="source of one segment against D(1)")
+    assert_close(source([only]).scores, scores, rtol=1e-11, call="source of one segment against Hessian influence")
+    assert_close(source([only]).scores, derivative(learner), rtol=1e-9, call="source of one segment against D(1)")
     early = dataclasses.replace(learner, snapshots=(10, 2000, 4000)).checkpoints(np.ones(6), SEEDS)
-    assert_close(source(early), scores, rtol=1e-10, call="source: what happened early is forgotten")
+    assert_close(source(early).scores, scores, rtol=1e-10, call="source: what happened early is forgotten")
 
 
 def test_few_steps_at_a_converged_model_filter_the_modes_of_hessian_influence():
@@ -233,7 +233,7 @@ def test_few_steps_at_a_converged_model_filter_the_modes_of_hessian_influence():
             power = np.linalg.matrix_power(np.eye(3) - only.learning_rate * at.hessian[r], steps)
             modes = (np.eye(3) - power) @ np.linalg.solve(at.hessian[r], at.point_gradients[r].T)
             expected = -(at.output_gradients[r] @ modes).T / 6.0
-            scores = source([dataclasses.replace(only, steps=steps)])[r]
+            scores = source([dataclasses.replace(only, steps=steps)]).scores[r]
             assert_close(scores, expected, rtol=1e-12, call=f"source after {steps} steps")
 
 
@@ -246,7 +246,7 @@ def test_tracin_of_dense_checkpoints_is_the_derivative_of_short_training(model):
     errors = []
     for time in (0.1, 0.05, 0.025):
         learner, checkpoints = trained(time, 10, **MODELS[model])
-        comparison = compare(tracin(checkpoints), derivative(learner))
+        comparison = compare(tracin(checkpoints).scores, derivative(learner))
         assert comparison.slope == pytest.approx(1.0, abs=0.4 * time)
         errors.append(comparison.relative_error)
     assert_close(np.divide(errors[:-1], errors[1:]), [2.0, 2.0], rtol=0.1, call=f"ratios of {errors}")
@@ -256,20 +256,20 @@ def test_tracin_of_dense_checkpoints_is_the_derivative_of_short_training(model):
 def test_the_scale_of_a_score_of_short_training_is_seen_in_its_slope(method):
     learner, checkpoints = trained(0.02, 10, hidden=(3,))
     exact = derivative(learner)
-    assert compare(METHODS[method](checkpoints), exact).slope == pytest.approx(1.0, abs=0.03)
-    assert compare(-6.0 * METHODS[method](checkpoints), exact).slope == pytest.approx(-6.0, abs=0.2)
+    assert compare(METHODS[method](checkpoints).scores, exact).slope == pytest.approx(1.0, abs=0.03)
+    assert compare(-6.0 * METHODS[method](checkpoints).scores, exact).slope == pytest.approx(-6.0, abs=0.2)
 
 
 def test_gradients_at_the_end_are_wrong_by_a_large_factor_at_convergence():
     """They say time x curvature times too much in each mode, and more the longer nothing happens; SOURCE does not."""
     learner = converged()
     only, exact = only_checkpoint(learner), derivative(learner)
-    assert compare(gradient_dot([only]), exact).slope > 100.0
+    assert compare(gradient_dot([only]).scores, exact).slope > 100.0
     twice = dataclasses.replace(only, steps=2 * only.steps)
-    assert_close(gradient_dot([twice]), 2.0 * gradient_dot([only]), rtol=1e-14, call="twice the time")
-    assert_close(source([twice]), source([only]), rtol=1e-13, call="twice the time")
+    assert_close(gradient_dot([twice]).scores, 2.0 * gradient_dot([only]).scores, rtol=1e-14, call="twice the time")
+    assert_close(source([twice]).scores, source([only]).scores, rtol=1e-13, call="twice the time")
     dense = dataclasses.replace(learner, snapshots=tuple(range(40, 4001, 40)))
-    assert compare(tracin(dense.checkpoints(np.ones(6), SEEDS)), exact).slope > 100.0
+    assert compare(tracin(dense.checkpoints(np.ones(6), SEEDS)).scores, exact).slope > 100.0
 
 
 # --- TRAK ------------------------------------------------------------------------------------------------------------------
@@ -284,9 +284,9 @@ def test_trak_in_all_dimensions_is_gauss_newton_influence_and_the_derivative_of_
         kernel = (X.T * (p * (1.0 - p))) @ X / 6.0 + 0.05 * np.eye(3)
         expected = -((p - learner.y)[:, None] * X) @ np.linalg.inv(kernel) @ X_query.T / 6.0
         for seed in (0, 7):
-            scores = trak(at, dimension=3, seed=seed)
+            scores = trak(at, dimension=3, seed=seed).scores
             assert_close(scores[r], expected, rtol=1e-10, call="trak against the dense formula")
-    comparison = compare(trak(at, dimension=3, seed=0), derivative(learner))
+    comparison = compare(trak(at, dimension=3, seed=0).scores, derivative(learner))
     assert comparison.slope == pytest.approx(1.0, abs=1e-9)
     assert comparison.relative_error < 1e-9
 
@@ -294,7 +294,7 @@ def test_trak_in_all_dimensions_is_gauss_newton_influence_and_the_derivative_of_
 def test_trak_at_other_weights_is_the_derivative_there():
     learner, w = converged(), np.random.default_rng(1).uniform(0.3, 2.0, 6)
     exact = learner.weight_jacobian(w[None], SEEDS)[0].swapaxes(1, 2)
-    assert_close(trak(learner.linearize(w, SEEDS), dimension=3, seed=0), exact, rtol=1e-9, call="trak at w")
+    assert_close(trak(learner.linearize(w, SEEDS), dimension=3, seed=0).scores, exact, rtol=1e-9, call="trak at w")
 
 
 def test_trak_without_curvatures_correlates_with_the_derivative_and_has_another_size():
@@ -306,8 +306,8 @@ def test_trak_without_curvatures_correlates_with_the_derivative_and_has_another_
     at = learner.linearize(np.ones(30), SEEDS)
     assert at.gradient_norm.max() < 1e-14
     exact = derivative(learner)
-    assert compare(trak(at, dimension=3, seed=0), exact).slope == pytest.approx(1.0, abs=1e-9)
-    published = compare(trak(at, dimension=3, seed=0, reweight=False), exact)
+    assert compare(trak(at, dimension=3, seed=0).scores, exact).slope == pytest.approx(1.0, abs=1e-9)
+    published = compare(trak(at, dimension=3, seed=0, reweight=False).scores, exact)
     assert 0.05 < published.slope < 0.25
     assert published.relative_error > 0.7
     assert published.pearson > 0.95
@@ -315,16 +315,16 @@ def test_trak_without_curvatures_correlates_with_the_derivative_and_has_another_
 
 def test_trak_of_squared_loss_needs_no_curvatures():
     at = network(steps=50, learning_rate=0.1, hidden=(3,), l2=0.1).linearize(np.ones(6), SEEDS)
-    reweighted, plainly = (trak(at, dimension=5, seed=3, reweight=flag) for flag in (True, False))
+    reweighted, plainly = (trak(at, dimension=5, seed=3, reweight=flag).scores for flag in (True, False))
     assert_close(plainly, reweighted, rtol=1e-15, call="trak")
 
 
 def test_fewer_dimensions_lose_more_of_the_gauss_newton_influence():
     learner = network(8, steps=2000, learning_rate=0.5, loss="logistic", hidden=(4,), l2=0.01)
     at = learner.linearize(np.ones(8), SEEDS)
-    full = trak(at, dimension=17, seed=0)
+    full = trak(at, dimension=17, seed=0).scores
     errors = [
-        np.mean([relative_error(trak(at, dimension=dimension, seed=seed), full) for seed in range(20)])
+        np.mean([relative_error(trak(at, dimension=dimension, seed=seed).scores, full) for seed in range(20)])
         for dimension in (2, 8, 14, 16, 17)
     ]
     assert (np.diff(errors) < 0.0).all(), f"relative errors {errors}"
@@ -337,7 +337,7 @@ def projector(dimension, seed, size=5):
     unit, ones = np.eye(size)[None], np.ones((1, size))
     fit = Fit(unit, -ones, 0.0 * ones, ones, (), np.ones(size), 1.0)
     at = Linearization(np.zeros((1, size)), unit, -unit, unit, np.zeros(1), fit)
-    return size * trak(at, dimension=dimension, seed=seed)[0]
+    return size * trak(at, dimension=dimension, seed=seed).scores[0]
 
 
 def test_the_projection_is_orthonormal_nested_uniform_and_told_by_its_seed():
@@ -360,12 +360,13 @@ def test_without_a_penalty_more_dimensions_than_points_are_refused_with_the_rank
     fit = Fit(gradients, ones, ones, ones, (), np.ones(n), 0.0)
     at = Linearization(np.zeros((2, p)), np.zeros((2, p, p)), gradients, gradients[:, :1], np.zeros(2), fit)
     if dimension <= n:
-        assert np.isfinite(trak(at, dimension=dimension, seed=seed)).all()
+        assert np.isfinite(trak(at, dimension=dimension, seed=seed).scores).all()
     else:
         message = rf"seed number \d is singular: rank {n} in dimension {dimension}.*take dimension <= {n} or an l2 penalty"
         with pytest.raises(np.linalg.LinAlgError, match=message):
             trak(at, dimension=dimension, seed=seed)
-        assert np.isfinite(trak(dataclasses.replace(at, fit=dataclasses.replace(fit, penalty=1.0)), dimension=p, seed=0)).all()
+        penalised = dataclasses.replace(at, fit=dataclasses.replace(fit, penalty=1.0))
+        assert np.isfinite(trak(penalised, dimension=p, seed=0).scores).all()
 
 
 # --- refusals --------------------------------------------------------------------------------------------------------------
@@ -423,4 +424,4 @@ def test_an_overflow_names_the_segment_and_the_seed(curvature):
         source([Checkpoint(calm, 5, 0.1), Checkpoint(wild, 10_000, 0.1)])
     with pytest.raises(ArithmeticError, match="overflows in segment 0, seed number 1"):
         source([Checkpoint(wild, 10_000, 0.1), Checkpoint(calm, 5, 0.1)])
-    assert np.isfinite(source([Checkpoint(wild, 100, 0.1), Checkpoint(calm, 5, 0.1)])).all()
+    assert np.isfinite(source([Checkpoint(wild, 100, 0.1), Checkpoint(calm, 5, 0.1)]).scores).all()

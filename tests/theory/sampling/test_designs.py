@@ -18,11 +18,11 @@ from theory.subsets import all_masks, sizes
 
 HALF = Bernoulli(0.5)
 MAKERS = {
-    "independent": lambda m, seed: independent(Bernoulli(0.3), 6, m, seed),
-    "fixed size": lambda m, seed: independent(FixedSize(2), 6, m, seed),
-    "antithetic": lambda m, seed: antithetic(HALF, 6, m, seed),
-    "antithetic of one size": lambda m, seed: antithetic(FixedSize(3), 6, m, seed),
-    "fold-over": lambda m, seed: fold_over(6, m // 16, seed),
+    "independent": lambda m, seed: independent(Bernoulli(0.3), n_subsets=m, n_points=6, seed=seed),
+    "fixed size": lambda m, seed: independent(FixedSize(2), n_subsets=m, n_points=6, seed=seed),
+    "antithetic": lambda m, seed: antithetic(HALF, n_subsets=m, n_points=6, seed=seed),
+    "antithetic of one size": lambda m, seed: antithetic(FixedSize(3), n_subsets=m, n_points=6, seed=seed),
+    "fold-over": lambda m, seed: fold_over(n_replicates=m // 16, n_points=6, seed=seed),
 }
 
 
@@ -65,7 +65,9 @@ def test_every_row_has_the_law_of_the_design(make):
 
 
 def test_designs_of_different_kinds_do_not_share_their_draws():
-    assert (independent(HALF, 6, 16, 0).masks != antithetic(HALF, 6, 32, 0).masks[::2]).any()
+    assert (
+        independent(HALF, n_subsets=16, n_points=6, seed=0).masks != antithetic(HALF, n_subsets=32, n_points=6, seed=0).masks[::2]
+    ).any()
 
 
 # --- Hadamard matrices --------------------------------------------------------------------------------------------------------
@@ -93,14 +95,14 @@ def test_known_orders_are_constructed():
 @given(strategies.integer_tables(min_points=2, max_points=6), strategies.SEEDS)
 def test_pairs_cancel_every_even_degree_exactly(table, seed):
     even = only_degrees(table, lambda k: k % 2 == 0)
-    responses = rows_of(even, antithetic(HALF, count(table), 40, seed).masks)
+    responses = rows_of(even, antithetic(HALF, n_subsets=40, n_points=count(table), seed=seed).masks)
     assert_identical(responses[0::2], responses[1::2])
 
 
 @given(strategies.integer_tables(min_points=2, max_points=6), strategies.SEEDS)
 def test_pairs_keep_odd_degrees_with_their_sign(table, seed):
     odd = only_degrees(table, lambda k: k % 2 == 1)
-    responses = rows_of(odd, antithetic(HALF, count(table), 40, seed).masks)
+    responses = rows_of(odd, antithetic(HALF, n_subsets=40, n_points=count(table), seed=seed).masks)
     assert_identical(responses[0::2], -responses[1::2])
 
 
@@ -109,7 +111,7 @@ def test_pairs_keep_odd_degrees_with_their_sign(table, seed):
 def test_fold_over_cancels_even_degrees_exactly_in_every_effect(order, table, seed):
     n = count(table)
     even = only_degrees(table, lambda k: k % 2 == 0)
-    design = fold_over(n, 2, seed, order)
+    design = fold_over(n_replicates=2, n_points=n, seed=seed, order=order)
     effects = (2.0 * design.masks - 1.0).T @ rows_of(even, design.masks)
     assert_identical(effects, np.zeros_like(effects))
 
@@ -119,14 +121,14 @@ def test_fold_over_gives_beta_exactly_where_no_odd_degree_from_three_is_present(
     n = count(table)
     assume((np.ptp(table, axis=0) > 0).all())
     mixed = only_degrees(table, lambda k: (k % 2 == 0) | (k == 1))
-    design = fold_over(n, 1, seed, 8)
+    design = fold_over(n_replicates=1, n_points=n, seed=seed, order=8)
     fitted = fit_sampled(design.masks, rows_of(mixed, design.masks), "difference_of_means")
     assert_close(fitted.coefficients, optimal_datamodel(mixed).coefficients, rtol=1e-13, atol=1e-13 * np.abs(mixed).max())
 
 
 @given(strategies.SEEDS, st.integers(1, 30))
 def test_fold_over_presence_is_orthogonal_to_presence_and_to_products_of_two(seed, n):
-    design = fold_over(n, 1, seed)
+    design = fold_over(n_replicates=1, n_points=n, seed=seed)
     signs = 2.0 * design.masks - 1.0
     m = len(signs)
     assert m == 2 * min(k for k in hadamard_orders(200) if k >= n)
@@ -138,7 +140,7 @@ def test_fold_over_presence_is_orthogonal_to_presence_and_to_products_of_two(see
 
 def test_fold_over_takes_every_column_of_its_matrix_equally_often():
     """Errors rest on it: what the columns left over show is what reaches those taken."""
-    taken = [fold_over(1, 1, seed, 8).masks[::2, 0] for seed in range(400)]
+    taken = [fold_over(n_replicates=1, n_points=1, seed=seed, order=8).masks[::2, 0] for seed in range(400)]
     columns = [tuple(half if half[0] else 1.0 - half) for half in taken]  # up to the random sign of the point
     counts = np.unique(columns, axis=0, return_counts=True)[1]
     assert len(counts) == 8
@@ -150,7 +152,7 @@ def test_an_interaction_of_three_is_not_cancelled():
     table = (2.0 * all_masks(4)[:, :3] - 1.0).prod(axis=1)[:, None]
     effects = []
     for seed in range(40):
-        design = fold_over(4, 1, seed, 4)
+        design = fold_over(n_replicates=1, n_points=4, seed=seed, order=4)
         effects.append((2.0 * design.masks[:, 3] - 1.0) @ rows_of(table, design.masks)[:, 0] / len(design.masks))
     assert set(effects) == {-1.0, 1.0}
 
@@ -167,7 +169,7 @@ def logistic_table():
 
 def mean_squared_error(table, designs, method="ols"):
     beta = optimal_datamodel(table).coefficients
-    fits = (fit_sampled(d.masks, rows_of(table, d.masks), method, groups=d.groups).coefficients for d in designs)
+    fits = (fit_sampled(d, rows_of(table, d.masks), method).coefficients for d in designs)
     return np.mean([np.square(fit - beta) for fit in fits])
 
 
@@ -178,9 +180,9 @@ def test_pairs_and_fold_over_gain_what_the_masses_of_the_table_say(table):
     mass = transforms.degree_mass(values).sum(axis=1)
     predicted = mass[2:].sum() / (2.0 * mass[3::2].sum())
     m, seeds = 320, range(150)
-    alone = mean_squared_error(values, (independent(HALF, 8, m, seed) for seed in seeds))
-    pairs = mean_squared_error(values, (antithetic(HALF, 8, m, seed) for seed in seeds))
-    folded = mean_squared_error(values, (fold_over(8, m // 16, seed) for seed in seeds))
+    alone = mean_squared_error(values, (independent(HALF, n_subsets=m, n_points=8, seed=seed) for seed in seeds))
+    pairs = mean_squared_error(values, (antithetic(HALF, n_subsets=m, n_points=8, seed=seed) for seed in seeds))
+    folded = mean_squared_error(values, (fold_over(n_replicates=m // 16, n_points=8, seed=seed) for seed in seeds))
     assert alone / pairs == pytest.approx(predicted, rel=0.15)
     assert alone / folded == pytest.approx(predicted, rel=0.15)
     assert (predicted > 3.0) == (table == "logistic")
@@ -190,7 +192,7 @@ def test_least_squares_beats_the_difference_of_means_by_the_linear_part():
     """var(OLS) / var(difference of means) is residual / Var F: the fair rival of a design is OLS."""
     table = logistic_table()
     mass = transforms.degree_mass(table).sum(axis=1)
-    designs = [independent(HALF, 8, 320, seed) for seed in range(150)]
+    designs = [independent(HALF, n_subsets=320, n_points=8, seed=seed) for seed in range(150)]
     ratio = mean_squared_error(table, designs, "difference_of_means") / mean_squared_error(table, designs)
     assert ratio == pytest.approx((mass[1:].sum() - mass[1] / 8) / mass[2:].sum(), rel=0.15)
 
@@ -198,8 +200,8 @@ def test_least_squares_beats_the_difference_of_means_by_the_linear_part():
 def test_pairs_of_small_designs_pay_for_the_degrees_of_freedom_that_they_lose_and_fold_over_does_not():
     """m/2 = 20 differences for 8 coefficients: m/2 / (m/2 - N - 1) more variance; replicates of order 20 are orthogonal."""
     table, seeds = logistic_table(), range(120)
-    pairs = mean_squared_error(table, (antithetic(HALF, 8, 40, seed) for seed in seeds))
-    folded = mean_squared_error(table, (fold_over(8, 1, seed, 20) for seed in seeds))
+    pairs = mean_squared_error(table, (antithetic(HALF, n_subsets=40, n_points=8, seed=seed) for seed in seeds))
+    folded = mean_squared_error(table, (fold_over(n_replicates=1, n_points=8, seed=seed, order=20) for seed in seeds))
     assert pairs > 1.5 * folded
 
 
@@ -209,16 +211,28 @@ def test_pairs_of_small_designs_pay_for_the_degrees_of_freedom_that_they_lose_an
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: antithetic(Bernoulli(0.9), 6, 10, 0), r"complements have p = 0\.1, expected p = 1/2; use a control variate"),
-        (lambda: antithetic(FixedSize(2), 6, 10, 0), r"FixedSize\(k=2\) with N = 6: complements have 4 points, expected k = N/2"),
-        (lambda: antithetic(HALF, 6, 11, 0), "n_subsets = 11, expected an even number >= 2: subsets come in pairs"),
-        (lambda: independent(HALF, 6, 0, 0), "n_subsets = 0, expected a whole number >= 1"),
-        (lambda: independent(FixedSize(6), 6, 9, 0), "k = 6 with N = 6 points"),
-        (lambda: fold_over(9, 1, 0, 8), r"order = 8, expected a constructed order >= N = 9, such as \[12, 16"),
-        (lambda: fold_over(9, 1, 0, 28), r"order = 28, expected a constructed order >= N = 9"),
-        (lambda: fold_over(9, 0, 0), "n_replicates = 0, expected a whole number >= 1"),
+        (
+            lambda: antithetic(Bernoulli(0.9), n_subsets=10, n_points=6, seed=0),
+            r"complements have p = 0\.1, expected p = 1/2; use a control variate",
+        ),
+        (
+            lambda: antithetic(FixedSize(2), n_subsets=10, n_points=6, seed=0),
+            r"FixedSize\(k=2\) with N = 6: complements have 4 points, expected k = N/2",
+        ),
+        (
+            lambda: antithetic(HALF, n_subsets=11, n_points=6, seed=0),
+            "n_subsets = 11, expected an even number >= 2: subsets come in pairs",
+        ),
+        (lambda: independent(HALF, n_subsets=0, n_points=6, seed=0), "n_subsets = 0, expected a whole number >= 1"),
+        (lambda: independent(FixedSize(6), n_subsets=9, n_points=6, seed=0), "k = 6 with N = 6 points"),
+        (
+            lambda: fold_over(n_replicates=1, n_points=9, seed=0, order=8),
+            r"order = 8, expected a constructed order >= N = 9, such as \[12, 16",
+        ),
+        (lambda: fold_over(n_replicates=1, n_points=9, seed=0, order=28), r"order = 28, expected a constructed order >= N = 9"),
+        (lambda: fold_over(n_replicates=0, n_points=9, seed=0), "n_replicates = 0, expected a whole number >= 1"),
         (lambda: hadamard(28), r"order = 28, expected 2\^a \(q \+ 1\)"),
-        (lambda: independent(HALF, 6, 9, -1), r"seed = -1, expected 0 <= seed < 2\*\*64"),
+        (lambda: independent(HALF, n_subsets=9, n_points=6, seed=-1), r"seed = -1, expected 0 <= seed < 2\*\*64"),
     ],
 )
 def test_a_design_that_cannot_be_is_refused(call, message):

@@ -35,7 +35,7 @@ def rows_of(table, masks):
 def sample(seed, n_subsets=60, n_points=5, p=0.4, n_outputs=2):
     rng = np.random.default_rng(seed)
     table = rng.standard_normal((2**n_points, n_outputs))
-    masks = Bernoulli(p).draw(n_subsets, n_points, rng)
+    masks = Bernoulli(p).draw(n_subsets=n_subsets, n_points=n_points, rng=rng)
     return masks, rows_of(table, masks)
 
 
@@ -81,7 +81,7 @@ def test_all_subsets_of_one_size_give_its_exact_datamodel(method, table, data):
     law = FixedSize(data.draw(st.integers(1, n - 1), label="k"))
     chosen, scale = sizes(n) == law.k, np.abs(table).max()
     exact, fitted = optimal_datamodel(table, law), fit_sampled(all_masks(n)[chosen], table[chosen], method, law=law)
-    assert fitted.size == law.k
+    assert fitted.law == law
     assert_close(fitted.coefficients, exact.coefficients, atol=1e-10 * scale)
     assert_close(fitted.intercept, exact.intercept, atol=1e-10 * scale)
     assert_close(fitted.coefficients.sum(axis=0), np.zeros(table.shape[1]), atol=1e-10 * scale)
@@ -104,7 +104,7 @@ def test_ols_and_hc3_are_those_of_statsmodels(seed, n_subsets):
 
 
 def test_intervals_are_students_with_the_degrees_of_freedom_of_statsmodels_where_presence_is_balanced():
-    design = fold_over(5, 4, seed=0)
+    design = fold_over(n_replicates=4, n_points=5, seed=0)
     responses = np.random.default_rng(0).standard_normal((len(design.masks), 2))
     low, high = fit_sampled(design.masks, responses).confidence_interval(0.9)
     for m, fit in enumerate(theirs(design.masks, responses, cov_type="HC3")):
@@ -143,7 +143,7 @@ def test_contrasts_and_their_errors_are_those_of_statsmodels():
 def test_swaps_on_subsets_of_one_size_are_those_of_a_fit_without_one_of_the_points():
     """T7: leaving the last point out makes the design regular, and only moves the free constant."""
     rng = np.random.default_rng(0)
-    masks = FixedSize(3).draw(80, 6, rng)
+    masks = FixedSize(3).draw(n_subsets=80, n_points=6, rng=rng)
     responses = rows_of(rng.standard_normal((64, 1)), masks)
     swaps = np.eye(6)[:5] - np.eye(6)[5]
     fitted = fit_sampled(masks, responses, law=FixedSize(3), keep_covariance=True)
@@ -162,7 +162,10 @@ def test_swaps_on_subsets_of_one_size_are_those_of_a_fit_without_one_of_the_poin
 @settings(max_examples=15)
 def test_errors_of_groups_are_the_jackknife_over_refits_without_each_of_them(law, seed):
     rng = np.random.default_rng(seed)
-    masks, groups = law.draw(72, 6, rng), rng.permutation(np.repeat(np.arange(18), [1, 2, 3, 4, 5, 6] + 11 * [4] + [7]))
+    masks, groups = (
+        law.draw(n_subsets=72, n_points=6, rng=rng),
+        rng.permutation(np.repeat(np.arange(18), [1, 2, 3, 4, 5, 6] + 11 * [4] + [7])),
+    )
     responses = rng.standard_normal((72, 2)) + groups[:, None] % 3
 
     def beta(kept):  # minimum norm about the means: the sum-0 representative where one size leaves it free
@@ -186,7 +189,7 @@ def test_hc2_is_that_of_statsmodels():
 
 def test_cr2_of_pairs_is_unbiased_for_independent_residuals_of_one_variance():
     """Bell & McCaffrey 2002: over normal responses its mean square is the variance of beta, which OLS theory gives exactly."""
-    design = antithetic(Bernoulli(0.5), 6, 40, 0)
+    design = antithetic(Bernoulli(0.5), n_subsets=40, n_points=6, seed=0)
     responses = np.random.default_rng(0).standard_normal((40, 4000))
     squares = fit_sampled(design.masks, responses, groups=design.groups, errors="hc2").standard_errors ** 2
     exact = np.diagonal(np.linalg.inv(sm.add_constant(design.masks).T @ sm.add_constant(design.masks)))[1:]
@@ -201,7 +204,11 @@ def test_single_rows_as_groups_are_independent_rows():
 
 @pytest.mark.parametrize(
     ("design", "expected"),
-    [(antithetic(Bernoulli(0.5), 6, 40, 0), 14.0), (antithetic(FixedSize(3), 6, 40, 0), 15.0), (fold_over(6, 5, 0), 34.0)],
+    [
+        (antithetic(Bernoulli(0.5), n_subsets=40, n_points=6, seed=0), 14.0),
+        (antithetic(FixedSize(3), n_subsets=40, n_points=6, seed=0), 15.0),
+        (fold_over(n_replicates=5, n_points=6, seed=0), 34.0),
+    ],
     ids=["pairs", "pairs of one size", "fold-over"],
 )
 def test_degrees_of_freedom_count_what_independent_groups_say_about_each_coefficient(design, expected):
@@ -238,7 +245,9 @@ DRAWS = range(130)
 @pytest.mark.parametrize("method", ["ols", "difference_of_means"])
 @pytest.mark.parametrize("law", [Bernoulli(0.5), Bernoulli(0.3), FixedSize(4)], ids=repr)
 def test_intervals_from_independent_draws_cover_the_exact_beta(law, method):
-    share, n = coverage(logistic_table(), law, (independent(law, 8, 160, seed) for seed in DRAWS), method=method)
+    share, n = coverage(
+        logistic_table(), law, (independent(law, n_subsets=160, n_points=8, seed=seed) for seed in DRAWS), method=method
+    )
     assert n >= 2000
     assert 0.93 <= share <= 0.97
 
@@ -246,7 +255,7 @@ def test_intervals_from_independent_draws_cover_the_exact_beta(law, method):
 def test_with_few_subsets_per_point_hc3_errs_to_the_safe_side_and_hc2_does_not():
     """m = 2.4 N: HC3's variances are too large by about m / (m - N)."""
     table = logistic_table(10)
-    designs = [independent(Bernoulli(0.5), 10, 24, seed) for seed in range(200)]
+    designs = [independent(Bernoulli(0.5), n_subsets=24, n_points=10, seed=seed) for seed in range(200)]
     designs = [d for d in designs if np.linalg.matrix_rank(sm.add_constant(d.masks)) == 11]
     safe, n = coverage(table, Bernoulli(0.5), designs)
     near, _ = coverage(table, Bernoulli(0.5), designs, errors="hc2")
@@ -257,7 +266,7 @@ def test_with_few_subsets_per_point_hc3_errs_to_the_safe_side_and_hc2_does_not()
 
 @pytest.mark.parametrize("law", [Bernoulli(0.5), FixedSize(4)], ids=repr)
 def test_pairs_of_complements_break_hc3_and_groups_mend_it(law):
-    designs = [antithetic(law, 8, 160, seed) for seed in DRAWS]
+    designs = [antithetic(law, n_subsets=160, n_points=8, seed=seed) for seed in DRAWS]
     broken, _ = coverage(logistic_table(), law, designs, grouped=False)
     mended, n = coverage(logistic_table(), law, designs)
     assert n >= 2000
@@ -270,7 +279,7 @@ def test_pairs_break_hc3_the_other_way_where_the_residual_is_odd():
     rng = np.random.default_rng(0)
     signs = 2.0 * all_masks(6) - 1.0
     table = np.stack([signs @ rng.standard_normal(6) + signs[:, :4].prod(axis=1) * signs[:, 4] for _ in range(4)], axis=1)
-    designs = [antithetic(Bernoulli(0.5), 6, 80, seed) for seed in DRAWS]
+    designs = [antithetic(Bernoulli(0.5), n_subsets=80, n_points=6, seed=seed) for seed in DRAWS]
     broken, _ = coverage(table, Bernoulli(0.5), designs, grouped=False)
     mended, n = coverage(table, Bernoulli(0.5), designs)
     assert n >= 2000
@@ -282,7 +291,7 @@ def test_pairs_break_hc3_the_other_way_where_the_residual_is_odd():
 def test_fold_over_breaks_hc3_and_pairs_mend_it(n_points, n_replicates, order):
     """Also where one replicate is all there is: its columns left over speak for those taken."""
     table = logistic_table(n_points)
-    designs = [fold_over(n_points, n_replicates, seed, order) for seed in DRAWS]
+    designs = [fold_over(n_replicates=n_replicates, n_points=n_points, seed=seed, order=order) for seed in DRAWS]
     broken, _ = coverage(table, Bernoulli(0.5), designs, grouped=False)
     mended, n = coverage(table, Bernoulli(0.5), designs, errors="hc2")
     assert n >= 2000
@@ -291,7 +300,7 @@ def test_fold_over_breaks_hc3_and_pairs_mend_it(n_points, n_replicates, order):
 
 
 def test_whole_designs_may_be_the_groups():
-    design = fold_over(6, 5, 0)
+    design = fold_over(n_replicates=5, n_points=6, seed=0)
     responses = np.random.default_rng(0).standard_normal((len(design.masks), 1))
     fitted = fit_sampled(design.masks, responses, groups=np.arange(80) // 16)
     assert_close(fitted.degrees_of_freedom, np.full(6, 4.0))
@@ -305,9 +314,9 @@ def test_whole_designs_may_be_the_groups():
 @pytest.mark.parametrize(
     "make",
     [
-        lambda s: independent(Bernoulli(0.5), 8, 48, s),
-        lambda s: antithetic(Bernoulli(0.5), 8, 48, s),
-        lambda s: fold_over(8, 1, s, 24),
+        lambda s: independent(Bernoulli(0.5), n_subsets=48, n_points=8, seed=s),
+        lambda s: antithetic(Bernoulli(0.5), n_subsets=48, n_points=8, seed=s),
+        lambda s: fold_over(n_replicates=1, n_points=8, seed=s, order=24),
     ],
     ids=["independent", "pairs", "fold-over"],
 )
@@ -321,7 +330,7 @@ def test_the_residual_variance_is_that_of_fresh_subsets_whatever_the_design(make
 
 
 def test_a_saturated_replicate_has_no_errors():
-    design = fold_over(8, 1, 0, 8)
+    design = fold_over(n_replicates=1, n_points=8, seed=0, order=8)
     fitted = fit_sampled(design.masks, rows_of(logistic_table(), design.masks), groups=design.groups)
     assert np.isnan(fitted.standard_errors).all()
     assert np.isnan(fitted.residual_variance).all()
@@ -331,7 +340,7 @@ def test_a_saturated_replicate_has_no_errors():
 def test_the_mean_squared_error_of_a_ridge_fit_exceeds_its_stated_spread_only_by_its_bias():
     table, fits = logistic_table(), []
     for seed in range(200):
-        masks = independent(Bernoulli(0.5), 8, 80, seed).masks
+        masks = independent(Bernoulli(0.5), n_subsets=80, n_points=8, seed=seed).masks
         fits.append(fit_sampled(masks, rows_of(table, masks), "ridge", penalty=0.05))
     spread = np.std([fit.coefficients for fit in fits], axis=0)
     stated = np.sqrt(np.mean([fit.standard_errors**2 for fit in fits], axis=0))
@@ -414,7 +423,7 @@ def test_the_penalty_is_that_of_least_error_on_the_folds_left_out(method, make):
 
 
 def test_lasso_finds_the_few_points_that_matter_with_fewer_subsets_than_points():
-    masks = independent(Bernoulli(0.5), 100, 60, seed=0).masks
+    masks = independent(Bernoulli(0.5), n_subsets=60, n_points=100, seed=0).masks
     beta = np.zeros((100, 1))
     beta[[3, 50, 99], 0] = 1.0, -2.0, 1.5
     fitted = fit_sampled(masks, masks @ beta + 0.01 * np.random.default_rng(0).standard_normal((60, 1)), "lasso")
@@ -427,7 +436,7 @@ def test_lasso_finds_the_few_points_that_matter_with_fewer_subsets_than_points()
 @pytest.mark.parametrize("method", ["ridge", "lasso"])
 def test_penalised_fits_of_one_size_return_the_representative_with_sum_zero_and_predict_the_same(method):
     rng = np.random.default_rng(0)
-    masks = FixedSize(3).draw(60, 6, rng)
+    masks = FixedSize(3).draw(n_subsets=60, n_points=6, rng=rng)
     responses = rng.standard_normal((60, 1))
     fitted = fit_sampled(masks, responses, method, law=FixedSize(3), penalty=0.01)
     make = Lasso(alpha=0.01, tol=1e-13) if method == "lasso" else Ridge(alpha=0.6)
@@ -444,7 +453,7 @@ def test_a_penalised_fit_refuses_intervals_for_beta(method):
 def test_groups_stay_together_in_the_folds():
     """Every row twice: a row whose copy is left in would be predicted by it, and the least penalty would win."""
     rng = np.random.default_rng(0)
-    masks = Bernoulli(0.5).draw(40, 60, rng)
+    masks = Bernoulli(0.5).draw(n_subsets=40, n_points=60, rng=rng)
     twice, noise = np.repeat(masks, 2, axis=0), np.repeat(rng.standard_normal((40, 1)), 2, axis=0)
     grouped = fit_sampled(twice, noise, "ridge", groups=np.repeat(np.arange(40), 2))
     leaking = fit_sampled(twice, noise, "ridge")
@@ -509,7 +518,7 @@ def test_all_outputs_at_once_are_each_by_itself(seed):
 # --- what is refused ------------------------------------------------------------------------------------------------------------
 
 MASKS, RESPONSES = sample(0)
-ONE_SIZE = FixedSize(2).draw(40, 5, np.random.default_rng(0))
+ONE_SIZE = FixedSize(2).draw(n_subsets=40, n_points=5, rng=np.random.default_rng(0))
 
 
 @pytest.mark.parametrize(
@@ -555,7 +564,7 @@ def test_points_that_are_always_together_are_named():
 
 
 def test_too_few_pairs_are_refused_though_their_rows_are_enough():
-    design = antithetic(Bernoulli(0.5), 12, 20, seed=0)
+    design = antithetic(Bernoulli(0.5), n_subsets=20, n_points=12, seed=0)
     with pytest.raises(np.linalg.LinAlgError, match="20 subsets do not tell the points apart: rank 11 of 13"):
         fit_sampled(design.masks, np.arange(20.0)[:, None], groups=design.groups)
 
@@ -575,3 +584,48 @@ def test_options_of_a_fit_are_refused_where_they_make_no_sense():
         fitted.confidence_interval(95)
     with pytest.raises(ValueError, match=r"weights has shape \(5,\), expected \(B, 5\)"):
         fitted.predict(np.ones(5))
+
+
+# --- designs --------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("law", [Bernoulli(0.5), FixedSize(3)], ids=repr)
+@pytest.mark.parametrize("method", METHODS)
+def test_a_design_stands_for_its_masks_law_and_groups(law, method):
+    design = antithetic(law, n_subsets=40, n_points=6, seed=0)
+    responses = np.random.default_rng(0).standard_normal((40, 2))
+    whole = fit_sampled(design, responses, method)
+    by_hand = fit_sampled(design.masks, responses, method, law=law, groups=design.groups)
+    for name in ("intercept", "coefficients", "standard_errors", "residual_variance", "r_squared", "degrees_of_freedom"):
+        np.testing.assert_array_equal(getattr(whole, name), getattr(by_hand, name), err_msg=name)
+    assert (whole.error_kind, whole.law) == (by_hand.error_kind, law)
+    if method != "lasso":  # has no errors
+        assert (whole.standard_errors != fit_sampled(design.masks, responses, method, law=law).standard_errors).any()
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"law": Bernoulli(0.5)}, "law="),
+        ({"groups": np.arange(20) // 2}, "groups="),
+        ({"law": Bernoulli(0.5), "groups": np.arange(20) // 2}, "law= and groups="),
+    ],
+)
+def test_a_law_or_groups_beside_a_design_are_refused(options, named):
+    design = antithetic(Bernoulli(0.5), n_subsets=20, n_points=4, seed=0)
+    with pytest.raises(ValueError, match=f"got {named} beside a Design, which has its own law and groups: leave them out"):
+        fit_sampled(design, np.arange(20.0)[:, None], **options)
+
+
+def test_a_fit_can_be_labelled_and_shown():
+    fitted = fit_sampled(all_masks(2), all_masks(2) @ [[1.0], [2.0]], law=Bernoulli(0.5))
+    assert repr(fitted) == (
+        "SampledDatamodel(method=ols, n_subsets=4, n_points=2, n_outputs=1, law=Bernoulli(p=0.5), r_squared=1, errors=HC3)"
+    )
+    assert "<tr><th>n_subsets</th><td>4</td></tr>" in fitted._repr_html_()
+    labelled = fitted.to_xarray()
+    assert labelled.coefficients.dims == labelled.standard_errors.dims == ("point", "output")
+    assert labelled.attrs == {"law": "Bernoulli(p=0.5)", "method": "ols", "error_kind": "HC3"}
+    frame = fitted.to_dataframe()
+    assert list(frame.columns)[:2] == ["point", "output"]
+    assert frame.coefficients.tolist() == pytest.approx([1.0, 2.0])

@@ -27,7 +27,7 @@ def rows_of(table, masks):
 
 def estimate(table, p, n_chains, seed, **options):
     correlations = options.pop("correlations", (0.15, 0.3))
-    design = noise_design(Bernoulli(p), count(table), n_chains, seed, correlations)
+    design = noise_design(Bernoulli(p), n_chains=n_chains, n_points=count(table), seed=seed, correlations=correlations)
     return noise_residual(design, rows_of(table, design.masks), **options)
 
 
@@ -46,7 +46,7 @@ def test_noise_stability_is_the_polynomial_of_the_masses(table, p):
 
 
 def test_copies_have_the_law_and_the_correlations_of_the_design():
-    design = noise_design(Bernoulli(0.3), 4, 20_000, 0, (0.2, 0.7))
+    design = noise_design(Bernoulli(0.3), n_chains=20_000, n_points=4, seed=0, correlations=(0.2, 0.7))
     assert design.chains.shape == (20_000, 4, 4)
     assert_close(design.chains.mean(axis=0), np.full((4, 4), 0.3), atol=5.0 * np.sqrt(0.21 / 20_000))
     for copy, rho in enumerate((1.0, 0.2, 0.7, 0.0)):
@@ -56,10 +56,10 @@ def test_copies_have_the_law_and_the_correlations_of_the_design():
 
 
 def test_the_same_seed_gives_the_same_chains_and_more_of_them_begin_with_these():
-    short, longer = (noise_design(Bernoulli(0.5), 5, n, 3) for n in (10, 30))
+    short, longer = (noise_design(Bernoulli(0.5), n_chains=n, n_points=5, seed=3) for n in (10, 30))
     assert_identical(short.chains, longer.chains[:10])
     assert_identical(short.masks, short.chains.reshape(40, 5))
-    assert (short.chains != noise_design(Bernoulli(0.5), 5, 10, 4).chains).any()
+    assert (short.chains != noise_design(Bernoulli(0.5), n_chains=10, n_points=5, seed=4).chains).any()
 
 
 @pytest.mark.parametrize(("correlations", "p"), [((0.15, 0.3), 0.5), ((0.2,), 0.5), ((0.2, 0.4, 0.6), 0.8)])
@@ -163,7 +163,7 @@ def test_intervals_cover_the_exact_residual_at_their_level():
 
 def test_chains_of_responses_may_come_flat_or_stacked_and_shifts_do_not_matter():
     table = np.random.default_rng(0).standard_normal((32, 2))
-    design = noise_design(Bernoulli(0.5), 5, 40, 0)
+    design = noise_design(Bernoulli(0.5), n_chains=40, n_points=5, seed=0)
     flat = rows_of(table, design.masks)
     plain, stacked = noise_residual(design, flat), noise_residual(design, flat.reshape(40, 4, 2))
     assert_identical(plain.residual, stacked.residual)
@@ -171,14 +171,14 @@ def test_chains_of_responses_may_come_flat_or_stacked_and_shifts_do_not_matter()
 
 
 def test_what_makes_no_chain_is_refused():
-    design = noise_design(Bernoulli(0.5), 5, 10, 0)
+    design = noise_design(Bernoulli(0.5), n_chains=10, n_points=5, seed=0)
     for correlations in ((), (0.2, 0.2), (0.0, 0.2), (0.3, 1.0)):
         with pytest.raises(ValueError, match="expected one or more different numbers between 0 and 1"):
-            noise_design(Bernoulli(0.5), 5, 10, 0, correlations)
+            noise_design(Bernoulli(0.5), n_chains=10, n_points=5, seed=0, correlations=correlations)
     with pytest.raises(ValueError, match=r"correlations = \(0.9, 0.95\): the bias may be 2.2 times the residual; take smaller"):
-        noise_design(Bernoulli(0.5), 5, 10, 0, (0.9, 0.95))
+        noise_design(Bernoulli(0.5), n_chains=10, n_points=5, seed=0, correlations=(0.9, 0.95))
     with pytest.raises(ValueError, match="n_chains = 1, expected a whole number >= 2"):
-        noise_design(Bernoulli(0.5), 5, 1, 0)
+        noise_design(Bernoulli(0.5), n_chains=1, n_points=5, seed=0)
     with pytest.raises(ValueError, match=r"responses has shape \(39, 1\), expected \(10, 4, M\) or \(40, M\)"):
         noise_residual(design, np.zeros((39, 1)))
     with pytest.raises(ValueError, match="responses must be finite"):

@@ -150,7 +150,7 @@ def test_differences_at_weight_zero_are_one_sided():
 
 
 def test_prices_are_in_retrainings_of_the_same_learner():
-    prices = measured_prices(population(40, 3, 0.1), independent(Bernoulli(0.5), 40, 256, 0).masks, [0])
+    prices = measured_prices(population(40, 3, 0.1), independent(Bernoulli(0.5), n_subsets=256, n_points=40, seed=0).masks, [0])
     assert prices.jacobian > 0.1
     assert prices.hessian > 0.1
     assert np.isnan(measured_prices(network(), all_masks(8)[:64], [0]).hessian)
@@ -163,8 +163,8 @@ def test_prices_are_in_retrainings_of_the_same_learner():
 @settings(max_examples=25)
 def test_a_quadratic_response_is_found_exactly_from_its_own_surrogate(quadratic, p, seed):
     n = len(quadratic.centre)
-    masks = np.concatenate([all_masks(n), independent(Bernoulli(p), n, 20, seed).masks])
-    fitted = fit_with_surrogate(masks, quadratic(masks), quadratic, Bernoulli(p))
+    masks = np.concatenate([all_masks(n), independent(Bernoulli(p), n_subsets=20, n_points=n, seed=seed).masks])
+    fitted = fit_with_surrogate(masks, quadratic(masks), quadratic, law=Bernoulli(p))
     exact = optimal_datamodel(quadratic(all_masks(n)), Bernoulli(p))
     assert_close(fitted.coefficients, exact.coefficients, atol=1e-10)
     assert_close(fitted.intercept, exact.intercept, atol=1e-10)
@@ -181,7 +181,7 @@ def test_on_all_subsets_any_surrogate_gives_the_exact_datamodel(law, scale, seed
     chosen = all_masks(6).sum(axis=1) == 4 if isinstance(law, FixedSize) else slice(None)
     hessian = WeightHessian(rng.standard_normal((2, 6, 2)), rng.standard_normal((6, 2)))
     wrong = Quadratic(np.full(6, 0.3), rng.standard_normal(2), rng.standard_normal((6, 2)), hessian)
-    fitted = fit_with_surrogate(all_masks(6)[chosen], table[chosen], wrong, law, scale=scale)
+    fitted = fit_with_surrogate(all_masks(6)[chosen], table[chosen], wrong, law=law, scale=scale)
     exact = optimal_datamodel(table, law)
     assert_close(fitted.coefficients, exact.coefficients, atol=1e-11)
     assert_close(fitted.residual_variance, exact.residual_variance, atol=1e-11)
@@ -190,10 +190,10 @@ def test_on_all_subsets_any_surrogate_gives_the_exact_datamodel(law, scale, seed
 
 def test_the_fitted_scale_of_twice_the_surrogate_is_one_half():
     learner = population(20, 3, 0.1)
-    masks = independent(Bernoulli(0.5), 20, 100, 0).masks
+    masks = independent(Bernoulli(0.5), n_subsets=100, n_points=20, seed=0).masks
     responses, t = mean_response(learner, masks, [0]), taylor_surrogate(learner, 0.5, [0])
     twice = Quadratic(t.centre, 2 * t.value, 2 * t.gradient, WeightHessian(2 * t.hessian.left, t.hessian.right))
-    one, half = (fit_with_surrogate(masks, responses, s, Bernoulli(0.5), scale="fitted") for s in (t, twice))
+    one, half = (fit_with_surrogate(masks, responses, s, law=Bernoulli(0.5), scale="fitted") for s in (t, twice))
     assert_close(half.coefficients, one.coefficients, rtol=1e-10)
     assert_close(half.standard_errors, one.standard_errors, rtol=1e-8)
 
@@ -207,9 +207,9 @@ def test_intervals_with_a_surrogate_cover_the_exact_beta(scale):
     table, surrogate = response_table(learner, [0]).mean, taylor_surrogate(learner, 0.5, [0])
     beta, hits = optimal_datamodel(table).coefficients, []
     for seed in range(130):
-        masks = independent(Bernoulli(0.5), 8, 160, seed).masks
+        masks = independent(Bernoulli(0.5), n_subsets=160, n_points=8, seed=seed).masks
         responses = table[(masks @ 2 ** np.arange(8)).astype(int)]
-        low, high = fit_with_surrogate(masks, responses, surrogate, Bernoulli(0.5), scale=scale).confidence_interval()
+        low, high = fit_with_surrogate(masks, responses, surrogate, law=Bernoulli(0.5), scale=scale).confidence_interval()
         hits.append((low <= beta) & (beta <= high))
     assert np.size(hits) >= 2000
     assert 0.93 <= np.mean(hits) <= 0.97
@@ -217,12 +217,14 @@ def test_intervals_with_a_surrogate_cover_the_exact_beta(scale):
 
 def test_at_one_half_pairs_of_complements_have_cancelled_the_surrogate_already():
     learner = population(12, 3, 0.1)
-    design = antithetic(Bernoulli(0.5), 12, 80, 0)
+    design = antithetic(Bernoulli(0.5), n_subsets=80, n_points=12, seed=0)
     responses = mean_response(learner, design.masks, [0])
     plain = fit_sampled(design.masks, responses, groups=design.groups)
-    helped = fit_with_surrogate(
-        design.masks, responses, taylor_surrogate(learner, 0.5, [0]), Bernoulli(0.5), groups=design.groups
-    )
+    surrogate = taylor_surrogate(learner, 0.5, [0])
+    helped = fit_with_surrogate(design, responses, surrogate)
+    by_hand = fit_with_surrogate(design.masks, responses, surrogate, law=design.law, groups=design.groups)
+    assert_identical(helped.coefficients, by_hand.coefficients)
+    assert_identical(helped.standard_errors, by_hand.standard_errors)
     assert_close(helped.coefficients, plain.coefficients, atol=1e-12)
     assert_close(helped.standard_errors, plain.standard_errors, rtol=1e-9)
 
@@ -237,10 +239,10 @@ def test_on_a_converged_logistic_regression_a_surrogate_saves_most_retrainings(p
     learner = population(200, 5, 1e-2)
     surrogate = taylor_surrogate(learner, p, [0])
     spent = m + surrogate.cost.retrainings(PRICE)
-    many = independent(Bernoulli(p), 200, int(gain * spent), 0).masks
+    many = independent(Bernoulli(p), n_subsets=int(gain * spent), n_points=200, seed=0).masks
     responses = mean_response(learner, many, [0])
     alone = fit_sampled(many, responses)
-    helped = fit_with_surrogate(many[:m], responses[:m], surrogate, Bernoulli(p), errors="hc2")
+    helped = fit_with_surrogate(many[:m], responses[:m], surrogate, law=Bernoulli(p), errors="hc2")
     assert np.square(helped.standard_errors).mean() < np.square(alone.standard_errors).mean()
     apart = np.abs(helped.coefficients - alone.coefficients) / np.hypot(helped.standard_errors, alone.standard_errors)
     assert np.quantile(apart, 0.95) == pytest.approx(1.96, rel=0.15)  # the errors are those of the difference of both
@@ -252,9 +254,9 @@ def gain_on_the_same_subsets(learner, seeds, p=0.5, m=160, scale="one"):
     table, surrogate = response_table(learner, seeds).mean, taylor_surrogate(learner, p, seeds)
     beta, errors = optimal_datamodel(table, Bernoulli(p)).coefficients, []
     for seed in range(60):
-        masks = independent(Bernoulli(p), n, m, seed).masks
+        masks = independent(Bernoulli(p), n_subsets=m, n_points=n, seed=seed).masks
         responses = table[(masks @ 2 ** np.arange(n)).astype(int)]
-        fits = fit_sampled(masks, responses), fit_with_surrogate(masks, responses, surrogate, Bernoulli(p), scale=scale)
+        fits = fit_sampled(masks, responses), fit_with_surrogate(masks, responses, surrogate, law=Bernoulli(p), scale=scale)
         errors.append([np.square(fit.coefficients - beta).mean() for fit in fits])
     alone, helped = np.mean(errors, axis=0)
     return alone / helped
@@ -290,14 +292,21 @@ def test_a_least_squares_fit_without_unique_optimum_has_no_second_derivative():
 
 def test_fits_that_make_no_sense_are_refused():
     learner = population(6, 2, 0.1)
-    surrogate, masks = taylor_surrogate(learner, 0.5, [0]), independent(Bernoulli(0.5), 6, 30, 0).masks
+    surrogate, design = taylor_surrogate(learner, 0.5, [0]), independent(Bernoulli(0.5), n_subsets=30, n_points=6, seed=0)
+    masks = design.masks
     responses = mean_response(learner, masks, [0])
     with pytest.raises(ValueError, match=r"the surrogate is of \(points, outputs\) = \(6, 8\), the data of \(6, 3\)"):
-        fit_with_surrogate(masks, responses[:, :3], surrogate, Bernoulli(0.5))
+        fit_with_surrogate(masks, responses[:, :3], surrogate, law=Bernoulli(0.5))
+    with pytest.raises(ValueError, match="got masks without law=, expected the law that they were drawn from, or a Design"):
+        fit_with_surrogate(masks, responses, surrogate)
+    with pytest.raises(ValueError, match="got law= beside a Design"):
+        fit_with_surrogate(
+            independent(Bernoulli(0.5), n_subsets=30, n_points=6, seed=0), responses, surrogate, law=Bernoulli(0.5)
+        )
     with pytest.raises(ValueError, match="takes neither method nor row_weights"):
-        fit_with_surrogate(masks, responses, surrogate, Bernoulli(0.5), method="lasso")
+        fit_with_surrogate(masks, responses, surrogate, law=Bernoulli(0.5), method="lasso")
     with pytest.raises(ValueError, match="scale 'two' is unknown, expected 'one' or 'fitted'"):
-        fit_with_surrogate(masks, responses, surrogate, Bernoulli(0.5), scale="two")
+        fit_with_surrogate(masks, responses, surrogate, law=Bernoulli(0.5), scale="two")
 
 
 @pytest.mark.parametrize("learner", [OneStep, Bistable], ids=lambda x: x.__name__)
