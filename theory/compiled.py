@@ -40,7 +40,7 @@ class _Compiled:
         self._function, self._cache, self._dispatcher = function, cache, None
 
     def __call__(self, *arguments: Any) -> Any:
-        return (self._dispatcher or self.dispatcher)(*arguments)
+        return (self.dispatcher if self._dispatcher is None else self._dispatcher)(*arguments)
 
     @property
     def dispatcher(self) -> Any:

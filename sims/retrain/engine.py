@@ -16,6 +16,7 @@ from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ProcessP
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from functools import cache
+from importlib import import_module
 from itertools import accumulate, count
 from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
@@ -281,6 +282,8 @@ _prefix, _pools, _messages = "", count(), count()
 
 @cache
 def _threads() -> ThreadpoolController:
+    import_module("scipy.linalg")  # loads the BLAS of scipy: only what is loaded by now is limited
+
     return ThreadpoolController()  # looks at every loaded library: milliseconds
 
 

@@ -22,14 +22,15 @@ from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
-import zarr
-from zarr.codecs import Crc32cCodec
 
 from theory.response import Array
+
+if TYPE_CHECKING:  # imported where they are used: they take longer than all else that a table needs
+    import xarray as xr
+    import zarr
 
 __all__ = ["BlockStore", "Damage", "TableShape", "check", "find_stores", "load", "open_store"]
 
@@ -137,13 +138,15 @@ def open_store(folder: Path, settings: Settings, shape: TableShape) -> Generator
         yield BlockStore(folder, fingerprint, shape, digests)
 
 
-def load(folder: Path) -> xr.Dataset:
+def load(folder: Path) -> "xr.Dataset":
     """A complete store as a labelled data set, every block compared with its sha256. Others are refused by name."""
     damages, missing = check(folder)
     if damages:
         raise OSError(f"{folder} is damaged: {damages[0].reason}; {_how_to_repair(folder)}")
     if missing:
         raise OSError(f"{folder} is not complete, {missing} blocks are missing: run what made it again, it resumes")
+    import xarray as xr
+
     return xr.open_zarr(_data(folder), consolidated=False).load()
 
 
@@ -171,7 +174,7 @@ def check(folder: Path, *, repair: bool = False) -> tuple[list[Damage], int]:
         if not _seeds_are(folder, shape):
             damages.append(Damage(None, f"the seeds in {_data(folder).name} are missing or not those of {_RUN}"))
             if repair:
-                _write_seeds(zarr.open_group(_data(folder), mode="r+"), shape)
+                _repair_seeds(folder, shape)
         if repair:
             _drop_torn_line(folder / _JOURNAL)
         if repair and damages:
@@ -206,6 +209,9 @@ def _locked(folder: Path) -> Generator[None]:
 
 def _create(folder: Path, settings: Settings, shape: TableShape) -> None:
     """Array and journal first, run.json last: where there is no run.json, nothing is done."""
+    import zarr
+    from zarr.codecs import Crc32cCodec
+
     journal = folder / _JOURNAL
     if (journal.exists() and journal.stat().st_size) or (folder / _COMPLETE).exists():
         raise OSError(f"{folder} has results but no {_RUN} that says of what: it was damaged; delete the folder to start again")
@@ -230,13 +236,23 @@ def _create(folder: Path, settings: Settings, shape: TableShape) -> None:
     _sync(folder.parent)
 
 
-def _write_seeds(root: zarr.Group, shape: TableShape) -> None:
+def _write_seeds(root: "zarr.Group", shape: TableShape) -> None:
+    from zarr.codecs import Crc32cCodec
+
     seeds = np.array(shape.seeds, dtype=np.int64)
     root.create_array("seed", data=seeds, compressors=[Crc32cCodec()], dimension_names=("seed",), overwrite=True)
 
 
+def _repair_seeds(folder: Path, shape: TableShape) -> None:
+    import zarr
+
+    _write_seeds(zarr.open_group(_data(folder), mode="r+"), shape)
+
+
 def _seeds_are(folder: Path, shape: TableShape) -> bool:
     """Whether the labels of the table are those of run.json."""
+    import zarr
+
     try:
         return np.array_equal(np.asarray(zarr.open_array(_data(folder) / "seed", mode="r")[:]), shape.seeds)
     except Exception:  # as in `_read`
@@ -248,6 +264,8 @@ def _data(folder: Path) -> Path:
 
 
 def _array(folder: Path) -> Any:
+    import zarr
+
     path = _data(folder)
     try:
         with zarr.config.set({"array.write_empty_chunks": True}):  # open_array ignores its own `config`

@@ -8,8 +8,8 @@ finite LOO_i = F(1) - F(1 - e_i), with the same sign.
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import linalg
 
 from theory.influence.curvature import CURVATURES, curvature_matrix, required_fit
 from theory.influence.inverse import SOLVERS, System, null_space_size, solve
@@ -113,7 +113,7 @@ def influence(
         scores=scores,
         residual=_norms(matrices @ solved - right) / np.maximum(_norms(right), np.finfo(np.float64).tiny),  # of b = 0: 0
         null_space=np.array([null_space_size(a) for a in matrices]),
-        least_eigenvalue=np.array([linalg.eigvalsh(a)[0] for a in matrices]),
+        least_eigenvalue=np.array([scipy.linalg.eigvalsh(a)[0] for a in matrices]),
     )
 
 
