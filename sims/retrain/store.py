@@ -32,7 +32,7 @@ if TYPE_CHECKING:  # imported where they are used: they take longer than all els
     import xarray as xr
     import zarr
 
-__all__ = ["BlockStore", "Damage", "TableShape", "check", "find_stores", "load", "open_store"]
+__all__ = ["BlockStore", "Damage", "NotStored", "TableShape", "check", "find_stores", "load", "open_store"]
 
 Settings = Mapping[str, Any]
 """Plain JSON values by name."""
@@ -40,24 +40,24 @@ Settings = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class TableShape:
-    """Of a table of R seeds, 2^N subsets and M outputs, in blocks of `rows` subsets."""
+    """Of a table of R seeds, 2^N subsets and M outputs, in blocks of `block_rows` subsets."""
 
     seeds: tuple[int, ...]
     n_subsets: int
     n_outputs: int
-    rows: int
+    block_rows: int
 
     @property
     def n_blocks(self) -> int:
-        return -(-self.n_subsets // self.rows)
+        return -(-self.n_subsets // self.block_rows)
 
     def subsets(self, block: int) -> slice:
         """The subsets of a block."""
-        return slice(block * self.rows, min((block + 1) * self.rows, self.n_subsets))
+        return slice(block * self.block_rows, min((block + 1) * self.block_rows, self.n_subsets))
 
     def n_rows(self, blocks: Iterable[int]) -> int:
         """How many subsets blocks hold."""
-        return sum(min(self.rows, self.n_subsets - block * self.rows) for block in blocks)
+        return sum(min(self.block_rows, self.n_subsets - block * self.block_rows) for block in blocks)
 
     def name(self, block: int) -> str:
         """A block as messages name it."""
@@ -85,8 +85,21 @@ class BlockStore:
         """The blocks that the journal lists."""
         return frozenset(self._digests)
 
+    @property
+    def progress(self) -> str:
+        """How many blocks are stored, and where, as messages say it."""
+        return f"{len(self._digests)}/{self.shape.n_blocks} blocks are stored in {self.folder}"
+
     def write(self, blocks: Mapping[int, Array]) -> None:
         """Store blocks of values (R, rows, M). Once this returns they are on the disk and in the journal."""
+        try:
+            self._write(blocks)
+        except OSError as error:
+            if error.errno is None:  # raised in this module, with a message that says what to do
+                raise
+            raise OSError(f"{error}; {self.progress}, the same command resumes") from error
+
+    def _write(self, blocks: Mapping[int, Array]) -> None:
         array = _array(self.folder)
         digests = {block: _digest(values) for block, values in blocks.items()}
         for block, values in blocks.items():
@@ -110,6 +123,23 @@ class BlockStore:
         if (self.folder / _PARTIAL).exists():
             os.rename(self.folder / _PARTIAL, self.folder / _COMPLETE)
             _sync(self.folder)
+
+
+class NotStored:
+    """Takes the place of a `BlockStore` where there is none: it has no blocks, and keeps none that it is given."""
+
+    done: frozenset[int] = frozenset()
+    progress = "nothing is stored"
+
+    def read(self, block: int) -> Array:
+        """Refuse: no block is done."""
+        raise KeyError(f"block {block} was not stored")
+
+    def write(self, blocks: Mapping[int, Array]) -> None:
+        """Keep nothing."""
+
+    def finish(self) -> None:
+        """Do nothing: nothing was begun."""
 
 
 @contextmanager
@@ -220,7 +250,7 @@ def _create(folder: Path, settings: Settings, shape: TableShape) -> None:
     root.create_array(
         "responses",
         shape=(len(shape.seeds), shape.n_subsets, shape.n_outputs),
-        chunks=(len(shape.seeds), min(shape.rows, shape.n_subsets), shape.n_outputs),
+        chunks=(len(shape.seeds), min(shape.block_rows, shape.n_subsets), shape.n_outputs),
         dtype="float64",
         compressors=[Crc32cCodec()],
         chunk_key_encoding={"name": "default", "separator": "."},
@@ -302,7 +332,12 @@ def _settings(folder: Path) -> tuple[Settings, str]:
 
 
 def _as_json(shape: TableShape) -> dict[str, Any]:
-    return {"seeds": list(shape.seeds), "n_subsets": shape.n_subsets, "n_outputs": shape.n_outputs, "rows": shape.rows}
+    return {
+        "seeds": list(shape.seeds),
+        "n_subsets": shape.n_subsets,
+        "n_outputs": shape.n_outputs,
+        "block_rows": shape.block_rows,
+    }
 
 
 def _fingerprint(settings: Settings) -> str:
