@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import differentiate
 
 from theory.datamodel import grid_rows
 from theory.laws import Bernoulli, ProductLaw
@@ -157,7 +157,7 @@ def finite_difference(
         return np.moveaxis(outputs.reshape(*rows.shape[:-1], -1), -1, 0)
 
     step = np.where(at > 0.0, np.minimum(initial_step, 0.9 * at), initial_step)
-    result = differentiate.jacobian(
+    result = scipy.differentiate.jacobian(
         response,
         at,
         tolerances={"rtol": rtol, "atol": atol},

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
-from scipy import linalg, special
+import scipy
 
 from theory.response import Array
 
@@ -169,7 +169,7 @@ class Gaussian:
 
     def quadrature(self, nodes: int) -> Quadrature:
         _check_nodes(nodes)
-        z, weights = special.roots_hermitenorm(nodes)
+        z, weights = scipy.special.roots_hermitenorm(nodes)
         points = 1.0 + self.sigma * z
         if points.min() < 0.0:
             raise ValueError(
@@ -208,7 +208,7 @@ class Poisson:
         """Gauss-Charlier by Golub & Welsch 1969: recurrence a_k = k + 1, b_k = k (DLMF 18.22)."""
         _check_nodes(nodes)
         k = np.arange(nodes, dtype=np.float64)
-        points, vectors = linalg.eigh_tridiagonal(k + 1.0, np.sqrt(k[1:]))
+        points, vectors = scipy.linalg.eigh_tridiagonal(k + 1.0, np.sqrt(k[1:]))
         return Quadrature(np.asarray(points, dtype=np.float64).clip(0.0), np.asarray(vectors, dtype=np.float64)[0] ** 2)
 
     def zero_bias_quadrature(self, nodes: int) -> Quadrature:
@@ -248,7 +248,7 @@ class FixedSize:
 def _uniform(low: float, high: float, nodes: int) -> Quadrature:
     """Gauss-Legendre for the uniform law on [low, high]."""
     _check_nodes(nodes)
-    x, weights = special.roots_legendre(nodes)
+    x, weights = scipy.special.roots_legendre(nodes)
     return Quadrature(low + (high - low) * 0.5 * (x + 1.0), weights / weights.sum())
 
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy.special import ndtr
 
 from sims.learners.shared import checks
 from theory.response import Array
@@ -139,13 +139,13 @@ class Bistable:
     def limit_response(self, weights: ArrayLike) -> Array:
         """F over all starts as steps -> infinity, for weights (N,): (M,)."""
         left, barrier, right = self.stationary_points(weights)
-        below = ndtr(barrier / self.init_scale)
+        below = scipy.special.ndtr(barrier / self.init_scale)
         return self.X_query[:, 0] * (left * below + right * (1.0 - below))
 
     def limit_pathwise_derivative(self, weights: ArrayLike) -> Array:
         """The mean over starts of the derivative for a given start, in the same limit: (N, M)."""
         left, barrier, right = self.stationary_points(weights)
-        below = ndtr(barrier / self.init_scale)
+        below = scipy.special.ndtr(barrier / self.init_scale)
         moved = below * self._speed(left, weights) + (1.0 - below) * self._speed(right, weights)
         return np.multiply.outer(moved, self.X_query[:, 0])
 

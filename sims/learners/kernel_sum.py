@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy.spatial.distance import cdist
 
 from sims.learners.shared import checks
 from theory.response import Array
@@ -46,7 +46,8 @@ class KernelSum:
     @cached_property
     def _effects(self) -> Array:
         """dF_m/dw_i: (M, N)."""
-        return np.exp(-0.5 * cdist(self.X_query, self.X, "sqeuclidean") / self.bandwidth**2) * self.y / self.n_points
+        squared = scipy.spatial.distance.cdist(self.X_query, self.X, "sqeuclidean")
+        return np.exp(-0.5 * squared / self.bandwidth**2) * self.y / self.n_points
 
     def respond(self, weights: ArrayLike, seeds: Sequence[int]) -> Array:
         """F (B, R, M); a row gives the same bits whatever the batch."""

@@ -6,8 +6,8 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import linalg, optimize
 
 from sims.learners.linear import batched, erm
 from sims.learners.network import kernels
@@ -248,9 +248,9 @@ def is_separable(X: ArrayLike, y: ArrayLike) -> bool:
     orthonormal columns, and then only if its b does separate to rounding: overlaps far below the solver's tolerance still count.
     """
     design = checks.as_design(X)
-    orthonormal = np.asarray(linalg.orth(design / np.abs(design).max(axis=0, initial=1e-300)), dtype=np.float64)
+    orthonormal = np.asarray(scipy.linalg.orth(design / np.abs(design).max(axis=0, initial=1e-300)), dtype=np.float64)
     signed = (2.0 * checks.as_labels(y, len(design)) - 1.0)[:, None] * orthonormal
-    found = optimize.linprog(
+    found = scipy.optimize.linprog(
         -signed.sum(axis=0),
         A_ub=-signed,
         b_ub=np.zeros(len(signed)),

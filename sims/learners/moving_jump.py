@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy.special import ndtr
 
 from sims.learners.shared import checks
 from theory.response import Array
@@ -63,7 +63,7 @@ class MovingJump:
         """F over all starts for weights (B, N): (B, M)."""
         values = checks.as_weights(weights, self.n_points)
         at = np.einsum("bn,mn->bm", values, self._slopes) / self.init_scale
-        return np.asarray(2.0 * ndtr(at) - 1.0, dtype=np.float64)
+        return np.asarray(2.0 * scipy.special.ndtr(at) - 1.0, dtype=np.float64)
 
     def expected_derivative(self, weights: ArrayLike) -> Array:
         """dF/dw over all starts at weights (N,): (N, M)."""

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy.special import expit
 
 from sims.learners.shared import checks
 from theory.response import Array
@@ -76,7 +76,7 @@ class OneStep:
     def _effects(self, start: Array) -> Array:
         """-(eta/N) l'_i x_q . x_i: (R, M, N)."""
         f = np.einsum("rd,nd->rn", start, self.X)
-        fitted = np.asarray(expit(f), dtype=np.float64) if self.loss == "logistic" else f
+        fitted = np.asarray(scipy.special.expit(f), dtype=np.float64) if self.loss == "logistic" else f
         return (-self.learning_rate / self.n_points) * (fitted - self.y)[:, None] * np.einsum("md,nd->mn", self.X_query, self.X)
 
 

@@ -14,13 +14,14 @@ from collections import deque
 from collections.abc import Callable, Generator, Hashable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cache
-from itertools import accumulate, count
-from multiprocessing.shared_memory import SharedMemory
-from pathlib import Path
+from importlib import import_module
+from itertools import count
+from shutil import rmtree
+from tempfile import TemporaryDirectory
 from types import FrameType
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
@@ -51,7 +52,7 @@ class Executor(Protocol):
 
 
 class SpawnedPool(ProcessPoolExecutor):
-    """From `process_pool`: its workers know how to answer in shared memory."""
+    """The pool of `process_pool`: its workers write their results into files in memory."""
 
 
 class WorkerDeathError(ChildProcessError):
@@ -176,33 +177,27 @@ def _in_processes(
 
 @contextmanager
 def process_pool(workers: int) -> Generator[SpawnedPool]:
-    """Spawned processes, an executor for many tables. They end with this block, and with this process, whatever ends it."""
-    context = multiprocessing.get_context("spawn")
-    prefix = f"dfdw-{os.getpid()}-{next(_pools)}-"
-    pool = SpawnedPool(workers, mp_context=context, initializer=_start_worker, initargs=(prefix,))
-    try:
-        yield pool
-    except BaseException:
-        processes = list((pool._processes or {}).values())  # type: ignore[reportPrivateUsage] # public from Python 3.14 on
-        for process in processes:
-            process.kill()
-        for process in processes:
-            process.join()  # what it leaves in shared memory is then complete
-        pool.shutdown(wait=True, cancel_futures=True)
-        raise
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-        for left in Path("/dev/shm").glob(f"{prefix}*"):  # by a process that was killed
-            with suppress(OSError):
-                if left.stat().st_size:
-                    _unlink(SharedMemory(left.name))
-                else:  # killed while it made it
-                    left.unlink()
+    """Start spawned processes, an executor for many tables. They end with this block, and with this process, whatever ends it."""
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # files that are never written to a disk
+    with TemporaryDirectory(prefix=f"dfdw-{os.getpid()}-", dir=memory) as folder:
+        context = multiprocessing.get_context("spawn")
+        pool = SpawnedPool(workers, mp_context=context, initializer=_start_worker, initargs=(folder,))
+        try:
+            yield pool
+        except BaseException:
+            processes = list((pool._processes or {}).values())  # type: ignore[reportPrivateUsage] # public from Python 3.14 on
+            for process in processes:
+                process.kill()
+            for process in processes:
+                process.join()
+            raise
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _start_worker(prefix: str) -> None:
-    global _prefix  # one per worker process
-    _prefix = prefix
+def _start_worker(folder: str) -> None:
+    global _folder  # one per worker process
+    _folder = folder
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is answered once, by the coordinator
     threading.Thread(target=_end_with_parent, daemon=True).start()
     tqdm.set_lock(threading.RLock())  # its own lock is a semaphore, which a worker that is killed leaves behind
@@ -213,6 +208,7 @@ def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
+        rmtree(_folder, ignore_errors=True)  # already gone, unless the parent was killed
         os._exit(1)
 
 
@@ -242,45 +238,33 @@ def _single_threaded(function: Callable[[tuple[Piece, ...]], Sequence[Result]], 
         return function(task)
 
 
-def _sent(function: Callable[[tuple[Piece, ...]], Sequence[Result]], task: tuple[Piece, ...]) -> tuple[str, list[int]]:
-    """Results in shared memory: its name and the sizes of the parts.
+def _sent(function: Callable[[tuple[Piece, ...]], Sequence[Result]], task: tuple[Piece, ...]) -> str:
+    """Write the results into a file in memory, and return its path.
 
     The message through the pool's pipe is then so short that it is written whole or not at all: a process that is killed while it
     writes a long one leaves the reader waiting for ever.
     """
-    buffers: list[pickle.PickleBuffer] = []
-    head = pickle.dumps(_single_threaded(function, task), protocol=5, buffer_callback=buffers.append)
-    parts = [memoryview(head), *(buffer.raw() for buffer in buffers)]
-    memory = SharedMemory(f"{_prefix}{os.getpid()}-{next(_messages)}", create=True, size=sum(map(len, parts)))
-    content, start = cast(memoryview, memory.buf), 0
-    for part in parts:
-        content[start : start + len(part)] = part
-        start += len(part)
-    memory.close()
-    return memory.name, [len(part) for part in parts]
+    results = _single_threaded(function, task)
+    path = os.path.join(_folder, f"{os.getpid()}-{next(_messages)}")
+    with open(path, "xb") as file:
+        pickle.dump(results, file, protocol=5)  # arrays go to the file and come from it without a copy
+    return path
 
 
-def _received(message: tuple[str, list[int]]) -> Sequence[Any]:
-    name, sizes = message
-    memory = SharedMemory(name)
-    content, stops = cast(memoryview, memory.buf), accumulate(sizes)
-    head, *buffers = [bytearray(content[stop - size : stop]) for size, stop in zip(sizes, stops, strict=True)]
-    _unlink(memory)
-    return pickle.loads(head, buffers=buffers)
+def _received(path: str) -> Sequence[Any]:
+    with open(path, "rb") as file:
+        results = pickle.load(file)
+    os.unlink(path)
+    return results
 
 
-def _unlink(memory: SharedMemory) -> None:
-    """Interrupted between the file and its name, Python's tracker of shared memory would complain at exit."""
-    memory.close()
-    with interrupts_held_back():
-        memory.unlink()
-
-
-_prefix, _pools, _messages = "", count(), count()
+_folder, _messages = "", count()
 
 
 @cache
 def _threads() -> ThreadpoolController:
+    import_module("scipy.linalg")  # loads the BLAS of scipy: only what is loaded by now is limited
+
     return ThreadpoolController()  # looks at every loaded library: milliseconds
 
 

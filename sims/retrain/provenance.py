@@ -7,6 +7,7 @@ import platform
 import sys
 from collections.abc import Mapping
 from functools import cache
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
@@ -29,6 +30,8 @@ def environment() -> dict[str, str]:
 @cache
 def hardware() -> dict[str, Any]:
     """What chooses the machine code: the vector extensions that numpy found, and the kernels of every BLAS."""
+    import_module("scipy.linalg")  # loads the BLAS of scipy, which is another one than numpy's
+
     libraries = cast(list[dict[str, Any]], threadpool_info())
     blas = sorted({str(info.get("architecture")) for info in libraries if info["user_api"] == "blas"})
     return {"machine": platform.machine(), "simd": _vector_extensions(), "blas": blas}

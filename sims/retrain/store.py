@@ -22,16 +22,17 @@ from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
-import zarr
-from zarr.codecs import Crc32cCodec
 
 from theory.response import Array
 
-__all__ = ["BlockStore", "Damage", "TableShape", "check", "find_stores", "load", "open_store"]
+if TYPE_CHECKING:  # imported where they are used: they take longer than all else that a table needs
+    import xarray as xr
+    import zarr
+
+__all__ = ["BlockStore", "Damage", "NotStored", "TableShape", "check", "find_stores", "load", "open_store"]
 
 Settings = Mapping[str, Any]
 """Plain JSON values by name."""
@@ -39,24 +40,24 @@ Settings = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class TableShape:
-    """Of a table of R seeds, 2^N subsets and M outputs, in blocks of `rows` subsets."""
+    """Of a table of R seeds, 2^N subsets and M outputs, in blocks of `block_rows` subsets."""
 
     seeds: tuple[int, ...]
     n_subsets: int
     n_outputs: int
-    rows: int
+    block_rows: int
 
     @property
     def n_blocks(self) -> int:
-        return -(-self.n_subsets // self.rows)
+        return -(-self.n_subsets // self.block_rows)
 
     def subsets(self, block: int) -> slice:
         """The subsets of a block."""
-        return slice(block * self.rows, min((block + 1) * self.rows, self.n_subsets))
+        return slice(block * self.block_rows, min((block + 1) * self.block_rows, self.n_subsets))
 
     def n_rows(self, blocks: Iterable[int]) -> int:
         """How many subsets blocks hold."""
-        return sum(min(self.rows, self.n_subsets - block * self.rows) for block in blocks)
+        return sum(min(self.block_rows, self.n_subsets - block * self.block_rows) for block in blocks)
 
     def name(self, block: int) -> str:
         """A block as messages name it."""
@@ -84,8 +85,21 @@ class BlockStore:
         """The blocks that the journal lists."""
         return frozenset(self._digests)
 
+    @property
+    def progress(self) -> str:
+        """How many blocks are stored, and where, as messages say it."""
+        return f"{len(self._digests)}/{self.shape.n_blocks} blocks are stored in {self.folder}"
+
     def write(self, blocks: Mapping[int, Array]) -> None:
         """Store blocks of values (R, rows, M). Once this returns they are on the disk and in the journal."""
+        try:
+            self._write(blocks)
+        except OSError as error:
+            if error.errno is None:  # raised in this module, with a message that says what to do
+                raise
+            raise OSError(f"{error}; {self.progress}, the same command resumes") from error
+
+    def _write(self, blocks: Mapping[int, Array]) -> None:
         array = _array(self.folder)
         digests = {block: _digest(values) for block, values in blocks.items()}
         for block, values in blocks.items():
@@ -109,6 +123,23 @@ class BlockStore:
         if (self.folder / _PARTIAL).exists():
             os.rename(self.folder / _PARTIAL, self.folder / _COMPLETE)
             _sync(self.folder)
+
+
+class NotStored:
+    """Takes the place of a `BlockStore` where there is none: it has no blocks, and keeps none that it is given."""
+
+    done: frozenset[int] = frozenset()
+    progress = "nothing is stored"
+
+    def read(self, block: int) -> Array:
+        """Refuse: no block is done."""
+        raise KeyError(f"block {block} was not stored")
+
+    def write(self, blocks: Mapping[int, Array]) -> None:
+        """Keep nothing."""
+
+    def finish(self) -> None:
+        """Do nothing: nothing was begun."""
 
 
 @contextmanager
@@ -137,13 +168,15 @@ def open_store(folder: Path, settings: Settings, shape: TableShape) -> Generator
         yield BlockStore(folder, fingerprint, shape, digests)
 
 
-def load(folder: Path) -> xr.Dataset:
+def load(folder: Path) -> "xr.Dataset":
     """A complete store as a labelled data set, every block compared with its sha256. Others are refused by name."""
     damages, missing = check(folder)
     if damages:
         raise OSError(f"{folder} is damaged: {damages[0].reason}; {_how_to_repair(folder)}")
     if missing:
         raise OSError(f"{folder} is not complete, {missing} blocks are missing: run what made it again, it resumes")
+    import xarray as xr
+
     return xr.open_zarr(_data(folder), consolidated=False).load()
 
 
@@ -171,7 +204,7 @@ def check(folder: Path, *, repair: bool = False) -> tuple[list[Damage], int]:
         if not _seeds_are(folder, shape):
             damages.append(Damage(None, f"the seeds in {_data(folder).name} are missing or not those of {_RUN}"))
             if repair:
-                _write_seeds(zarr.open_group(_data(folder), mode="r+"), shape)
+                _repair_seeds(folder, shape)
         if repair:
             _drop_torn_line(folder / _JOURNAL)
         if repair and damages:
@@ -206,6 +239,9 @@ def _locked(folder: Path) -> Generator[None]:
 
 def _create(folder: Path, settings: Settings, shape: TableShape) -> None:
     """Array and journal first, run.json last: where there is no run.json, nothing is done."""
+    import zarr
+    from zarr.codecs import Crc32cCodec
+
     journal = folder / _JOURNAL
     if (journal.exists() and journal.stat().st_size) or (folder / _COMPLETE).exists():
         raise OSError(f"{folder} has results but no {_RUN} that says of what: it was damaged; delete the folder to start again")
@@ -214,7 +250,7 @@ def _create(folder: Path, settings: Settings, shape: TableShape) -> None:
     root.create_array(
         "responses",
         shape=(len(shape.seeds), shape.n_subsets, shape.n_outputs),
-        chunks=(len(shape.seeds), min(shape.rows, shape.n_subsets), shape.n_outputs),
+        chunks=(len(shape.seeds), min(shape.block_rows, shape.n_subsets), shape.n_outputs),
         dtype="float64",
         compressors=[Crc32cCodec()],
         chunk_key_encoding={"name": "default", "separator": "."},
@@ -230,13 +266,23 @@ def _create(folder: Path, settings: Settings, shape: TableShape) -> None:
     _sync(folder.parent)
 
 
-def _write_seeds(root: zarr.Group, shape: TableShape) -> None:
+def _write_seeds(root: "zarr.Group", shape: TableShape) -> None:
+    from zarr.codecs import Crc32cCodec
+
     seeds = np.array(shape.seeds, dtype=np.int64)
     root.create_array("seed", data=seeds, compressors=[Crc32cCodec()], dimension_names=("seed",), overwrite=True)
 
 
+def _repair_seeds(folder: Path, shape: TableShape) -> None:
+    import zarr
+
+    _write_seeds(zarr.open_group(_data(folder), mode="r+"), shape)
+
+
 def _seeds_are(folder: Path, shape: TableShape) -> bool:
     """Whether the labels of the table are those of run.json."""
+    import zarr
+
     try:
         return np.array_equal(np.asarray(zarr.open_array(_data(folder) / "seed", mode="r")[:]), shape.seeds)
     except Exception:  # as in `_read`
@@ -248,6 +294,8 @@ def _data(folder: Path) -> Path:
 
 
 def _array(folder: Path) -> Any:
+    import zarr
+
     path = _data(folder)
     try:
         with zarr.config.set({"array.write_empty_chunks": True}):  # open_array ignores its own `config`
@@ -284,7 +332,12 @@ def _settings(folder: Path) -> tuple[Settings, str]:
 
 
 def _as_json(shape: TableShape) -> dict[str, Any]:
-    return {"seeds": list(shape.seeds), "n_subsets": shape.n_subsets, "n_outputs": shape.n_outputs, "rows": shape.rows}
+    return {
+        "seeds": list(shape.seeds),
+        "n_subsets": shape.n_subsets,
+        "n_outputs": shape.n_outputs,
+        "block_rows": shape.block_rows,
+    }
 
 
 def _fingerprint(settings: Settings) -> str:

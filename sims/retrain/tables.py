@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Generator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -77,10 +77,10 @@ def response_table(
     require_memory(2 * size, what, "take fewer training points, seeds or queries")
     samples = np.empty((len(seeds), shape.n_subsets, shape.n_outputs))
 
-    def take(block: int, values: Array) -> None:
+    def fill(block: int, values: Array) -> None:
         samples[:, shape.subsets(block)] = values
 
-    retrain_blocks(learner, seeds, take, weights=rows, store=store, executor=executor, progress=progress)
+    retrain_blocks(learner, seeds, fill, weights=rows, store=store, executor=executor, progress=progress)
     return Responses(samples)
 
 
@@ -113,12 +113,12 @@ def streamed_table(
     >>> streamed_datamodels(streamed)[0].coefficients.tolist(), streamed.leave_one_out().tolist()
     ([[0.5], [1.5]], [[0.5], [1.5]])
     """
-    streamed = StreamedTable(learner.n_points, learner.n_outputs, laws, table_shape(learner, seeds).rows)
+    streamed = StreamedTable(learner.n_points, learner.n_outputs, laws, table_shape(learner, seeds).block_rows)
 
-    def take(block: int, values: Array) -> None:
+    def add(block: int, values: Array) -> None:
         streamed.add(block, values.mean(axis=0))
 
-    retrain_blocks(learner, seeds, take, store=store, executor=executor, progress=progress)
+    retrain_blocks(learner, seeds, add, store=store, executor=executor, progress=progress)
     return streamed
 
 
@@ -134,62 +134,51 @@ def table_shape(learner: Learner, seeds: Sequence[int], weights: Array | None = 
 def retrain_blocks(
     learner: Learner,
     seeds: Sequence[int],
-    take: Callable[[int, Array], None],
+    on_block: Callable[[int, Array], None],
     *,
     weights: Array | None = None,
     store: Path | str | None = None,
     executor: engine.Executor | int | None = None,
     progress: bool = False,
 ) -> None:
-    """Call take(block, values (R, rows, M)) for every block of `table_shape`, once each, in any order.
+    """Call on_block(block, values (R, rows, M)) for every block of `table_shape`, once each, in any order.
 
     For tables that are too large to keep: blocks are what is in memory, on disk where a `store` is given. Otherwise as
     `response_table`.
     """
     shape = table_shape(learner, seeds, weights)
-    settings = settings_of(learner, weights) if store is not None else {}
     engine.keep_freed_memory()
     with ExitStack() as stack:
         bar = stack.enter_context(tqdm(total=shape.n_subsets, unit="subset", unit_scale=True, disable=None if progress else True))
-        opened = stack.enter_context(stores.open_store(Path(store), settings, shape)) if store is not None else None
+        kept = stack.enter_context(_opened(store, learner, shape, weights))
         try:
-            done = sorted(opened.done) if opened else []
-            for block in done:
+            for block in sorted(kept.done):
                 with engine.interrupts_held_back():
-                    values = opened.read(block)  # type: ignore[reportOptionalMemberAccess]
-                take(block, values)
-            bar.update(shape.n_rows(done))
+                    values = kept.read(block)
+                on_block(block, values)
+            bar.update(shape.n_rows(kept.done))
             bar.unpause()
-            missing = [block for block in range(shape.n_blocks) if block not in set(done)]
+            missing = sorted(set(range(shape.n_blocks)) - kept.done)
             for blocks in stack.enter_context(closing(_computed(learner, shape, weights, missing, executor))):
-                if opened:
-                    with engine.interrupts_held_back():
-                        _store(opened, blocks)
+                with engine.interrupts_held_back():
+                    kept.write(blocks)
                 for block, values in blocks.items():
-                    take(block, values)
+                    on_block(block, values)
                 bar.update(shape.n_rows(blocks))
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(_progress_of(opened, shape)) from None
+            raise KeyboardInterrupt(kept.progress) from None
         except engine.WorkerDeathError as death:
             names = ", ".join(shape.name(block) for block in death.pieces)
-            raise ChildProcessError(
-                f"{names} of {learner!r} killed the worker process, twice each; {_progress_of(opened, shape)}"
-            ) from death
-        if opened:
-            opened.finish()
+            raise ChildProcessError(f"{names} of {learner!r} killed the worker process, twice each; {kept.progress}") from death
+        kept.finish()
 
 
-def _store(opened: stores.BlockStore, blocks: dict[int, Array]) -> None:
-    try:
-        opened.write(blocks)
-    except OSError as error:
-        if error.errno is None:  # of the store itself, which says what to do
-            raise
-        raise OSError(f"{error}; {_progress_of(opened, opened.shape)}, the same command resumes") from error
-
-
-def _progress_of(opened: stores.BlockStore | None, shape: stores.TableShape) -> str:
-    return f"{len(opened.done)}/{shape.n_blocks} blocks are stored in {opened.folder}" if opened else "nothing is stored"
+def _opened(
+    store: Path | str | None, learner: Learner, shape: stores.TableShape, weights: Array | None
+) -> AbstractContextManager[stores.BlockStore | stores.NotStored]:
+    if store is None:
+        return nullcontext(stores.NotStored())
+    return stores.open_store(Path(store), settings_of(learner, weights), shape)
 
 
 def _computed(
@@ -204,7 +193,7 @@ def _computed(
         return
     if len(blocks) == 1:
         executor = None if isinstance(executor, int) else executor
-    seconds = _seconds_per_subset(learner, shape) * shape.rows if len(blocks) > 1 else _TASK_SECONDS
+    seconds = _seconds_per_subset(learner, shape) * shape.block_rows if len(blocks) > 1 else _TASK_SECONDS
     if isinstance(executor, int) and seconds * len(blocks) < _WORTH_PROCESSES:
         executor = None
     per_task = int(np.clip(_TASK_SECONDS / seconds, 1, -(-len(blocks) // 8)))

@@ -17,7 +17,7 @@ K-FAC: Martens & Grosse 2015, with the exact mean over targets where they draw t
 from collections.abc import Callable
 
 import numpy as np
-from scipy import linalg
+import scipy
 
 from theory.response import Array, Fit, Layer, Linearization
 
@@ -85,7 +85,7 @@ def _ekfac(at: Linearization) -> Array:
 
 def _by_layer(fit: Fit, block: Callable[[Fit, Layer, int], Array]) -> Array:
     """Block-diagonal: block(fit, layer, seed number) of every layer, plus the penalty."""
-    matrices = [linalg.block_diag(*(block(fit, layer, r) for layer in fit.layers)) for r in range(len(fit.slopes))]
+    matrices = [scipy.linalg.block_diag(*(block(fit, layer, r) for layer in fit.layers)) for r in range(len(fit.slopes))]
     return np.asarray(matrices, dtype=np.float64) + fit.penalty * np.eye(len(matrices[0]))
 
 

@@ -9,8 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import linalg
-from scipy.sparse import linalg as iterative
+import scipy
 
 from theory.response import Array
 from theory.streams import stream
@@ -27,9 +26,9 @@ class System:
     floor: float = 0.0
 
     @property
-    def operator(self) -> iterative.LinearOperator:
+    def operator(self) -> "scipy.sparse.linalg.LinearOperator":
         """A as a function v -> A v."""
-        return iterative.aslinearoperator(self.matrix)
+        return scipy.sparse.linalg.aslinearoperator(self.matrix)
 
 
 def solve(system: System, solver: str, **options: float) -> Array:
@@ -48,7 +47,7 @@ def solve(system: System, solver: str, **options: float) -> Array:
 
 def null_space_size(matrix: Array, cutoff: float | None = None) -> int:
     """How many eigenvalues are at most `cutoff` (default: P eps) times the largest, all in absolute value."""
-    sizes = np.abs(linalg.eigvalsh(matrix))
+    sizes = np.abs(scipy.linalg.eigvalsh(matrix))
     return int((sizes <= (_rounding(sizes) if cutoff is None else cutoff) * sizes.max()).sum())
 
 
@@ -60,7 +59,7 @@ def _exact(system: System) -> Array:
             f"the curvature is singular: {null} of its {len(system.matrix)} eigenvalues are zero to working precision, so the "
             "influence is not defined; take method='pseudo_inverse' or damping > 0, add an l2 penalty or remove collinear columns"
         )
-    return np.asarray(linalg.solve(system.matrix, system.right, assume_a="sym"))
+    return np.asarray(scipy.linalg.solve(system.matrix, system.right, assume_a="sym"))
 
 
 def _pseudo_inverse(system: System, cutoff: float = 1e-10) -> Array:
@@ -77,7 +76,9 @@ def _conjugate_gradients(system: System, iterations: int) -> Array:
     """
     steps = _whole("iterations", iterations)
     _positive_eigenvalues(system, "conjugate gradients")
-    columns = [iterative.cg(system.operator, b, rtol=np.finfo(np.float64).eps, maxiter=steps)[0] for b in system.right.T]
+    columns = [
+        scipy.sparse.linalg.cg(system.operator, b, rtol=np.finfo(np.float64).eps, maxiter=steps)[0] for b in system.right.T
+    ]
     return np.stack(columns, axis=1)
 
 
@@ -133,7 +134,7 @@ def _on_largest(system: System, rank: int, cutoff: float) -> Array:
 
 def _positive_eigenvalues(system: System, solver: str) -> Array:
     """The eigenvalues in increasing order; refused where one is negative, or zero to working precision."""
-    values = np.asarray(linalg.eigvalsh(system.matrix), dtype=np.float64)
+    values = np.asarray(scipy.linalg.eigvalsh(system.matrix), dtype=np.float64)
     if not values[0] > _rounding(values) * values[-1]:
         raise np.linalg.LinAlgError(
             f"{solver} cannot converge: the least eigenvalue is {values[0]:.3g} (the largest {values[-1]:.3g}), expected > 0 "

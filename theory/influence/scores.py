@@ -6,8 +6,8 @@ finite LOO_i = F(1) - F(1 - e_i), with the same sign.
 """
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import linalg
 
 from theory.influence.attribution import Attribution
 from theory.influence.curvature import CURVATURES, curvature_matrix, required_fit
@@ -98,7 +98,7 @@ def influence(
     diagnostics = {
         "residual": _norms(matrices @ solved - right) / np.maximum(_norms(right), np.finfo(np.float64).tiny),  # of b = 0: 0
         "null_space": np.array([null_space_size(a) for a in matrices]),
-        "least_eigenvalue": np.array([linalg.eigvalsh(a)[0] for a in matrices]),
+        "least_eigenvalue": np.array([scipy.linalg.eigvalsh(a)[0] for a in matrices]),
         "gradient_norm": linearization.gradient_norm,
     }
     return Attribution(scores, method, diagnostics)

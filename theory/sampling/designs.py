@@ -8,8 +8,8 @@ longer design of the same kind begins with the shorter one.
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import linalg
 
 from theory.laws import Bernoulli, FixedSize
 from theory.response import Array
@@ -104,8 +104,8 @@ def hadamard(order: int) -> Array:
     doublings = 0
     while order & (order - 1) and not _is_prime(order - 1):
         order, doublings = order // 2, doublings + 1
-    base = linalg.hadamard(order) if order & (order - 1) == 0 else _paley(order - 1)
-    return np.kron(linalg.hadamard(2**doublings), base).astype(np.float64)
+    base = scipy.linalg.hadamard(order) if order & (order - 1) == 0 else _paley(order - 1)
+    return np.kron(scipy.linalg.hadamard(2**doublings), base).astype(np.float64)
 
 
 def _pairs(n_rows: int) -> NDArray[np.intp]:

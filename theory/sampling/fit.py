@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import linalg, special
 
 from theory.laws import Bernoulli, FixedSize
 from theory.linear import LinearDatamodel
@@ -297,7 +297,7 @@ def _ridge_squares(data: Observations, rows: regression.Rows, beta: Array, alpha
     squares = np.empty_like(beta)
     for m, strength in enumerate(alpha):
         ridged = gram + count * strength * np.eye(len(gram))
-        operator = np.asarray(linalg.solve(ridged, rows.x.T, assume_a="pos"), dtype=np.float64).T
+        operator = np.asarray(scipy.linalg.solve(ridged, rows.x.T, assume_a="pos"), dtype=np.float64).T
         residuals = rows.y[:, [m]] - rows.x @ beta[:, [m]]
         one = regression.Rows(rows.x, rows.y[:, [m]], rows.root, rows.x_mean, rows.y_mean[[m]])
         fit = regression.Solution(beta[:, [m]], residuals, operator)
@@ -355,7 +355,7 @@ def _as_strength(penalty: float) -> float:
 def _quantile(level: float, degrees_of_freedom: Array | Sequence[float]) -> Array:
     if not 0.0 < level < 1.0:
         raise ValueError(f"level = {level}, expected 0 < level < 1")
-    return np.asarray(special.stdtrit(degrees_of_freedom, 0.5 + 0.5 * level), dtype=np.float64)
+    return np.asarray(scipy.special.stdtrit(degrees_of_freedom, 0.5 + 0.5 * level), dtype=np.float64)
 
 
 _ENTRIES = 2**22

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import linalg
 
 from theory.response import Array
 
@@ -74,8 +74,8 @@ def least_squares(rows: Rows, *, singular_along_one: bool) -> Solution:
     rank = int((values > _SINGULAR * values[-1]).sum())
     if rank < n:
         raise np.linalg.LinAlgError(f"rank {rank - singular_along_one + 1} of {n - singular_along_one + 1}")
-    factor = linalg.cho_factor(gram)
-    operator = np.asarray(linalg.cho_solve(factor, x.T), dtype=np.float64).T
+    factor = scipy.linalg.cho_factor(gram)
+    operator = np.asarray(scipy.linalg.cho_solve(factor, x.T), dtype=np.float64).T
     beta = operator.T @ rows.y
     beta += operator.T @ (rows.y - x @ beta)
     return Solution(beta, rows.y - x @ beta, operator)

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import special
 
 from theory.laws import Bernoulli
 from theory.response import Array
@@ -50,7 +50,7 @@ class ResidualEstimate:
         """Ends (M,) of an interval for R at least at the given level, sampling error and worst bias together."""
         if not 0.0 < level < 1.0:
             raise ValueError(f"level = {level}, expected 0 < level < 1")
-        half = special.ndtri(0.5 + 0.5 * level) * self.standard_error
+        half = scipy.special.ndtri(0.5 + 0.5 * level) * self.standard_error
         low = (self.residual - half).clip(0.0) / (1.0 + self.relative_bias)
         return low, (self.residual + half) / (1.0 - self.relative_bias)
 

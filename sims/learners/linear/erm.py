@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
-from scipy import linalg
+import scipy
 
 from theory.response import Array, Fit, Layer, Linearization, WeightHessian
 
@@ -102,7 +102,7 @@ def weight_hessian(
     hessian (d, d) is H = sum_k w_k l''_k x_k x_k^T + c l2 I; slopes, curvatures and thirds (N,) are l', l'' and l''' at x_k .
     theta, penalty_slope (N,) is c'_i l2.
     """
-    inverse = np.asarray(linalg.inv(hessian), dtype=np.float64)
+    inverse = np.asarray(scipy.linalg.inv(hessian), dtype=np.float64)
     along = -(X * slopes[:, None] + np.multiply.outer(penalty_slope, theta)) @ inverse  # (N, d), dtheta/dw
     adjoint = X_query @ inverse  # (M, d)
     seen = adjoint @ X.T  # (M, N)

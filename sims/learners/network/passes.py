@@ -10,7 +10,7 @@ from functools import cached_property, partial
 from itertools import pairwise
 
 import numpy as np
-from scipy.special import expit
+import scipy
 
 from sims.learners.network import kernels
 from theory.response import Array
@@ -49,7 +49,7 @@ LOSSES = {
         value=lambda f, y: np.logaddexp(0.0, (1.0 - 2.0 * y[:, None]) * f),
         slope=partial(_slopes, "logistic"),
         curvature=partial(_curvatures, "logistic"),
-        fisher=lambda f: expit(f) * expit(-f),
+        fisher=lambda f: scipy.special.expit(f) * scipy.special.expit(-f),
     ),
     "squared": Loss(
         value=lambda f, y: 0.5 * (f - y[:, None]) ** 2,

@@ -8,12 +8,12 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import types
 from concurrent.futures import Future, ThreadPoolExecutor, _base
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
 
 import numpy as np
@@ -268,12 +268,34 @@ def test_a_piece_is_guilty_of_its_second_death_alone(monkeypatch):
         in_mortal_processes(monkeypatch, deaths=3)
 
 
-def test_an_answer_that_nobody_takes_does_not_stay_in_shared_memory():
-    left = f"dfdw-{os.getpid()}-*"
+def folders_of_results(process):
+    return [folder for where in ("/dev/shm", tempfile.gettempdir()) for folder in Path(where).glob(f"dfdw-{process}-*")]
+
+
+def test_results_that_nobody_reads_and_files_that_a_killed_worker_began_do_not_stay():
     with engine.process_pool(1) as pool:
-        pool.submit(engine._sent, _squares, (1, 2)).result()
-        assert list(Path("/dev/shm").glob(left))
-    assert not list(Path("/dev/shm").glob(left))
+        result = Path(pool.submit(engine._sent, _squares, (1, 2)).result())
+        assert [result.parent] == folders_of_results(os.getpid())
+        result.with_name("begun").touch()
+    assert folders_of_results(os.getpid()) == []
+
+
+def test_results_do_not_stay_where_the_process_that_reads_them_is_killed(tmp_path):
+    process = start(tmp_path, workers=2)
+    deadline = time.monotonic() + 20
+    while journal_lines(tmp_path) < 4 and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert len(folders_of_results(process.pid)) == 1
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert_all_gone(process.pid)
+    assert folders_of_results(process.pid) == []
+
+
+@pytest.mark.usefixtures("processes_for_little_work")
+def test_results_go_through_the_folder_for_temporary_files_where_there_is_no_memory_for_files(monkeypatch, truth):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert digest(response_table(LEARNER, SEEDS, executor=2)) == truth
 
 
 def test_an_executor_that_is_shut_down_is_an_error_that_says_so():
@@ -474,25 +496,6 @@ def test_an_interrupt_leaves_no_future_locked(monkeypatch):
         if not free[0]:
             submitted[0]._condition.release()  # it is this thread's: the pool could not end
     assert free == [True]
-
-
-def test_an_interrupt_waits_while_shared_memory_is_given_back(monkeypatch):
-    """Otherwise its name stays with Python's tracker of shared memory, which complains at exit."""
-    given_back = interrupted_at(SharedMemory, "unlink", monkeypatch)
-    monkeypatch.setattr(engine, "_prefix", f"dfdw-test-{os.getpid()}-", raising=False)
-    message = engine._sent(lambda task: task, (np.arange(3),))
-    with pytest.raises(KeyboardInterrupt):
-        engine._received(message)
-    assert len(given_back) == 1
-
-
-def test_shared_memory_of_a_process_that_was_killed_while_it_made_it_is_removed():
-    with engine.process_pool(1) as pool:
-        name = pool.submit(engine._sent, tuple, (1,)).result()[0]
-        empty = Path("/dev/shm") / f"{name}-empty"
-        empty.touch()
-    assert not empty.exists()
-    assert not (Path("/dev/shm") / name).exists()
 
 
 @pytest.mark.parametrize("workers", [1, 2])
