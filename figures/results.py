@@ -85,7 +85,7 @@ def retrainings(folder: Path) -> Retrainings:
         f"{made['machine']}, vector extensions {' '.join(made['simd'])}, BLAS kernels {' '.join(made['blas'])}"
         for made in (store["hardware"] for store in stores)
     }
-    fits = sum(store["table"]["rows"] * len(store["table"]["seeds"]) for store in stores)
+    fits = sum(store["table"]["block_rows"] * len(store["table"]["seeds"]) for store in stores)
     return Retrainings(len(stores), fits, tuple(sorted(machines)))
 
 

@@ -39,24 +39,24 @@ Settings = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class TableShape:
-    """Of a table of R seeds, 2^N subsets and M outputs, in blocks of `rows` subsets."""
+    """Of a table of R seeds, 2^N subsets and M outputs, in blocks of `block_rows` subsets."""
 
     seeds: tuple[int, ...]
     n_subsets: int
     n_outputs: int
-    rows: int
+    block_rows: int
 
     @property
     def n_blocks(self) -> int:
-        return -(-self.n_subsets // self.rows)
+        return -(-self.n_subsets // self.block_rows)
 
     def subsets(self, block: int) -> slice:
         """The subsets of a block."""
-        return slice(block * self.rows, min((block + 1) * self.rows, self.n_subsets))
+        return slice(block * self.block_rows, min((block + 1) * self.block_rows, self.n_subsets))
 
     def n_rows(self, blocks: Iterable[int]) -> int:
         """How many subsets blocks hold."""
-        return sum(min(self.rows, self.n_subsets - block * self.rows) for block in blocks)
+        return sum(min(self.block_rows, self.n_subsets - block * self.block_rows) for block in blocks)
 
     def name(self, block: int) -> str:
         """A block as messages name it."""
@@ -214,7 +214,7 @@ def _create(folder: Path, settings: Settings, shape: TableShape) -> None:
     root.create_array(
         "responses",
         shape=(len(shape.seeds), shape.n_subsets, shape.n_outputs),
-        chunks=(len(shape.seeds), min(shape.rows, shape.n_subsets), shape.n_outputs),
+        chunks=(len(shape.seeds), min(shape.block_rows, shape.n_subsets), shape.n_outputs),
         dtype="float64",
         compressors=[Crc32cCodec()],
         chunk_key_encoding={"name": "default", "separator": "."},
@@ -284,7 +284,12 @@ def _settings(folder: Path) -> tuple[Settings, str]:
 
 
 def _as_json(shape: TableShape) -> dict[str, Any]:
-    return {"seeds": list(shape.seeds), "n_subsets": shape.n_subsets, "n_outputs": shape.n_outputs, "rows": shape.rows}
+    return {
+        "seeds": list(shape.seeds),
+        "n_subsets": shape.n_subsets,
+        "n_outputs": shape.n_outputs,
+        "block_rows": shape.block_rows,
+    }
 
 
 def _fingerprint(settings: Settings) -> str:

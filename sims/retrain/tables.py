@@ -113,7 +113,7 @@ def streamed_table(
     >>> streamed_datamodels(streamed)[0].coefficients.tolist(), streamed.leave_one_out().tolist()
     ([[0.5], [1.5]], [[0.5], [1.5]])
     """
-    streamed = StreamedTable(learner.n_points, learner.n_outputs, laws, table_shape(learner, seeds).rows)
+    streamed = StreamedTable(learner.n_points, learner.n_outputs, laws, table_shape(learner, seeds).block_rows)
 
     def take(block: int, values: Array) -> None:
         streamed.add(block, values.mean(axis=0))
@@ -123,7 +123,7 @@ def streamed_table(
 
 
 def table_shape(learner: Learner, seeds: Sequence[int], weights: Array | None = None) -> stores.TableShape:
-    """The table of all subsets, or weights, and its canonical blocks: subset s is always row s % rows of block s // rows."""
+    """The table of all subsets, or weights, and its canonical blocks: subset s is row s % block_rows of block s // block_rows."""
     rows = int(getattr(learner, "block_rows", BLOCK_ROWS))
     if rows < 1 or rows & (rows - 1):
         raise ValueError(f"{type(learner).__name__}.block_rows is {rows}, expected a power of two: blocks share their high bits")
@@ -204,7 +204,7 @@ def _computed(
         return
     if len(blocks) == 1:
         executor = None if isinstance(executor, int) else executor
-    seconds = _seconds_per_subset(learner, shape) * shape.rows if len(blocks) > 1 else _TASK_SECONDS
+    seconds = _seconds_per_subset(learner, shape) * shape.block_rows if len(blocks) > 1 else _TASK_SECONDS
     if isinstance(executor, int) and seconds * len(blocks) < _WORTH_PROCESSES:
         executor = None
     per_task = int(np.clip(_TASK_SECONDS / seconds, 1, -(-len(blocks) // 8)))

@@ -66,7 +66,7 @@ def test_a_store_opens_with_xarray_and_says_what_was_run(full):
     assert_identical(data.seed.values, SEEDS)
     settings = json.loads(data.attrs["settings"])
     assert settings["learner"]["class"] == "wavy.Wavy"
-    assert settings["table"] == {"seeds": [0, 3], "n_subsets": 128, "n_outputs": 2, "rows": 32}
+    assert settings["table"] == {"seeds": [0, 3], "n_subsets": 128, "n_outputs": 2, "block_rows": 32}
     metadata = json.loads((full / "responses.zarr" / "responses" / "zarr.json").read_text())
     assert metadata["zarr_format"] == 3
     assert [codec["name"] for codec in metadata["codecs"]] == ["bytes", "crc32c"]
