@@ -79,13 +79,13 @@ class Retrainings:
 
 
 def retrainings(folder: Path) -> Retrainings:
-    """Counted from what every stored table says of itself: rows times seeds."""
+    """Count the fits of every stored table: its subsets times its seeds."""
     stores = [json.loads(file.read_text()) for file in sorted(folder.glob("*/*.table/run.json"))]
     machines = {
         f"{made['machine']}, vector extensions {' '.join(made['simd'])}, BLAS kernels {' '.join(made['blas'])}"
         for made in (store["hardware"] for store in stores)
     }
-    fits = sum(store["table"]["rows"] * len(store["table"]["seeds"]) for store in stores)
+    fits = sum(store["table"]["n_subsets"] * len(store["table"]["seeds"]) for store in stores)
     return Retrainings(len(stores), fits, tuple(sorted(machines)))
 
 

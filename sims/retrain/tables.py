@@ -123,7 +123,7 @@ def streamed_table(
 
 
 def table_shape(learner: Learner, seeds: Sequence[int], weights: Array | None = None) -> stores.TableShape:
-    """The table of all subsets, or weights, and its canonical blocks: subset s is always row s % rows of block s // rows."""
+    """The table of all subsets, or weights, and its canonical blocks: subset s is row s % block_rows of block s // block_rows."""
     rows = int(getattr(learner, "block_rows", BLOCK_ROWS))
     if rows < 1 or rows & (rows - 1):
         raise ValueError(f"{type(learner).__name__}.block_rows is {rows}, expected a power of two: blocks share their high bits")

@@ -9,14 +9,17 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 import xarray as xr
+import zarr
 from click.testing import CliRunner
 from stored import computed, renamed, stored
+from wavy import Wavy
 
 from figures.__main__ import cli
 from figures.numbers import numbers
 from figures.report import judge_all
 from figures.results import read_all
 from sims.experiments.shared.results import save
+from sims.retrain import response_table
 from theory.claims import judge
 
 HOSTILE = "<script>alert(1)</script>"
@@ -158,6 +161,16 @@ def test_how_it_was_computed_names_versions_seeds_configs_and_what_is_not_there(
     assert '"n_seeds": ' in text
     assert "figure two_regimes: no results of 'training_time'" in text
     assert "claim C3: no results of 'training_time'" in text
+
+
+def test_the_retrainings_are_the_sizes_of_all_stored_tables_however_many_blocks_they_have(tmp_path):
+    folder = stored(tmp_path, "leverage")
+    for k, learner in enumerate((Wavy(n_points=7), Wavy(n_points=3))):  # four blocks, and less than one
+        response_table(learner, range(2 + k), store=folder / "leverage" / f"{k}.table")
+    arrays = [zarr.open_array(path, mode="r") for path in folder.glob("*/*.table/responses.zarr/responses")]
+    assert len(arrays) == 2
+    text = " ".join(make(folder, "report")[1].split())
+    assert f"All {sum(seeds * subsets for seeds, subsets, _ in (a.shape for a in arrays))} retrainings of 2 tables" in text
 
 
 def test_no_results_at_all_are_an_error_that_says_what_to_run(tmp_path):
