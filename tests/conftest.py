@@ -28,8 +28,9 @@ def pytest_configure(config):
 
 
 def pytest_collection_finish():
-    """One BLAS and OpenMP thread from here on, when every library has been loaded: a limit set before does not reach scipy's BLAS,
-    whose idle threads spin and make small matrices cost three times as much.
+    """One BLAS and OpenMP thread from here on: every library is loaded now, and a limit does not reach those loaded later.
+
+    Idle threads of scipy's BLAS spin, and made tests of small matrices cost three times as much.
     """
     threadpoolctl.threadpool_limits(1)
 
