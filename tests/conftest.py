@@ -12,7 +12,6 @@ import pytest
 import threadpoolctl
 
 matplotlib.use("Agg")
-threadpoolctl.threadpool_limits(1)
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite started in the background inherits "ignore" and passes it on
 
 hypothesis.settings.register_profile("dev", deadline=None, max_examples=50)
@@ -26,6 +25,14 @@ def pytest_configure(config):
         folder = tempfile.TemporaryDirectory()
         os.environ["SMALL_RESULTS"] = folder.name
         config.add_cleanup(folder.cleanup)
+
+
+def pytest_collection_finish():
+    """One BLAS and OpenMP thread from here on: every library is loaded now, and a limit does not reach those loaded later.
+
+    Idle threads of scipy's BLAS spin, and made tests of small matrices cost three times as much.
+    """
+    threadpoolctl.threadpool_limits(1)
 
 
 @pytest.fixture

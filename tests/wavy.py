@@ -17,7 +17,7 @@ class Wavy:
     n_outputs: int = 2
     delay: float = 0.0
     log: str = ""
-    poison: int = -1
+    poison: tuple[int, ...] = ()
     broken: int = -1
     cure: str = ""
     block_rows = 32
@@ -31,7 +31,7 @@ class Wavy:
                 with Path(self.log).open("a") as file:
                     file.write(f"{block} {os.getpid()}\n")
             if not (self.cure and Path(self.cure).exists()):
-                if block == self.poison:
+                if block in self.poison:
                     os.kill(os.getpid(), signal.SIGKILL)
                 if block == self.broken:
                     raise ArithmeticError(f"no optimum in block {block}")

@@ -61,12 +61,12 @@ def test_verify_ends_with_the_report_and_has_drawn_every_figure_but_that_of_the_
     assert page.count("<img ") == len(names)
 
 
-def test_a_figure_is_drawn_from_the_stored_results_alone(verified):
+def test_a_figure_is_drawn_from_the_stored_results_alone(verified, tmp_path):
     folder, _ = verified
-    process = sims("leverage", "--from", "my results", "--out", "drawn", cwd=folder, module="figures")
+    process = sims("leverage", "--from", str(folder / "my results"), "--out", "drawn", cwd=tmp_path, module="figures")
     assert process.returncode == 0, process.stderr
     for suffix in ("png", "svg"):
-        file = folder / "drawn" / f"leverage.{suffix}"
+        file = tmp_path / "drawn" / f"leverage.{suffix}"
         assert file.read_bytes() == (folder / "my results" / "figures" / file.name).read_bytes()
 
 
@@ -82,12 +82,12 @@ def test_everything_that_verify_has_made_passes_both_checks(verified):
     assert "report.html: the same bytes again" in pictures.stdout
 
 
-def test_results_do_not_depend_on_the_number_of_workers(verified, tmp_path):
+def test_results_do_not_depend_on_the_number_of_workers(answer, verified, tmp_path):
     import xarray as xr
 
     folder, _ = verified
-    process = sims("run", "expansion", "--small", "--workers", "1", "--out", "r", cwd=tmp_path)
-    assert process.returncode == 0, process.stderr
+    status, _, complaint = answer("sims", "run", "expansion", "--small", "--workers", "1", "--out", "r")
+    assert status == 0, complaint
     cases = sorted((tmp_path / "r" / "expansion").glob("*.zarr"))
     assert len(cases) == 2
     for case in cases:
@@ -106,8 +106,8 @@ def test_run_as_json_prints_json_and_nothing_else(tmp_path):
     assert (tmp_path / "results" / "normalisation").is_dir()
 
 
-def test_list_names_experiments_cases_and_data_sets(tmp_path):
-    out = sims("list", cwd=tmp_path).stdout
+def test_list_names_experiments_cases_and_data_sets(answer):
+    _, out, _ = answer("sims", "list")
     assert "identity: Is the optimal datamodel coefficient" in out
     assert "spector-16 logistic l2=0.1" in out
     assert "longley" in out.splitlines()[-1]
@@ -169,11 +169,11 @@ def test_a_case_that_cannot_be_computed_is_named(tmp_path, monkeypatch):
         cases.run_cases(cases.jobs_of([broken], small=True), out=tmp_path, quiet=True)
 
 
-def test_a_folder_that_cannot_be_written_is_an_error_and_not_a_traceback(tmp_path):
+def test_a_folder_that_cannot_be_written_is_an_error_and_not_a_traceback(answer, tmp_path):
     (tmp_path / "results").write_text("a file is in the way")
-    process = sims("run", "normalisation", "--small", cwd=tmp_path)
-    assert process.returncode != 0
-    assert "Traceback" not in process.stderr
+    status, _, complaint = answer("sims", "run", "normalisation", "--small")
+    assert status != 0
+    assert "Traceback" not in complaint
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
@@ -209,8 +209,10 @@ def alive(group):
     return found
 
 
-def test_a_summary_with_undefined_numbers_says_what_they_are(tmp_path):
-    told = sims("run", "leverage", "--small", "--points", "9", "--out", "r", cwd=tmp_path).stdout
-    untold = sims("run", "spectrum", "--small", "--points", "6", "--out", "r", cwd=tmp_path).stdout
-    assert "NaN" not in told
-    assert untold.count("NaN: undefined. Errors where there is one seed") == 1
+def test_a_summary_with_undefined_numbers_says_what_they_are(answer):
+    defined, undefined = (
+        answer("sims", "run", name, "--small", "--points", points, "--workers", "1", "--out", "r")[1]
+        for name, points in (("leverage", "9"), ("spectrum", "6"))
+    )
+    assert "NaN" not in defined
+    assert undefined.count("NaN: undefined. Errors where there is one seed") == 1

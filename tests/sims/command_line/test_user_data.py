@@ -99,11 +99,11 @@ def test_every_result_of_the_example_says_which_rows_it_used(example):
         (["--data", str(SAMPLE), "--target", "vote", "--learner", "forest"], "'forest' is not one of"),
     ],
 )
-def test_a_mistake_is_answered_in_a_line_and_nothing_is_written(tmp_path, arguments, message):
-    process = sims("verify", *arguments, cwd=tmp_path)
-    assert process.returncode in (1, 2)
-    assert message in process.stderr.splitlines()[-1]
-    assert "Traceback" not in process.stderr
+def test_a_mistake_is_answered_in_a_line_and_nothing_is_written(answer, tmp_path, arguments, message):
+    status, _, complaint = answer("sims", "verify", *arguments)
+    assert status in (1, 2)
+    assert message in complaint.splitlines()[-1]
+    assert "Traceback" not in complaint
     assert list(tmp_path.iterdir()) == []
 
 
@@ -121,26 +121,28 @@ def test_the_example_was_interrupted_resumed_and_has_the_results_of_an_undisturb
         xr.testing.assert_identical(one.drop_attrs(), two.drop_attrs())
 
 
-def test_a_store_of_other_rows_is_refused(example):
+def test_a_store_of_other_rows_is_refused(answer, example, tmp_path):
     folder, *_ = example
-    refused = sims(*command_of_the_readme(), "--seed", "1", cwd=folder)
-    assert refused.returncode == 1
-    assert "seed was 0, is 1" in refused.stderr
+    for name in ("examples", "results"):
+        (tmp_path / name).symlink_to(folder / name)
+    status, _, complaint = answer("sims", *command_of_the_readme(), "--seed", "1")
+    assert status == 1
+    assert "seed was 0, is 1" in complaint
 
 
-def test_with_too_many_points_to_enumerate_subsets_are_drawn_and_it_is_said(tmp_path):
+def test_with_too_many_points_to_enumerate_subsets_are_drawn_and_it_is_said(answer, tmp_path):
     command = ("verify", "--small", "--data", str(SAMPLE), "--target", "vote", "--points", "40", "--queries", "2", "--out", "o")
-    process = sims(*command, cwd=tmp_path)
-    assert process.returncode == 0, process.stderr
-    assert "40 points are too many for all their subsets (at most 16 with logistic): subsets are drawn" in process.stdout
-    assert "T6 penalty HOLDS" in process.stdout
-    assert "C1, C6, T1, T2, T2 local: identity retrains on all 2^N subsets, N = 40 is more than 20" in process.stdout
+    status, printed, complaint = answer("sims", *command, "--workers", "1")
+    assert status == 0, complaint
+    assert "40 points are too many for all their subsets (at most 16 with logistic): subsets are drawn" in printed
+    assert "T6 penalty HOLDS" in printed
+    assert "C1, C6, T1, T2, T2 local: identity retrains on all 2^N subsets, N = 40 is more than 20" in printed
     folders = {path.name for path in (tmp_path / "o").iterdir() if path.is_dir()}
     assert folders == {"counterfactual", "figures", "lds", "scale", "scale_at_size"}
 
 
-def test_list_and_help_mention_it(tmp_path):
-    assert "verify --data FILE.csv --target COLUMN" in sims("list", cwd=tmp_path).stdout
-    text = sims("verify", "--help", cwd=tmp_path).stdout
+def test_list_and_help_mention_it(answer):
+    assert "verify --data FILE.csv --target COLUMN" in answer("sims", "list")[1]
+    text = answer("sims", "verify", "--help")[1]
     for option in ("--data FILE.csv", "--target COLUMN", "--learner", "--points", "--queries", "--l2", "--seed", "--drop COLUMN"):
         assert option in text

@@ -13,6 +13,7 @@ import strategies
 from assertions import arrays_of, assert_close, assert_identical
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from pairwise import all_pairs, label
 
 from sims.learners import MLP
 from sims.testing import laws as contract
@@ -36,11 +37,13 @@ VARIANTS = {
 }
 TOGETHER = {"batch_size": 3, "momentum": 0.4, "l2": 0.03, "schedule": "cosine", "jitter": 0.1, "init_scale": 0.8}
 VARIANTS_TOO = {**VARIANTS, "all together": TOGETHER}
+OUTPUTS = {"fewer outputs than points": {"m": 1}, "more outputs than points": {"m": 7}}
 
 every_activation = pytest.mark.parametrize("activation", ACTIVATIONS)
 every_loss = pytest.mark.parametrize("loss", LOSSES)
 every_depth = pytest.mark.parametrize("depth", DEPTHS)
 every_variant = pytest.mark.parametrize("variant", VARIANTS_TOO)
+outputs_on_both_sides = pytest.mark.parametrize("outputs", OUTPUTS)
 
 
 def network(n=5, d=2, m=2, *, seed=0, loss="logistic", **options):
@@ -49,6 +52,12 @@ def network(n=5, d=2, m=2, *, seed=0, loss="logistic", **options):
     X, X_query = rng.standard_normal((n, d)), rng.standard_normal((m, d))
     y = np.arange(n) % 2.0 if loss == "logistic" else rng.standard_normal(n)
     return MLP(X, y, X_query, loss=loss, **{"hidden": (3,), "steps": 200, "learning_rate": 0.2, **options})
+
+
+def network_of(case, **options):
+    """The network of a case of `all_pairs`: activation, loss, depth, variant and, where given, outputs."""
+    chosen = {**VARIANTS_TOO[case["variant"]], **OUTPUTS.get(case.get("outputs"), {})}
+    return network(activation=case["activation"], loss=case["loss"], hidden=DEPTHS[case["depth"]], **chosen, **options)
 
 
 def some_weights(n=5, seed=0):
@@ -183,15 +192,12 @@ def test_everyone_is_in_a_full_batch(batch_size):
 # --- responses -------------------------------------------------------------------------------------------------------------
 
 
-@every_activation
-@every_loss
-@every_depth
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_response_equals_the_plain_loop(activation, loss, depth, variant):
+@pytest.mark.parametrize("case", all_pairs(activation=ACTIVATIONS, loss=LOSSES, depth=DEPTHS, variant=VARIANTS), ids=label)
+def test_response_equals_the_plain_loop(case):
     """Every second replica of weights by seeds: the others are in the tests below."""
-    learner = network(activation=activation, loss=loss, hidden=DEPTHS[depth], **VARIANTS[variant])
+    learner = network_of(case)
     params, members = start(learner)
-    weights = some_weights(seed=depth)[:2]
+    weights = some_weights(seed=case["depth"])[:2]
     answer = learner.respond(weights, SEEDS)
     expected = [plain.one_response(learner, weights[k], params[k], members[k]) for k in range(2)]
     assert_close(answer[[0, 1], [0, 1]], expected, atol=1e-10, call="respond against plain loops")
@@ -255,10 +261,6 @@ def test_large_margins_neither_overflow_nor_warn(activation):
 # --- derivatives -----------------------------------------------------------------------------------------------------------
 
 
-OUTPUTS = {"fewer outputs than points": {"m": 1}, "more outputs than points": {"m": 7}}
-outputs_on_both_sides = pytest.mark.parametrize("outputs", OUTPUTS)
-
-
 def assert_jacobian_is_complex_step(learner, weights, seeds=SEEDS):
     expected = plain.weight_jacobian(learner, weights, *start(learner, seeds))
     assert_close(learner.weight_jacobian(weights, seeds), expected, rtol=1e-9, call="weight_jacobian against complex steps")
@@ -266,29 +268,12 @@ def assert_jacobian_is_complex_step(learner, weights, seeds=SEEDS):
     assert_close(np.stack(columns, axis=-1), expected, rtol=1e-9, call="its columns one by one")
 
 
-@every_activation
-@every_loss
-@every_depth
-@outputs_on_both_sides
-def test_jacobian_equals_complex_steps_through_the_plain_loop(activation, loss, depth, outputs):
-    learner = network(activation=activation, loss=loss, hidden=DEPTHS[depth], steps=40, **OUTPUTS[outputs])
-    assert_jacobian_is_complex_step(learner, some_weights(seed=depth)[:2], SEEDS[:1])
+KINDS_OF_TRAINING = all_pairs(activation=ACTIVATIONS, loss=LOSSES, depth=DEPTHS, variant=VARIANTS_TOO, outputs=OUTPUTS)
 
 
-@every_activation
-@every_variant
-@outputs_on_both_sides
-def test_jacobian_of_every_kind_of_training_equals_complex_steps(activation, variant, outputs):
-    learner = network(activation=activation, steps=30, **OUTPUTS[outputs], **VARIANTS_TOO[variant])
-    assert_jacobian_is_complex_step(learner, some_weights()[1:], SEEDS[:1])
-
-
-@every_depth
-@every_variant
-@outputs_on_both_sides
-def test_jacobian_of_every_kind_of_training_at_every_depth_equals_complex_steps(depth, variant, outputs):
-    learner = network(activation="softplus", hidden=DEPTHS[depth], steps=15, **OUTPUTS[outputs], **VARIANTS_TOO[variant])
-    assert_jacobian_is_complex_step(learner, some_weights()[:1], SEEDS[:1])
+@pytest.mark.parametrize("case", KINDS_OF_TRAINING, ids=label)
+def test_jacobian_of_every_kind_of_training_equals_complex_steps_through_the_plain_loop(case):
+    assert_jacobian_is_complex_step(network_of(case, steps=40), some_weights(seed=case["depth"])[1:], SEEDS[:1])
 
 
 @outputs_on_both_sides
@@ -480,7 +465,7 @@ def test_a_snapshot_after_the_last_step_is_the_answer_without_snapshots():
 @every_activation
 @every_variant
 def test_amplification_equals_the_norm_of_the_derivative_in_the_initial_parameters(activation, variant):
-    learner = network(activation=activation, hidden=(3, 2), steps=30, **VARIANTS_TOO[variant])
+    learner = network(activation=activation, hidden=(3, 2), steps=12, **VARIANTS_TOO[variant])
     params, members = start(learner)
     expected = [
         np.linalg.norm(plain.propagator(learner, w, p, m), 2) for w, p, m in zip(some_weights(), params, members, strict=False)
@@ -575,12 +560,13 @@ def on_rows(learner, rows):
 FULL_BATCH = {"GD": {}, "l2": {"l2": 0.1}, "momentum and l2": {"momentum": 0.5, "l2": 0.1}}
 
 
-@pytest.mark.parametrize("training", FULL_BATCH)
-@every_activation
-@every_loss
-@pytest.mark.parametrize("rows", [[0, 1, 3, 4, 5], [0, 1, 2, 3, 4, 5, 2], [3, 5, 0, 2, 1, 4]], ids=["deleted", "twice", "moved"])
-def test_weight_zero_is_deletion_and_weight_two_a_duplicate_and_order_is_free(training, activation, loss, rows):
-    learner = network(6, activation=activation, loss=loss, steps=60, **FULL_BATCH[training])
+OTHER_ROWS = {"deleted": [0, 1, 3, 4, 5], "twice": [0, 1, 2, 3, 4, 5, 2], "moved": [3, 5, 0, 2, 1, 4]}
+
+
+@pytest.mark.parametrize("case", all_pairs(training=FULL_BATCH, activation=ACTIVATIONS, loss=LOSSES, rows=OTHER_ROWS), ids=label)
+def test_weight_zero_is_deletion_and_weight_two_a_duplicate_and_order_is_free(case):
+    rows = OTHER_ROWS[case["rows"]]
+    learner = network(6, activation=case["activation"], loss=case["loss"], steps=60, **FULL_BATCH[case["training"]])
     copies = np.bincount(rows, minlength=6)
     weights = np.random.default_rng(3).uniform(0.2, 2.0, 6)
     other, mine = on_rows(learner, rows), (copies * weights)[None]
@@ -844,10 +830,10 @@ def test_the_learner_cannot_be_changed_after_it_is_made():
 # --- JAX -------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("activation", ["tanh", "softplus"])
-def test_response_and_jacobian_equal_those_of_jax(activation):
+def test_response_and_jacobian_equal_those_of_jax():
+    """With softplus and two layers; test_jax_learner.py has tanh and one."""
     jax = pytest.importorskip("jax")
-    learner = network(activation=activation, hidden=(4, 3), steps=200, m=3)
+    learner = network(activation="softplus", hidden=(4, 3), steps=200, m=3)
     weights, initial = some_weights(), learner.initial_params(SEEDS)
     with jax.enable_x64(True):
         respond = by_jax(jax, learner)
@@ -860,12 +846,12 @@ def test_response_and_jacobian_equal_those_of_jax(activation):
 
 def by_jax(jax, learner):
     """Full-batch gradient descent on the logistic loss: weights (N,), initial params (P,) -> outputs (M,)."""
-    jnp, act = jax.numpy, {"tanh": jax.numpy.tanh, "softplus": jax.nn.softplus}[learner.activation]
+    jnp = jax.numpy
 
     def f(theta, x):
         *inner, (W, b) = plain.layers(learner, theta)
         for V, c in inner:
-            x = act(x @ V + c)
+            x = jax.nn.softplus(x @ V + c)
         return (x @ W + b)[:, 0]
 
     def objective(theta, w):

@@ -66,7 +66,7 @@ def assert_all_gone(group, within=5.0):
 # --- the same bits ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("workers", [1, 2, 3])
+@pytest.mark.parametrize("workers", [1, 3])  # two are below, where one of them is killed
 @pytest.mark.usefixtures("processes_for_little_work")
 def test_any_number_of_processes_gives_the_same_bits(workers, truth):
     assert digest(response_table(LEARNER, SEEDS, executor=workers)) == truth
@@ -180,33 +180,16 @@ def test_no_process_is_started_for_little_work(monkeypatch, truth):
 
 
 @pytest.mark.usefixtures("processes_for_little_work")
-def test_a_block_that_kills_its_worker_is_named_the_rest_is_stored_and_a_cure_resumes(tmp_path, truth):
-    learner = dataclasses.replace(LEARNER, poison=17, log=str(tmp_path / "log"), cure=str(tmp_path / "cure"))
-    with pytest.raises(
-        ChildProcessError, match=r"block 17 \(subsets 544..575\) of Wavy.* killed the worker process, twice each; 31/32"
-    ):
+def test_blocks_that_kill_their_worker_are_named_the_rest_is_stored_and_a_cure_resumes(tmp_path, truth):
+    learner = dataclasses.replace(LEARNER, poison=(3, 17), log=str(tmp_path / "log"), cure=str(tmp_path / "cure"))
+    named = r"block 3 \(subsets 96..127\), block 17 \(subsets 544..575\)|block 17 \(.*\), block 3 \(.*\)"
+    with pytest.raises(ChildProcessError, match=rf"({named}) of Wavy.* killed the worker process, twice each; 30/32"):
         response_table(learner, SEEDS, executor=2, store=tmp_path / "s")
-    assert store.check(tmp_path / "s") == ([], 1)
+    assert store.check(tmp_path / "s") == ([], 2)
     before = len(learner.computed())
     (tmp_path / "cure").touch()
     assert digest(response_table(learner, SEEDS, executor=2, store=tmp_path / "s")) == truth
-    assert learner.computed()[before:] == [17]
-
-
-@pytest.mark.usefixtures("processes_for_little_work")
-def test_two_blocks_that_kill_are_both_named(tmp_path):
-    class Two(Wavy):
-        pass
-
-    with pytest.raises(engine.WorkerDeathError, match=r"3, 11 killed|11, 3 killed"):
-        for _ in engine.completed(_die_on_3_and_11, range(16), executor=2, per_task=4):
-            pass
-
-
-def _die_on_3_and_11(pieces):
-    if {3, 11} & set(pieces):
-        os.kill(os.getpid(), signal.SIGKILL)
-    return list(pieces)
+    assert sorted(learner.computed()[before:]) == [3, 17]
 
 
 def test_dask_naming_tasks_that_killed_workers_costs_these_pieces_only():

@@ -215,16 +215,15 @@ def test_results_without_their_settings_are_refused(full):
         response_table(SMALL, SEEDS, store=full)
 
 
-def test_the_check_command_names_damage_with_exit_1_and_repairs_it(full):
-    command = [sys.executable, "-m", "sims", "check", str(full.parent)]
-    assert subprocess.run(command, capture_output=True, text=True).stdout == f"{full}: sound, complete\n"
+def test_the_check_command_names_damage_with_exit_1_and_repairs_it(answer, full):
+    command = ("sims", "check", str(full.parent))
+    assert answer(*command)[1] == f"{full}: sound, complete\n"
     flip(chunk(full, 1))
-    found = subprocess.run(command, capture_output=True, text=True)
-    assert found.returncode == 1
-    assert "block 1 (subsets 32..63)" in found.stdout
-    assert subprocess.run([*command, "--repair"], capture_output=True).returncode == 0
-    after = subprocess.run(command, capture_output=True, text=True)
-    assert (after.returncode, after.stdout) == (0, f"{full}: sound, 1 blocks to compute\n")
+    status, printed, _ = answer(*command)
+    assert status == 1
+    assert "block 1 (subsets 32..63)" in printed
+    assert answer(*command, "--repair")[0] == 0
+    assert answer(*command)[:2] == (0, f"{full}: sound, 1 blocks to compute\n")
 
 
 # --- who may write, and what -----------------------------------------------------------------------------------------------
