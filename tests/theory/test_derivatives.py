@@ -331,10 +331,11 @@ def test_scale_free_coefficients_expand_around_the_derivative_at_one_over_p(p):
 # Finite differences
 
 
-# Rounding of a difference quotient sum_k c_k F(x_k) / h is at most sum_k |c_k| / h times the error of one F(x_k). In units of
-# u = EPS/2 that error is, for F = scale (sin(a.x) + exp(b.x / 2)): (n + 1) |a|.|x| in the argument a.x, from n products, n - 1 sums
-# and x itself, which is w + h rounded; the same of b.x / 2, which exp multiplies by its value; and of either value 8 for the function
-# (4 ulp: what vector libraries promise), 2 for the last sum and the scale, 10 for the products and sums of the quotient and its c_k.
+# Rounding of a difference quotient sum_k c_k F(x_k) / h is at most sum_k |c_k| / h times the error of one F(x_k): 13.5 / h
+# times for central differences, 979 / h times for one-sided ones. In units of u = EPS/2 that error is, for F = scale
+# (sin(a.x) + exp(b.x / 2)): (n + 1) |a|.|x| in the argument a.x, from n products, n - 1 sums and x itself, which is w + h
+# rounded; the same of b.x / 2, which exp multiplies by its value; of either value 8 for the function (4 ulp: what vector
+# libraries promise), 2 for the last sum and the scale, 10 for the products and sums of the quotient and its c_k.
 CENTRAL = np.concatenate(
     [-(2.0 ** -np.arange(4.0)), [0.0], 2.0 ** -np.arange(4.0)]
 )  # nodes in units of h, as scipy documents them
