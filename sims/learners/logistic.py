@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from sims.learners.linear import batched, erm
 from sims.learners.network import kernels
 from sims.learners.shared import checks
+from sims.learners.shared.representation import short_repr
 from theory.response import Array, Linearization, WeightHessian
 from theory.subsets import name_subset
 
@@ -46,6 +47,8 @@ class Logistic:
     X_query: Array = field(repr=False)
     l2: float
     normalization: erm.Normalization = "n_points"
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         X = checks.as_design(self.X)
