@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from theory.datamodel import grid_rows
 from theory.laws import Bernoulli, ProductLaw
 from theory.memory import require_memory
-from theory.response import BLOCK, Array, DifferentiableLearner, Learner, as_table, mean_response
+from theory.response import BLOCK, Array, DifferentiableLearner, Learner, as_table, mean_response, weight_jacobian_column
 from theory.subsets import mask_rows
 from theory.transforms import product_probabilities, split
 
@@ -112,9 +112,7 @@ def _integrate_along(
 ) -> Array:
     """E[D_i] over w_i on the given points, for every row of the other weights `rest` (B, N-1): shape (B, M)."""
     weights = np.insert(np.repeat(rest, len(points), axis=0), i, np.tile(points, len(rest)), axis=1)
-    column = getattr(learner, "weight_jacobian_column", None)  # networks have it: one direction through training, not N
-    samples = learner.weight_jacobian(weights, seeds)[..., i] if column is None else column(weights, seeds, i)
-    derivative = samples.mean(axis=1)
+    derivative = weight_jacobian_column(learner, weights, seeds, i).mean(axis=1)
     return np.asarray(np.tensordot(probabilities, derivative.reshape(len(rest), len(points), -1), axes=(0, 1)), dtype=np.float64)
 
 

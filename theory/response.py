@@ -3,8 +3,8 @@
 The response of a learner Phi to weights w is F(w) = E_r f(Phi(r; w)), the mean over the given seeds r of M scalar outputs.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -22,9 +22,15 @@ __all__ = [
     "TwiceDifferentiableLearner",
     "WeightHessian",
     "as_table",
+    "block_rows_of",
+    "deciding_values",
+    "has_own_bias",
     "mean_response",
+    "normalization_of",
     "stacked",
+    "takes_masks_only",
     "weight_derivative",
+    "weight_jacobian_column",
 ]
 
 Array = NDArray[np.float64]
@@ -35,7 +41,19 @@ BLOCK = 4096
 
 @runtime_checkable
 class Learner(Protocol):
-    """Anything that can be retrained on weighted points. Weight 0 IS deletion; the same seeds give the same bits."""
+    """Anything that can be retrained on weighted points. Weight 0 IS deletion; the same seeds give the same bits.
+
+    A learner may also have some of these attributes. Each is read by one function of this module, which has its default:
+
+    | attribute | read by | used in |
+    | --- | --- | --- |
+    | block_rows | `block_rows_of` | sims.retrain, sims.testing |
+    | masks_only | `takes_masks_only` | sims.testing, sims.experiments |
+    | normalization | `normalization_of` | sims.testing |
+    | has_bias | `has_own_bias` | sims.experiments |
+    | weight_jacobian_column(weights, seeds, point) | `weight_jacobian_column` | theory.derivatives, sims.testing |
+    | fingerprint() | `deciding_values` | sims.retrain |
+    """
 
     @property
     def n_points(self) -> int:
@@ -54,10 +72,7 @@ class Learner(Protocol):
 
 @runtime_checkable
 class DifferentiableLearner(Learner, Protocol):
-    """A learner that knows the exact derivative of what `respond` computes.
-
-    Where one column costs less than the whole, it may have `weight_jacobian_column(weights, seeds, point)` too: (B, R, M).
-    """
+    """A learner that knows the exact derivative of what `respond` computes."""
 
     def weight_jacobian(self, weights: ArrayLike, seeds: Sequence[int]) -> Array:
         """d f(Phi(r; w)) / d w for weights (B, N) and seeds (R,): shape (B, R, M, N)."""
@@ -164,6 +179,57 @@ class LinearizableLearner(Learner, Protocol):
     def linearize(self, weights: ArrayLike, seeds: Sequence[int]) -> Linearization:
         """The linearisation at the model trained with weights (N,), one per seed."""
         ...
+
+
+# --- what a learner may have beside the methods of its protocol ---------------------------------------------------------------
+
+
+def block_rows_of(learner: Learner) -> int:
+    """`block_rows`: how many subsets the retraining engine gives to `respond` at once, a power of two; 2^14 by default.
+
+    Slow learners have fewer: a block is what an interrupted run loses, and what one worker does alone.
+    """
+    return int(getattr(learner, "block_rows", 2**14))
+
+
+def takes_masks_only(learner: Learner) -> bool:
+    """`masks_only`: whether weights other than 0 and 1 have no meaning for the learner; False by default."""
+    return bool(getattr(learner, "masks_only", False))
+
+
+def normalization_of(learner: Learner) -> str:
+    """`normalization`: what divides sum_i w_i l_i in the objective; "n_points" by default, the fixed N.
+
+    The others are "sum" (1 divides it), "weight_sum" (sum_i w_i) and "support" (the number of points with w_i > 0).
+    """
+    return str(getattr(learner, "normalization", "n_points"))
+
+
+def has_own_bias(learner: Learner | type) -> bool:
+    """`has_bias`: whether a learner, or a class of them, adds an intercept, so that X needs no column of ones; default False."""
+    return bool(getattr(learner, "has_bias", False))
+
+
+def weight_jacobian_column(learner: DifferentiableLearner, weights: ArrayLike, seeds: Sequence[int], point: int) -> Array:
+    """d f / d w_point for weights (B, N) and seeds (R,), shape (B, R, M), by the learner's method of this name if it has one.
+
+    Networks have one: it takes one direction through training, not N. By default it is a column of `weight_jacobian`.
+    """
+    own = getattr(learner, "weight_jacobian_column", None)
+    return learner.weight_jacobian(weights, seeds)[..., point] if own is None else own(weights, seeds, point)
+
+
+def deciding_values(learner: Any) -> Mapping[str, Any]:
+    """`fingerprint()`: the values that decide every bit of the answers, by name; by default all fields or attributes."""
+    if hasattr(learner, "fingerprint"):
+        return learner.fingerprint()
+    if is_dataclass(learner):
+        return {f.name: getattr(learner, f.name) for f in fields(learner)}
+    attributes: dict[str, Any] = vars(learner)
+    return dict(sorted(attributes.items()))
+
+
+# --- means over seeds, and tables ---------------------------------------------------------------------------------------------
 
 
 def mean_response(learner: Learner, weights: ArrayLike, seeds: Sequence[int]) -> Array:

@@ -17,7 +17,7 @@ from theory.derivatives import FiniteDifference, average_derivatives, average_ju
 from theory.influence import hessian_influence
 from theory.laws import Bernoulli, TwoPoint
 from theory.metrics import relative_error
-from theory.response import Array, DifferentiableLearner, Learner, LinearizableLearner, weight_derivative
+from theory.response import Array, DifferentiableLearner, Learner, LinearizableLearner, takes_masks_only, weight_derivative
 from theory.subsets import all_masks
 from theory.transforms import product_probabilities
 from theory.values import leave_one_out
@@ -84,7 +84,7 @@ _REFERENCES = {
 def _near_one(learner: Learner, config: IdentityConfig, left_out: dict[str, str]) -> Variables:
     """What weights about 1 tell: D(1), exact or by differences that converged, and local datamodels."""
     seeds, ones = config.seeds, np.ones(learner.n_points)
-    if getattr(learner, "masks_only", False):
+    if takes_masks_only(learner):
         names = ("finite_difference", "derivative", "local_beta", "local_error")
         left_out |= dict.fromkeys(names, f"{type(learner).__name__} takes weights 0 and 1 only")
         return {}

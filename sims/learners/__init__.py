@@ -1,4 +1,7 @@
-"""Learners: one file each. Every learner has `n_points`, `n_outputs` and `respond`; see `theory.response` for the protocols."""
+"""Learners: one file each. Every learner has `n_points`, `n_outputs` and `respond`; `theory.response` has the protocols.
+
+What may a learner have beside `respond`? `theory.response.Learner` lists it, with who reads it and what the default is.
+"""
 
 from sims.learners.bistable import Bistable
 from sims.learners.interpolator import Interpolator

@@ -8,6 +8,7 @@ import scipy
 from numpy.typing import ArrayLike
 
 from sims.learners.shared import checks
+from sims.learners.shared.representation import short_repr
 from theory.response import Array
 from theory.streams import normals
 from theory.subsets import name_subset
@@ -40,6 +41,8 @@ class Bistable:
     l2: float = 0.0
 
     block_rows = 8
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         X = checks.as_design(self.X)

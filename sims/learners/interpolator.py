@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from sims.learners.least_squares import LeastSquares
 from sims.learners.shared import checks
+from sims.learners.shared.representation import short_repr
 from theory.response import Array, Linearization, stacked
 from theory.streams import stream
 
@@ -39,6 +40,8 @@ class Interpolator:
     bandwidth: float = 1.0
 
     block_rows = 64
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         X = checks.as_design(self.X)

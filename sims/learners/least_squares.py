@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sims.learners.linear import batched, erm
 from sims.learners.shared import checks
+from sims.learners.shared.representation import short_repr
 from theory.response import Array, Linearization, WeightHessian
 from theory.subsets import name_subset
 
@@ -44,6 +45,8 @@ class LeastSquares:
     l2: float = 0.0
     undefined: Literal["error", "min_norm"] = "error"
     normalization: erm.Normalization = "n_points"
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         X = checks.as_design(self.X)

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from sims.learners.linear import batched, erm
 from sims.learners.network import kernels
 from sims.learners.shared import checks
+from sims.learners.shared.representation import short_repr
 from theory.response import Array, Linearization, WeightHessian
 from theory.subsets import name_subset
 
@@ -46,6 +47,8 @@ class Logistic:
     X_query: Array = field(repr=False)
     l2: float
     normalization: erm.Normalization = "n_points"
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         X = checks.as_design(self.X)
@@ -137,7 +140,7 @@ class Logistic:
         replicas that have not settled by then go on with Newton in float64. Points absent from the whole block are left out.
         """
         present, penalty = np.flatnonzero(w.any(axis=1)), self._penalty(w)
-        rows, w = (self._rows.take(present), w[present]) if len(present) < len(w) else (self._rows, w)
+        rows, w = (self._rows.select(present), w[present]) if len(present) < len(w) else (self._rows, w)
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             theta = _rough_optimum(rows.as_type(np.float32), w.astype(np.float32), penalty.astype(np.float32))
             theta, unsettled = self._refine(rows, w, penalty, theta.astype(np.float64))
@@ -273,7 +276,7 @@ class _Rows:
     signed: batched.AnyFloat  # (N, d)
     outer: batched.AnyFloat  # (d (d + 1) / 2, N), packed x x^T
 
-    def take(self, points: NDArray[np.intp]) -> "_Rows":
+    def select(self, points: NDArray[np.intp]) -> "_Rows":
         return _Rows(self.signed[points], np.ascontiguousarray(self.outer[:, points]))
 
     def as_type(self, kind: type[np.floating[Any]]) -> "_Rows":
@@ -281,7 +284,7 @@ class _Rows:
 
     def gradient(self, theta: Any, w: Any, penalty: Any) -> tuple[Any, Any, Any]:
         """1 - p(y) (N, B), w times that, and the gradient (d, B) of sum_i w_i l_i + (penalty/2) ||theta||^2."""
-        miss = _miss(self.signed @ theta)
+        miss = _error_probability(self.signed @ theta)
         weighted = w * miss
         gradient = penalty * theta
         gradient -= np.ascontiguousarray(self.signed.T) @ weighted
@@ -298,7 +301,7 @@ class _Rows:
         return (w * np.logaddexp(0.0, -(self.signed @ theta))).sum(axis=0) + 0.5 * penalty * (theta**2).sum(axis=0)
 
 
-def _miss(margins: Any) -> Any:
+def _error_probability(margins: Any) -> Any:
     """1 - p(y) of signed margins (N, B), in their type; without AVX-512 numpy has machine code for exp in float32 only."""
     if margins.dtype == np.float64:
         slopes = np.empty_like(margins)

@@ -13,6 +13,7 @@ from sims.learners.network.kernels import ACTIVATIONS, LOSSES
 from sims.learners.network.objective import Objective
 from sims.learners.network.passes import Network
 from sims.learners.shared import checks
+from sims.learners.shared.representation import short_repr
 from theory.influence.trajectory import Checkpoint
 from theory.response import Array, Linearization
 from theory.streams import stream
@@ -67,6 +68,8 @@ class MLP:
     block_rows = 64
     """Subsets of a canonical block of the retraining engine."""
     has_bias = True
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         X = checks.as_design(self.X)

@@ -9,6 +9,7 @@ import scipy
 from numpy.typing import ArrayLike
 
 from sims.learners.shared import checks
+from sims.learners.shared.representation import short_repr
 from theory.response import Array
 from theory.streams import normals
 
@@ -33,6 +34,8 @@ class MovingJump:
     y: Array = field(repr=False)
     X_query: Array = field(repr=False)
     init_scale: float = 1.0
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         X = checks.as_design(self.X)

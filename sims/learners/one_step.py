@@ -8,6 +8,7 @@ import scipy
 from numpy.typing import ArrayLike
 
 from sims.learners.shared import checks
+from sims.learners.shared.representation import short_repr
 from theory.response import Array
 from theory.streams import stream
 
@@ -37,6 +38,8 @@ class OneStep:
     learning_rate: float = 0.5
     l2: float = 0.0
     init_scale: float = 1.0
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         X = checks.as_design(self.X)

@@ -1,11 +1,9 @@
 """What decides the bits of a result: learner, data, code, versions, machine."""
 
-import dataclasses
 import hashlib
 import inspect
 import platform
 import sys
-from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
 from importlib.metadata import version
@@ -16,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_info
 
-from theory.response import Array, Learner
+from theory.response import Array, Learner, deciding_values
 
 __all__ = ["environment", "hardware", "settings_of"]
 
@@ -46,46 +44,37 @@ def _vector_extensions() -> list[str]:
 def settings_of(learner: Learner, weights: Array | None = None) -> dict[str, Any]:
     """Everything that decides a bit of a learner's responses to weights, or to all subsets, as plain JSON values.
 
-    A learner is told by its class, by the source files behind it, and by its fields, or by what its `fingerprint()` returns
-    where it has one: arrays by shape and sha256, other values as they are. A field of any other type is refused: two different
-    learners could look the same.
+    Of a learner these are its class, the source files behind it, and its `theory.response.deciding_values`: arrays by shape and
+    sha256, other values as they are. A value of any other type is refused: two different learners could look the same.
     """
     kind = type(learner)
     return {
         "learner": {
             "class": f"{kind.__module__}.{kind.__qualname__}",
-            **{name: _plain(value, f"{kind.__name__}.{name}") for name, value in _fields(learner).items()},
+            **{name: _as_json(value, f"{kind.__name__}.{name}") for name, value in deciding_values(learner).items()},
         },
         "code": _code(kind),
         "versions": {name: version(name) for name in ("numpy", "scipy", "numba", "llvmlite")},
         "hardware": hardware(),
-        **({} if weights is None else {"weights": _plain(weights, "weights")}),
+        **({} if weights is None else {"weights": _as_json(weights, "weights")}),
     }
 
 
-def _fields(learner: Any) -> Mapping[str, Any]:
-    if hasattr(learner, "fingerprint"):
-        return learner.fingerprint()
-    told = dataclasses.is_dataclass(learner)
-    names: list[str] = [f.name for f in dataclasses.fields(learner)] if told else sorted(cast(dict[str, Any], vars(learner)))
-    return {name: getattr(learner, name) for name in names}
-
-
-def _plain(value: Any, name: str) -> Any:
+def _as_json(value: Any, name: str) -> Any:
     if isinstance(value, np.ndarray):
         array = cast(NDArray[Any], np.ascontiguousarray(value))  # type: ignore[reportUnknownArgumentType]
         return f"{array.dtype} {array.shape} sha256 {hashlib.sha256(array.tobytes()).hexdigest()}"
     if isinstance(value, np.generic):
-        return _plain(value.item(), name)
+        return _as_json(value.item(), name)
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, tuple | list):
-        return [_plain(item, name) for item in value]  # type: ignore[reportUnknownVariableType]
+        return [_as_json(item, name) for item in value]  # type: ignore[reportUnknownVariableType]
     if isinstance(value, dict):
-        return {key: _plain(item, f"{name}[{key!r}]") for key, item in cast(dict[str, Any], value).items()}
+        return {key: _as_json(item, f"{name}[{key!r}]") for key, item in cast(dict[str, Any], value).items()}
     raise TypeError(
-        f"{name} is a {type(value).__name__}, expected numbers, text, arrays, or lists of them: a store is told by the values "
-        "that decide its table; a learner that is made of other things has `fingerprint()`, which returns such values by name"
+        f"{name} is a {type(value).__name__}, expected numbers, text, arrays, or lists of them: a store keeps the values that "
+        "decide its table; give a learner that is made of other things a method `fingerprint()` that returns such values by name"
     )
 
 

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,13 +18,14 @@ from sims.retrain.provenance import hardware, settings_of
 from theory.datamodel.blockwise import StreamedTable
 from theory.laws import TwoLevelLaw
 from theory.memory import require_memory
-from theory.response import Array, Learner
+from theory.response import Array, Learner, block_rows_of
 from theory.subsets import mask_rows, name_subset
 
-__all__ = ["Responses", "response_table", "retrain_blocks", "streamed_table", "table_shape"]
+if TYPE_CHECKING:  # imported where they are used: they take longer than all else that a table needs
+    import pandas as pd
+    import xarray as xr
 
-BLOCK_ROWS = 2**14
-"""Subsets of a canonical block, where the learner has no `block_rows` (a power of two) of its own."""
+__all__ = ["Responses", "response_table", "retrain_blocks", "streamed_table", "table_shape"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,14 @@ class Responses:
     """f(Phi(r; 1_S)) for every seed r and subset S, or f(Phi(r; w)) for every w of a sample."""
 
     samples: Array  # (R, 2**N, M), row = mask of S; or (R, B, M), row = that of the weights
+
+    def __repr__(self) -> str:
+        n_seeds, n_rows, n_outputs = self.samples.shape
+        return f"Responses(seeds={n_seeds}, subsets={n_rows}, outputs={n_outputs})"
+
+    def _repr_html_(self) -> str:
+        """The labelled array, for notebooks."""
+        return self.to_xarray()._repr_html_()
 
     @property
     def mean(self) -> Array:
@@ -45,6 +54,18 @@ class Responses:
         if n_seeds == 1:
             return np.full(self.samples.shape[1:], np.nan)
         return self.samples.std(axis=0, ddof=1) / np.sqrt(n_seeds)
+
+    def to_xarray(self) -> "xr.DataArray":
+        """The samples as an array with dimensions seed, subset and output; each is numbered from 0."""
+        import xarray as xr
+
+        dims = ("seed", "subset", "output")
+        coords = {dim: np.arange(size) for dim, size in zip(dims, self.samples.shape, strict=True)}
+        return xr.DataArray(self.samples, coords, dims, name="response")
+
+    def to_dataframe(self) -> "pd.DataFrame":
+        """The samples as a table with one column, `response`, and one row for every seed, subset and output."""
+        return self.to_xarray().to_dataframe()
 
 
 def response_table(
@@ -124,7 +145,7 @@ def streamed_table(
 
 def table_shape(learner: Learner, seeds: Sequence[int], weights: Array | None = None) -> stores.TableShape:
     """The table of all subsets, or weights, and its canonical blocks: subset s is row s % block_rows of block s // block_rows."""
-    rows = int(getattr(learner, "block_rows", BLOCK_ROWS))
+    rows = block_rows_of(learner)
     if rows < 1 or rows & (rows - 1):
         raise ValueError(f"{type(learner).__name__}.block_rows is {rows}, expected a power of two: blocks share their high bits")
     count = 2**learner.n_points if weights is None else len(weights)

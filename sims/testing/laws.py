@@ -4,8 +4,8 @@ Two fits of one optimum along different paths (other summation order, other bloc
 Hessian's condition number: RTOL = 1e-9 serves conditions up to 1e3. A learner that stops earlier is asked with its own `rtol`.
 
 The laws on other rows of the data keep 1/N fixed, as the project's objective does: a learner on N' rows gets weights times
-N' / N. A learner that is normalised otherwise says so, `normalization = "sum"`, "weight_sum" or "support" (`linear.erm`).
-One that takes weights 0 and 1 only says `masks_only = True`. `sims.testing.check_learner` asks for all of them.
+N' / N. A learner that is normalised otherwise says so by its attribute `normalization`, and one that takes weights 0 and 1 only
+by `masks_only = True` (`theory.response`). `sims.testing.check_learner` asks for all of them.
 """
 
 import dataclasses
@@ -16,7 +16,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from theory.derivatives import finite_difference
-from theory.response import Array, DifferentiableLearner, Learner, LinearizableLearner, mean_response, weight_derivative
+from theory.response import (
+    Array,
+    DifferentiableLearner,
+    Learner,
+    LinearizableLearner,
+    mean_response,
+    normalization_of,
+    takes_masks_only,
+    weight_derivative,
+    weight_jacobian_column,
+)
 
 __all__ = [
     "DERIVATIVE_RTOL",
@@ -38,7 +48,6 @@ __all__ = [
     "check_weight_zero_is_deletion",
     "methods",
     "response_jumps",
-    "takes_masks_only",
 ]
 
 RTOL = 1e-9
@@ -165,8 +174,9 @@ def check_derivative(learner: Learner, weights: ArrayLike, seeds: Sequence[int] 
     at = np.asarray(weights, dtype=np.float64)
     derivative = weight_derivative(learner, at, seeds)
     defined = np.isfinite(derivative)
-    if column := getattr(learner, "weight_jacobian_column", None):
-        columns = np.stack([column(at[None], seeds, i)[0].mean(axis=0) for i in range(learner.n_points)])
+    if hasattr(learner, "weight_jacobian_column"):
+        each = [weight_jacobian_column(learner, at[None], seeds, i)[0] for i in range(learner.n_points)]
+        columns = np.stack([column.mean(axis=0) for column in each])
         assert_close(columns[defined], derivative[defined], rtol=RTOL, call=f"weight_jacobian_column at {_name(at)}")
     scale = 1e-12 * np.abs(mean_response(learner, at[None], seeds)).max()
     tolerance = rtol * np.abs(derivative[defined]).max(initial=0.0) + scale
@@ -226,7 +236,7 @@ def check_linearization(learner: Learner, weights: Array, seeds: Sequence[int] =
     assert_close(at.hessian, at.hessian.swapaxes(1, 2), rtol=1e-10, call=f"hessian against its transpose, {_name(weights)}")
     eigenvalues = np.linalg.eigvalsh(at.hessian)
     isolated = bool((eigenvalues[:, 0] > 1e-6 * eigenvalues[:, -1]).all()) and bool((at.gradient_norm < 1e-8).all())
-    if not isolated or _normalization(learner) != "n_points" or takes_masks_only(learner):
+    if not isolated or normalization_of(learner) != "n_points" or takes_masks_only(learner):
         raise CannotAskError(
             "shapes and symmetry are right; influence is D(w) only at a converged, isolated optimum of the objective divided by N"
         )
@@ -298,15 +308,6 @@ def methods(learner: Any) -> dict[str, Callable[[Array, Sequence[int]], Array]]:
     return {name: getattr(learner, name) for name in ("respond", "weight_jacobian") if hasattr(learner, name)}
 
 
-def takes_masks_only(learner: Any) -> bool:
-    """Whether it says that weights other than 0 and 1 have no meaning for it."""
-    return bool(getattr(learner, "masks_only", False))
-
-
-def _normalization(learner: Any) -> str:
-    return str(getattr(learner, "normalization", "n_points"))
-
-
 def _field_names(learner: Any) -> set[str]:
     return {f.name for f in dataclasses.fields(learner)} if dataclasses.is_dataclass(learner) else set()
 
@@ -331,7 +332,7 @@ def _answers_on_rows(
     ratio = {
         "n_points": len(rows) / len(weights),
         "support": np.count_nonzero(moved) / max(np.count_nonzero(weights), 1),
-    }.get(_normalization(learner), 1.0)
+    }.get(normalization_of(learner), 1.0)
     other = _rebuilt(learner, rows) if rebuild is None else rebuild(rows)
     return _answers(other, moved, seeds, np.arange(len(rows)), ratio)
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from sims.testing import laws as contract
-from theory.response import BLOCK, Array, Learner
+from theory.response import BLOCK, Array, Learner, block_rows_of, takes_masks_only
 from theory.streams import stream
 
 __all__ = ["Finding", "Report", "check_learner"]
@@ -75,7 +75,7 @@ def check_learner(
     if unknown:
         raise ValueError(f"leave_out names {sorted(unknown)}, expected laws: {', '.join(_LIKELY)}")
     rows = stream("check_learner weights", 0).uniform(0.5, 1.5, (4, n))
-    weights: Array = (1.0 - np.eye(n))[np.arange(4) % n] if contract.takes_masks_only(learner) else rows
+    weights: Array = (1.0 - np.eye(n))[np.arange(4) % n] if takes_masks_only(learner) else rows
     w, order = weights[0], np.roll(np.arange(n)[::-1], 2)
     every: dict[str, Any] = {"rtol": rtol}
     some: dict[str, Any] = {"rtol": rtol, "rebuild": rebuild}
@@ -149,8 +149,8 @@ def _at_some_point(n: int, ask: Callable[[int], None]) -> None:
 
 
 def _block_in_patience(learner: Learner, weights: Array, seeds: Sequence[int]) -> int:
-    """Rows of the learner's own blocks, or of those that theory asks for, unless they would take too long."""
-    block, start = int(getattr(learner, "block_rows", BLOCK)), time.perf_counter()
+    """Rows of a block as the engine gives it, BLOCK at most; refuses where they would take too long."""
+    block, start = min(block_rows_of(learner), BLOCK), time.perf_counter()
     for method in contract.methods(learner).values():
         method(weights, seeds)
     seconds = (time.perf_counter() - start) * (block / len(weights) + 2)

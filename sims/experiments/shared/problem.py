@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from sims import datasets
 from sims.datasets.user_file import UserData
-from theory.response import DifferentiableLearner, Learner, LinearizableLearner
+from theory.response import DifferentiableLearner, Learner, LinearizableLearner, has_own_bias
 
 __all__ = ["GivenLearner", "Option", "ParametricLearner", "Problem", "ProblemFacts"]
 
@@ -82,7 +82,7 @@ class Problem:
     def build(self, **changes: Option) -> ParametricLearner:
         """The learner, with some of its options changed."""
         data, kind = self.load(), importlib.import_module(f"sims.learners.{self.learner}").LEARNER
-        columns = [name != "intercept" or not getattr(kind, "has_bias", False) for name in data.columns]
+        columns = [name != "intercept" or not has_own_bias(kind) for name in data.columns]
         return kind(data.X[:, columns], data.y, data.X_query[: self.n_queries, columns], **{**dict(self.options), **changes})
 
 

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sims.learners.adapters.description import described
 from sims.learners.shared import checks
+from sims.learners.shared.representation import short_repr
 from theory.response import Array
 from theory.subsets import name_subset
 
@@ -61,6 +62,8 @@ class SklearnLearner:
 
     block_rows = 16
     normalization = "sum"
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         if isinstance(self.estimator, type) or not (hasattr(self.estimator, "fit") and hasattr(self.estimator, "get_params")):

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 
 from sims.learners.adapters.description import described
 from sims.learners.shared import checks
+from sims.learners.shared.representation import short_repr
 from theory.response import Array, Linearization
 from theory.subsets import name_subset
 
@@ -63,6 +64,8 @@ class JaxLearner:
     name: str | None = None
 
     block_rows = 64
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         X = checks.as_design(self.X)

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sims.learners.network import kernels
-from sims.learners.network.passes import LOSSES, Network, plain
+from sims.learners.network.passes import LOSSES, Network, contiguous
 from theory.response import Array, Fit, Layer, Linearization
 
 __all__ = ["Batches", "Descent", "DivergedError"]
@@ -177,9 +177,9 @@ class _Tile:
         self._job = kernels.Job(
             *plan.network.code,
             kernels.LOSSES.index(plan.loss),
-            plain(plan.X),
-            plain(plan.y),
-            plain(weights),
+            contiguous(plan.X),
+            contiguous(plan.y),
+            contiguous(weights),
             batches.numbers,
             seeds % batches.numbers.shape[2],
             batches.sizes,
@@ -226,7 +226,7 @@ class _Tile:
         return result
 
     def _rates(self, first: int, stop: int) -> Array:
-        return plain(self.plan.rates[first:stop])
+        return contiguous(self.plan.rates[first:stop])
 
     def first_divergence(self, values: Array) -> tuple[int, int]:
         """The replica whose parameters first left the finite numbers, and after how many steps.

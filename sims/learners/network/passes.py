@@ -15,7 +15,7 @@ import scipy
 from sims.learners.network import kernels
 from theory.response import Array
 
-__all__ = ["LOSSES", "Network", "plain"]
+__all__ = ["LOSSES", "Network", "contiguous"]
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,13 @@ class Loss:
 
 def _slopes(loss: str, f: Array, y: Array) -> Array:
     out = np.empty(f.shape)
-    kernels.slopes(kernels.LOSSES.index(loss), plain(f), plain(y), out)
+    kernels.slopes(kernels.LOSSES.index(loss), contiguous(f), contiguous(y), out)
     return out
 
 
 def _curvatures(loss: str, slope: Array) -> Array:
     out = np.empty(slope.shape)
-    kernels.curvatures(kernels.LOSSES.index(loss), plain(slope), out)
+    kernels.curvatures(kernels.LOSSES.index(loss), contiguous(slope), out)
     return out
 
 
@@ -95,14 +95,14 @@ class Network:
     def outputs(self, params: Array, X: Array) -> Array:
         """f (n, R) at inputs X (n, d) for parameters (P, R)."""
         f = np.empty((len(X), params.shape[1]))
-        kernels.evaluate(*self.code, plain(X), plain(params), f, _NONE, _NONE)
+        kernels.evaluate(*self.code, contiguous(X), contiguous(params), f, _NONE, _NONE)
         return f
 
     def point_factors(self, params: Array, X: Array) -> list[tuple[Array, Array]]:
         """Per layer: what enters it (n, in + 1, R) and df_n/dz (n, out, R), whose product is grad f_n there."""
         n, replicas = len(X), params.shape[1]
         values, deltas = (np.empty((n, sum(self.widths[1:]), replicas)) for _ in range(2))
-        kernels.evaluate(*self.code, plain(X), plain(params), np.empty((n, replicas)), values, deltas)
+        kernels.evaluate(*self.code, contiguous(X), contiguous(params), np.empty((n, replicas)), values, deltas)
         cuts = np.cumsum(self.widths[1:-1])
         one = np.ones((n, 1, replicas))
         inputs = [np.repeat(X[:, :, None], replicas, axis=2), *np.split(values, cuts, axis=1)[:-1]]
@@ -121,12 +121,12 @@ class Network:
         directions (K, P, R).
         """
         gradient, along = np.empty(params.shape), np.empty(directions.shape)
-        given = plain(params), plain(slope), plain(curvature), plain(directions)
-        kernels.products(*self.code, plain(X), *given, gradient, along)
+        given = contiguous(params), contiguous(slope), contiguous(curvature), contiguous(directions)
+        kernels.products(*self.code, contiguous(X), *given, gradient, along)
         return gradient, along
 
 
-def plain(array: Array) -> Array:
+def contiguous(array: Array) -> Array:
     """In C order and read-only: kernels are compiled once for every kind of array."""
     view = np.ascontiguousarray(array).view()
     view.flags.writeable = False

@@ -267,7 +267,9 @@ def test_divergence_names_learner_seed_subset_and_the_first_bad_step():
     assert np.isfinite(learner.respond(masks[[7, 0]], tame)).all()
     step = [math.isfinite(theta) for theta in paths[diverged[0]]].index(False) + 1
     where = rf"subset {{0, 1, 2}} \(mask 7\), seed {diverged[0]}, at step {step}: theta is not finite"
-    with pytest.raises(ArithmeticError, match=rf"^Bistable\(steps=50, .*\) diverged on {where}; take a smaller learning_rate"):
+    with pytest.raises(
+        ArithmeticError, match=rf"^Bistable\(N=3, M=\d+, steps=50, .*\) diverged on {where}; take a smaller learning_rate"
+    ):
         learner.respond(masks[[0, 7]], seeds)
 
 

@@ -5,7 +5,7 @@ import pytest
 from assertions import assert_identical
 
 from sims.learners.network import kernels
-from sims.learners.network.passes import plain
+from sims.learners.network.passes import contiguous
 
 LONG = np.longdouble
 SCALES = [1e-300, 1e-8, 1e-3, 0.02, 0.3, 1.0, 5.0, 100.0, 1e4]
@@ -117,10 +117,12 @@ def test_training_and_products_of_a_replica_depend_on_nothing_beside_it(activati
         """One step of every kind: products, training, tangents of two weights and a parameter, adjoints of three functions."""
         theta, along = np.ascontiguousarray(params[:, who]), np.ascontiguousarray(directions[..., who])
         gradient, moved = np.empty_like(theta), np.empty_like(along)
-        given = [plain(array[:, who]) for array in (params, slope, curvature)]
-        kernels.products(widths, code, plain(X), *given, plain(along), gradient, moved)
-        job = kernels.Job(widths, code, 0, plain(X), plain(y), plain(weights[:, who]), numbers, who, sizes, 0.5, 0.01)
-        rates, after, trail = plain(np.full(7, 0.1)), theta.copy(), np.empty((7, *theta.shape))
+        given = [contiguous(array[:, who]) for array in (params, slope, curvature)]
+        kernels.products(widths, code, contiguous(X), *given, contiguous(along), gradient, moved)
+        job = kernels.Job(
+            widths, code, 0, contiguous(X), contiguous(y), contiguous(weights[:, who]), numbers, who, sizes, 0.5, 0.01
+        )
+        rates, after, trail = contiguous(np.full(7, 0.1)), theta.copy(), np.empty((7, *theta.shape))
         kernels.descend(job, rates, 1, after, np.zeros_like(theta), trail)
         pushed, tangents, speeds = theta.copy(), along.copy(), np.zeros_like(along)
         kernels.push(job, rates, 1, pushed, np.zeros_like(theta), tangents, speeds, 2)
