@@ -139,7 +139,7 @@ def _environment(results: Results) -> dict[str, list[tuple[str, int]]]:
     return {name: sorted(counter.items()) for name, counter in found.items()}
 
 
-_QUESTION = {"experiment", "case", "data", "learner", "unit", "config"}
+_QUESTION = {"experiment", "case", "data", "learner", "options", "unit", "config"}
 """Attributes that say what was computed."""
 
 
