@@ -99,12 +99,12 @@ def _report(results: "Results", found: "Sequence[Picture | Absent]", source: Pat
     """The page, and what should have been on it."""
     from figures.attempts import Absent
     from figures.pictures import Picture
-    from figures.report import Page, judge_all, render_report
+    from figures.report import Page, render_report
     from figures.results import retrainings
+    from theory.claims import judge
 
-    ledger, unjudged = judge_all(results)
     pictures, left_out = ([made for made in found if isinstance(made, kind)] for kind in (Picture, Absent))
-    html, absent = render_report(Page(results, ledger, pictures, [*unjudged, *left_out], retrainings(source)))
+    html, absent = render_report(Page(results, judge(results), pictures, left_out, retrainings(source)))
     return html, [item for item in absent if item.fault]
 
 

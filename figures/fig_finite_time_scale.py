@@ -9,7 +9,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from figures.results import data_name
+from figures.results import data_name, options
 from figures.style import BLUE, GREEN, ORANGE, style
 
 __all__ = ["CLAIMS", "EXPERIMENTS", "Panel", "alt", "data", "draw"]
@@ -35,8 +35,8 @@ class Panel:
 def data(results: Sequence[xr.Dataset]) -> list[Panel]:
     """A panel per case, the linear model first."""
     panels: list[Panel] = []
-    for ds in sorted(results, key=lambda ds: "hidden=none" not in ds.attrs["case"]):
-        kind = "linear model" if "hidden=none" in ds.attrs["case"] else "network"
+    for ds in sorted(results, key=lambda ds: options(ds).get("hidden") != "none"):
+        kind = "linear model" if options(ds).get("hidden") == "none" else "network"
         title = f"{data_name(ds)}, {kind}"
         panels.append(
             Panel(title, int(ds.attrs["n_seeds"]), ds.eta_t.values, ds.p.values, ds.slope.values, ds.slope_error.values)

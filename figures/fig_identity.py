@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from figures.results import data_name, learner_name
+from figures.results import data_name, learner_name, options
 from figures.style import BLUE, GREEN, GREY, ORANGE, PINK, style
 from theory.metrics import Comparison, compare
 
@@ -58,7 +58,7 @@ def data(results: Sequence[xr.Dataset]) -> list[list[Panel]]:
 def _chosen(results: Sequence[xr.Dataset]) -> list[xr.Dataset]:
     largest: dict[tuple[str, str], xr.Dataset] = {}
     for ds in sorted(results, key=lambda ds: ds.sizes["point"]):
-        if "average_derivative" in ds and "min_norm" not in ds.attrs["case"]:
+        if "average_derivative" in ds and options(ds).get("undefined") != "min_norm":
             largest[ds.attrs["data"], ds.attrs["learner"]] = ds
     chosen = [largest[kind] for kind in _PREFERRED if kind in largest] or sorted(
         largest.values(), key=lambda ds: ds.sizes["point"]

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
 
-from figures.results import data_name, learner_name
+from figures.results import data_label, learner_name
 from figures.style import BLUE, GREEN, GREY, ORANGE, PINK, style
 
 __all__ = ["CLAIMS", "EXPERIMENTS", "ByPenalty", "BySize", "Scales", "alt", "data", "draw"]
@@ -72,7 +72,7 @@ def data(results: Sequence[xr.Dataset]) -> Scales:
     probabilities = results[0].p.values.tolist()
     one = results[0]
     return Scales(
-        f"{data_name(one).split(',')[0]} data, {learner_name(one)}, mean of {one.sizes['output']} outputs",
+        f"{data_label(one)} data, {learner_name(one)}, mean of {one.sizes['output']} outputs",
         smallest,
         [_by_size(by_size, p) for p in probabilities],
         most,

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from figures.results import data_name
+from figures.results import data_name, options
 from figures.style import BLUE, GREY, ORANGE, style
 
 __all__ = ["CLAIMS", "EXPERIMENTS", "Panel", "alt", "data", "draw"]
@@ -38,11 +38,11 @@ class Panel:
 def data(results: Sequence[xr.Dataset]) -> list[Panel]:
     """A panel per case, the penalised ones first."""
     panels: list[Panel] = []
-    for ds in sorted(results, key=lambda ds: ("l2=0 " in ds.attrs["case"], ds.attrs["case"])):
+    for ds in sorted(results, key=lambda ds: (options(ds).get("l2") == "0", ds.attrs["case"])):
         at = ds.measured.sel(measure="relative_error"), ds.measured_error.sel(measure="relative_error")
         error, spread = ({name: values.sel(pair=name).values for name in _SERIES} for values in at)
 
-        kind = "no penalty, more parameters than points" if "l2=0 " in ds.attrs["case"] else "penalised"
+        kind = "no penalty, more parameters than points" if options(ds).get("l2") == "0" else "penalised"
         panels.append(Panel(f"{data_name(ds)}, {kind}", ds.sizes["seed"], ds.time.values.astype(np.int64), error, spread))
     return panels
 

@@ -22,19 +22,19 @@ from figures.attempts import Absent, attempt
 from figures.numbers import MOST, numbers
 from figures.pictures import Picture, Results, versions
 from figures.results import Retrainings, config_of, fingerprint
-from theory.claims import Claim, Status, Verdict, all_claims
+from theory.claims import Claim, Ledger, Status, Verdict
 
-__all__ = ["Page", "judge_all", "render_report"]
+__all__ = ["Page", "render_report"]
 
 HEADLINES = ("C6", "T2", "C6 networks", "C3", "C8", "C10")
 """Claims whose verdicts stand first on the page."""
 
-Ledger = Sequence[tuple[Claim, Verdict]]
+Verdicts = Sequence[tuple[Claim, Verdict]]
 
 
 @dataclass(frozen=True)
 class Page:
-    """What the page is made of."""
+    """The parts of the page; `absent` are the pictures that could not be drawn."""
 
     results: Results
     ledger: Ledger
@@ -43,17 +43,12 @@ class Page:
     retrainings: Retrainings
 
 
-def judge_all(results: Results) -> tuple[Ledger, list[Absent]]:
-    """Every claim that the results can judge, and why not for the others."""
-    judged = [(c, attempt(f"claim {c.id}", c.experiments, results, lambda c=c: c.judge(results))) for c in all_claims()]
-    ledger = [(claim, verdict) for claim, verdict in judged if isinstance(verdict, Verdict)]
-    return ledger, [verdict for _, verdict in judged if isinstance(verdict, Absent)]
-
-
 def render_report(page: Page) -> tuple[bytes, list[Absent]]:
-    """The page, and parts of it that could not be made."""
+    """Render the page; returns also everything that is missing on it."""
     budget = attempt("the error budget", ("budget",), page.results, lambda: [_budget(ds) for ds in page.results["budget"]])
-    absent = [*page.absent, *([budget] if isinstance(budget, Absent) else [])]
+    unjudged = [Absent(f"claim {c.id}", reason, fault=c in page.ledger.faults) for c, reason in page.ledger.not_judged]
+    absent = [*unjudged, *page.absent, *([budget] if isinstance(budget, Absent) else [])]
+    verdicts = page.ledger.verdicts
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("figures"),
         autoescape=True,
@@ -62,11 +57,11 @@ def render_report(page: Page) -> tuple[bytes, list[Absent]]:
         lstrip_blocks=True,
     )
     environment.filters |= {"number": _number, "anchor": _anchor, "picture": _data_uri, "size": _size}
-    homes = _homes(page.pictures, page.ledger)
+    homes = _homes(page.pictures, verdicts)
     html = environment.get_template("report.html.j2").render(
-        families=_families(page.ledger),
-        headlines=[(c, v) for name in HEADLINES for c, v in page.ledger if c.id == name],
-        counts=_counts(page.ledger),
+        families=_families(verdicts),
+        headlines=[(c, v) for name in HEADLINES for c, v in verdicts if c.id == name],
+        counts=_counts(verdicts),
         pictures=page.pictures,
         homes=homes,
         budget=[] if isinstance(budget, Absent) else budget,
@@ -75,28 +70,28 @@ def render_report(page: Page) -> tuple[bytes, list[Absent]]:
         environment=_environment(page.results),
         versions=versions(),
         cases={name: [_case(ds) for ds in cases] for name, cases in page.results.items()},
-        numbers=numbers(page.ledger, page.results),
+        numbers=numbers(verdicts, page.results),
         most=MOST,
         **{name: _inline(environment, f"report.{name}") for name in ("css", "js")},
     )
     return html.encode("utf-8", "replace"), absent
 
 
-def _families(ledger: Ledger) -> list[tuple[str, Ledger]]:
+def _families(verdicts: Verdicts) -> list[tuple[str, Verdicts]]:
     """The essay's claims, C1, C2, .., and all others."""
-    essay = [(c, v) for c, v in ledger if c.id.startswith("C")]
-    others = [(c, v) for c, v in ledger if not c.id.startswith("C")]
+    essay = [(c, v) for c, v in verdicts if c.id.startswith("C")]
+    others = [(c, v) for c, v in verdicts if not c.id.startswith("C")]
     return [(title, family) for title, family in (("The essay's claims", essay), ("What is true instead", others)) if family]
 
 
-def _counts(ledger: Ledger) -> list[tuple[str, list[tuple[Status, int]]]]:
+def _counts(verdicts: Verdicts) -> list[tuple[str, list[tuple[Status, int]]]]:
     """How many verdicts of each kind, by family."""
-    return [(title, [(s, sum(v.status is s for _, v in family)) for s in Status]) for title, family in _families(ledger)]
+    return [(title, [(s, sum(v.status is s for _, v in family)) for s in Status]) for title, family in _families(verdicts)]
 
 
-def _homes(pictures: Sequence[Picture], ledger: Ledger) -> dict[str, str]:
+def _homes(pictures: Sequence[Picture], verdicts: Verdicts) -> dict[str, str]:
     """Picture -> id of the first of its claims that was judged, under which it stands; pictures without one are left out."""
-    judged = {claim.id for claim, _ in ledger}
+    judged = {claim.id for claim, _ in verdicts}
     firsts = {picture.name: next((c for c in picture.claims if c in judged), None) for picture in pictures}
     return {name: first for name, first in firsts.items() if first is not None}
 
@@ -144,7 +139,7 @@ def _environment(results: Results) -> dict[str, list[tuple[str, int]]]:
     return {name: sorted(counter.items()) for name, counter in found.items()}
 
 
-_QUESTION = {"experiment", "case", "data", "learner", "unit", "config"}
+_QUESTION = {"experiment", "case", "data", "learner", "options", "unit", "config"}
 """Attributes that say what was computed."""
 
 

@@ -3,14 +3,24 @@
 import hashlib
 import json
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import xarray as xr
 
-__all__ = ["Retrainings", "config_of", "data_name", "fingerprint", "learner_name", "options", "read", "read_all", "retrainings"]
+__all__ = [
+    "Retrainings",
+    "config_of",
+    "data_label",
+    "data_name",
+    "fingerprint",
+    "learner_name",
+    "options",
+    "read",
+    "read_all",
+    "retrainings",
+]
 
 _LEARNERS = {
     "least_squares": "ridge",
@@ -90,27 +100,32 @@ def retrainings(folder: Path) -> Retrainings:
 
 
 def data_name(ds: xr.Dataset) -> str:
-    """Data set and number of training points of a case, as a text that matplotlib draws as it is: "Two moons, N = 8"."""
-    name, n, _ = _parts(ds)
-    plain = re.sub(r"[\x00-\x1f\x7f]", "\N{REPLACEMENT CHARACTER}", name.replace("_", " "))
-    return rf"{plain[:1].upper()}{plain[1:]}, N = {n}".replace("$", r"\$")
+    """Return data set and number of training points of a case, as a text that matplotlib draws as it is: "Two moons, N = 8"."""
+    return f"{data_label(ds)}, N = {_attribute(ds, 'n_points')}"
+
+
+def data_label(ds: xr.Dataset) -> str:
+    """Return the data set of a case likewise, such as "Two moons"."""
+    printable = re.sub(r"[\x00-\x1f\x7f]", "\N{REPLACEMENT CHARACTER}", str(_attribute(ds, "data")).replace("_", " "))
+    return f"{printable[:1].upper()}{printable[1:]}".replace("$", r"\$")
 
 
 def learner_name(ds: xr.Dataset) -> str:
-    """As titles say it: "network"."""
-    name = str(ds.attrs["learner"])
+    """Return the learner of a case as titles name it, such as "network"."""
+    name = str(_attribute(ds, "learner"))
     return _LEARNERS.get(name, name.replace("_", " "))
 
 
 def options(ds: xr.Dataset) -> dict[str, str]:
-    """What the learner of a case was built with, by name."""
-    return dict(part.split("=", 1) for part in _parts(ds)[2])
+    """Return the options that the learner of a case was built with, by name: {"l2": "0.1", "hidden": "4x4"}."""
+    return json.loads(_attribute(ds, "options"))
 
 
-def _parts(ds: xr.Dataset) -> tuple[str, str, Sequence[str]]:
-    """Data set, number of points and options of a case that is called "<data>-<N> <learner> <option>=<value> ..."."""
-    case, data = str(ds.attrs["case"]), str(ds.attrs["data"])
-    found = re.fullmatch(rf"{re.escape(data)}-(\d+)( .*)?", case, re.DOTALL)
-    if found is None:
-        raise ValueError(f"the case {case!r} of data set {data!r} has an unexpected name, expected {data}-<points> <learner> ..")
-    return data, found[1], (found[2] or "").split()[1:]
+def _attribute(ds: xr.Dataset, name: str) -> Any:
+    """An attribute of a result; a ValueError names the command to run again where an earlier version did not write it."""
+    if name not in ds.attrs:
+        raise ValueError(
+            f"{ds.attrs.get('case', 'a result')} has no attribute {name!r}: an earlier version stored it; run again "
+            f"`python -m sims run {ds.attrs.get('experiment', 'EXPERIMENT')}`"
+        )
+    return ds.attrs[name]

@@ -143,7 +143,7 @@ def verify(
     from sims.experiments.shared.cases import jobs_of, run_cases, user_jobs
     from sims.ledger.text import ledger_text, missing_text, verdict_json
     from sims.retrain.provenance import environment
-    from theory.claims import judge, not_judged
+    from theory.claims import judge
 
     left_out: dict[str, str] = {}
     if file is None:
@@ -159,15 +159,16 @@ def verify(
         json_file.parent.mkdir(parents=True, exist_ok=True)  # what cannot be written is told before anything is computed
     with _executor(workers, dask, small) as executor:
         results = run_cases(jobs, out=out, executor=executor)
-    verdicts = judge(results)
-    click.echo(ledger_text(verdicts))
-    if absent := not_judged(results, left_out):
-        click.echo(missing_text(absent))
+    ledger = judge(results, left_out)
+    click.echo(ledger_text(ledger.verdicts))
+    if ledger.not_judged:
+        click.echo(missing_text(ledger.not_judged))
     click.echo(f"\nresults: {out}")
     if json_file is not None:
-        claims = [{"id": claim.id, "statement": claim.statement, **verdict_json(verdict)} for claim, verdict in verdicts]
-        ledger = {"claims": claims, "not_judged": {c.id: why for c, why in absent}, "environment": environment()}
-        json_file.write_text(json.dumps(ledger, indent=2) + "\n")
+        claims = [{"id": claim.id, "statement": claim.statement, **verdict_json(verdict)} for claim, verdict in ledger.verdicts]
+        reasons = {claim.id: reason for claim, reason in ledger.not_judged}
+        record = {"claims": claims, "not_judged": reasons, "environment": environment()}
+        json_file.write_text(json.dumps(record, indent=2) + "\n")
         click.echo(f"ledger:  {json_file}")
     _draw(out)
 

@@ -1,6 +1,7 @@
 """Results folders for tests of what reads them: small cases computed for real, and stored as `sims` stores them."""
 
 import fcntl
+import json
 import os
 import pickle
 from functools import cache
@@ -28,6 +29,15 @@ def stored(folder, *experiments):
         for result in computed(experiment):
             save(result, folder)
     return folder
+
+
+def described(case, **more):
+    """The attributes of a result whose case is called "<data>-<points> <learner> <option>=<value> ..", as `sims` writes them."""
+    name, *words = case.split()
+    data, n_points = name.rsplit("-", 1)
+    learner, *options = words or [""]
+    values = dict(option.split("=", 1) for option in options)
+    return {"case": case, "data": data, "n_points": int(n_points), "learner": learner, "options": json.dumps(values), **more}
 
 
 def renamed(result, name):

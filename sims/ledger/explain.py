@@ -1,4 +1,4 @@
-"""What there is to know about a claim, as text: the statement, the essay, the idea, the test, the verdict and the sources."""
+"""Explain claims as text: statement, essay, idea of the proof, test, verdict and sources."""
 
 import difflib
 import inspect
@@ -7,15 +7,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from sims.experiments.shared.results import read
-from theory.claims import Claim, NothingToJudgeError, Results, Verdict, all_claims
+from theory.claims import Claim, NotJudged, Results, Verdict, all_claims, outcome
 
-__all__ = ["claims_by_id", "explanation", "overview", "results_for", "verdict_on"]
+__all__ = ["claims_by_id", "explanation", "overview", "results_for"]
 
 _WIDTH, _INDENT = 118, 10
 
 
 def claims_by_id(identifiers: Sequence[str]) -> list[Claim]:
-    """The claims with these ids, in whatever case, in the order given. An unknown id is refused with those that are close."""
+    """Return the claims with these ids, in upper or lower case, in the order given. An unknown id is a ValueError."""
     known = {claim.id.casefold(): claim for claim in all_claims()}
     for identifier in identifiers:
         if identifier.casefold() not in known:
@@ -26,57 +26,50 @@ def claims_by_id(identifiers: Sequence[str]) -> list[Claim]:
 
 
 def results_for(claims: Iterable[Claim], folder: Path) -> Results:
-    """What is stored in a folder of the experiments that the claims read; nothing where an experiment has no results."""
+    """Read the stored results of all experiments that the claims need; an experiment without results has an empty list."""
     return {name: read(folder, name) for name in dict.fromkeys(name for c in claims for name in (*c.experiments, *c.also))}
 
 
-def verdict_on(results: Results, claim: Claim) -> Verdict | str:
-    """The claim judged on results, or why they say nothing of it."""
-    if missing := [name for name in claim.experiments if not results[name]]:
-        return f"no results of {', '.join(missing)}"
-    try:
-        return claim.judge(results)
-    except NothingToJudgeError as error:
-        return str(error)
-    except (KeyError, AttributeError) as error:
-        raise ValueError(
-            f"{claim.id} cannot be judged on the stored results of {', '.join(claim.experiments)}: {error}. Another version made "
-            "them: run these experiments again"
-        ) from error
+def _outcome(claim: Claim, results: Results) -> Verdict | NotJudged:
+    """Judge a claim on stored results; a fault is a ValueError that says what to run again."""
+    found = outcome(claim, results)
+    if isinstance(found, NotJudged) and found.fault:
+        raise ValueError(f"{claim.id} cannot be judged on the stored results: {found.reason}")
+    return found
 
 
 def overview(claims: Sequence[Claim], folder: Path) -> str:
-    """Every claim with today's verdict, one line each; then the experiments that lack results."""
+    """List every claim with its verdict on the results in a folder, one line each; then the experiments without results."""
     results = results_for(claims, folder)
-    verdicts = [(claim, verdict_on(results, claim)) for claim in claims]
+    outcomes = [(claim, _outcome(claim, results)) for claim in claims]
     lines = [
-        f"{claim.id:<12}{verdict.status if isinstance(verdict, Verdict) else 'not judged':<14}{claim.statement}"
-        for claim, verdict in verdicts
+        f"{claim.id:<12}{found.status if isinstance(found, Verdict) else 'not judged':<14}{claim.statement}"
+        for claim, found in outcomes
     ]
     missing = [name for name in dict.fromkeys(name for c in claims for name in c.experiments) if not results[name]]
     if missing:
-        made = f"No results of {', '.join(missing)} in {folder}. Made by python -m sims verify --out {folder}"
+        made = f"No results of {', '.join(missing)} in {folder}. To make them: python -m sims verify --out {folder}"
         lines += ["", *textwrap.wrap(made, _WIDTH)]
     return "\n".join(lines)
 
 
 def explanation(claim: Claim, folder: Path) -> str:
-    """All about one claim, with the verdict on the results in a folder or, where they lack, the commands that make them."""
+    """Explain one claim, with its verdict on the results in a folder, or the commands that make what is missing."""
     results = results_for([claim], folder)
-    verdict = verdict_on(results, claim)
-    if isinstance(verdict, str):
+    found = _outcome(claim, results)
+    if isinstance(found, NotJudged):
         missing = [name for name in claim.experiments if not results[name]]
         commands = " && ".join(f"python -m sims run {name} --out {folder}" for name in missing)
-        today = f"not judged: {verdict}" + (f" in {folder}. Made by {commands}" if missing else "")
+        verdict = f"not judged: {found.reason}" + (f". To make them: {commands}" if missing else "")
     else:
-        today = f"{verdict.status}: {verdict.figure:.3g} on {verdict.case}. {verdict.condition}"
+        verdict = f"{found.status}: {found.figure:.3g} on {found.case}. {found.condition}"
     judged = " ".join((inspect.getdoc(claim.judgement) or "").split())
     parts = {
         "Essay": claim.essay,
         "Idea": claim.idea,
         "Tested": f"{judged} Experiments: {', '.join(claim.experiments)}.",
         "Measure": f"{claim.measure}; tolerance {claim.tolerance:g}",
-        "Verdict": today,
+        "Verdict": verdict,
         "Sources": "; ".join(claim.sources),
     }
     heading = f"{claim.id}: {claim.statement}"

@@ -1,8 +1,8 @@
-"""The ledger for a learner of your own: what its table of all subsets says of the essay's claims, and what it cannot say."""
+"""Judge the claims on a learner of your own, from its table of all subsets."""
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from sims.experiments import all_experiments, identity, spectrum
 from sims.experiments.shared.problem import GivenLearner
 from sims.ledger.text import ledger_text, missing_text
 from sims.retrain import Responses, engine, response_table
-from theory.claims import Claim, Verdict, judge, not_judged
+from theory.claims import Ledger, judge
 from theory.derivatives import average_derivatives
 from theory.laws import Bernoulli
 from theory.metrics import relative_error
@@ -22,19 +22,17 @@ from theory.response import DifferentiableLearner, Learner
 __all__ = ["Study", "judge_learner"]
 
 MOST_POINTS = 20
-"""2^20 retrainings: with more, draw subsets (`theory.datamodel.fit_sampled`)."""
+"""Limit of 2^20 retrainings; for more points draw subsets (`theory.datamodel.fit_sampled`)."""
 
 MOST_POINTS_AVERAGED = 10
-"""N 2^(N-1) Jacobians per node: more points without the average derivative."""
+"""Limit for the average derivative, which takes N 2^(N-1) Jacobians per node; it is left out with more points."""
 
 
-@dataclass(frozen=True)
-class Study:
-    """Results by experiment, the verdicts on them, and what every other claim lacks."""
+@dataclass(frozen=True, repr=False)
+class Study(Ledger):
+    """The ledger of a learner, with the results by experiment that it was judged on; printed, it shows all evidence."""
 
-    results: dict[str, list[xr.Dataset]]
-    verdicts: tuple[tuple[Claim, Verdict], ...]
-    not_judged: tuple[tuple[Claim, str], ...]
+    results: dict[str, list[xr.Dataset]] = field(kw_only=True)
 
     def __str__(self) -> str:
         return f"{ledger_text(self.verdicts)}\n{missing_text(self.not_judged)}"
@@ -50,11 +48,12 @@ def judge_learner(
     executor: engine.Executor | int | None = None,
     progress: bool = False,
 ) -> Study:
-    """Retrain on all subsets with seeds 0 .. n_seeds - 1 and judge what can be judged; printed, the answer is the ledger.
+    """Retrain on all subsets with seeds 0 .. n_seeds - 1 and judge the claims that the learner can answer.
 
-    Any learner gives beta, leave-one-out and R^2 at every p; one that takes weights near 1 smoothly also D(1), by differences
-    where it has no weight_jacobian; weight_jacobian adds the average derivative, linearize Hessian influence. A claim that needs
-    what is missing is not judged, and says why. `store`, `executor` and `progress` are those of `response_table`.
+    Any learner gives beta, leave-one-out and R^2 at every p. If its response is smooth in weights near 1, it also gives D(1), by
+    differences where it has no weight_jacobian; weight_jacobian adds the average derivative, linearize adds Hessian influence.
+    The ledger names the claims that are not judged and what they lack. `store`, `executor` and `progress` are those of
+    `response_table`.
     """
     if learner.n_points > MOST_POINTS:
         raise ValueError(
@@ -65,7 +64,7 @@ def judge_learner(
     table = response_table(learner, seeds, store=store, executor=executor, progress=progress)
 
     def retrain(learner: Learner, seeds: Sequence[int], *, part: str = "", weights: ArrayLike | None = None) -> Responses:
-        return table  # both experiments ask for the same one
+        return table  # both experiments need this one
 
     nodes, reason = _nodes(learner, seeds)
     found = identity.run(
@@ -76,12 +75,12 @@ def judge_learner(
         found = found.assign_attrs(left_out=json.dumps(left_out))
     linear = spectrum.run(spectrum.SpectrumConfig(problem, n_seeds=n_seeds), retrain=retrain)
     results = {"identity": [found], "spectrum": [linear]}
-    others = dict.fromkeys(all_experiments(), "asks for more than one learner's table")
-    return Study(results, tuple(judge(results)), tuple(not_judged(results, others)))
+    ledger = judge(results, dict.fromkeys(all_experiments(), "needs more than the table of one learner"))
+    return Study(ledger.verdicts, ledger.not_judged, ledger.faults, results=results)
 
 
 def _nodes(learner: Learner, seeds: Sequence[int]) -> tuple[tuple[int, ...], str]:
-    """Two numbers of Gauss nodes between which the average derivative does not change, or none and why; beta is not asked."""
+    """Find two numbers of Gauss nodes between which the average derivative does not change, or say why there are none."""
     if not isinstance(learner, DifferentiableLearner):
         return (), ""
     if learner.n_points > MOST_POINTS_AVERAGED:

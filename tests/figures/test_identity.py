@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from assertions import assert_close, assert_identical
+from stored import described
 
 from figures import fig_identity
 from figures.style import render
@@ -21,7 +22,7 @@ def result(dataset, learner, slope, n=4):
         "derivative": (("point", "output"), derivative),
         "leave_one_out": (("point", "output"), 1.1 * derivative),
     }
-    attributes = {"data": dataset, "learner": learner, "unit": "logit", "case": f"{dataset}-{n} {learner}"}
+    attributes = described(f"{dataset}-{n} {learner}", unit="logit")
     return xr.Dataset(effects, {"p": [0.5]}, attributes)
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from assertions import assert_identical
+from stored import described
 
 from figures import fig_breakdown, fig_budget, fig_depth, fig_leverage, fig_proximal
 from theory.influence.budget import Trust
@@ -39,7 +40,7 @@ def budget(data, learner, times, n_seeds):
             "reference": ["beta"],
             "measure": MEASURES,
         },
-        {"case": f"{data}-8 {learner}", "data": data, "learner": learner},
+        described(f"{data}-8 {learner}"),
     )
 
 
@@ -50,7 +51,7 @@ def proximal():
     return xr.Dataset(
         {"budget": sizes, "budget_error": size_errors, "explained": explained, "explained_error": explained_errors},
         {"time": [1, 10], "step": steps, "column": columns, "stage": stages, "measure": MEASURES},
-        {"case": "two_moons-8 mlp", "data": "two_moons", "n_seeds": 4},
+        described("two_moons-8 mlp", n_seeds=4),
     )
 
 
@@ -65,7 +66,7 @@ def maps():
     damping = xr.Dataset(
         {"measured": (("curvature", "damping", "time", "reference", "measure"), cells(2, 2, 2, 3))},
         {"curvature": curvatures, "damping": [0.0, 0.01], "time": [1, 1000], "reference": references, "measure": MEASURES},
-        {"case": "xor-8 mlp", "data": "xor"},
+        described("xor-8 mlp"),
     )
     width = xr.Dataset(
         {
@@ -73,7 +74,7 @@ def maps():
             "n_params": (("width",), [5, 9]),
         },
         {"width": [1, 2], "l2": [0.1], "estimate": ["exact"], "reference": references, "measure": MEASURES},
-        {"case": "two_moons-8 mlp", "data": "two_moons"},
+        described("two_moons-8 mlp"),
     )
     solver = xr.Dataset(
         {
@@ -81,7 +82,7 @@ def maps():
             "condition": (("l2",), [450.0]),
         },
         {"l2": [0.1], "solver": solvers, "products": [1, 2, 3, 4], "reference": ["D(1)"], "measure": MEASURES},
-        {"case": "longley-12 least_squares", "data": "longley"},
+        described("longley-12 least_squares"),
     )
     return [damping], [width], [solver]
 
@@ -92,7 +93,7 @@ def depth():
     return xr.Dataset(
         {"single_seed": values, "single_seed_error": errors},
         {"depth": [0, 2], "estimate": ["exact"], "reference": ["D(1)", "LOO", "beta"], "measure": MEASURES},
-        {"case": "two_moons-8 mlp", "data": "two_moons", "n_seeds": 4},
+        described("two_moons-8 mlp", n_seeds=4),
     )
 
 
@@ -101,7 +102,7 @@ def leverage(learner):
     return xr.Dataset(
         {"leverage": (("point",), h), "ratio": (("point",), 1.0 / (1.0 - h))},
         {},
-        {"case": f"longley-16 {learner} l2=0.1", "data": "longley", "learner": learner},
+        described(f"longley-16 {learner} l2=0.1"),
     )
 
 

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import xarray as xr
 from assertions import assert_identical
+from stored import described
 
 from figures import fig_counterfactual, fig_lds, fig_seeds, fig_spectrum
 
 
-def spectrum(first, learner, case, error=np.nan):
+def spectrum(first, case, error=np.nan):
     share = np.array([[first, 0.9 - first, 0.06, 0.03, 0.01]])
     return xr.Dataset(
         {
@@ -17,7 +18,7 @@ def spectrum(first, learner, case, error=np.nan):
             "lds": (("p",), [0.95]),
         },
         {"p": [0.5], "degree": [1, 2, 3, 4, 5]},
-        {"case": case, "data": case.split("-")[0], "learner": learner},
+        described(case),
     )
 
 
@@ -30,7 +31,7 @@ def counterfactual(n, drawn):
             "prediction_error": (("removed", "estimate", "quality"), 0.1 * values if drawn else np.full_like(values, np.nan)),
         },
         {"removed": [1, 2, 4], "estimate": names, "quality": ["relative_error"]},
-        {"case": f"two_moons-{n} mlp hidden=4", "data": "two_moons", "learner": "mlp", "n_points": n},
+        described(f"two_moons-{n} mlp hidden=4"),
     )
 
 
@@ -50,7 +51,7 @@ def seeds(noise, steps):
             "target": ["all subsets"],
             "quality": ["relative_error"],
         },
-        {"case": f"xor-8 mlp hidden=4 steps={steps}", "data": "xor", "learner": "mlp"},
+        described(f"xor-8 mlp hidden=4 steps={steps}"),
     )
 
 
@@ -64,20 +65,14 @@ def lds():
             "datamodel_error": (("p", "retrainings", "target", "quality"), 0.1 * datamodel),
         },
         {"target": targets, "estimate": scores, "quality": ["lds"], "p": [0.5, 0.9], "retrainings": [50, 400]},
-        {
-            "case": "two_moons-40 mlp hidden=4 steps=500",
-            "data": "two_moons",
-            "learner": "mlp",
-            "n_points": 40,
-            "hessian_based": scores[2:],
-        },
+        described("two_moons-40 mlp hidden=4 steps=500", hessian_based=scores[2:]),
     )
 
 
 FIGURES = {
     "spectrum": (
         fig_spectrum,
-        [spectrum(0.6, "mlp", "two_moons-8 mlp hidden=4", 0.01), spectrum(0.8, "logistic", "spector-14 logistic l2=0.1")],
+        [spectrum(0.6, "two_moons-8 mlp hidden=4", 0.01), spectrum(0.8, "spector-14 logistic l2=0.1")],
     ),
     "counterfactual": (fig_counterfactual, [counterfactual(40, True), counterfactual(16, False)]),
     "seeds": (fig_seeds, [seeds(0.01, 1000), seeds(0.3, 10)]),

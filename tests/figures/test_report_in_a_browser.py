@@ -12,9 +12,9 @@ from stored import computed, renamed, stored
 
 from figures.__main__ import cli
 from figures.numbers import numbers
-from figures.report import judge_all
 from figures.results import read_all
 from sims.experiments.shared.results import save
+from theory.claims import judge
 
 pytestmark = pytest.mark.skipif(
     EXECUTABLE is None, reason="NOT TESTED: report.html in a browser, because no chromium is installed (apt-get install chromium)"
@@ -124,7 +124,7 @@ def test_the_csv_has_every_row_with_exact_numbers_and_no_text_that_is_a_formula(
     head, *rows = csv.reader(io.StringIO((tmp_path / "numbers.csv").read_text(), newline=""))
     assert head == ["Claim or experiment", "Case", "Quantity", "At", "Value"]
     results = read_all(report)
-    expected = numbers(judge_all(results)[0], results)
+    expected = numbers(judge(results).verdicts, results)
     assert len(rows) == len(expected) > 100
 
     def plain(text):

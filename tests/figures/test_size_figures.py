@@ -3,6 +3,7 @@
 import numpy as np
 import xarray as xr
 from assertions import assert_close, assert_identical
+from stored import described
 
 from figures import fig_estimators, fig_scale_at_size
 
@@ -25,7 +26,7 @@ def estimators(data="spector", learner="logistic", scale=1.0):
             "surrogate_cost": (("p",), [1234.0, 99.0]),
         },
         {"p": [0.5, 0.9], "estimator": ESTIMATORS, "m": SIZES, "quality": ["relative_error", "slope", "coverage"]},
-        {"data": data, "learner": learner, "case": f"{data}-8 {learner} hidden=4 l2=0.1", "n_points": 8, "designs": 7},
+        described(f"{data}-8 {learner} hidden=4 l2=0.1", designs=7),
     )
 
 
@@ -44,7 +45,7 @@ def scale(n_points=100, l2=1e-6, excess=0.5):
             "gain_error": (("p", "output"), np.full((4, 2), 0.5)),
         },
         {"p": p, "estimator": ["OLS", "control variate"], "output": [0, 1]},
-        {"case": f"fair-{n_points} logistic l2={l2:g}", "data": "fair", "learner": "logistic", "n_points": n_points, "l2": l2},
+        described(f"fair-{n_points} logistic l2={l2:g}", l2=l2),
     )
 
 

@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 import xarray as xr
 from assertions import assert_identical
+from stored import described
 
 from figures import fig_finite_time_scale, fig_jumps, fig_two_regimes
 
 MEASURES = ["slope", "relative_error", "pearson", "spearman"]
 
 
-def training(case, data):
+def training(case):
     pairs = ["beta on D(1)", "Hessian influence on D(1)"]
     values = np.arange(1.0, 25.0).reshape(3, 2, 4)
     return xr.Dataset(
@@ -21,14 +22,14 @@ def training(case, data):
             "gradient_norm": (("time", "seed"), np.ones((3, 4))),
         },
         {"time": [1, 10, 100], "pair": pairs, "measure": MEASURES},
-        {"case": case, "data": data},
+        described(case),
     )
 
 
-def scale(case, data):
+def scale(case):
     slope = np.array([[1.0, 2.0], [1.0, 1.5]])
     values = {"slope": (("p", "time"), slope), "slope_error": (("p", "time"), 0.1 * slope), "eta_t": (("time",), [0.1, 1.0])}
-    return xr.Dataset(values, {"p": [0.5, 0.75], "time": [4, 40]}, {"case": case, "data": data, "n_seeds": 5})
+    return xr.Dataset(values, {"p": [0.5, 0.75], "time": [4, 40]}, described(case, n_seeds=5))
 
 
 def jumping(learner):
@@ -39,13 +40,21 @@ def jumping(learner):
 
 
 FIGURES = {
-    "two_regimes": (fig_two_regimes, [training("xor-8 mlp l2=0 x", "xor"), training("two_moons-8 mlp l2=0.01", "two_moons")]),
+    "two_regimes": (fig_two_regimes, [training("xor-8 mlp l2=0"), training("two_moons-8 mlp l2=0.01")]),
     "finite_time_scale": (
         fig_finite_time_scale,
-        [scale("xor-8 mlp hidden=4", "xor"), scale("noisy_line-12 mlp hidden=none", "noisy_line")],
+        [scale("xor-8 mlp hidden=4"), scale("noisy_line-12 mlp hidden=none")],
     ),
     "jumps": (fig_jumps, [jumping("bistable"), jumping("moving_jump")]),
 }
+
+
+@pytest.mark.parametrize("missing", ["options", "n_points"])
+def test_results_of_an_earlier_version_are_refused_with_the_command_to_run_again(missing):
+    old = training("xor-8 mlp l2=0").assign_attrs(experiment="training_time")
+    del old.attrs[missing]
+    with pytest.raises(ValueError, match=f"xor-8 mlp l2=0 has no attribute '{missing}'.*`python -m sims run training_time`"):
+        fig_two_regimes.data([old])
 
 
 def test_two_regimes_has_the_relative_errors_by_time_penalised_cases_first():
@@ -58,7 +67,7 @@ def test_two_regimes_has_the_relative_errors_by_time_penalised_cases_first():
 
 
 def test_the_description_of_two_regimes_has_both_ends_and_says_where_influence_is_undefined():
-    one, two = (training(case, "xor") for case in ("xor-8 mlp l2=0.01", "xor-4 mlp l2=0 x"))
+    one, two = (training(case) for case in ("xor-8 mlp l2=0.01", "xor-4 mlp l2=0"))
     one.measured[-1, 1, 1] = np.nan
     text = fig_two_regimes.alt(fig_two_regimes.data([one, two]))
     assert "Xor, N = 8, penalised: datamodel β (the essay's identity) 2 at step 1 and 18 at 100" in text

@@ -1,24 +1,17 @@
 """The essay's claims and the project's identities, each judged by one decorated function on labelled results.
 
-A module in this package is found by itself: a new claim is one function under `@claim` in any file here.
+Every module in this package is imported by `all_claims`: a new claim is one function under `@claim` in any file here.
 """
 
-from theory.claims.verdict import (
-    Claim,
-    Evidence,
-    NothingToJudgeError,
-    Results,
-    Status,
-    Verdict,
-    all_claims,
-    claim,
-    judge,
-    not_judged,
-)
+from theory.claims.ledger import Ledger, NotJudged, judge, outcome
+from theory.claims.registry import Claim, Results, all_claims, claim
+from theory.claims.verdict import Evidence, NothingToJudgeError, Status, Verdict
 
 __all__ = [
     "Claim",
     "Evidence",
+    "Ledger",
+    "NotJudged",
     "NothingToJudgeError",
     "Results",
     "Status",
@@ -26,5 +19,5 @@ __all__ = [
     "all_claims",
     "claim",
     "judge",
-    "not_judged",
+    "outcome",
 ]

@@ -3,7 +3,8 @@
 import numpy as np
 import xarray as xr
 
-from theory.claims.verdict import Claim, Evidence, Results, Status, Verdict, claim, decide
+from theory.claims.registry import Claim, Results, claim
+from theory.claims.verdict import Evidence, Status, Verdict
 from theory.metrics import relative_error, slope
 
 __all__: list[str] = []
@@ -32,9 +33,7 @@ def influence_is_the_derivative(this: Claim, results: Results) -> Verdict:
     cases = results["identity"]
     evidence = [Evidence(ds.attrs["case"], relative_error(ds.hessian_influence, ds.finite_difference)) for ds in cases]
     eigenvalue, gradient = min(float(ds.least_eigenvalue) for ds in cases), max(float(ds.gradient_norm) for ds in cases)
-    return decide(
-        this.measure,
-        this.tolerance,
+    return this.decide(
         evidence,
         holds=Status.HOLDS_WHEN,
         condition=f"where strictly convex and converged; here eigenvalues of H >= {eigenvalue:.1e}, ||grad L|| <= {gradient:.1e}",
@@ -61,27 +60,24 @@ def influence_is_the_derivative(this: Claim, results: Results) -> Verdict:
     ),
 )
 def datamodel_is_the_derivative(this: Claim, results: Results) -> Verdict:
-    """The essay's identity for uniform subsets. The relative error decides, the slope says how large the failure is.
+    """The essay's identity for uniform subsets. The largest relative error decides; the slope says how large the failure is.
 
-    The mildest case is the one reported: a failure there is a failure everywhere.
+    The slope shown is that of the case with the least error: a failure there is a failure everywhere.
     """
     cases = {ds.attrs["case"]: ds.beta_against.sel(p=0.5, reference="D(1)") for ds in results["identity"]}
     slopes, errors = ({case: float(m.sel(measure=name)) for case, m in cases.items()} for name in ("slope", "relative_error"))
     mildest = min(errors, key=errors.__getitem__)
     smallest = min(results["identity"], key=lambda ds: ds.sizes["point"])
     beta, derivative = float(smallest.beta.sel(p=0.5)[0, 0]), float(smallest.derivative[0, 0])
-    return Verdict(
-        status=Status.HOLDS if max(errors.values()) <= this.tolerance else Status.FAILS,
-        figure=slopes[mildest],
-        measure=this.measure,
-        tolerance=this.tolerance,
+    return this.verdict(
+        Status.HOLDS if max(errors.values()) <= this.tolerance else Status.FAILS,
+        Evidence(mildest, slopes[mildest]),
+        [Evidence(case, figure) for case, figure in slopes.items()],
         condition=(
             f"relative errors {', '.join(f'{error:.2g}' for error in errors.values())}; smallest counterexample "
             f"{smallest.attrs['case']}: beta = {beta:.4g}, D(1) = {derivative:.4g}. True iff T5; repaired by T2; "
             "exact for local datamodels"
         ),
-        case=mildest,
-        evidence=tuple(Evidence(case, figure) for case, figure in slopes.items()),
     )
 
 
@@ -110,11 +106,8 @@ def prediction_is_taylor(this: Claim, results: Results) -> Verdict:
     in_w = ", ".join(f"{slope(beta, taylor):.1f}" for beta, taylor, _ in pairs)
     in_eps = ", ".join(f"{slope(beta, taylor):.2f}" for beta, _, taylor in pairs)
     factor = ", ".join(f"{float(ds.eps_over_w):.0f}" for ds in cases)
-    return decide(
-        this.measure,
-        this.tolerance,
+    return this.decide(
         evidence,
-        holds=Status.HOLDS,
         condition=(
             f"the factor is 1 in w and 1/N in eps (dF/deps = {factor} dF/dw): slope of beta on (1/N) dF/dw is {in_w}, on "
             f"(1/N) dF/deps {in_eps}, which is the gap of C6"

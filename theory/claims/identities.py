@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from theory.claims.verdict import ROUNDING, Claim, Evidence, NothingToJudgeError, Results, Status, Verdict, claim, decide
+from theory.claims.registry import Claim, Results, claim
+from theory.claims.verdict import ROUNDING, Evidence, NothingToJudgeError, Status, Verdict
 from theory.metrics import relative_error
 
 __all__: list[str] = []
@@ -32,7 +33,7 @@ __all__: list[str] = []
 def datamodel_is_optimal(this: Claim, results: Results) -> Verdict:
     """The gradient satisfies the normal equations of the least-squares problem that defines beta, on every table."""
     evidence = [Evidence(ds.attrs["case"], float(ds.optimality.max())) for ds in results["identity"]]
-    return decide(this.measure, this.tolerance, evidence, holds=Status.HOLDS, condition="any learner")
+    return this.decide(evidence, condition="any learner")
 
 
 @claim(
@@ -76,9 +77,7 @@ def datamodel_is_an_average_derivative(this: Claim, results: Results) -> Verdict
     if not evidence:
         unsaid = "; ".join(open_ends) or "it was left out, as it takes too long"
         raise NothingToJudgeError(f"the quadrature of the average derivative has not converged: {unsaid}")
-    return decide(
-        this.measure,
-        this.tolerance,
+    return this.decide(
         evidence,
         holds=Status.HOLDS_WHEN,
         condition=f"F absolutely continuous in each w_i (error {', '.join(decays)}), else the average jump of F at w_i = 0 "
@@ -106,11 +105,8 @@ def local_datamodel_is_the_derivative(this: Claim, results: Results) -> Verdict:
         raise NothingToJudgeError("identity has no two scales at which the error is more than rounding")
     evidence = [Evidence(ds.attrs["case"], abs(_order(ds.scale.values[-2:], ds.local_error.values[-2:]) - 2.0)) for ds in cases]
     smallest = ", ".join(f"{float(ds.local_error[-1]):.1e}" for ds in cases)
-    return decide(
-        this.measure,
-        this.tolerance,
+    return this.decide(
         evidence,
-        holds=Status.HOLDS,
         condition=f"relative error {smallest} at s = {float(cases[0].scale[-1]):g}",
     )
 
@@ -132,11 +128,8 @@ def expansion_starts_at_leave_one_out(this: Claim, results: Results) -> Verdict:
     cases = results["expansion"]
     evidence = [Evidence(ds.attrs["case"], float(ds.truncation_error[:, -1].max())) for ds in cases]
     first = ", ".join(f"{float(ds.truncation_error[-1, 0]):.1e}" for ds in cases)
-    return decide(
-        this.measure,
-        this.tolerance,
+    return this.decide(
         evidence,
-        holds=Status.HOLDS,
         condition=f"leave-one-out alone is off by {first} at p = {float(cases[0].p[-1]):g}",
     )
 
@@ -158,11 +151,8 @@ def leave_one_out_is_derivative_minus_curvature(this: Claim, results: Results) -
     cases = results["expansion"]
     errors = [relative_error(ds.derivative - ds.curvature, ds.leave_one_out) for ds in cases]
     evidence, open_ends = _where_resolved(this, cases, errors, *_NODES)
-    return decide(
-        this.measure,
-        this.tolerance,
+    return this.decide(
         evidence,
-        holds=Status.HOLDS,
         condition=f"F smooth on the path{open_ends}",
     )
 
@@ -189,11 +179,8 @@ def gap_is_interaction_plus_curvature(this: Claim, results: Results) -> Verdict:
         f"{float(np.linalg.norm(ds.curvature) / np.linalg.norm(ds.derivative)):.2f}"
         for ds in cases
     )
-    return decide(
-        this.measure,
-        this.tolerance,
+    return this.decide(
         evidence,
-        holds=Status.HOLDS,
         condition=f"interaction and curvature measure {sizes} of ||D(1)||: they do not cancel{open_ends}",
     )
 
@@ -229,11 +216,8 @@ def masses_add_up(this: Claim, results: Results) -> Verdict:
     cases = results["expansion"]
     evidence = [Evidence(ds.attrs["case"], max(float(ds.parseval_error), float(ds.russo_margulis_error.max()))) for ds in cases]
     linear = ", ".join(f"{float(ds.r_squared[0].min()):.3f} to {float(ds.r_squared[0].max()):.3f}" for ds in cases)
-    return decide(
-        this.measure,
-        this.tolerance,
+    return this.decide(
         evidence,
-        holds=Status.HOLDS,
         condition=f"degree 1 holds R^2 = {linear} of Var F at p = 1/2",
     )
 
@@ -262,11 +246,8 @@ def normalisation_is_a_choice(this: Claim, results: Results) -> Verdict:
         f"{float(ds.jump.sel(normalization='support')):.2f} of LOO against {float(ds.jump.sel(normalization='n_points')):.0e}"
         for ds in cases
     )
-    return decide(
-        this.measure,
-        this.tolerance,
+    return this.decide(
         evidence,
-        holds=Status.HOLDS,
         condition=f"jump at w_i = 0 under 1/|supp w|: {jumps} under 1/N{open_ends}",
     )
 

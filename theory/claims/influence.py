@@ -5,7 +5,8 @@ from itertools import pairwise
 import numpy as np
 import xarray as xr
 
-from theory.claims.verdict import CLOSE, Claim, Evidence, Results, Status, Verdict, claim
+from theory.claims.registry import Claim, Results, claim
+from theory.claims.verdict import CLOSE, Evidence, Status, Verdict
 
 __all__: list[str] = []
 
@@ -35,7 +36,7 @@ _SPLIT = ("pseudo-inverse", "damped H", "damped GN", "damped GN by CG")  # the f
 )
 def approximations_add_errors(this: Claim, results: Results) -> Verdict:
     """At the end of training, against D(1): the error of a damped Gauss-Newton score by few conjugate gradients, less that of
-    the exact Hessian, or of its pseudo-inverse where it is singular. The mildest case decides; the budget splits the rest.
+    the exact Hessian, or of its pseudo-inverse where it is singular. The case with the least of it decides.
     """
     evidence: list[Evidence] = []
     split: list[str] = []
@@ -47,27 +48,17 @@ def approximations_add_errors(this: Claim, results: Results) -> Verdict:
         pair = {"estimate": [exact_name, _PRACTICAL], **of_d}
         exact, practical = last.measured.sel(pair).values
         evidence.append(Evidence(ds.attrs["case"], float(practical - exact)))
-        uncertainty.append(float(np.linalg.norm(np.nan_to_num(last.measured_error.sel(pair)))))  # one seed: nothing is sampled
+        error = float(np.linalg.norm(np.nan_to_num(last.measured_error.sel(pair))))  # one seed: nothing is sampled
+        uncertainty.append(2.0 * error)
         steps = [last.budget.sel(step=f"{a} -> {b}", column="size") for a, b in pairwise(_SPLIT)]
         split.append(" + ".join(f"{float(step):.2g}" for step in steps))
-    mildest = min(range(len(evidence)), key=lambda k: evidence[k].figure)
-    holds = evidence[mildest].figure > this.tolerance
-    unsure = abs(evidence[mildest].figure - this.tolerance) < 2.0 * uncertainty[mildest]
     condition = f"training converged; sizes of the steps relative to ||beta||: {'; '.join(split)}"
     if dampings := results.get("damping_map"):
         condition += f". Before, some damping takes error away: {'; '.join(map(_best_damping, dampings))}"
     if solvers := results.get("solver_map"):
         needed = "; ".join(map(_products, solvers))
         condition += f". Products with the Hessian until a solver's error is below {CLOSE:g}: {needed}"
-    return Verdict(
-        status=Status.INCONCLUSIVE if unsure else Status.HOLDS_WHEN if holds else Status.FAILS,
-        figure=evidence[mildest].figure,
-        measure=this.measure,
-        tolerance=this.tolerance,
-        condition=condition,
-        case=evidence[mildest].case,
-        evidence=tuple(evidence),
-    )
+    return this.decide(evidence, holds=Status.HOLDS_WHEN, must_exceed=True, condition=condition, uncertainty=uncertainty)
 
 
 def _best_damping(ds: xr.Dataset) -> str:
@@ -131,7 +122,7 @@ def datamodels_predict_better(this: Claim, results: Results) -> Verdict:
                 errors.append(float(np.linalg.norm(np.nan_to_num(pair))))  # one seed: nothing is sampled
                 wrong = at.sel(estimate=["beta", rival], quality="relative_error").values
                 notes.append(f"{wrong[0]:.2g} against {wrong[1]:.2g} ({rival})")
-    worst = min(range(len(evidence)), key=lambda k: evidence[k].figure)
+    worst = min(evidence, key=lambda item: item.figure)
     names, figures, doubt = [e.case for e in evidence], np.array([e.figure for e in evidence]), 2.0 * np.array(errors)
     lost, won = (figures < -doubt), (figures > doubt)
     halves = np.array([": all subsets" in name for name in names])
@@ -142,17 +133,14 @@ def datamodels_predict_better(this: Claim, results: Results) -> Verdict:
         status = Status.FAILS
     elif won[halves].all() and lost.any():
         status = Status.HOLDS_WHEN
-    return Verdict(
-        status=status,
-        figure=evidence[worst].figure,
-        measure=this.measure,
-        tolerance=this.tolerance,
+    return this.verdict(
+        status,
+        worst,
+        evidence,
         condition=f"F of all subsets is predicted{'' if won[halves].all() else ' (not everywhere)'}; beta loses in "
         f"{lost.sum()} of {len(lost)} ({'; '.join(name for name, bad in zip(names, lost, strict=True) if bad)}). Relative "
         f"errors of the predictions, beta against the rival, in the order of the cases: {', '.join(notes)}. That is beta "
         f"from all 2^N retrainings; fitted to draws it takes {'; '.join(map(_retrainings, results['lds']))}",
-        case=evidence[worst].case,
-        evidence=tuple(evidence),
     )
 
 

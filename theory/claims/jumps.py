@@ -1,6 +1,7 @@
 """Claims about training that jumps in the weights: two wells, moving thresholds, interpolators."""
 
-from theory.claims.verdict import Claim, Evidence, Results, Status, Verdict, claim, decide
+from theory.claims.registry import Claim, Results, claim
+from theory.claims.verdict import Evidence, Status, Verdict
 
 __all__: list[str] = []
 
@@ -33,9 +34,7 @@ def seed_average_helps(this: Claim, results: Results) -> Verdict:
         paths.append(float(at.slope.sel(quantity="path-wise derivative")))
     ratios = [float(ds["size"].sel(effect="D(1)")[-1] / ds["size"].sel(effect="LOO")[-1]) for ds in results["interpolation"]]
     no_jump = any(abs(path - 1.0) <= this.tolerance for path in paths)
-    return decide(
-        this.measure,
-        this.tolerance,
+    return this.decide(
         evidence,
         holds=Status.INCONCLUSIVE if no_jump else Status.HOLDS_WHEN,
         condition=f"the start decides by a jump (standard error {max(uncertainty):.2f}): the mean of path-wise derivatives has "
@@ -69,9 +68,7 @@ def average_has_a_boundary_term(this: Claim, results: Results) -> Verdict:
         missed = abs(float(at.slope.sel(quantity="path-wise derivative")) - 1.0)
         unsure |= missed < 3.0 * float(at.slope_error.sel(quantity="path-wise derivative"))
     missed = ", ".join(f"{float(ds.relative_error.sel(quantity='path-wise derivative')):.2f}" for ds in cases)
-    return decide(
-        this.measure,
-        this.tolerance,
+    return this.decide(
         evidence,
         holds=Status.INCONCLUSIVE if unsure else Status.HOLDS,
         condition=f"path-wise derivatives miss {missed} of ||dF/dw||, however many seeds",
@@ -100,9 +97,7 @@ def interpolators_have_no_derivative(this: Claim, results: Results) -> Verdict:
         f"{float(ds['size'].sel(effect='beta')[-1]):.2f} and {float(ds['size'].sel(effect='LOO')[-1]):.2f}" for ds in cases
     )
     narrow = ", ".join(f"{float(ds['size'].sel(effect='D(1)')[0]):.2f} at width {int(ds['width'][0])}" for ds in cases)
-    return decide(
-        this.measure,
-        this.tolerance,
+    return this.decide(
         evidence,
         holds=Status.HOLDS_WHEN,
         condition=f"width >= N and l2 = 0: ||beta||, ||LOO|| = {sizes}; ||D(1)|| is {narrow}",

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from theory.claims.verdict import Claim, Evidence, Results, Status, Verdict, claim
+from theory.claims.registry import Claim, Results, claim
+from theory.claims.verdict import Evidence, Status, Verdict
 
 __all__: list[str] = []
 
@@ -32,19 +33,16 @@ def linear_datamodels_are_accurate(this: Claim, results: Results) -> Verdict:
     evidence = [Evidence(ds.attrs["case"], 1.0 - float(ds.r_squared.sel(p=0.5))) for ds in cases]
     doubt = np.array([2.0 * np.nan_to_num(float(ds.r_squared_error.sel(p=0.5))) for ds in cases])  # one seed: nothing is sampled
     left = np.array([item.figure for item in evidence])
-    good, worst = left <= this.tolerance, int(left.argmax())
+    good = left <= this.tolerance
     status = Status.HOLDS if good.all() else Status.HOLDS_WHEN if good.any() else Status.FAILS
     largest = max(float(ds.r_squared.max()) for ds, fine in zip(cases, good, strict=True) if not fine) if not good.all() else 1.0
-    return Verdict(
-        status=Status.INCONCLUSIVE if (np.abs(left - this.tolerance) < doubt).any() else status,
-        figure=float(left[worst]),
-        measure=this.measure,
-        tolerance=this.tolerance,
+    return this.verdict(
+        Status.INCONCLUSIVE if (np.abs(left - this.tolerance) < doubt).any() else status,
+        evidence[int(left.argmax())],
+        evidence,
         condition=f"F is nearly additive: {', '.join(np.array([e.case for e in evidence])[good]) or 'nowhere'}. "
         f"Rank correlations over all subsets are {', '.join(f'{float(ds.lds.sel(p=0.5)):.2f}' for ds in cases)} and flatter; the "
         f"others reach R^2 <= {largest:.2f} at any p",
-        case=evidence[worst].case,
-        evidence=tuple(evidence),
     )
 
 
@@ -62,33 +60,27 @@ def linear_datamodels_are_accurate(this: Claim, results: Results) -> Verdict:
     sources=("Karchmer 2025, essay", "Koh et al. 2019, NeurIPS (groups)", "Ilyas et al. 2022, ICML (datamodels)"),
 )
 def datamodels_suit_small_perturbations(this: Claim, results: Results) -> Verdict:
-    """Removing one point: relative error of uniform beta less that of D(1). Where the two cross is told."""
+    """Removing one point: relative error of uniform beta less that of D(1). The condition says where the two cross."""
     evidence: list[Evidence] = []
-    errors: list[float] = []
+    uncertainty: list[float] = []
     notes: list[str] = []
     for ds in results["group_removal"]:
         error = ds.measured.sel(measure="relative_error")
         spread = ds.measured_error.sel(measure="relative_error", estimate=["beta, summed", "D(1), summed"])
         uniform, derivative = error.sel(estimate="beta, summed"), error.sel(estimate="D(1), summed")
         evidence.append(Evidence(ds.attrs["case"], float(uniform[0] - derivative[0])))
-        errors.append(float(np.linalg.norm(np.nan_to_num(spread[0]))))  # one seed: nothing is sampled
+        uncertainty.append(2.0 * float(np.linalg.norm(np.nan_to_num(spread[0]))))  # one seed: nothing is sampled
         better = ds.removed.values[(uniform < derivative).values]
         local = error.sel(estimate="beta (p = 0.9), summed")
         notes.append(
             f"{float(uniform[0]):.2g} against {float(derivative[0]):.2g}, {float(local[0]):.2g} for p = 0.9, beta better from "
             f"{better.min() if len(better) else 'no'} of {int(ds.removed[-1]) + 1} points removed"
         )
-    worst = max(range(len(evidence)), key=lambda k: evidence[k].figure)
-    unsure = abs(evidence[worst].figure) < 2.0 * errors[worst]
-    return Verdict(
-        status=Status.INCONCLUSIVE if unsure else Status.HOLDS if evidence[worst].figure <= this.tolerance else Status.FAILS,
-        figure=evidence[worst].figure,
-        measure=this.measure,
-        tolerance=this.tolerance,
+    return this.decide(
+        evidence,
+        uncertainty=uncertainty,
         condition="a datamodel suits the subsets that it was fitted on; one fitted near the full set (p near 1) suits small "
         f"perturbations. Errors: {'; '.join(notes)}",
-        case=evidence[worst].case,
-        evidence=tuple(evidence),
     )
 
 
@@ -114,7 +106,7 @@ def averages_are_easier(this: Claim, results: Results) -> Verdict:
     error of its own, which takes two pairs of groups.
     """
     evidence: list[Evidence] = []
-    errors: list[float] = []
+    uncertainty: list[float] = []
     notes: list[str] = []
     for ds in results["seeds"]:
         at = {"estimate": "beta", "pairing": "other seeds", "target": "all subsets"}
@@ -122,21 +114,11 @@ def averages_are_easier(this: Claim, results: Results) -> Verdict:
         known = np.flatnonzero(np.isfinite(spread))[[0, -1]]
         error, spread, ranks = error[known], spread[known], ds.prediction.sel(quality="lds", **at)[known]
         evidence.append(Evidence(ds.attrs["case"], float(error[0] - error[1])))
-        errors.append(float(np.linalg.norm(spread)))
+        uncertainty.append(2.0 * float(np.linalg.norm(spread)))
         notes.append(
             f"{float(error[0]):.3f} -> {float(error[1]):.3f} with {int(error.averaged[1])} seeds, "
             f"LDS {float(ranks[0]):.3f} -> {float(ranks[1]):.3f}, "
             f"noise of one seed {float(ds.noise[0]):.1g}"
         )
-    mildest = min(range(len(evidence)), key=lambda k: evidence[k].figure)
-    doubt = 2.0 * errors[mildest]
-    unsure = abs(evidence[mildest].figure) < doubt
-    return Verdict(
-        status=Status.INCONCLUSIVE if unsure else Status.HOLDS if evidence[mildest].figure > this.tolerance else Status.FAILS,
-        figure=evidence[mildest].figure,
-        measure=this.measure,
-        tolerance=this.tolerance,
-        condition=f"by as much as seeds differ: {'; '.join(notes)}",
-        case=evidence[mildest].case,
-        evidence=tuple(evidence),
-    )
+    condition = f"by as much as seeds differ: {'; '.join(notes)}"
+    return this.decide(evidence, must_exceed=True, condition=condition, uncertainty=uncertainty)

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from theory.claims.verdict import CLOSE, ROUNDING, Claim, Evidence, NothingToJudgeError, Results, Status, Verdict, claim, decide
+from theory.claims.registry import Claim, Results, claim
+from theory.claims.verdict import CLOSE, ROUNDING, Evidence, NothingToJudgeError, Status, Verdict
 
 __all__: list[str] = []
 
@@ -48,9 +49,7 @@ def scale_is_one_over_p(this: Claim, results: Results) -> Verdict:
         for ds in results["scale"]
         if not _is_leading(ds)
     )
-    return decide(
-        this.measure,
-        this.tolerance,
+    return this.decide(
         evidence,
         holds=Status.HOLDS_WHEN,
         condition=f"d/N small and no penalty: slope {half} at p = 1/2"
@@ -81,11 +80,8 @@ def penalty_scales_with_p(this: Claim, results: Results) -> Verdict:
     slopes = ", ".join(
         f"{float(ds.slope_at_mean.sel(law='Bernoulli(0.5)').mean()):.2f} ({ds.attrs['case']})" for ds in results["scale"]
     )
-    return decide(
-        this.measure,
-        this.tolerance,
+    return this.decide(
         evidence,
-        holds=Status.HOLDS,
         condition=f"mean slope of beta on it at p = 1/2: {slopes}",
     )
 
@@ -116,9 +112,7 @@ def slope_grows_with_time(this: Claim, results: Results) -> Verdict:
         f"{', '.join(f'{float(s):.2f}' for s in ds.slope.sel(p=0.5))} at eta T = {', '.join(f'{float(t):.2g}' for t in ds.eta_t)}"
         for ds in cases
     )
-    return decide(
-        this.measure,
-        this.tolerance,
+    return this.decide(
         evidence,
         holds=Status.HOLDS_WHEN if grows else Status.FAILS,
         condition=f"small steps and no penalty; slope of beta at p = 1/2: {half}; what is left beyond 1/p is interaction, "
@@ -140,7 +134,7 @@ def slope_grows_with_time(this: Claim, results: Results) -> Verdict:
     sources=("own derivation from T6", "Fair 1978, J. Polit. Econ. 86:45 (data)"),
 )
 def scale_at_size(this: Claim, results: Results) -> Verdict:
-    """|slope of beta on it - 1| where subsets have at most 0.05 columns per point; what is left of it by N is told."""
+    """|slope of beta on it - 1| where subsets have at most 0.05 columns per point; the condition says how it falls with N."""
     cases = sorted(results["scale_at_size"], key=lambda ds: (float(ds.attrs["l2"]), int(ds.attrs["n_points"])))
     evidence: list[Evidence] = []
     errors: list[float] = []
@@ -157,10 +151,9 @@ def scale_at_size(this: Claim, results: Results) -> Verdict:
     if outside:
         condition += f"; up to {max(outside):.2f} off where subsets have more columns per point"
     if not evidence:
-        return Verdict(Status.INCONCLUSIVE, max(outside), this.measure, this.tolerance, condition, cases[-1].attrs["case"])
-    return decide(
-        this.measure, this.tolerance, evidence, holds=Status.HOLDS_WHEN, condition=condition, uncertainty=2.0 * max(errors)
-    )
+        nearest = Evidence(cases[-1].attrs["case"], max(outside))
+        return this.verdict(Status.INCONCLUSIVE, nearest, (), condition=condition)
+    return this.decide(evidence, holds=Status.HOLDS_WHEN, condition=condition, uncertainty=2.0 * max(errors))
 
 
 def _by_size(cases: Sequence[xr.Dataset]) -> str:

@@ -3,7 +3,8 @@
 import numpy as np
 import xarray as xr
 
-from theory.claims.verdict import CLOSE, Claim, Evidence, NothingToJudgeError, Results, Status, Verdict, claim, decide
+from theory.claims.registry import Claim, Results, claim
+from theory.claims.verdict import CLOSE, Evidence, NothingToJudgeError, Status, Verdict
 
 __all__: list[str] = []
 
@@ -45,18 +46,14 @@ def influence_is_ill_defined(this: Claim, results: Results) -> Verdict:
             f"{null.min()} to {null.max()} directions cut off, error {errors.min():.2g} to {errors.max():.2g} at "
             f"||grad L|| <= {float(last.gradient_norm.max()):.0e}"
         )
-    mildest = min(evidence, key=lambda item: item.figure, default=Evidence("no singular Hessian", float("nan")))
-    holds = Status.HOLDS_WHEN if mildest.figure > this.tolerance else Status.FAILS
-    return Verdict(
-        status=holds if evidence else Status.INCONCLUSIVE,
-        figure=mildest.figure,
-        measure=this.measure,
-        tolerance=this.tolerance,
-        condition="more parameters than points and no penalty; by cut-off, 1e-8 to 1e-2 of the largest eigenvalue, all cases: "
-        + "; ".join(notes),
-        case=mildest.case,
-        evidence=tuple(evidence),
+    condition = (
+        "more parameters than points and no penalty; by cut-off, 1e-8 to 1e-2 of the largest eigenvalue, all cases: "
+        + "; ".join(notes)
     )
+    if not evidence:
+        nothing = Evidence("no singular Hessian", float("nan"))
+        return this.verdict(Status.INCONCLUSIVE, nothing, (), condition=condition)
+    return this.decide(evidence, holds=Status.HOLDS_WHEN, must_exceed=True, condition=condition)
 
 
 @claim(
@@ -88,7 +85,7 @@ def unconverged_training_breaks_influence(this: Claim, results: Results) -> Verd
             continue
         k = int(np.nanargmin(error[early].values))
         evidence.append(Evidence(ds.attrs["case"], float(error[k])))
-        uncertainty.append(float(spread[k]))
+        uncertainty.append(2.0 * float(spread[k]))
         negative = (ds.least_eigenvalue < 0).mean("seed")
         indefinite.append(bool(negative[early].max() > 0))
         notes.append(
@@ -97,17 +94,12 @@ def unconverged_training_breaks_influence(this: Claim, results: Results) -> Verd
         )
     if not evidence:
         raise NothingToJudgeError("training_time has no early time at which the Hessian is regular for every seed")
-    mildest = min(range(len(evidence)), key=lambda k: evidence[k].figure)
-    holds, found = evidence[mildest].figure > this.tolerance, Status.HOLDS if all(indefinite) else Status.HOLDS_WHEN
-    unsure = abs(evidence[mildest].figure - this.tolerance) < 2.0 * uncertainty[mildest]
-    return Verdict(
-        status=Status.INCONCLUSIVE if unsure else found if holds else Status.FAILS,
-        figure=evidence[mildest].figure,
-        measure=this.measure,
-        tolerance=this.tolerance,
+    return this.decide(
+        evidence,
+        holds=Status.HOLDS if all(indefinite) else Status.HOLDS_WHEN,
+        must_exceed=True,
         condition=f"error of the exact-Hessian influence: {'; '.join(notes)}",
-        case=evidence[mildest].case,
-        evidence=tuple(evidence),
+        uncertainty=uncertainty,
     )
 
 
@@ -127,20 +119,15 @@ def network_datamodel_is_the_derivative(this: Claim, results: Results) -> Verdic
     """Holds at the start of training only; at its end the mildest case decides."""
     cases = results["training_time"]
     first, last = ([_errors(ds, _ESSAY)[0][k] for ds in cases] for k in (0, -1))
-    spread = [_errors(ds, _ESSAY)[1][-1] for ds in cases]
+    spread = [float(_errors(ds, _ESSAY)[1][-1]) for ds in cases]
     evidence = [Evidence(ds.attrs["case"], float(error)) for ds, error in zip(cases, last, strict=True)]
-    k = min(range(len(evidence)), key=lambda k: evidence[k].figure)
-    unsure = abs(evidence[k].figure - this.tolerance) < 2.0 * float(spread[k])
     slopes = ", ".join(f"{float(ds.measured.sel(pair=_ESSAY, measure='slope')[-1]):.2f}" for ds in cases)
-    return Verdict(
-        status=Status.INCONCLUSIVE if unsure else Status.FAILS if evidence[k].figure > this.tolerance else Status.HOLDS,
-        figure=evidence[k].figure,
-        measure=this.measure,
-        tolerance=this.tolerance,
+    return this.decide(
+        evidence,
+        deciding="mildest",
+        uncertainty=[2.0 * error for error in spread],
         condition=f"after one step it is {', '.join(f'{float(e):.1g}' for e in first)}: the identity holds while F is nearly "
         f"affine in w; at the end slopes {slopes} (a slope near 1 beside such an error is chance, not agreement)",
-        case=evidence[k].case,
-        evidence=tuple(evidence),
     )
 
 
@@ -183,6 +170,6 @@ def datamodels_are_defined_everywhere(this: Claim, results: Results) -> Verdict:
     )
     if not evidence:
         status = Status.INCONCLUSIVE if finite else Status.FAILS
-        return Verdict(status, float("nan"), this.measure, this.tolerance, condition, "no quadrature converged")
+        return this.verdict(status, Evidence("no quadrature converged", float("nan")), (), condition=condition)
     holds = Status.HOLDS_WHEN if finite else Status.FAILS
-    return decide(this.measure, this.tolerance, evidence, holds=holds, condition=condition)
+    return this.decide(evidence, holds=holds, condition=condition)

@@ -33,6 +33,7 @@ def labelled(experiment: str, config: Any, coords: Mapping[str, Any], variables:
         "case": problem.name,
         "data": problem.label,
         "learner": problem.learner,
+        "options": json.dumps(problem.shown_options()),
         **problem.facts(),
         "config": json.dumps({**settings, "problem": problem.described()}),
     }

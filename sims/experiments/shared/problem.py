@@ -38,8 +38,12 @@ class Problem:
     @property
     def name(self) -> str:
         """As the ledger shows it: data set, number of training points, learner and options."""
-        options = (f"{key}={_shown(value)}" for key, value in self.options)
+        options = (f"{key}={value}" for key, value in self.shown_options().items())
         return " ".join([f"{self.label}-{len(self.load().X)}", self.learner, *options])
+
+    def shown_options(self) -> dict[str, str]:
+        """Options of the learner as names and results show them: "0.1", "4x4", "none" for no hidden layer."""
+        return {key: _shown(value) for key, value in self.options}
 
     @property
     def label(self) -> str:
@@ -101,6 +105,7 @@ class ProblemFacts(Protocol):
     def label(self) -> str: ...
     @property
     def learner(self) -> str: ...
+    def shown_options(self) -> dict[str, str]: ...
     def facts(self) -> dict[str, Any]: ...
     def described(self) -> dict[str, Any]: ...
 
@@ -118,6 +123,10 @@ class GivenLearner:
     def learner(self) -> str:
         """Its class."""
         return type(self.given).__name__
+
+    def shown_options(self) -> dict[str, str]:
+        """None: a given learner is built already."""
+        return {}
 
     def facts(self) -> dict[str, Any]:
         """Its size and the unit of its outputs."""

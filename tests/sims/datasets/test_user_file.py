@@ -18,7 +18,7 @@ from sims.experiments import all_experiments
 from sims.experiments.shared.cases import run_cases, user_jobs
 from sims.experiments.shared.user_cases import user_problem
 from sims.user_run import described_problem
-from theory.claims import all_claims, judge, not_judged
+from theory.claims import all_claims, judge
 
 SAMPLE = Path(__file__).parents[3] / "examples" / "vote96.csv"
 CHOICE = {"target": "vote", "drop": (), "learner": None, "points": None, "queries": None, "l2": None, "seed": None}
@@ -276,7 +276,8 @@ def test_every_claim_is_judged_or_has_its_reason(tmp_path, vote):
     jobs, reasons = user_jobs(problem, small=True)
     cheap = [job for job in jobs if job.experiment in ("identity", "expansion", "normalisation", "scale", "spectrum", "leverage")]
     results = run_cases(cheap, out=tmp_path, quiet=True)
-    judged, absent = judge(results), not_judged(results, reasons)
+    ledger = judge(results, reasons)
+    judged, absent = ledger.verdicts, ledger.not_judged
     assert [claim.id for claim in all_claims()] == sorted(
         (c.id for c, _ in [*judged, *absent]), key=[claim.id for claim in all_claims()].index
     )
@@ -299,6 +300,7 @@ def test_an_identity_whose_quadrature_has_not_converged_is_not_judged(tmp_path):
     problem = user_problem(as_user_data(path, "y"), "logistic", 6, l2=1e-6)
     jobs, reasons = user_jobs(problem, small=True)
     results = run_cases([job for job in jobs if job.experiment in ("identity", "expansion")], out=tmp_path / "o", quiet=True)
-    why = {claim.id: reason for claim, reason in not_judged(results, reasons)}
+    ledger = judge(results, reasons)
+    why = {claim.id: reason for claim, reason in ledger.not_judged}
     assert all("quadrature" in why[name] for name in ("T2", "T4", "T5"))
-    assert {"C1", "C6", "T1", "T3"} <= {claim.id for claim, _ in judge(results)}
+    assert {"C1", "C6", "T1", "T3"} <= {claim.id for claim, _ in ledger.verdicts}

@@ -8,8 +8,8 @@ import xarray as xr
 from sims.experiments import all_experiments
 from sims.experiments.shared.cases import jobs_of, run_cases
 from sims.experiments.shared.results import read, save
-from sims.ledger.explain import claims_by_id, explanation, overview, results_for, verdict_on
-from theory.claims import all_claims, judge
+from sims.ledger.explain import claims_by_id, explanation, overview, results_for
+from theory.claims import all_claims, judge, outcome
 
 IDS = [claim.id for claim in all_claims()]
 
@@ -56,10 +56,10 @@ def test_only_what_is_missing_is_asked_for(stored):
 
 def test_the_verdict_is_that_of_the_judge_on_the_same_results(stored):
     folder, results = stored
-    judged = judge(results)
+    judged = judge(results).verdicts
     assert "C6" in [claim.id for claim, _ in judged]
     for claim, verdict in judged:
-        today = verdict_on(results_for([claim], folder), claim)
+        today = outcome(claim, results_for([claim], folder))
         assert (today.status, today.figure, today.case) == (verdict.status, verdict.figure, verdict.case)
         assert f"{verdict.status}: {verdict.figure:.3g} on {verdict.case}." in words(explanation(claim, folder))
 
@@ -97,5 +97,5 @@ def test_results_that_another_version_made_are_refused_by_what_they_lack(stored,
     for ds in results["identity"]:
         save(ds.drop_vars("hessian_influence"), tmp_path)
     (c1,) = claims_by_id(["C1"])
-    with pytest.raises(ValueError, match=r"C1 cannot be judged .*hessian_influence.*run these experiments again"):
+    with pytest.raises(ValueError, match=r"C1 cannot be judged .*hessian_influence.*of identity, run these experiments again"):
         explanation(c1, tmp_path)

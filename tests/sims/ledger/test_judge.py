@@ -96,7 +96,7 @@ def test_the_ledger_is_text_that_names_what_was_not_judged(bare):
     judged, rest = str(bare).split("Not judged")
     assert "mine" in judged
     assert "C1: identity: Bare has no linearize" in rest
-    assert "asks for more than one learner's table" in rest
+    assert "needs more than the table of one learner" in rest
     assert "C2" in rest
     assert "C6:" not in rest.replace("C6 networks:", "")
 

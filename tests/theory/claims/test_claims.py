@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from theory.claims import Evidence, NothingToJudgeError, Status, all_claims, claim, judge, not_judged
-from theory.claims.verdict import Verdict, decide
+from theory.claims import Claim, Evidence, Ledger, NothingToJudgeError, Status, Verdict, all_claims, claim, judge, outcome
 
 MEASURES = ["slope", "relative_error", "pearson", "spearman"]
 
@@ -38,12 +37,12 @@ def test_one_case_that_fails_fails_the_claim():
 
 
 def test_a_claim_without_its_experiment_is_absent_and_never_passed():
-    assert judge({}) == []
-    assert judge({"identity": []}) == []
+    assert judge({}).verdicts == ()
+    assert judge({"identity": []}).verdicts == ()
 
 
 def test_every_claim_without_a_verdict_says_which_experiment_it_lacks_and_why():
-    absent = {c.id: reason for c, reason in not_judged({}, {"identity": "is for other learners"})}
+    absent = {c.id: reason for c, reason in judge({}, {"identity": "is for other learners"}).not_judged}
     assert set(absent) == {c.id for c in all_claims()}
     assert absent["C1"] == "identity is for other learners"
     assert absent["C7"] == "normalisation has no results"
@@ -51,9 +50,11 @@ def test_every_claim_without_a_verdict_says_which_experiment_it_lacks_and_why():
 
 def test_a_claim_whose_kind_of_case_is_not_there_is_absent_with_its_reason():
     results = {"scale": [scale_result(l2=0.1), scale_result(l2=0.0, columns_per_point=0.2)]}
-    reasons = {c.id: reason for c, reason in not_judged(results, {})}
+    ledger = judge(results)
+    reasons = {c.id: reason for c, reason in ledger.not_judged}
     assert "no case without penalty" in reasons["T6"]
-    assert "T6" not in {c.id for c, _ in judge(results)}
+    assert "T6" not in {c.id for c, _ in ledger.verdicts}
+    assert ledger.faults == ()
 
 
 def test_the_law_of_one_over_p_is_judged_on_cases_without_penalty_only():
@@ -187,23 +188,106 @@ def test_a_second_claim_with_one_id_is_an_error():
         claim("C6", "again", experiments=("identity",), measure="", tolerance=0.0, essay="", idea="", sources=())(lambda *_: None)
 
 
+def measured(tolerance, measure="error"):
+    """A claim with this tolerance that no result is needed for."""
+    return Claim("X", "a statement", (), measure, tolerance, "", "", (), lambda *_: None)
+
+
+def cases(*figures):
+    return [Evidence(f"case {figure}", figure) for figure in figures]
+
+
 @pytest.mark.parametrize(
     ("figures", "uncertainty", "status"),
     [
         ([0.1, 0.2], 0.0, Status.HOLDS),
+        ([0.1, 1.0], 0.0, Status.HOLDS),
         ([0.1, 1.2], 0.0, Status.FAILS),
         ([0.1, 1.2], 0.3, Status.INCONCLUSIVE),
         ([0.1, 0.9], 0.3, Status.INCONCLUSIVE),
         ([0.1, 0.5], 0.3, Status.HOLDS),
+        ([0.1, 1.2], [0.3, 0.1], Status.FAILS),
+        ([0.1, 1.2], [0.1, 0.3], Status.INCONCLUSIVE),
+        ([0.1, 1.2], [0.1, np.nan], Status.FAILS),  # one seed: nothing is sampled
     ],
 )
 def test_the_worst_case_decides_and_a_figure_within_its_error_of_the_tolerance_decides_nothing(figures, uncertainty, status):
-    evidence = [Evidence(f"case {figure}", figure) for figure in figures]
-    verdict = decide("error", 1.0, evidence, holds=Status.HOLDS, condition="", uncertainty=uncertainty)
+    verdict = measured(1.0).decide(cases(*figures), condition="", uncertainty=uncertainty)
     assert verdict.status is status
-    assert verdict.case == f"case {max(figures)}"
+    assert (verdict.case, verdict.figure) == (f"case {max(figures)}", max(figures))
+
+
+@pytest.mark.parametrize(
+    ("figures", "must_exceed", "deciding", "figure", "status"),
+    [
+        ([0.1, 1.2], False, "mildest", 0.1, Status.HOLDS_WHEN),
+        ([1.1, 1.2], False, "mildest", 1.1, Status.FAILS),
+        ([1.1, 1.2], True, "worst", 1.1, Status.HOLDS_WHEN),
+        ([1.0, 1.2], True, "worst", 1.0, Status.FAILS),
+        ([0.1, 1.2], True, "mildest", 1.2, Status.HOLDS_WHEN),
+        ([0.1, 0.2], True, "mildest", 0.2, Status.FAILS),
+    ],
+)
+def test_the_worst_case_is_the_one_that_speaks_most_against_the_claim(figures, must_exceed, deciding, figure, status):
+    verdict = measured(1.0).decide(
+        cases(*figures), holds=Status.HOLDS_WHEN, condition="", must_exceed=must_exceed, deciding=deciding
+    )
+    assert (verdict.figure, verdict.status) == (figure, status)
+    assert len(verdict.evidence) == 2
+
+
+def test_without_evidence_there_is_no_verdict():
+    with pytest.raises(NothingToJudgeError, match="no case says anything: of 1 case"):
+        measured(1.0).decide([], condition="of 1 case")
 
 
 def test_a_figure_that_is_not_a_number_is_a_fault_and_not_a_verdict():
     with pytest.raises(ValueError, match="has no figure"):
-        decide("error", 1.0, [Evidence("a", 0.0), Evidence("b", np.nan)], holds=Status.HOLDS, condition="")
+        measured(1.0).decide([Evidence("a", 0.0), Evidence("b", np.nan)], condition="")
+
+
+def test_results_of_another_version_are_a_fault_that_names_the_experiments_to_run_again():
+    old = identity_result(1.0, 0.0).drop_vars("beta_against")
+    ledger = judge({"identity": [old]})
+    found = outcome(by_id("C6"), {"identity": [old]})
+    assert found.fault
+    assert re.match(r"AttributeError: .*beta_against.*made the results of identity, run these experiments again", found.reason)
+    assert {c.id: reason for c, reason in ledger.not_judged}["C6"] == found.reason
+    assert by_id("C6") in ledger.faults
+    assert by_id("C7") not in ledger.faults  # which only lacks an experiment
+
+
+def test_every_claim_is_judged_once_and_has_a_verdict_or_a_reason(monkeypatch):
+    calls = []
+    whole = Claim.judge
+    monkeypatch.setattr(Claim, "judge", lambda this, results: calls.append(this.id) or whole(this, results))
+    ledger = judge({"scale": [scale_result(l2=0.0)]})
+    assert sorted(calls) == ["T6", "T6 penalty"]
+    found = [c for c, _ in (*ledger.verdicts, *ledger.not_judged)]
+    assert sorted(c.id for c in found) == sorted(c.id for c in all_claims())
+
+
+def test_a_verdict_shows_what_decides_and_its_cases_on_one_screen():
+    few = measured(1.0, "an error").decide(cases(0.25, 2.0), condition="only <b>here</b>")
+    assert repr(few).splitlines() == [
+        "FAILS: 2 (tolerance 1) on case 2.0",
+        "  an error",
+        "    0.25        case 0.25",
+        "    2           case 2.0",
+        "  only <b>here</b>",
+    ]
+    assert "only &lt;b&gt;here&lt;/b&gt;" in few._repr_html_()
+    many = repr(measured(1.0).decide(cases(*map(float, range(40))), condition="word " * 2000))
+    assert "and 30 more cases" in many
+    assert len(many.splitlines()) < 25
+
+
+def test_a_ledger_shows_every_verdict_in_a_line_and_names_the_other_claims():
+    ledger = judge({"scale": [scale_result(l2=0.0)]})
+    first, *lines, last = repr(Ledger(ledger.verdicts, ledger.not_judged[:3])).splitlines()
+    assert first == "2 claims judged: 1 HOLDS WHEN, 1 HOLDS"
+    assert [line.split("  ")[0] for line in lines] == ["T6", "T6 penalty"]
+    assert last == "Not judged: C1, C2, C3"
+    assert all(len(line) <= 118 for line in lines)
+    assert ledger._repr_html_().count("<tr>") == 2
+    assert repr(Ledger((), ())) == "0 claims judged: none\nNot judged: none"

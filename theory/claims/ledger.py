@@ -1,0 +1,86 @@
+"""The one judge: every claim gets a verdict on results, or the reason why it has none."""
+
+import textwrap
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from theory.claims.registry import Claim, Results, all_claims
+from theory.claims.verdict import NothingToJudgeError, Verdict, html_table
+
+__all__ = ["Ledger", "NotJudged", "judge", "outcome"]
+
+
+@dataclass(frozen=True)
+class NotJudged:
+    """The reason why a claim has no verdict. It is a `fault` where the claim's judgement failed on results that are there."""
+
+    reason: str
+    fault: bool = False
+
+
+@dataclass(frozen=True, repr=False)
+class Ledger:
+    """The verdicts on the claims that results can judge, and for every other claim the reason why not.
+
+    `faults` are the claims of `not_judged` whose judgement failed on results that are there, such as those of another version.
+    """
+
+    verdicts: tuple[tuple[Claim, Verdict], ...]
+    not_judged: tuple[tuple[Claim, str], ...]
+    faults: tuple[Claim, ...] = ()
+
+    def __repr__(self) -> str:
+        lines = [f"{id_:<12} {status:<13} {figure:<10} {statement}" for id_, status, figure, statement in self._rows()]
+        return "\n".join([self._count(), *lines, *textwrap.wrap(self._rest(), _WIDTH)])
+
+    def _repr_html_(self) -> str:
+        return f"<p>{self._count()}</p>{html_table(self._rows())}<p>{self._rest()}</p>"
+
+    def _rows(self) -> list[list[str]]:
+        return [
+            [claim.id, verdict.status, f"{verdict.figure:.3g}", textwrap.shorten(claim.statement, _WIDTH - 38, placeholder=" ..")]
+            for claim, verdict in self.verdicts
+        ]
+
+    def _count(self) -> str:
+        found = Counter(verdict.status for _, verdict in self.verdicts)
+        return f"{len(self.verdicts)} claims judged: {', '.join(f'{n} {status}' for status, n in found.items()) or 'none'}"
+
+    def _rest(self) -> str:
+        return f"Not judged: {', '.join(claim.id for claim, _ in self.not_judged) or 'none'}"
+
+
+_WIDTH = 118
+
+
+def judge(results: Results, why: Mapping[str, str] | None = None) -> Ledger:
+    """Judge every claim once. A claim that lacks the results of an experiment is not judged, never passed.
+
+    `why` says of experiments why they have no results.
+    """
+    outcomes = [(claim, outcome(claim, results, why)) for claim in all_claims()]
+    return Ledger(
+        tuple((claim, found) for claim, found in outcomes if isinstance(found, Verdict)),
+        tuple((claim, found.reason) for claim, found in outcomes if isinstance(found, NotJudged)),
+        tuple(claim for claim, found in outcomes if isinstance(found, NotJudged) and found.fault),
+    )
+
+
+def outcome(claim: Claim, results: Results, why: Mapping[str, str] | None = None) -> Verdict | NotJudged:
+    """Judge one claim, or say why it cannot be judged.
+
+    Errors that results of another version or undefined figures cause are faults, with the experiments to run again.
+    """
+    if missing := [name for name in claim.experiments if not results.get(name)]:
+        return NotJudged("; ".join(f"{name} {(why or {}).get(name, 'has no results')}" for name in missing))
+    try:
+        return claim.judge(results)
+    except NothingToJudgeError as error:
+        return NotJudged(str(error))
+    except (LookupError, AttributeError, TypeError, ValueError, ArithmeticError) as error:
+        return NotJudged(
+            f"{type(error).__name__}: {error}. If another version made the results of {', '.join(claim.experiments)}, run these "
+            "experiments again",
+            fault=True,
+        )
