@@ -1,4 +1,4 @@
-"""Experiments: one file each, found by itself; every file defines `EXPERIMENT`."""
+"""Experiments: every file here defines one, `EXPERIMENT`, and is found without a list."""
 
 import importlib
 import pkgutil
@@ -9,13 +9,14 @@ __all__ = ["Experiment", "all_experiments"]
 
 
 def all_experiments() -> dict[str, Experiment]:
-    """Every experiment of this package by name. Two files with one name are an error."""
+    """Find every experiment of this package, by name; a file without one, or two with one name, are an error."""
     found: dict[str, Experiment] = {}
     for info in pkgutil.iter_modules(__path__):
         module = importlib.import_module(f"{__name__}.{info.name}")
         experiment = getattr(module, "EXPERIMENT", None)
-        if isinstance(experiment, Experiment):
-            if experiment.name in found:
-                raise ValueError(f"experiment {experiment.name} is defined twice")
-            found[experiment.name] = experiment
+        if not isinstance(experiment, Experiment):
+            raise ValueError(f"{module.__name__} has no EXPERIMENT: what experiments share belongs into sims/experiments/shared")
+        if experiment.name in found:
+            raise ValueError(f"experiment {experiment.name} is defined twice")
+        found[experiment.name] = experiment
     return found

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from sims.experiments.shared.conditioning import CONDITIONED, conditioning, with_rounding_warning
+from sims.experiments.shared.conditioning import conditioning, with_rounding_warning
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
-from sims.experiments.shared.labels import Variables, bar, effect_coords, labelled
+from sims.experiments.shared.labels import Variables, array, effect_coords, labelled, progress_bar
 from sims.experiments.shared.problem import Problem
 from sims.experiments.shared.user_cases import NETWORKS, user_case
 from sims.learners.mlp import MLP
@@ -38,8 +38,8 @@ def run(config: AverageDerivativeConfig, *, retrain: Retrain = in_memory, progre
     """Relative error of the average derivative against the optimal datamodel, per law, number of nodes and training time.
 
     Both sides are the mean over the same seeds, so that nothing has a standard error. For Gaussian weights the datamodel itself
-    is a quadrature with the most nodes. `node_change` says how far the
-    quadrature has converged, without beta; `essay_error` is ||D(1) - beta|| / ||beta||.
+    is a quadrature with the most nodes. `node_change` says how far the quadrature has converged, without beta; `essay_error` is
+    ||D(1) - beta|| / ||beta||.
     """
     learner = config.problem.build(snapshots=config.times, steps=max(config.times))
     assert isinstance(learner, MLP)
@@ -56,7 +56,10 @@ def run(config: AverageDerivativeConfig, *, retrain: Retrain = in_memory, progre
         else:
             betas.append(quadrature_datamodel(learner, law, seeds, nodes=max(config.nodes)).coefficients)
         averages.append(
-            [average_derivatives(learner, [law], seeds, k, progress=bar(f"{law}, {k} nodes", progress))[0] for k in config.nodes]
+            [
+                average_derivatives(learner, [law], seeds, k, progress=progress_bar(f"{law}, {k} nodes", progress))[0]
+                for k in config.nodes
+            ]
         )
 
     def errors(estimate: Array, beta: Array) -> list[float]:
@@ -64,32 +67,21 @@ def run(config: AverageDerivativeConfig, *, retrain: Retrain = in_memory, progre
         split = [np.split(x, len(config.times), axis=1) for x in (estimate, beta)]
         return [relative_error(*pair) for pair in zip(*split, strict=True)]
 
+    law, time = {"law": [f"{name}({parameter:g})" for name, parameter in config.laws]}, {"time": config.times}
+    effect = {**law, **effect_coords(betas[0])}
+    error = [[errors(average, beta) for average in row] for row, beta in zip(averages, betas, strict=True)]
     variables: Variables = {
-        "beta": (("law", "point", "output"), betas, "optimal datamodel coefficient; outputs of one time after the other"),
-        "average_derivative": (("law", "point", "output"), [a[-1] for a in averages], "E D_i, w_i of the zero-bias law"),
-        "error": (
-            ("law", "nodes", "time"),
-            [[errors(a, beta) for a in row] for row, beta in zip(averages, betas, strict=True)],
-            "||average derivative - beta|| / ||beta||",
-        ),
+        "beta": (array(betas, **effect), "optimal datamodel coefficient; outputs of one time after the other"),
+        "average_derivative": (array([row[-1] for row in averages], **effect), "E D_i, w_i of the zero-bias law"),
+        "error": (array(error, **law, nodes=config.nodes, **time), "||average derivative - beta|| / ||beta||"),
         "node_change": (
-            ("law", "time"),
-            [errors(row[-2], row[-1]) for row in averages],
+            array([errors(row[-2], row[-1]) for row in averages], **law, **time),
             "relative change of the average derivative from the last but one to the last number of nodes",
         ),
-        "essay_error": (("law", "time"), [errors(essay, beta) for beta in betas], "||D(1) - beta|| / ||beta||"),
+        "essay_error": (array([errors(essay, beta) for beta in betas], **law, **time), "||D(1) - beta|| / ||beta||"),
         **conditioning(learner, seeds, responses.samples, derivative, times=config.times),
     }
-    laws = [f"{name}({parameter:g})" for name, parameter in config.laws]
-    coords = {
-        "law": laws,
-        "nodes": config.nodes,
-        "time": config.times,
-        "seed": seeds,
-        "of": CONDITIONED,
-        **effect_coords(betas[0]),
-    }
-    return with_rounding_warning(labelled("average_derivative", config, coords, variables))
+    return with_rounding_warning(labelled("average_derivative", config, variables))
 
 
 _NETWORK = (("hidden", (3,)), ("learning_rate", 0.2))

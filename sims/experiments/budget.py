@@ -2,34 +2,30 @@
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from sims.experiments.shared.conditioning import with_conditioning
 from sims.experiments.shared.effects import (
-    COLUMNS,
-    PREDICTED,
-    REFERENCES,
     TARGETS,
-    by_time,
-    cell,
-    columns,
+    accuracies,
     derivatives,
-    group_rows,
     linearizations,
-    predictions,
+    measured_step,
+    prediction,
     references,
+    split_by_time,
 )
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
-from sims.experiments.shared.labels import MEASURES, Variables, labelled
+from sims.experiments.shared.labels import Measured, Variables, array, labelled, table
 from sims.experiments.shared.problem import Problem
 from sims.experiments.shared.scores import HESSIAN_BASED, PRACTICE, SCORES, TRAINED, Practice, along_training
 from sims.experiments.shared.user_cases import CONVEX, why_not_enumerable
 from theory.datamodel import optimal_datamodel
-from theory.influence.budget import error_budget
+from theory.influence.budget import Step, error_budget
 from theory.laws import Bernoulli
+from theory.response import Array
 
 __all__ = ["EXPERIMENT", "BudgetConfig", "run"]
 
@@ -56,56 +52,48 @@ def run(config: BudgetConfig, *, retrain: Retrain = in_memory, progress: bool = 
     learner = config.problem.build(**({"snapshots": config.times, "steps": max(config.times)} if config.times else {}))
     seeds, n, n_times = tuple(range(config.n_seeds)), learner.n_points, len(times)
     samples = retrain(learner, seeds).samples
-    exact = references(learner, seeds, samples, n_times)
-    half = derivatives(learner, np.full(n, 0.5), seeds, n_times)
-    late = by_time(np.stack([optimal_datamodel(table, Bernoulli(0.9)).coefficients for table in samples]), n_times)
-    by_output = samples.reshape(*samples.shape[:2], n_times, -1)
-    budgets, closures, predicted, measured = list[Any](), list[float](), list[Any](), list[Any]()
-    at_times, rows = linearizations(learner, seeds), group_rows(n)
-    followed = along_training(config.problem, config.times, seeds, config.practice)
-    for k, at in enumerate(at_times):
+    late = np.stack([optimal_datamodel(responses, Bernoulli(0.9)).coefficients for responses in samples])
+    responses = dict(zip(times, split_by_time(samples, n_times), strict=True))
+    exact = dict(zip(times, references(learner, seeds, samples, n_times), strict=True))
+    snapshots = zip(
+        times,
+        linearizations(learner, seeds),
+        derivatives(learner, np.full(n, 0.5), seeds, n_times),
+        split_by_time(late, n_times),
+        along_training(config.problem, config.times, seeds, config.practice),
+        strict=True,
+    )
+    effects, steps = dict[int, dict[str, Array]](), dict[int, dict[str, Step]]()
+    closures, norms = list[float](), list[Array]()
+    for time, at, at_half, late_beta, followed in snapshots:
         scores = {name: make(config.practice, at) for name, make in SCORES.items()}
         tail = {name: score for name, score in scores.items() if name in _CHAIN and np.isfinite(score).all()}
-        down = error_budget({"beta": exact["beta"][:, k], "D(1/2)": half[:, k], "D(1)": exact["D(1)"][:, k], **tail})
-        across = error_budget({"beta": exact["beta"][:, k], "LOO": exact["LOO"][:, k], "D(1)": exact["D(1)"][:, k]})
-        steps = {f"{step.before} -> {step.after}": step for step in (*down.steps, *across.steps)}
-        budgets.append([columns(steps.get(name)) for name in STEPS])
+        beta, loo, derivative = (exact[time][name] for name in ("beta", "LOO", "D(1)"))
+        down = error_budget({"beta": beta, "D(1/2)": at_half, "D(1)": derivative, **tail})
+        across = error_budget({"beta": beta, "LOO": loo, "D(1)": derivative})
+        steps[time] = {f"{step.before} -> {step.after}": step for step in (*down.steps, *across.steps)}
         closures.append(max(down.closure, across.closure))
-        effects = {
-            "beta": exact["beta"][:, k],
-            "beta (p = 0.9)": late[:, k],
-            "D(1)": exact["D(1)"][:, k],
-            "LOO": exact["LOO"][:, k],
-            **scores,
-            **followed[k],
-        }
-        found = [predictions(effects[name], by_output[:, :, k], rows) if name in effects else _NOTHING for name in METHODS]
-        predicted.append(found)
-        now = {name: exact[name][:, k] for name in REFERENCES}
-        measured.append([cell(effects.get(name, np.full_like(now["beta"], np.nan)), now) for name in METHODS])
-    table, cells, parts = np.array(predicted), np.array(measured), np.array(budgets)  # values and errors: axis 2 of all
+        norms.append(at.gradient_norm)
+        defined = {**exact[time], "beta (p = 0.9)": late_beta, **scores, **followed}
+        effects[time] = {name: defined.get(name, np.full_like(beta, np.nan)) for name in METHODS}
+
+    def predicted(target: str, time: int, estimate: str) -> Measured:
+        return prediction(effects[time][estimate], responses[time], target)
+
+    def accuracy(time: int, estimate: str) -> Measured:
+        return accuracies(effects[time][estimate], exact[time])
+
     variables: Variables = {
-        "budget": (("time", "step", "column"), parts[:, :, 0], "one approximation after the other, relative to ||beta||"),
-        "budget_error": (("time", "step", "column"), parts[:, :, 1], "its standard error over seeds"),
-        "closure": (("time",), closures, "||sum of the steps - (first - last)|| / ||beta||"),
-        "prediction": (("target", "time", "estimate", "quality"), np.moveaxis(table[:, :, 0], 2, 0), "of F over subsets"),
-        "prediction_error": (("target", "time", "estimate", "quality"), np.moveaxis(table[:, :, 1], 2, 0), "its standard error"),
-        "measured": (("time", "estimate", "reference", "measure"), cells[:, :, 0], "estimate against the reference"),
-        "measured_error": (("time", "estimate", "reference", "measure"), cells[:, :, 1], "its standard error over seeds"),
-        "gradient_norm": (("time", "seed"), [at.gradient_norm for at in at_times], "||grad L|| at w = 1"),
+        "budget": (
+            table(lambda time, step: measured_step(steps[time].get(step)), time=times, step=STEPS),
+            "one approximation after the other, relative to ||beta||",
+        ),
+        "closure": (array(closures, time=times), "||sum of the steps - (first - last)|| / ||beta||"),
+        "prediction": (table(predicted, target=TARGETS, time=times, estimate=METHODS), "of F over subsets"),
+        "measured": (table(accuracy, time=times, estimate=METHODS), "estimate against the reference"),
+        "gradient_norm": (array(norms, time=times, seed=seeds), "||grad L|| at w = 1"),
     }
-    coords = {
-        "time": times,
-        "step": STEPS,
-        "column": COLUMNS,
-        "target": TARGETS,
-        "estimate": METHODS,
-        "quality": PREDICTED,
-        "reference": REFERENCES,
-        "measure": MEASURES,
-        "seed": seeds,
-    }
-    result = labelled("budget", config, coords, variables).assign_attrs(hessian_based=HESSIAN_BASED)
+    result = labelled("budget", config, variables).assign_attrs(hessian_based=HESSIAN_BASED)
     return with_conditioning(result, [learner], seeds)
 
 
@@ -118,7 +106,6 @@ STEPS = (
     "beta -> LOO",
     "LOO -> D(1)",
 )
-_NOTHING = ([[np.nan] * len(PREDICTED)] * len(TARGETS),) * 2
 
 
 _NETWORK = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5))

@@ -10,7 +10,7 @@ import xarray as xr
 from sims.experiments.shared.conditioning import with_conditioning
 from sims.experiments.shared.effects import derivatives, linearizations, scores_or_undefined
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory, with_points
-from sims.experiments.shared.labels import Variables, labelled
+from sims.experiments.shared.labels import Measured, Variables, array, labelled, measured, table
 from sims.experiments.shared.problem import ParametricLearner, Problem
 from sims.experiments.shared.user_cases import CONVEX, why_not_enumerable
 from theory.datamodel import fit_sampled, optimal_datamodel
@@ -57,41 +57,44 @@ def run(config: CounterfactualConfig, *, retrain: Retrain = in_memory, progress:
     effects, groups = _of_all(learner, seeds, config, retrain) if exact else _of_samples(learner, seeds, config, retrain)
     (at,) = linearizations(learner, seeds)
     effects |= {
-        "D(1)": derivatives(learner, ones, seeds)[:, 0].mean(axis=0),
+        "D(1)": derivatives(learner, ones, seeds)[0].mean(axis=0),
         "influence": scores_or_undefined(at).mean(axis=0),
     }
-    rows = list[Any]()
-    for subsets, responses in groups:
+
+    def predicted_change(k: int, estimate: str) -> Measured:
+        subsets, responses = groups[k]
         actual = full - responses
-        predicted = {name: (1.0 - subsets) @ effect for name, effect in effects.items()}
+        if estimate in effects:
+            return _quality((1.0 - subsets) @ effects[estimate], actual, drawn=not exact)
         try:
-            predicted["Newton step"] = -newton_change(at, subsets).mean(axis=0)
+            return _quality(-newton_change(at, subsets).mean(axis=0), actual, drawn=not exact)
         except np.linalg.LinAlgError:
-            predicted["Newton step"] = np.full_like(actual, np.nan)
-        rows.append([_quality(predicted[name], actual, drawn=not exact) for name in ESTIMATES])
-    table = np.array(rows)  # (removed, estimate, 2, quality)
-    dims = ("removed", "estimate", "quality")
+            return _quality(np.full_like(actual, np.nan), actual, drawn=not exact)
+
+    counts = [len(groups[k][0]) for k in config.removed]
     variables: Variables = {
-        "prediction": (dims, table[:, :, 0], "predicted against retrained change"),
-        "prediction_error": (dims, table[:, :, 1], "its standard error over groups"),
-        "groups": (("removed",), [len(subsets) for subsets, _ in groups], "groups of points that were removed"),
+        "prediction": (
+            table(predicted_change, removed=config.removed, estimate=ESTIMATES),
+            "predicted against retrained change",
+        ),
+        "groups": (array(counts, removed=config.removed), "groups of points that were removed"),
     }
-    coords = {"removed": config.removed, "estimate": ESTIMATES, "quality": QUALITIES}
-    return with_conditioning(labelled("counterfactual", config, coords, variables), [learner], seeds)
+    return with_conditioning(labelled("counterfactual", config, variables), [learner], seeds)
 
 
-Groups = list[tuple[Array, Array]]
-"""For every k: subsets (B, N) without k points, and F on them (B, M)."""
+Groups = dict[int, tuple[Array, Array]]
+"""k -> subsets (B, N) without k points, and F on them (B, M)."""
 
 
 def _of_all(
     learner: ParametricLearner, seeds: tuple[int, ...], config: CounterfactualConfig, retrain: Retrain
 ) -> tuple[dict[str, Array], Groups]:
     """Effects of retraining, and groups, from the table of all subsets."""
-    table, n = retrain(learner, seeds).mean, learner.n_points
-    effects = {f"beta (p = {p:g})": optimal_datamodel(table, Bernoulli(p)).coefficients for p in PROBABILITIES}
+    responses, n = retrain(learner, seeds).mean, learner.n_points
+    effects = {f"beta (p = {p:g})": optimal_datamodel(responses, Bernoulli(p)).coefficients for p in PROBABILITIES}
     masks, removed = all_masks(n), n - sizes(n)
-    return {**effects, "LOO": leave_one_out(table)}, [(masks[removed == k], table[removed == k]) for k in config.removed]
+    groups = {k: (masks[removed == k], responses[removed == k]) for k in config.removed}
+    return {**effects, "LOO": leave_one_out(responses)}, groups
 
 
 def _of_samples(
@@ -109,19 +112,20 @@ def _of_samples(
         FixedSize(n - k).draw(n_subsets=config.groups, n_points=n, rng=stream(f"counterfactual {k}", 0)) for k in config.removed
     ]
     responses = retrain(learner, seeds, part="groups", weights=np.concatenate(chosen)).mean
-    return effects, list(zip(chosen, np.split(responses, len(chosen)), strict=True))
+    return effects, dict(zip(config.removed, zip(chosen, np.split(responses, len(chosen)), strict=True), strict=True))
 
 
-def _quality(predicted: Array, actual: Array, *, drawn: bool) -> Array:
-    """`QUALITIES` and their standard errors: (2, QUALITIES)."""
-    if not np.isfinite(predicted).all():
-        return np.full((2, len(QUALITIES)), np.nan)
+def _quality(predicted: Array, actual: Array, *, drawn: bool) -> Measured:
+    """Measure predicted against actual changes (B, M) by `QUALITIES`; NaN where the prediction is undefined."""
 
-    def measures(p: Array, a: Array) -> list[float]:
+    def qualities(p: Array, a: Array) -> list[float]:
         return [relative_error(p, a), slope(p, a), lds(p, a)]
 
-    errors = bootstrap(measures, predicted, actual, n_draws=100) if drawn else np.full(len(QUALITIES), np.nan)
-    return np.array([measures(predicted, actual), errors])
+    value = errors = [np.nan] * len(QUALITIES)
+    if np.isfinite(predicted).all():
+        value = qualities(predicted, actual)
+        errors = bootstrap(qualities, predicted, actual, n_draws=100) if drawn else errors
+    return measured(value, errors, errors_over="groups", quality=QUALITIES)
 
 
 def _resized(config: CounterfactualConfig, n_points: int) -> CounterfactualConfig:

@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import xarray as xr
 
 from sims.experiments.shared.conditioning import with_conditioning
-from sims.experiments.shared.effects import REFERENCES, cell, linearizations, references, scores_or_undefined
+from sims.experiments.shared.effects import accuracies, linearizations, references, scores_or_undefined
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
-from sims.experiments.shared.labels import MEASURES, Variables, labelled
+from sims.experiments.shared.labels import Measured, labelled, table
 from sims.experiments.shared.problem import Problem
 from sims.experiments.shared.user_cases import NETWORKS, user_case
 from sims.learners.mlp import MLP
@@ -31,33 +30,15 @@ def run(config: DampingMapConfig, *, retrain: Retrain = in_memory, progress: boo
     """Influence with curvature + damping I against D(1), leave-one-out and beta, by training time; NaN where it is singular."""
     learner = config.problem.build(snapshots=config.times, steps=max(config.times))
     seeds, n_times = tuple(range(config.n_seeds)), len(config.times)
-    exact = references(learner, seeds, retrain(learner, seeds).samples, n_times)
-    at_times = linearizations(learner, seeds)
-    cells = np.array(
-        [
-            [
-                [
-                    cell(scores_or_undefined(at, curvature=kind, damping=damping), {n: e[:, k] for n, e in exact.items()})
-                    for k, at in enumerate(at_times)
-                ]
-                for damping in config.dampings
-            ]
-            for kind in config.curvatures
-        ]
-    )  # (curvature, damping, time, 2, reference, measure)
-    dims = ("curvature", "damping", "time", "reference", "measure")
-    variables: Variables = {
-        "measured": (dims, cells[:, :, :, 0], "damped influence against the reference"),
-        "measured_error": (dims, cells[:, :, :, 1], "its standard error over seeds"),
-    }
-    coords = {
-        "curvature": config.curvatures,
-        "damping": config.dampings,
-        "time": config.times,
-        "reference": REFERENCES,
-        "measure": MEASURES,
-    }
-    return with_conditioning(labelled("damping_map", config, coords, variables), [learner], seeds).assign_attrs(
+    exact = dict(zip(config.times, references(learner, seeds, retrain(learner, seeds).samples, n_times), strict=True))
+    at = dict(zip(config.times, linearizations(learner, seeds), strict=True))
+
+    def damped(curvature: str, damping: float, time: int) -> Measured:
+        return accuracies(scores_or_undefined(at[time], curvature=curvature, damping=damping), exact[time])
+
+    found = table(damped, curvature=config.curvatures, damping=config.dampings, time=config.times)
+    result = labelled("damping_map", config, {"measured": (found, "damped influence against the reference")})
+    return with_conditioning(result, [learner], seeds).assign_attrs(
         n_seeds=config.n_seeds, learning_rate=config.problem.number("learning_rate", MLP.learning_rate)
     )
 

@@ -1,18 +1,19 @@
 """One to three hidden layers: does influence get worse with depth, as Basu et al. 2021 found?"""
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import astuple, dataclass
 
 import numpy as np
 import xarray as xr
 
 from sims.experiments.shared.conditioning import with_conditioning
-from sims.experiments.shared.effects import REFERENCES, cell, linearizations, references, scores_or_undefined
+from sims.experiments.shared.effects import REFERENCES, accuracies, linearizations, references, scores_or_undefined
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
-from sims.experiments.shared.labels import MEASURES, Variables, labelled
+from sims.experiments.shared.labels import MEASURES, Measured, Variables, array, labelled, measured, table
 from sims.experiments.shared.problem import Problem
 from sims.experiments.shared.user_cases import NETWORKS, user_case
 from sims.experiments.width_map import METHODS
+from theory.metrics import compare
+from theory.response import Array
 
 __all__ = ["EXPERIMENT", "DepthConfig", "run"]
 
@@ -32,39 +33,40 @@ def run(config: DepthConfig, *, retrain: Retrain = in_memory, progress: bool = F
 
     `single_seed` is the mean over seeds of the same measures within one seed: what a user with one trained model sees.
     """
-    seeds, cells, singles, norms = tuple(range(config.n_seeds)), list[Any](), list[Any](), list[Any]()
-    learners = [config.problem.build(hidden=(config.width,) * depth) for depth in config.depths]
-    for depth, learner in zip(config.depths, learners, strict=True):
-        samples = retrain(learner, seeds, part=f"depth={depth}").samples
-        exact = {name: effect[:, 0] for name, effect in references(learner, seeds, samples).items()}
+    seeds = tuple(range(config.n_seeds))
+    learners = {depth: config.problem.build(hidden=(config.width,) * depth) for depth in config.depths}
+    exact, scores, norms = dict[int, dict[str, Array]](), dict[int, dict[str, Array]](), list[Array]()
+    for depth, learner in learners.items():
+        (exact[depth],) = references(learner, seeds, retrain(learner, seeds, part=f"depth={depth}").samples)
         (at,) = linearizations(learner, seeds)
-        scores = [scores_or_undefined(at, **options) for options in METHODS.values()]
-        cells.append([cell(score, exact) for score in scores])
-        singles.append([_within_seeds(score, exact) for score in scores])
+        scores[depth] = {name: scores_or_undefined(at, **options) for name, options in METHODS.items()}
         norms.append(at.gradient_norm)
-    table, alone = np.array(cells), np.array(singles)  # (depth, method, 2, reference, measure)
-    dims = ("depth", "estimate", "reference", "measure")
+
+    def of_average(depth: int, estimate: str) -> Measured:
+        return accuracies(scores[depth][estimate], exact[depth])
+
+    def of_single_seeds(depth: int, estimate: str, reference: str) -> Measured:
+        return _within_seeds(scores[depth][estimate], exact[depth][reference])
+
     variables: Variables = {
-        "measured": (dims, table[:, :, 0], "influence against the reference, both averaged over seeds"),
-        "measured_error": (dims, table[:, :, 1], "its standard error over seeds"),
-        "single_seed": (dims, alone[:, :, 0], "the same within one seed, mean over seeds"),
-        "single_seed_error": (dims, alone[:, :, 1], "its standard error"),
-        "gradient_norm": (("depth", "seed"), norms, "||grad L|| at w = 1"),
+        "measured": (
+            table(of_average, depth=config.depths, estimate=METHODS),
+            "influence against the reference, both averaged over seeds",
+        ),
+        "single_seed": (
+            table(of_single_seeds, depth=config.depths, estimate=METHODS, reference=REFERENCES),
+            "the same within one seed, mean over seeds",
+        ),
+        "gradient_norm": (array(norms, depth=config.depths, seed=seeds), "||grad L|| at w = 1"),
     }
-    coords = {
-        "depth": config.depths,
-        "estimate": tuple(METHODS),
-        "reference": REFERENCES,
-        "measure": MEASURES,
-        "seed": seeds,
-    }
-    return with_conditioning(labelled("depth", config, coords, variables), learners, seeds).assign_attrs(n_seeds=config.n_seeds)
+    result = labelled("depth", config, variables)
+    return with_conditioning(result, list(learners.values()), seeds).assign_attrs(n_seeds=config.n_seeds)
 
 
-def _within_seeds(scores: np.ndarray, exact: dict[str, np.ndarray]) -> np.ndarray:
-    """Mean and standard error over seeds of the cells of single seeds: (2, REFERENCES, MEASURES)."""
-    each = np.array([cell(scores[r : r + 1], {n: e[r : r + 1] for n, e in exact.items()})[0] for r in range(len(scores))])
-    return np.stack([each.mean(axis=0), each.std(axis=0, ddof=1) / np.sqrt(len(each))])
+def _within_seeds(scores: Array, reference: Array) -> Measured:
+    """Measure how close scores and reference, (R, N, M), are within one seed: the mean over seeds."""
+    each = np.array([astuple(compare(*pair)) for pair in zip(scores, reference, strict=True)])
+    return measured(each.mean(axis=0), each.std(axis=0, ddof=1) / np.sqrt(len(each)), measure=MEASURES)
 
 
 _TRAINED = (("l2", 0.01), ("learning_rate", 0.2), ("steps", 7500))  # at 0.3 three hidden layers on Spector are chaotic

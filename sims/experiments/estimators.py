@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
-from sims.experiments.shared.labels import Variables, bar, labelled
+from sims.experiments.shared.labels import Measured, Variables, array, labelled, measured, progress_bar, table
 from sims.experiments.shared.problem import Problem
 from sims.experiments.shared.user_cases import CONVEX, why_not_enumerable
 from theory.datamodel import optimal_datamodel
@@ -77,47 +77,47 @@ def run(config: EstimatorsConfig, *, retrain: Retrain = in_memory, progress: boo
     Noise stability has m/4 chains of 4 subsets, and D(p 1) as its linear function.
     """
     learner, seeds = config.problem.build(), tuple(range(config.n_seeds))
-    table = retrain(learner, seeds).mean
-    cells, residuals, costs = list[Array](), list[Array](), list[float]()
-    for k in bar("estimators", progress)(range(len(config.probabilities))):
+    responses = retrain(learner, seeds).mean
+    designs = {name: config.penalised_designs if name in PENALISED else config.designs for name in ESTIMATORS}
+    quality, residual, costs = dict[float, Measured](), dict[float, Measured](), list[float]()
+    for k in progress_bar("estimators", progress)(range(len(config.probabilities))):
         p = config.probabilities[k]
         surrogate = taylor_surrogate(learner, p, seeds)
-        beta = optimal_datamodel(table, Bernoulli(p)).coefficients
-        exact = _Exact(table, p, beta, degree_mass(table, p)[2:].sum(axis=0), surrogate)
-        designs = {name: config.penalised_designs if name in PENALISED else config.designs for name in ESTIMATORS}
-        one = [[_mean_and_error(partial(_coefficients, exact, e, m), designs[e]) for m in config.sizes] for e in ESTIMATORS]
-        two = [[_mean_and_error(partial(_residual, exact, e, m), config.designs) for m in config.sizes] for e in RESIDUALS]
-        cells.append(np.array(one))
-        residuals.append(np.array(two))
+        beta = optimal_datamodel(responses, Bernoulli(p)).coefficients
+        exact = _Exact(responses, p, beta, degree_mass(responses, p)[2:].sum(axis=0), surrogate)
+
+        def of_coefficients(estimator: str, m: int, exact: _Exact = exact) -> Measured:
+            return _mean_over_designs(partial(_coefficients, exact, estimator, m), designs[estimator])
+
+        def of_residual(estimator: str, m: int, exact: _Exact = exact) -> Measured:
+            return _mean_over_designs(partial(_residual, exact, estimator, m), config.designs)
+
+        quality[p] = table(of_coefficients, estimator=ESTIMATORS, m=config.sizes)
+        residual[p] = table(of_residual, residual_estimator=RESIDUALS, m=config.sizes)
         costs.append(surrogate.cost.retrainings(Prices(*config.prices)))
-    quality, residual = np.array(cells), np.array(residuals)  # (p, estimator, m, 2, quality)
-    dims, dims_of_residual = ("p", "estimator", "m", "quality"), ("p", "residual_estimator", "m", "quality")
     variables: Variables = {
-        "measured": (dims, quality[:, :, :, 0], "of estimated against exact coefficients, mean over designs"),
-        "measured_error": (dims, quality[:, :, :, 1], "its standard error over designs"),
-        "residual": (dims_of_residual, residual[:, :, :, 0], "of estimated against exact B_{>=2}, mean over designs"),
-        "residual_error": (dims_of_residual, residual[:, :, :, 1], "its standard error over designs"),
-        "surrogate_cost": (("p",), costs, "retrainings that the surrogate of the control variate costs by itself"),
-    }
-    coords = {
-        "p": config.probabilities,
-        "estimator": ESTIMATORS,
-        "residual_estimator": RESIDUALS,
-        "m": config.sizes,
-        "quality": QUALITIES,
+        "measured": (
+            table(quality.__getitem__, p=config.probabilities),
+            "of estimated against exact coefficients, mean over designs",
+        ),
+        "residual": (
+            table(residual.__getitem__, p=config.probabilities),
+            "of estimated against exact B_{>=2}, mean over designs",
+        ),
+        "surrogate_cost": (
+            array(costs, p=config.probabilities),
+            "retrainings that the surrogate of the control variate costs by itself",
+        ),
     }
     counts = {"designs": config.designs, "n_seeds": config.n_seeds, "n_outputs": learner.n_outputs}
-    return labelled("estimators", config, coords, variables).assign_attrs(counts)
+    return labelled("estimators", config, variables).assign_attrs(counts)
 
 
-Measure = Callable[[int], list[float]]
-"""The seed of a design -> QUALITIES of what it estimates."""
-
-
-def _mean_and_error(measure: Measure, designs: int) -> Array:
-    """(2, QUALITIES), over designs of seeds 0, 1, .."""
-    each = np.array([measure(seed) for seed in range(designs)])
-    return np.stack([each.mean(axis=0), each.std(axis=0, ddof=1) / np.sqrt(designs)])
+def _mean_over_designs(qualities: Callable[[int], list[float]], designs: int) -> Measured:
+    """Average `QUALITIES` of what a design estimates, given by its seed, over designs of seeds 0, 1, .."""
+    each = np.array([qualities(seed) for seed in range(designs)])
+    error = each.std(axis=0, ddof=1) / np.sqrt(designs)
+    return measured(each.mean(axis=0), error, errors_over="designs", quality=QUALITIES)
 
 
 def _coefficients(exact: _Exact, estimator: str, m: int, seed: int) -> list[float]:

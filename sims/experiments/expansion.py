@@ -7,7 +7,7 @@ import xarray as xr
 from scipy import special
 
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
-from sims.experiments.shared.labels import effect_coords, labelled
+from sims.experiments.shared.labels import Variables, array, effect_coords, labelled
 from sims.experiments.shared.problem import ParametricLearner, Problem
 from sims.experiments.shared.user_cases import CONVEX, user_case
 from theory.datamodel import optimal_datamodel
@@ -50,26 +50,24 @@ def run(config: ExpansionConfig, *, retrain: Retrain = in_memory, progress: bool
     derivative = weight_derivative(learner, np.ones(n), seeds)
     half, mean_on_path = (_mean_derivative_to_removal(learner, seeds, k) for k in (config.nodes // 2, config.nodes))
     mass = degree_mass(table)
-    effect = ("point", "output")
-    variables = {
-        "beta": (effect, optimal_datamodel(table).coefficients, "optimal datamodel coefficient, p = 1/2"),
-        "derivative": (effect, derivative, "D(1): dF/dw at w = 1"),
-        "leave_one_out": (effect, leave_one_out(table), "F(1) - F(1 - e_i)"),
-        "interaction": (effect, _interaction(table), "2 sum of Fhat(A), A with i, |A| >= 2"),
-        "curvature": (
-            effect,
-            derivative - mean_on_path,
-            "D(1) - mean of D_i on w_i: 1 -> 0",
-        ),
-        "node_change": ((), relative_error(half, mean_on_path), "relative change of that mean from half the nodes to all"),
-        "truncation_error": (("p", "order"), truncation, "||sum of T3 up to an order - beta|| / ||beta||"),
-        "r_squared": (("p", "output"), [m.r_squared for m in models], "R^2 of the optimal linear datamodel"),
-        "degree_mass": (("degree", "output"), mass, "B_k: Fourier mass of degree k, p = 1/2"),
-        "parseval_error": ((), np.abs(mass[1:].sum(axis=0) / table.var(axis=0) - 1.0).max(), "|sum of B_k / Var F - 1|"),
-        "russo_margulis_error": (("p",), [_russo_margulis(table, p) for p in p_values], "|sum of beta_i / (d/dp E F) - 1|"),
+    parseval = np.abs(mass[1:].sum(axis=0) / table.var(axis=0) - 1.0).max()
+    russo_margulis = [_russo_margulis(table, p) for p in p_values]
+    effect = effect_coords(derivative)
+    output = effect["output"]
+    variables: Variables = {
+        "beta": (array(optimal_datamodel(table).coefficients, **effect), "optimal datamodel coefficient, p = 1/2"),
+        "derivative": (array(derivative, **effect), "D(1): dF/dw at w = 1"),
+        "leave_one_out": (array(leave_one_out(table), **effect), "F(1) - F(1 - e_i)"),
+        "interaction": (array(_interaction(table), **effect), "2 sum of Fhat(A), A with i, |A| >= 2"),
+        "curvature": (array(derivative - mean_on_path, **effect), "D(1) - mean of D_i on w_i: 1 -> 0"),
+        "node_change": (array(relative_error(half, mean_on_path)), "relative change of that mean from half the nodes to all"),
+        "truncation_error": (array(truncation, p=p_values, order=range(n)), "||sum of T3 up to an order - beta|| / ||beta||"),
+        "r_squared": (array([m.r_squared for m in models], p=p_values, output=output), "R^2 of the optimal linear datamodel"),
+        "degree_mass": (array(mass, degree=range(n + 1), output=output), "B_k: Fourier mass of degree k, p = 1/2"),
+        "parseval_error": (array(parseval), "|sum of B_k / Var F - 1|"),
+        "russo_margulis_error": (array(russo_margulis, p=p_values), "|sum of beta_i / (d/dp E F) - 1|"),
     }
-    coords = {"p": p_values, "order": np.arange(n), "degree": np.arange(n + 1), **effect_coords(derivative)}
-    return labelled("expansion", config, coords, variables)
+    return labelled("expansion", config, variables)
 
 
 def _interaction(table: Array) -> Array:

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from sims.experiments.shared.conditioning import CONDITIONED, conditioning, with_rounding_warning
+from sims.experiments.shared.conditioning import conditioning, with_rounding_warning
+from sims.experiments.shared.effects import accuracy, split_by_time
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
-from sims.experiments.shared.labels import Variables, labelled
+from sims.experiments.shared.labels import Variables, array, labelled, table
 from sims.experiments.shared.problem import Problem
 from sims.experiments.shared.user_cases import NETWORKS, user_case
 from sims.learners.mlp import MLP
 from theory.datamodel import optimal_datamodel
 from theory.laws import Bernoulli
-from theory.metrics import compare, jackknife_errors
 from theory.response import Array
 
 __all__ = ["EXPERIMENT", "FiniteTimeConfig", "run"]
@@ -40,40 +40,39 @@ def run(config: FiniteTimeConfig, *, retrain: Retrain = in_memory, progress: boo
         raise ValueError(f"times {config.times} with probabilities {config.probabilities}: expected p t to be whole numbers")
     learner = config.problem.build(snapshots=tuple(wanted), steps=max(wanted))
     assert isinstance(learner, MLP)
-    seeds, ones, n_queries = tuple(range(config.n_seeds)), np.ones(learner.n_points), learner.n_outputs // len(wanted)
-    samples = retrain(learner, seeds).samples
+    seeds, ones, times = tuple(range(config.n_seeds)), np.ones(learner.n_points), config.times
+    samples, grid = retrain(learner, seeds).samples, {"p": config.probabilities, "time": times}
 
-    def at(effects: Array, time: float) -> Array:
-        start = wanted.index(round(time)) * n_queries
-        return effects[..., start : start + n_queries]
+    def by_time(effects: Array) -> dict[int, Array]:
+        return dict(zip(wanted, split_by_time(effects, len(wanted)), strict=True))
 
     def derivative(scale: float) -> Array:
         return learner.weight_jacobian(scale * ones[None], seeds)[0].swapaxes(1, 2)  # (R, N, K M)
 
-    full, dims = derivative(1.0), ("p", "time")
-    slopes, slope_errors, flow_slopes, flow_slope_errors, flow_errors, errors = (list[list[float]]() for _ in range(6))
-    for p in config.probabilities:
-        beta = np.stack([optimal_datamodel(table, Bernoulli(p)).coefficients for table in samples])
-        centre = derivative(p)
-        pairs = [(at(beta, t), at(full, t), at(full, p * t) / p, at(centre, t)) for t in config.times]
-        slopes.append([compare(b.mean(axis=0), d.mean(axis=0)).slope for b, d, _, _ in pairs])
-        slope_errors.append([jackknife_errors(b, d).slope for b, d, _, _ in pairs])
-        flow_slopes.append([compare(b.mean(axis=0), f.mean(axis=0)).slope for b, _, f, _ in pairs])
-        flow_slope_errors.append([jackknife_errors(b, f).slope for b, _, f, _ in pairs])
-        errors.append([compare(b.mean(axis=0), f.mean(axis=0)).relative_error for b, _, f, _ in pairs])
-        flow_errors.append([compare(c.mean(axis=0), f.mean(axis=0)).relative_error for _, _, f, c in pairs])
+    def datamodels(p: float) -> Array:
+        return np.stack([optimal_datamodel(responses, Bernoulli(p)).coefficients for responses in samples])
+
+    full = derivative(1.0)
+    at_one, at_p = by_time(full), {p: by_time(derivative(p)) for p in config.probabilities}
+    beta = {p: by_time(datamodels(p)) for p in config.probabilities}
+
+    def law(p: float, time: int) -> Array:
+        return at_one[round(p * time)] / p
+
+    on_derivative = table(lambda p, t: accuracy(beta[p][t], at_one[t]), **grid)
+    on_law = table(lambda p, t: accuracy(beta[p][t], law(p, t)), **grid)
+    of_flow = table(lambda p, t: accuracy(at_p[p][t], law(p, t)), **grid)
+    of_law, flow_error = (found["value"].sel(measure="relative_error", drop=True) for found in (on_law, of_flow))
+    eta_t = array(config.problem.number("learning_rate") * np.array(times), time=times)
     variables: Variables = {
-        "slope": (dims, slopes, "slope of beta on D(1)"),
-        "slope_error": (dims, slope_errors, "its standard error over seeds"),
-        "flow_slope": (dims, flow_slopes, "slope of beta at time t on (1/p) D(1) at time p t"),
-        "flow_slope_error": (dims, flow_slope_errors, "its standard error over seeds"),
-        "interaction": (dims, errors, "||beta(t) - (1/p) D(1; p t)|| / ||(1/p) D(1; p t)||"),
-        "flow_error": (dims, flow_errors, "||D(p 1; t) - (1/p) D(1; p t)|| / ||(1/p) D(1; p t)||"),
-        "eta_t": (("time",), config.problem.number("learning_rate") * np.array(config.times), "eta T"),
-        **conditioning(learner, seeds, samples, full, times=config.times),
+        "slope": (on_derivative.sel(measure="slope", drop=True), "slope of beta on D(1)"),
+        "flow_slope": (on_law.sel(measure="slope", drop=True), "slope of beta at time t on (1/p) D(1) at time p t"),
+        "interaction": (of_law, "||beta(t) - (1/p) D(1; p t)|| / ||(1/p) D(1; p t)||"),
+        "flow_error": (flow_error, "||D(p 1; t) - (1/p) D(1; p t)|| / ||(1/p) D(1; p t)||"),
+        "eta_t": (eta_t, "eta T"),
+        **conditioning(learner, seeds, samples, full, times=times),
     }
-    coords = {"p": config.probabilities, "time": config.times, "seed": seeds, "of": CONDITIONED}
-    return with_rounding_warning(labelled("finite_time_scale", config, coords, variables).assign_attrs(n_seeds=config.n_seeds))
+    return with_rounding_warning(labelled("finite_time_scale", config, variables).assign_attrs(n_seeds=config.n_seeds))
 
 
 _LINEAR = (("hidden", ()), ("loss", "squared"), ("learning_rate", 0.02))

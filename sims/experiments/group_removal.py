@@ -1,7 +1,6 @@
 """Removing k points at once: summed influence, one Newton step, summed datamodel coefficients, against retraining."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -9,7 +8,7 @@ import xarray as xr
 from sims.experiments.shared.conditioning import with_conditioning
 from sims.experiments.shared.effects import linearizations, references, scores_or_undefined
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
-from sims.experiments.shared.labels import Variables, labelled
+from sims.experiments.shared.labels import Measured, labelled, measured, table
 from sims.experiments.shared.problem import Problem
 from sims.experiments.shared.user_cases import CONVEX, why_not_enumerable
 from theory.datamodel import optimal_datamodel
@@ -39,7 +38,7 @@ def run(config: GroupRemovalConfig, *, retrain: Retrain = in_memory, progress: b
     learner = config.problem.build()
     seeds, n = tuple(range(config.n_seeds)), learner.n_points
     samples = retrain(learner, seeds).samples
-    exact = {name: effect[:, 0] for name, effect in references(learner, seeds, samples).items()}
+    (exact,) = references(learner, seeds, samples)
     (at,) = linearizations(learner, seeds)
     absent, removed = 1.0 - all_masks(n), n - sizes(n)
     summed = {
@@ -49,33 +48,35 @@ def run(config: GroupRemovalConfig, *, retrain: Retrain = in_memory, progress: b
         "beta, summed": exact["beta"],
         "beta (p = 0.9), summed": np.stack([optimal_datamodel(table, Bernoulli(0.9)).coefficients for table in samples]),
     }
-    rows: list[list[Any]] = []
-    for k in range(1, n):
+
+    def predicted_change(k: int, estimate: str) -> Measured:
         chosen = removed == k
         actual = samples[:, -1:] - samples[:, chosen]
-        predicted = {name: absent[chosen] @ effect for name, effect in summed.items()}
+        if estimate in summed:
+            return _quality(absent[chosen] @ summed[estimate], actual)
         try:
-            predicted["Newton step"] = -newton_change(at, 1.0 - absent[chosen])
+            return _quality(-newton_change(at, 1.0 - absent[chosen]), actual)
         except np.linalg.LinAlgError:
-            predicted["Newton step"] = np.full_like(actual, np.nan)
-        rows.append([_measures(one, actual) for one in predicted.values()])
-    table = np.array(rows)  # (removed, method, 2, measure)
-    dims = ("removed", "estimate", "measure")
-    variables: Variables = {
-        "measured": (dims, table[:, :, 0], "predicted against retrained change, over all groups of that size"),
-        "measured_error": (dims, table[:, :, 1], "its standard error over seeds"),
-    }
-    coords = {"removed": range(1, n), "estimate": (*summed, "Newton step"), "measure": ("slope", "relative_error", "lds")}
-    return with_conditioning(labelled("group_removal", config, coords, variables), [learner], seeds)
+            return _quality(np.full_like(actual, np.nan), actual)
+
+    found = table(predicted_change, removed=range(1, n), estimate=(*summed, "Newton step"))
+    text = "predicted against retrained change, over all groups of that size"
+    return with_conditioning(labelled("group_removal", config, {"measured": (found, text)}), [learner], seeds)
 
 
-def _measures(predicted: Array, actual: Array) -> list[list[float]]:
-    def measures(p: Array, a: Array) -> list[float]:
+_QUALITIES = ("slope", "relative_error", "lds")
+
+
+def _quality(predicted: Array, actual: Array) -> Measured:
+    """Measure how close the seed averages of changes (R, groups, M) are; NaN where the prediction is undefined."""
+
+    def qualities(p: Array, a: Array) -> list[float]:
         return [slope(p, a), relative_error(p, a), lds(p, a)]
 
     if not np.isfinite(predicted).all():
-        return [[np.nan] * 3] * 2
-    return [measures(predicted.mean(axis=0), actual.mean(axis=0)), jackknife(measures, predicted, actual).tolist()]
+        return measured([np.nan] * 3, [np.nan] * 3, measure=_QUALITIES)
+    value = qualities(predicted.mean(axis=0), actual.mean(axis=0))
+    return measured(value, jackknife(qualities, predicted, actual), measure=_QUALITIES)
 
 
 _NETWORK = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5), ("steps", 10000))

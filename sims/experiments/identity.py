@@ -2,21 +2,21 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 import xarray as xr
 
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory, with_points
-from sims.experiments.shared.labels import MEASURES, Variables, bar, effect_coords, labelled, measures
+from sims.experiments.shared.labels import MEASURES, Variables, array, effect_coords, labelled, progress_bar, table
 from sims.experiments.shared.problem import GivenLearner, Problem
 from sims.experiments.shared.user_cases import CONVEX, user_case
 from theory.datamodel import Datamodel, optimal_datamodel, quadrature_datamodel
 from theory.derivatives import FiniteDifference, average_derivatives, average_jumps, finite_difference
 from theory.influence import hessian_influence
 from theory.laws import Bernoulli, TwoPoint
-from theory.metrics import relative_error
+from theory.metrics import compare, relative_error
 from theory.response import Array, DifferentiableLearner, Learner, LinearizableLearner, takes_masks_only, weight_derivative
 from theory.subsets import all_masks
 from theory.transforms import product_probabilities
@@ -36,9 +36,6 @@ class IdentityConfig:
     seeds: tuple[int, ...] = (0,)
 
 
-_EFFECT = ("point", "output")
-
-
 def run(config: IdentityConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
     """Retrain on all subsets; beta^(p) beside D(1), D(p1), LOO, Hessian influence and the average derivative, for every p.
 
@@ -47,29 +44,31 @@ def run(config: IdentityConfig, *, retrain: Retrain = in_memory, progress: bool 
     learner cannot be asked for is left out, and the attribute `left_out` says why, by variable.
     """
     learner, seeds, p_values = config.problem.build(), config.seeds, config.probabilities
-    table = retrain(learner, seeds).mean
-    models = [optimal_datamodel(table, Bernoulli(p)) for p in p_values]
-    beta, loo = np.stack([model.coefficients for model in models]), leave_one_out(table)
-    left_out: dict[str, str] = {}
+    responses = retrain(learner, seeds).mean
+    models = [optimal_datamodel(responses, Bernoulli(p)) for p in p_values]
+    beta, loo = np.stack([model.coefficients for model in models]), leave_one_out(responses)
+    optimality = [_optimality(responses, model, p) for p, model in zip(p_values, models, strict=True)]
+    effect, left_out = effect_coords(loo), dict[str, str]()
     variables: Variables = {
-        "beta": (("p", *_EFFECT), beta, "optimal datamodel coefficient, Bernoulli(p) subsets"),
-        "leave_one_out": (_EFFECT, loo, "F(1) - F(1 - e_i)"),
+        "beta": (array(beta, p=p_values, **effect), "optimal datamodel coefficient, Bernoulli(p) subsets"),
+        "leave_one_out": (array(loo, **effect), "F(1) - F(1 - e_i)"),
         **_near_one(learner, config, left_out),
-        **_inside(learner, config, table, beta, left_out, progress),
+        **_inside(learner, config, responses, beta, left_out, progress),
         **_linearization(learner, seeds, left_out),
-        "r_squared": (("p", "output"), [m.r_squared for m in models], "R^2 of the optimal linear datamodel"),
-        "optimality": (
-            ("p",),
-            [_optimality(table, m, p) for m, p in zip(models, p_values, strict=True)],
-            "largest normal equation / sd F",
+        "r_squared": (
+            array([model.r_squared for model in models], p=p_values, output=effect["output"]),
+            "R^2 of the optimal linear datamodel",
         ),
+        "optimality": (array(optimality, p=p_values), "largest normal equation / sd F"),
     }
-    found = {name: np.broadcast_to(variables[at][1], beta.shape) for name, at in _REFERENCES.items() if at in variables}
-    against = [measures(b, {name: values[k] for name, values in found.items()}) for k, b in enumerate(beta)]
-    variables["beta_against"] = (("p", "reference", "measure"), against, "beta measured against each reference")
-    coords = {"p": p_values, "scale": config.scales, "reference": tuple(found), "measure": MEASURES}
-    coords |= {"nodes": config.nodes} if "average_derivative" in variables else {}
-    result = labelled("identity", config, {**coords, **effect_coords(loo)}, variables)
+    known = {name: variables[variable][0] for name, variable in _REFERENCES.items() if variable in variables}
+
+    def accuracy(p: float, reference: str) -> xr.DataArray:
+        effects = [np.asarray(x.sel(p=p) if "p" in x.dims else x) for x in (variables["beta"][0], known[reference])]
+        return array(astuple(compare(*effects)), measure=MEASURES)
+
+    variables["beta_against"] = (table(accuracy, p=p_values, reference=known), "beta measured against each reference")
+    result = labelled("identity", config, variables)
     return result.assign_attrs(left_out=json.dumps(left_out)) if left_out else result
 
 
@@ -89,11 +88,12 @@ def _near_one(learner: Learner, config: IdentityConfig, left_out: dict[str, str]
         left_out |= dict.fromkeys(names, f"{type(learner).__name__} takes weights 0 and 1 only")
         return {}
     numerical = finite_difference(learner, ones, seeds)
+    effect = effect_coords(numerical.derivative)
     local = np.stack([quadrature_datamodel(learner, TwoPoint(s), seeds, nodes=2).coefficients for s in config.scales])
     variables: Variables = {
-        "finite_difference": (_EFFECT, numerical.derivative, "dF/dw at w = 1 by extrapolated differences"),
-        "finite_difference_error": (_EFFECT, numerical.error, "its own estimate of its error"),
-        "local_beta": (("scale", *_EFFECT), local, "optimal datamodel coefficient, weights 1 - s or 1 + s"),
+        "finite_difference": (array(numerical.derivative, **effect), "dF/dw at w = 1 by extrapolated differences"),
+        "finite_difference_error": (array(numerical.error, **effect), "its own estimate of its error"),
+        "local_beta": (array(local, scale=config.scales, **effect), "optimal datamodel coefficient, weights 1 - s or 1 + s"),
     }
     if isinstance(learner, DifferentiableLearner):
         derivative, how = weight_derivative(learner, ones, seeds), "D(1): dF/dw at w = 1"
@@ -102,9 +102,9 @@ def _near_one(learner: Learner, config: IdentityConfig, left_out: dict[str, str]
         return variables
     else:
         derivative, how = numerical.derivative, "D(1): dF/dw at w = 1, by differences"
-    variables["derivative"] = (_EFFECT, derivative, how)
-    errors = [relative_error(b, derivative) for b in local]
-    variables["local_error"] = (("scale",), errors, "||local beta - D(1)|| / ||D(1)||")
+    variables["derivative"] = (array(derivative, **effect), how)
+    errors = array([relative_error(b, derivative) for b in local], scale=config.scales)
+    variables["local_error"] = (errors, "||local beta - D(1)|| / ||D(1)||")
     return variables
 
 
@@ -135,26 +135,29 @@ def _inside(
         return {}
     seeds, laws = config.seeds, [Bernoulli(p) for p in config.probabilities]
     at_p = np.stack([weight_derivative(learner, p * np.ones(learner.n_points), seeds) for p in config.probabilities])
-    variables: Variables = {"derivative_at_p": (("p", *_EFFECT), at_p, "D(p1): dF/dw at w = p1")}
+    p = {"p": config.probabilities}
+    effect = {**p, **effect_coords(at_p[0])}
+    variables: Variables = {"derivative_at_p": (array(at_p, **effect), "D(p1): dF/dw at w = p1")}
     if not config.nodes:
         left_out["average_derivative"] = "no Gauss nodes were asked for"
         return variables
     averages = [
-        average_derivatives(learner, laws, seeds, k, progress=bar(f"average derivative, {k} nodes", progress))
+        average_derivatives(learner, laws, seeds, k, progress=progress_bar(f"average derivative, {k} nodes", progress))
         for k in config.nodes
     ]
     changes = [[relative_error(a, b) for a, b in zip(*pair, strict=True)] for pair in pairwise(averages)]
     jumps = average_jumps(learner, laws, table, seeds)
     errors = [[relative_error(a, b) for a, b in zip(average, beta, strict=True)] for average in averages]
-    variables["average_jump"] = (("p", *_EFFECT), jumps, "E[F(w_i = 0+) - F(w_i = 0)], 0 where F is continuous")
-    variables["average_derivative"] = (("p", *_EFFECT), averages[-1], "E D_i, w_i of the zero-bias law, with the most nodes")
-    variables["node_change"] = (
-        ("p",),
-        changes[-1] if changes else [np.inf] * len(laws),
-        "relative change of the average derivative from the last but one to the last number of nodes",
-    )
-    variables["average_derivative_error"] = (("nodes", "p"), errors, "||average derivative - beta|| / ||beta||")
-    return variables
+    return {
+        **variables,
+        "average_jump": (array(jumps, **effect), "E[F(w_i = 0+) - F(w_i = 0)], 0 where F is continuous"),
+        "average_derivative": (array(averages[-1], **effect), "E D_i, w_i of the zero-bias law, with the most nodes"),
+        "node_change": (
+            array(changes[-1] if changes else [np.inf] * len(laws), **p),
+            "relative change of the average derivative from the last but one to the last number of nodes",
+        ),
+        "average_derivative_error": (array(errors, nodes=config.nodes, **p), "||average derivative - beta|| / ||beta||"),
+    }
 
 
 def _linearization(learner: Learner, seeds: Sequence[int], left_out: dict[str, str]) -> Variables:
@@ -162,15 +165,17 @@ def _linearization(learner: Learner, seeds: Sequence[int], left_out: dict[str, s
         left_out["hessian_influence"] = f"{type(learner).__name__} has no linearize"
         return {}
     at = learner.linearize(np.ones(learner.n_points), seeds)
-    try:
-        influence: Variables = {"hessian_influence": (_EFFECT, hessian_influence(at), "-(1/N) grad f^T H^-1 grad l_i at w = 1")}
-    except np.linalg.LinAlgError as error:
-        influence, left_out["hessian_influence"] = {}, str(error)
-    return {
-        **influence,
-        "least_eigenvalue": ((), np.linalg.eigvalsh(at.hessian).min(), "least eigenvalue of the Hessian at w = 1"),
-        "gradient_norm": ((), at.gradient_norm.max(), "||grad L|| at w = 1"),
+    variables: Variables = {
+        "least_eigenvalue": (array(np.linalg.eigvalsh(at.hessian).min()), "least eigenvalue of the Hessian at w = 1"),
+        "gradient_norm": (array(at.gradient_norm.max()), "||grad L|| at w = 1"),
     }
+    try:
+        influence = hessian_influence(at)
+    except np.linalg.LinAlgError as error:
+        left_out["hessian_influence"] = str(error)
+        return variables
+    text = "-(1/N) grad f^T H^-1 grad l_i at w = 1"
+    return {"hessian_influence": (array(influence, **effect_coords(influence)), text), **variables}
 
 
 def _optimality(table: Array, model: Datamodel, p: float) -> float:

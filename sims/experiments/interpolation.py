@@ -5,13 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from sims.experiments.shared.effects import references
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
-from sims.experiments.shared.labels import Variables, labelled
+from sims.experiments.shared.labels import Measured, Variables, labelled, measured, table
 from sims.experiments.shared.problem import Problem
-from theory.datamodel import optimal_datamodel
 from theory.metrics import jackknife
-from theory.response import Array, DifferentiableLearner
-from theory.values import leave_one_out
+from theory.response import Array
 
 __all__ = ["EXPERIMENT", "InterpolationConfig", "run"]
 
@@ -33,33 +32,24 @@ def run(config: InterpolationConfig, *, retrain: Retrain = in_memory, progress: 
     jackknife.
     """
     seeds = tuple(range(config.n_seeds))
-    widest = config.widths[-1]
 
-    def sizes(width: int, l2: float) -> Array:
+    def sizes(width: int, l2: float) -> Measured:
         learner = config.problem.build(width=width, l2=l2)
-        return _sizes(learner, seeds, retrain(learner, seeds, part=f"width={width} l2={l2:g}").samples)
+        (effects,) = references(learner, seeds, retrain(learner, seeds, part=f"width={width} l2={l2:g}").samples)
+        return table(lambda name: _norm(effects[name]), effect=("D(1)", "beta", "LOO"))
 
-    by_width = np.stack([sizes(width, 0.0) for width in config.widths])  # (widths, 3, 2)
-    by_penalty = np.stack([sizes(widest, l2) for l2 in config.penalties])
+    by_width = table(lambda width: sizes(width, 0.0), width=config.widths)
+    by_penalty = table(lambda l2: sizes(config.widths[-1], l2), l2=config.penalties)
     variables: Variables = {
-        "size": (("width", "effect"), by_width[..., 0], "||effect|| without penalty, Euclidean over points and outputs"),
-        "size_error": (("width", "effect"), by_width[..., 1], "its standard error over seeds"),
-        "penalised_size": (("l2", "effect"), by_penalty[..., 0], "||effect|| at the largest width"),
-        "penalised_size_error": (("l2", "effect"), by_penalty[..., 1], "its standard error over seeds"),
+        "size": (by_width, "||effect|| without penalty, Euclidean over points and outputs"),
+        "penalised_size": (by_penalty, "||effect|| at the largest width"),
     }
-    coords = {"width": config.widths, "l2": config.penalties, "effect": ("D(1)", "beta", "LOO")}
-    return labelled("interpolation", config, coords, variables)
+    return labelled("interpolation", config, variables)
 
 
-def _sizes(learner: DifferentiableLearner, seeds: tuple[int, ...], samples: Array) -> Array:
-    """Norm of the seed average and its jackknife error, for D(1), beta and leave-one-out: (3, 2)."""
-    jacobian = learner.weight_jacobian(np.ones((1, learner.n_points)), seeds)[0].swapaxes(1, 2)
-    effects = (jacobian, [optimal_datamodel(t).coefficients for t in samples], [leave_one_out(t) for t in samples])
-    return np.array([_norm(np.asarray(effect)) for effect in effects])
-
-
-def _norm(effects: Array) -> tuple[float, float]:
-    return float(np.linalg.norm(effects.mean(axis=0))), float(jackknife(np.linalg.norm, effects))
+def _norm(effects: Array) -> Measured:
+    """Measure the norm of the mean of effects (R, N, M) over seeds."""
+    return measured(np.linalg.norm(effects.mean(axis=0)), jackknife(np.linalg.norm, effects))
 
 
 EXPERIMENT = Experiment(

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
-from sims.experiments.shared.labels import Variables, effect_coords, labelled
+from sims.experiments.shared.labels import Measured, Variables, array, effect_coords, labelled, measured, table
 from sims.experiments.shared.problem import Problem
 from sims.learners.bistable import Bistable
 from sims.learners.moving_jump import MovingJump
@@ -47,19 +47,23 @@ def run(config: JumpsConfig, *, retrain: Retrain = in_memory, progress: bool = F
     }
     exact = [_exact(learner, row) for row in moves]
     quotient = (np.stack(exact[:n]) - np.stack(exact[n:])) / (2.0 * config.step)
-    slopes = [[slope(x[:r].mean(axis=0), truth) for r in config.n_seeds] for x in per_seed.values()]
-    errors = [[_group_error(x[:r], truth, config.groups) for r in config.n_seeds] for x in per_seed.values()]
+    effect, quantity = effect_coords(truth), {"quantity": tuple(per_seed)}
     estimates = [x.mean(axis=0) for x in per_seed.values()]
+
+    def of_seeds(quantity: str, n_seeds: int) -> Measured:
+        effects = per_seed[quantity][:n_seeds]
+        error = _group_error(effects, truth, config.groups)
+        return measured(slope(effects.mean(axis=0), truth), error, errors_over="groups of seeds")
+
+    errors = array([relative_error(x, truth) for x in estimates], **quantity)
     variables: Variables = {
-        "truth": (("point", "output"), truth, "dF/dw at w = 1 over all starts, closed form"),
-        "estimate": (("quantity", "point", "output"), estimates, "mean over the largest number of seeds"),
-        "slope": (("quantity", "n_seeds"), slopes, "slope on dF/dw"),
-        "slope_error": (("quantity", "n_seeds"), errors, "its standard error, from groups of seeds"),
-        "relative_error": (("quantity",), [relative_error(x, truth) for x in estimates], "||estimate - dF/dw|| / ||dF/dw||"),
-        "difference_bias": ((), relative_error(quotient, truth), "of the difference of F, with infinitely many seeds"),
+        "truth": (array(truth, **effect), "dF/dw at w = 1 over all starts, closed form"),
+        "estimate": (array(estimates, **quantity, **effect), "mean over the largest number of seeds"),
+        "slope": (table(of_seeds, **quantity, n_seeds=config.n_seeds), "slope on dF/dw"),
+        "relative_error": (errors, "||estimate - dF/dw|| / ||dF/dw||"),
+        "difference_bias": (array(relative_error(quotient, truth)), "of the difference of F, with infinitely many seeds"),
     }
-    coords = {"quantity": tuple(per_seed), "n_seeds": config.n_seeds, **effect_coords(truth)}
-    return labelled("jumps", config, coords, variables)
+    return labelled("jumps", config, variables)
 
 
 def _datamodels(samples: Array) -> Array:

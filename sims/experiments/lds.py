@@ -1,7 +1,6 @@
 """The linear datamodeling score of every attribution, and of datamodels by how many retrainings they were given."""
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -9,7 +8,7 @@ import xarray as xr
 from sims.experiments.shared.conditioning import with_conditioning
 from sims.experiments.shared.effects import derivatives, linearizations
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
-from sims.experiments.shared.labels import Variables, labelled
+from sims.experiments.shared.labels import Measured, Variables, labelled, measured, table
 from sims.experiments.shared.problem import Problem
 from sims.experiments.shared.scores import HESSIAN_BASED, PRACTICE, SCORES, TRAINED, Practice, along_training
 from sims.experiments.shared.user_cases import CONVEX
@@ -52,35 +51,36 @@ def run(config: LdsConfig, *, retrain: Retrain = in_memory, progress: bool = Fal
     n, ones = learner.n_points, np.ones(learner.n_points)
     (at,) = linearizations(learner, seeds)
     removals = retrain(learner, seeds, part="leave-one-out", weights=np.vstack([ones, 1.0 - np.eye(n)])).mean
-    effects = {"D(1)": derivatives(learner, ones, seeds)[:, 0].mean(axis=0), "LOO": removals[0] - removals[1:]}
+    effects = {"D(1)": derivatives(learner, ones, seeds)[0].mean(axis=0), "LOO": removals[0] - removals[1:]}
     effects |= {name: make(config.practice, at).mean(axis=0) for name, make in SCORES.items()}
     (followed,) = along_training(config.problem, (steps,) if steps else (), seeds, config.practice)
     effects |= {name: score.mean(axis=0) for name, score in followed.items()}
 
     fresh = dict(zip(TARGETS, _fresh(n, config.n_subsets), strict=True))
     responses = {t: retrain(learner, seeds, part=f"fresh {t}", weights=masks).mean for t, masks in fresh.items()}
-    score = [[_quality(effects.get(name), fresh[t], responses[t]) for name in ESTIMATES] for t in TARGETS]
-    fitted = list[Any]()
-    for p in PROBABILITIES:
-        design = independent(Bernoulli(p), n_subsets=max(config.retrainings), n_points=n, seed=0)
-        sampled = retrain(learner, seeds, part=f"p={p:g}", weights=design.masks).mean
-        betas = [_beta(replace(design, masks=design.masks[:m]), sampled[:m]) for m in config.retrainings]
-        fitted.append([[_quality(beta, fresh[t], responses[t]) for t in TARGETS] for beta in betas])
-    scores, datamodels = np.array(score), np.array(fitted)  # (target, estimate, 2, quality), (p, retrainings, target, 2, quality)
+    most = max(config.retrainings)
+    designs = {p: independent(Bernoulli(p), n_subsets=most, n_points=n, seed=0) for p in PROBABILITIES}
+    sampled = {p: retrain(learner, seeds, part=f"p={p:g}", weights=design.masks).mean for p, design in designs.items()}
+
+    def of_attribution(target: str, estimate: str) -> Measured:
+        return _quality(effects.get(estimate), fresh[target], responses[target])
+
+    def of_datamodel(p: float, retrainings: int) -> Measured:
+        design = replace(designs[p], masks=designs[p].masks[:retrainings])
+        beta = _beta(design, sampled[p][:retrainings])
+        return table(lambda target: _quality(beta, fresh[target], responses[target]), target=TARGETS)
+
     variables: Variables = {
-        "score": (("target", "estimate", "quality"), scores[:, :, 0], "predicted against retrained response on fresh subsets"),
-        "score_error": (("target", "estimate", "quality"), scores[:, :, 1], "its standard error"),
-        "datamodel": (("p", "retrainings", "target", "quality"), datamodels[:, :, :, 0], "the same of sampled datamodels"),
-        "datamodel_error": (("p", "retrainings", "target", "quality"), datamodels[:, :, :, 1], "its standard error"),
+        "score": (
+            table(of_attribution, target=TARGETS, estimate=ESTIMATES),
+            "predicted against retrained response on fresh subsets",
+        ),
+        "datamodel": (
+            table(of_datamodel, p=PROBABILITIES, retrainings=config.retrainings),
+            "the same of sampled datamodels",
+        ),
     }
-    coords = {
-        "target": TARGETS,
-        "estimate": ESTIMATES,
-        "quality": QUALITIES,
-        "p": PROBABILITIES,
-        "retrainings": config.retrainings,
-    }
-    result = labelled("lds", config, coords, variables).assign_attrs(hessian_based=HESSIAN_BASED)
+    result = labelled("lds", config, variables).assign_attrs(hessian_based=HESSIAN_BASED)
     return with_conditioning(result, [learner], seeds)
 
 
@@ -101,13 +101,14 @@ def _beta(design: Design, responses: Array) -> Array | None:
         return None
 
 
-def _quality(effect: Array | None, masks: Array, actual: Array) -> Array:
-    """`QUALITIES` of the sums of effects over absent points and their standard errors: (2, QUALITIES)."""
-    if effect is None or not np.isfinite(effect).all():
-        return np.full((2, len(QUALITIES)), np.nan)
-    predicted = -(1.0 - masks) @ effect
-    both = prediction_quality(predicted, actual), prediction_errors(predicted, actual, n_draws=50)
-    return np.array([[getattr(part, name) for name in QUALITIES] for part in both])
+def _quality(effect: Array | None, masks: Array, actual: Array) -> Measured:
+    """Measure the sums of effects over absent points against responses by `QUALITIES`; NaN where the effect is undefined."""
+    value = errors = [np.nan] * len(QUALITIES)
+    if effect is not None and np.isfinite(effect).all():
+        predicted = -(1.0 - masks) @ effect
+        both = prediction_quality(predicted, actual), prediction_errors(predicted, actual, n_draws=50)
+        value, errors = ([getattr(part, name) for name in QUALITIES] for part in both)
+    return measured(value, errors, errors_over="fresh subsets", quality=QUALITIES)
 
 
 _NETWORK = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5))

@@ -7,7 +7,7 @@ import xarray as xr
 
 from sims.experiments.shared.effects import references
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
-from sims.experiments.shared.labels import Variables, effect_coords, labelled
+from sims.experiments.shared.labels import Variables, array, effect_coords, labelled
 from sims.experiments.shared.problem import Problem
 from sims.experiments.shared.user_cases import CONVEX, user_case
 from theory.influence import influence, leverages
@@ -30,19 +30,21 @@ def run(config: LeverageConfig, *, retrain: Retrain = in_memory, progress: bool 
     point without influence.
     """
     learner = config.problem.build()
-    at, exact = learner.linearize(np.ones(learner.n_points), (0,)), references(learner, (0,), retrain(learner, (0,)).samples)
-    loo, scores, newton = exact["LOO"][0, 0], influence(at).mean, influence(at, "newton").mean
+    at = learner.linearize(np.ones(learner.n_points), (0,))
+    (exact,) = references(learner, (0,), retrain(learner, (0,)).samples)
+    loo, scores, newton = exact["LOO"][0], influence(at).mean, influence(at, "newton").mean
     ratio = [slope(at_point, score) for at_point, score in zip(loo, scores, strict=True)]
+    effect = effect_coords(loo)
     variables: Variables = {
-        "leverage": (("point",), leverages(at)[0], "h_i, leverage at w = 1"),
-        "influence": (("point", "output"), scores, "influence with the exact Hessian"),
-        "newton": (("point", "output"), newton, "influence / (1 - h_i)"),
-        "leave_one_out": (("point", "output"), loo, "F(1) - F(1 - e_i)"),
-        "influence_error": ((), relative_error(scores, loo), "||influence - LOO|| / ||LOO||"),
-        "newton_error": ((), relative_error(newton, loo), "||Newton step - LOO|| / ||LOO||"),
-        "ratio": (("point",), ratio, "slope of LOO_i on influence, over outputs"),
+        "leverage": (array(leverages(at)[0], point=effect["point"]), "h_i, leverage at w = 1"),
+        "influence": (array(scores, **effect), "influence with the exact Hessian"),
+        "newton": (array(newton, **effect), "influence / (1 - h_i)"),
+        "leave_one_out": (array(loo, **effect), "F(1) - F(1 - e_i)"),
+        "influence_error": (array(relative_error(scores, loo)), "||influence - LOO|| / ||LOO||"),
+        "newton_error": (array(relative_error(newton, loo)), "||Newton step - LOO|| / ||LOO||"),
+        "ratio": (array(ratio, point=effect["point"]), "slope of LOO_i on influence, over outputs"),
     }
-    return labelled("leverage", config, effect_coords(loo), variables)
+    return labelled("leverage", config, variables)
 
 
 EXPERIMENT = Experiment(

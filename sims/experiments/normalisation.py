@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
-from sims.experiments.shared.labels import Variables, effect_coords, labelled
+from sims.experiments.shared.labels import Variables, array, effect_coords, labelled
 from sims.experiments.shared.problem import Problem
 from sims.experiments.shared.user_cases import CONVEX, user_case
 from sims.learners.linear.erm import NORMALIZATIONS
@@ -44,40 +44,33 @@ def run(config: NormalisationConfig, *, retrain: Retrain = in_memory, progress: 
     removals = {name: _removal(variant, seeds) for name, variant in variants.items()}
     as_sum = config.problem.build(normalization="sum", l2=n * config.problem.number("l2"))
     projected = derivatives["n_points"] - derivatives["n_points"].mean(axis=0)
-    effect = ("point", "output")
+    effect, rule, normalization = effect_coords(loo), {"rule": predictions}, {"normalization": NORMALIZATIONS}
+    slopes, errors = ([measure(x, loo) for x in predictions.values()] for measure in (slope, relative_error))
+    on_derivative = [slope(removals[name], derivatives[name]) for name in NORMALIZATIONS]
+    jumps = [_jump(variant, seeds) for variant in variants.values()]
+    with_sum = weight_derivative(as_sum, np.ones(n), seeds)
     variables: Variables = {
-        "leave_one_out": (effect, loo, "F(1) - F(1 - e_i)"),
-        "prediction": (("rule", *effect), list(predictions.values()), "predicted F(1) - F(1 - e_i)"),
-        "removal_slope": (("rule",), [slope(x, loo) for x in predictions.values()], "slope of prediction on leave-one-out"),
-        "removal_error": (
-            ("rule",),
-            [relative_error(x, loo) for x in predictions.values()],
-            "relative error against leave-one-out",
+        "leave_one_out": (array(loo, **effect), "F(1) - F(1 - e_i)"),
+        "prediction": (array(list(predictions.values()), **rule, **effect), "predicted F(1) - F(1 - e_i)"),
+        "removal_slope": (array(slopes, **rule), "slope of prediction on leave-one-out"),
+        "removal_error": (array(errors, **rule), "relative error against leave-one-out"),
+        "eps_over_w": (array(slope(in_eps, in_w)), "slope of dF/deps on dF/dw"),
+        "eps_change": (array(relative_error(coarser, in_eps)), "relative change of dF/deps from its step to twice the step"),
+        "derivative": (
+            array(list(derivatives.values()), **normalization, **effect),
+            "D(1), by what divides the data term",
         ),
-        "eps_over_w": ((), slope(in_eps, in_w), "slope of dF/deps on dF/dw"),
-        "eps_change": ((), relative_error(coarser, in_eps), "relative change of dF/deps from its step to twice the step"),
-        "derivative": (("normalization", *effect), list(derivatives.values()), "D(1), by what divides the data term"),
-        "removal": (("normalization", *effect), list(removals.values()), "F(1) - F(1 - e_i), likewise"),
-        "removal_on_derivative": (
-            ("normalization",),
-            [slope(removals[name], derivatives[name]) for name in NORMALIZATIONS],
-            "slope of leave-one-out on D(1)",
+        "removal": (array(list(removals.values()), **normalization, **effect), "F(1) - F(1 - e_i), likewise"),
+        "removal_on_derivative": (array(on_derivative, **normalization), "slope of leave-one-out on D(1)"),
+        "jump": (array(jumps, **normalization), "||F(w_i = 0+) - F(w_i = 0)|| / ||leave-one-out||"),
+        "sum_error": (array(relative_error(with_sum, in_w)), "sum with l2 N against mean with l2"),
+        "weight_sum_error": (
+            array(relative_error(derivatives["weight_sum"], projected)),
+            "D under 1/sum w against D - mean D",
         ),
-        "jump": (
-            ("normalization",),
-            [_jump(variant, seeds) for variant in variants.values()],
-            "||F(w_i = 0+) - F(w_i = 0)|| / ||leave-one-out||",
-        ),
-        "sum_error": (
-            (),
-            relative_error(weight_derivative(as_sum, np.ones(n), seeds), in_w),
-            "sum with l2 N against mean with l2",
-        ),
-        "weight_sum_error": ((), relative_error(derivatives["weight_sum"], projected), "D under 1/sum w against D - mean D"),
-        "support_error": ((), relative_error(derivatives["support"], in_w), "D under 1/|supp w| against D under 1/N"),
+        "support_error": (array(relative_error(derivatives["support"], in_w)), "D under 1/|supp w| against D under 1/N"),
     }
-    coords = {"rule": tuple(predictions), "normalization": NORMALIZATIONS, **effect_coords(loo)}
-    return labelled("normalisation", config, coords, variables)
+    return labelled("normalisation", config, variables)
 
 
 def _derivative_in_eps(learner: Learner, step: float, seeds: tuple[int, ...]) -> Array:

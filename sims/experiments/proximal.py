@@ -1,22 +1,22 @@
 """From leave-one-out to influence in networks by the stages of Bae et al. 2022, beside the project's own budget."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from sims.experiments.shared.conditioning import with_conditioning
-from sims.experiments.shared.effects import COLUMNS, cell, columns, derivatives, linearizations
+from sims.experiments.shared.effects import accuracy, derivatives, linearizations, measured_step
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
-from sims.experiments.shared.labels import MEASURES, Variables, labelled
+from sims.experiments.shared.labels import Measured, Variables, array, labelled, table
 from sims.experiments.shared.problem import Problem
 from sims.experiments.shared.user_cases import NETWORKS, user_case
 from sims.learners.mlp import MLP
 from sims.learners.network.proximal import proximal_responses
 from theory.datamodel import optimal_datamodel
 from theory.influence import influence
-from theory.influence.budget import error_budget
+from theory.influence.budget import Budget, error_budget
+from theory.response import Array
 
 __all__ = ["EXPERIMENT", "STAGES", "STEPS", "ProximalConfig", "run"]
 
@@ -44,9 +44,9 @@ def run(config: ProximalConfig, *, retrain: Retrain = in_memory, progress: bool 
     `explained` says what the practical end of the chain, damped Gauss-Newton influence, is close to: each earlier stage and D(1).
     """
     seeds = tuple(range(config.n_seeds))
-    budgets, closures, explained, largest = list[Any](), list[float](), list[Any](), list[list[float]]()
-    learners = [config.problem.build(steps=time) for time in config.times]
-    for time, learner in zip(config.times, learners, strict=True):
+    learners, budgets = {time: config.problem.build(steps=time) for time in config.times}, dict[int, Budget]()
+    exact, scores, largest = dict[int, dict[str, Array]](), dict[int, Array](), list[list[float]]()
+    for time, learner in learners.items():
         assert isinstance(learner, MLP), "the stages are those of a network"
         samples = retrain(learner, seeds, part=f"steps={time}").samples
         found = proximal_responses(learner, seeds, damping=config.damping, progress=progress)
@@ -54,35 +54,32 @@ def run(config: ProximalConfig, *, retrain: Retrain = in_memory, progress: bool 
         solved = influence(
             at, "conjugate_gradients", curvature="gauss_newton", damping=config.damping, iterations=config.iterations
         ).scores
-        beta = np.stack([optimal_datamodel(table).coefficients for table in samples])
+        beta = np.stack([optimal_datamodel(responses).coefficients for responses in samples])
         effects = (beta, found.cold, found.warm, found.proximal, found.pbrf, found.linearised, solved)
-        budget = error_budget(dict(zip(STAGES, effects, strict=True)))
-        budgets.append([columns(step) for step in budget.steps])
-        closures.append(budget.closure)
-        D = derivatives(learner, np.ones(learner.n_points), seeds)[:, 0]
-        exact = {"D(1)": D, **dict(zip(STAGES, effects[:5], strict=False))}
-        explained.append(cell(found.linearised, exact))
+        budgets[time] = error_budget(dict(zip(STAGES, effects, strict=True)))
+        (derivative,) = derivatives(learner, np.ones(learner.n_points), seeds)
+        exact[time], scores[time] = {"D(1)": derivative, **dict(zip(STAGES[:5], effects[:5], strict=True))}, found.linearised
         largest.append([float(found.gradient_norms[name].max()) for name in _SEARCHES])
-    parts, cells = np.array(budgets), np.array(explained)  # values and errors: (time, step, 2, ..), (time, 2, stage, ..)
+
+    def step_of_budget(time: int, step: str) -> Measured:
+        return measured_step(budgets[time].steps[STEPS.index(step)])
+
+    def explained(time: int, stage: str) -> Measured:
+        return accuracy(scores[time], exact[time][stage])
+
+    closures = array([budget.closure for budget in budgets.values()], time=config.times)
+    gradients = array(largest, time=config.times, search=_SEARCHES)
     variables: Variables = {
-        "budget": (("time", "step", "column"), parts[:, :, 0], "one stage after the other, relative to ||beta||"),
-        "budget_error": (("time", "step", "column"), parts[:, :, 1], "its standard error over seeds"),
-        "closure": (("time",), closures, "||sum of the steps - (first - last)|| / ||beta||"),
-        "explained": (("time", "stage", "measure"), cells[:, 0], "damped Gauss-Newton influence against the stage"),
-        "explained_error": (("time", "stage", "measure"), cells[:, 1], "its standard error over seeds"),
-        "gradient": (("time", "search"), largest, "largest ||grad|| of an objective where training or its search ended"),
+        "budget": (table(step_of_budget, time=config.times, step=STEPS), "one stage after the other, relative to ||beta||"),
+        "closure": (closures, "||sum of the steps - (first - last)|| / ||beta||"),
+        "explained": (
+            table(explained, time=config.times, stage=("D(1)", *STAGES[:5])),
+            "damped Gauss-Newton influence against the stage",
+        ),
+        "gradient": (gradients, "largest ||grad|| of an objective where training or its search ended"),
     }
-    coords = {
-        "time": config.times,
-        "step": STEPS,
-        "column": COLUMNS,
-        "stage": ("D(1)", *STAGES[:5]),
-        "measure": MEASURES,
-        "search": _SEARCHES,
-    }
-    return with_conditioning(labelled("proximal", config, coords, variables), learners, seeds).assign_attrs(
-        n_seeds=config.n_seeds
-    )
+    result = labelled("proximal", config, variables)
+    return with_conditioning(result, list(learners.values()), seeds).assign_attrs(n_seeds=config.n_seeds)
 
 
 _SEARCHES = ("trained", "warm", "proximal", "pbrf")

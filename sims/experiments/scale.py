@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
-from sims.experiments.shared.labels import labelled
+from sims.experiments.shared.labels import Variables, array, labelled, table
 from sims.experiments.shared.problem import ParametricLearner, Problem
 from sims.experiments.shared.user_cases import CONVEX, user_case
 from theory.datamodel import quadrature_datamodel
@@ -43,50 +43,51 @@ def run(config: ScaleConfig, *, retrain: Retrain = in_memory, progress: bool = F
     ones = np.ones(learner.n_points)
     derivative = weight_derivative(learner, ones, config.seeds)
     at_mean = {name: weight_derivative(learner, law.mean * ones, config.seeds) for name, law in laws.items()}
-    rows = [_slopes(learner, law, derivative, at_mean[name], config, name) for name, law in laws.items()]
+    slopes = table(lambda name: _slopes(learner, laws[name], derivative, at_mean[name], config, name), law=laws)
     l2 = config.problem.number("l2")
     rescaled = [
         relative_error(at_mean[name], weight_derivative(config.problem.build(l2=l2 / law.mean), ones, config.seeds) / law.mean)
         for name, law in laws.items()
     ]
-    variables = {
-        "slope": (("law", "output"), [row[0] for row in rows], "slope of beta on D(1)"),
-        "standard_error": (("law", "output"), [row[1] for row in rows], "of the slope (0: enumerated)"),
-        "slope_at_mean": (("law", "output"), [row[2] for row in rows], "slope of beta on D at w = E w, which is D(1; l2/p)/p"),
-        "standard_error_at_mean": (("law", "output"), [row[3] for row in rows], "of that slope"),
-        "predicted": (("law",), [1.0 / law.mean for law in laws.values()], "leading-order slope on D(1) without penalty"),
-        "rescaling_error": (("law",), rescaled, "D(p1; l2) against (1/p) D(1; l2/p)"),
-        "columns_per_point": ((), config.problem.load().X.shape[1] / learner.n_points, "d / N"),
+    variables: Variables = {
+        "slope": (slopes["slope"], "slope of beta on D(1)"),
+        "standard_error": (slopes["standard_error"], "of the slope (0: enumerated)"),
+        "slope_at_mean": (slopes["slope_at_mean"], "slope of beta on D at w = E w, which is D(1; l2/p)/p"),
+        "standard_error_at_mean": (slopes["standard_error_at_mean"], "of that slope"),
+        "predicted": (array([1.0 / law.mean for law in laws.values()], law=laws), "leading-order slope on D(1) without penalty"),
+        "rescaling_error": (array(rescaled, law=laws), "D(p1; l2) against (1/p) D(1; l2/p)"),
+        "columns_per_point": (array(config.problem.load().X.shape[1] / learner.n_points), "d / N"),
     }
-    coords = {"law": tuple(laws), "output": np.arange(learner.n_outputs)}
-    return labelled("scale", config, coords, variables).assign_attrs(l2=l2)
-
-
-Slopes = tuple[list[float], list[float], list[float], list[float]]
+    return labelled("scale", config, variables).assign_attrs(l2=l2)
 
 
 def _slopes(
     learner: ParametricLearner, law: ProductLaw, derivative: Array, at_mean: Array, config: ScaleConfig, name: str
-) -> Slopes:
-    """Slopes on D(1) and on D(E w) with their standard errors, one per output."""
+) -> xr.Dataset:
+    """Compute the slopes of beta on D(1) and on D(E w) with their standard errors, for every output."""
     if not config.draws:
         beta = quadrature_datamodel(learner, law, config.seeds, nodes=2).coefficients
-        on_one = [slope(b, d) for b, d in zip(beta.T, derivative.T, strict=True)]
-        on_mean = [slope(b, d) for b, d in zip(beta.T, at_mean.T, strict=True)]
-        return on_one, [0.0] * len(on_one), on_mean, [0.0] * len(on_mean)
+        on_one, on_mean = ([slope(*pair) for pair in zip(beta.T, d.T, strict=True)] for d in (derivative, at_mean))
+        zero = [0.0] * learner.n_outputs
+        return _labelled_slopes(on_one, zero, on_mean, zero)
     import statsmodels.api as sm  # only now: it takes as long as all other imports together
 
     weights = law.draw(n_subsets=config.draws, n_points=learner.n_points, rng=stream(f"scale {name}", config.seeds[0]))
     blocks = [mean_response(learner, weights[start : start + BLOCK], config.seeds) for start in range(0, len(weights), BLOCK)]
     outputs, design = np.concatenate(blocks), np.column_stack([np.ones(len(weights)), weights])
-    result: Slopes = ([], [], [], [])
+    slopes: tuple[list[float], ...] = ([], [], [], [])
     for response, d_one, d_mean in zip(outputs.T, derivative.T, at_mean.T, strict=True):
         fit = sm.OLS(response, design).fit(method="qr", cov_type="HC3")
         for k, d in ((0, d_one), (2, d_mean)):
             test = fit.t_test(np.concatenate([[0.0], d / (d @ d)]))  # <beta, d> / <d, d>
-            result[k].append(test.effect.item())
-            result[k + 1].append(test.sd.item())
-    return result
+            slopes[k].append(test.effect.item())
+            slopes[k + 1].append(test.sd.item())
+    return _labelled_slopes(*slopes)
+
+
+def _labelled_slopes(*slopes: list[float]) -> xr.Dataset:
+    names = ("slope", "standard_error", "slope_at_mean", "standard_error_at_mean")
+    return xr.Dataset({name: array(values, output=range(len(values))) for name, values in zip(names, slopes, strict=True)})
 
 
 _LINE = ("noisy_line", "least_squares", (("l2", 0.0),))

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
-from sims.experiments.shared.labels import Variables, bar, labelled
+from sims.experiments.shared.labels import Variables, array, labelled, progress_bar, table
 from sims.experiments.shared.problem import Problem
 from sims.experiments.shared.user_cases import CONVEX, ENUMERABLE, why_not_enumerable
 from theory.laws import Bernoulli
@@ -52,35 +52,30 @@ def run(config: ScaleAtSizeConfig, *, retrain: Retrain = in_memory, progress: bo
     if not at_one.any(axis=0).all():
         fixed = int(at_one.any(axis=0).argmin())
         raise ValueError(f"output {fixed} of {config.problem.name} depends on no training point: there is no slope on D(1)")
-    cells, predicted, rescaling = list[Array](), list[Array](), list[float]()
-    for k in bar("scale at size", progress)(range(len(config.probabilities))):
+    found, predicted, rescaling = dict[float, xr.Dataset](), list[Array](), list[float]()
+    for k in progress_bar("scale at size", progress)(range(len(config.probabilities))):
         p = config.probabilities[k]
         masks = independent(Bernoulli(p), n_subsets=config.draws, n_points=n, seed=0).masks
         responses = retrain(learner, seeds, part=f"p{p:g}", weights=masks).mean
         surrogate = taylor_surrogate(learner, p, seeds)
         at_mean = surrogate.gradient
-        cells.append(_measured(masks, responses, surrogate, p, at_one))
+        found[p] = _slopes_and_gain(masks, responses, surrogate, p, at_one)
         predicted.append(second_order_slope(learner, surrogate, p))
         rescaled = weight_derivative(config.problem.build(l2=l2 / p), ones, seeds) / p
         rescaling.append(relative_error(at_mean, rescaled))
-    table = np.array(cells)  # (p, estimator, column, output)
-    column = dict(zip(_COLUMNS, np.moveaxis(table, 2, 0), strict=True))
-    dims = ("p", "estimator", "output")
-    variables: Variables = {name: (dims, column[name], text) for name, text in _COLUMNS.items()}
-    for name in ("gain", "gain_error"):  # of the one over the other
-        variables[name] = (("p", "output"), column[name][:, 1], _COLUMNS[name])
-    variables |= {
-        "one_over_p": (("p",), [1.0 / p for p in config.probabilities], "leading-order slope on D(1) without penalty"),
-        "second_order": (("p", "output"), predicted, "slope on D(p1) that second and third derivatives predict"),
-        "rescaling_error": (("p",), rescaling, "D(p1; l2) against (1/p) D(1; l2/p)"),
-        "columns_per_point": ((), config.problem.load().X.shape[1] / n, "d / N"),
+    p_values, outputs = config.probabilities, range(learner.n_outputs)
+    by_p, second_order = table(found.__getitem__, p=p_values), array(predicted, p=p_values, output=outputs)
+    variables: Variables = {
+        **{name: (by_p[name], text) for name, text in _TEXTS.items()},
+        "one_over_p": (array([1.0 / p for p in p_values], p=p_values), "leading-order slope on D(1) without penalty"),
+        "second_order": (second_order, "slope on D(p1) that second and third derivatives predict"),
+        "rescaling_error": (array(rescaling, p=p_values), "D(p1; l2) against (1/p) D(1; l2/p)"),
+        "columns_per_point": (array(config.problem.load().X.shape[1] / n), "d / N"),
     }
-    coords = {"p": config.probabilities, "estimator": ESTIMATORS, "output": np.arange(learner.n_outputs)}
-    result = labelled("scale_at_size", config, coords, variables)
-    return result.assign_attrs(l2=l2, draws=config.draws)
+    return labelled("scale_at_size", config, variables).assign_attrs(l2=l2, draws=config.draws)
 
 
-_COLUMNS = {
+_TEXTS = {
     "slope": "slope of beta on D(1)",
     "standard_error": "of that slope (HC3)",
     "slope_at_mean": "slope of beta on D(p1), which is D(1; l2/p) / p",
@@ -110,8 +105,8 @@ def second_order_slope(learner: TwiceDifferentiableLearner, surrogate: Quadratic
     return 1.0 + second / (derivative**2).sum(axis=0)
 
 
-def _measured(masks: Array, responses: Array, surrogate: Quadratic, p: float, at_one: Array) -> Array:
-    """`_COLUMNS` of both estimators: (estimators, columns, M). Both are linear in what they fit: beta = A^T y with one A."""
+def _slopes_and_gain(masks: Array, responses: Array, surrogate: Quadratic, p: float, at_one: Array) -> xr.Dataset:
+    """Compute `_TEXTS`, by estimator and output. Both estimators are linear in what they fit: beta = A^T y with one A."""
     n_rows, (n, k) = len(masks), at_one.shape
     require_memory(8 * 6 * n_rows * n, f"least squares on {n_rows} subsets of {n} points", "draw fewer subsets")
     rows = regression.centred(masks, np.hstack([responses, responses - surrogate(masks)]), np.ones(n_rows))
@@ -120,13 +115,15 @@ def _measured(masks: Array, responses: Array, surrogate: Quadratic, p: float, at
     length = np.square(solution.operator).sum(axis=1)[:, None]  # of the rows of A
     hc3, hc2 = ((s[:, :k], s[:, k:]) for s in (length * without**2, length * without * solution.residuals))  # sum_i se_i^2
     known = np.hstack([np.zeros_like(at_one), surrogate.datamodel(Bernoulli(p))[1]])
-    gain = _gain(*hc3, surrogate.cost.retrainings(PRICES) / n_rows)
-    cells = list[list[Array]]()
-    for beta, u, noise in zip(*(np.split(a, 2, axis=1) for a in (solution.coefficients + known, without)), hc2, strict=True):
+    beta_of, u_of = (np.split(a, 2, axis=1) for a in (solution.coefficients + known, without))
+    fitted: dict[str, tuple[Array, Array, Array]] = dict(zip(ESTIMATORS, zip(beta_of, u_of, hc2, strict=True), strict=True))
+
+    def slopes(estimator: str) -> xr.Dataset:
+        beta, u, noise = fitted[estimator]
         total = (beta**2).sum(axis=0)
 
-        def error(directions: Array, u: Array = u) -> Array:
-            """Of sum_i c_i beta_i for c (N, M), one direction per output."""
+        def error(directions: Array) -> Array:
+            """Compute the standard error of sum_i c_i beta_i for c (N, M), one direction per output."""
             return np.sqrt(np.square(solution.operator @ directions * u).sum(axis=0))
 
         (slope, spread), (slope_at_mean, spread_at_mean) = (
@@ -134,8 +131,11 @@ def _measured(masks: Array, responses: Array, surrogate: Quadratic, p: float, at
         )
         rest = beta - slope_at_mean * surrogate.gradient
         unexplained = ((rest**2).sum(axis=0) - noise.sum(axis=0)) / total
-        cells.append([slope, spread, slope_at_mean, spread_at_mean, unexplained, 2.0 * error(rest) / total, *gain])
-    return np.array(cells)
+        values = (slope, spread, slope_at_mean, spread_at_mean, unexplained, 2.0 * error(rest) / total)
+        return xr.Dataset({name: array(row, output=range(k)) for name, row in zip(_TEXTS, values, strict=False)})
+
+    gain, gain_error = (array(x, output=range(k)) for x in _gain(*hc3, surrogate.cost.retrainings(PRICES) / n_rows))
+    return table(slopes, estimator=ESTIMATORS).assign(gain=gain, gain_error=gain_error)
 
 
 def _per_slope(derivative: Array) -> Array:

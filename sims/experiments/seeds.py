@@ -1,16 +1,15 @@
 """Is the seed average easier to predict than one trained model? By how many seeds are averaged, same and other seeds."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
 from sims.experiments.shared.conditioning import with_conditioning
-from sims.experiments.shared.effects import PREDICTED, derivatives, group_rows, predictions
+from sims.experiments.shared.effects import PREDICTED, TARGETS, derivatives, prediction_quality, target_rows
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
-from sims.experiments.shared.labels import Variables, labelled
+from sims.experiments.shared.labels import Measured, Variables, array, labelled, measured, table
 from sims.experiments.shared.problem import Problem
 from sims.experiments.shared.user_cases import NETWORKS, user_case
 from theory.datamodel import optimal_datamodel
@@ -49,33 +48,25 @@ def run(config: SeedsConfig, *, retrain: Retrain = in_memory, progress: bool = F
     effects = {
         "beta": np.stack([optimal_datamodel(table).coefficients for table in samples]),
         "LOO": np.stack([leave_one_out(table) for table in samples]),
-        "D(1)": derivatives(learner, np.ones(learner.n_points), seeds)[:, 0],
+        "D(1)": derivatives(learner, np.ones(learner.n_points), seeds)[0],
     }
-    table, noise = list[Any](), list[Any]()
-    for count in config.averaged:
-        targets = _averages(samples, count)
-        table.append(
-            [
-                [_mean_and_error(_averages(effects[name], count), targets, order) for order in _orders(len(targets))]
-                for name in ESTIMATES
-            ]
-        )
-        noise.append(_noise(targets))
-    cells, rows = np.array(table), group_rows(learner.n_points)  # (averaged, estimate, pairing, 2, target, quality)
-    dims = ("averaged", "estimate", "pairing", "target", "quality")
+    targets = {count: _averages(samples, count) for count in config.averaged}
+
+    def of_groups(averaged: int, estimate: str, pairing: str) -> Measured:
+        order = _orders(len(targets[averaged]))[pairing]
+        return _mean_over_groups(_averages(effects[estimate], averaged), targets[averaged], order)
+
     variables: Variables = {
-        "prediction": (dims, cells[:, :, :, 0], "of the response over subsets, mean over groups of seeds"),
-        "prediction_error": (dims, cells[:, :, :, 1], "its standard error"),
-        "noise": (("averaged",), noise, "share of the variance over subsets that another group of seeds does not have"),
+        "prediction": (
+            table(of_groups, averaged=config.averaged, estimate=ESTIMATES, pairing=PAIRINGS),
+            "of the response over subsets, mean over groups of seeds",
+        ),
+        "noise": (
+            array([_noise(targets[count]) for count in config.averaged], averaged=config.averaged),
+            "share of the variance over subsets that another group of seeds does not have",
+        ),
     }
-    coords = {
-        "averaged": config.averaged,
-        "estimate": ESTIMATES,
-        "pairing": PAIRINGS,
-        "target": tuple(rows),
-        "quality": PREDICTED,
-    }
-    return with_conditioning(labelled("seeds", config, coords, variables), [learner], seeds).assign_attrs(n_seeds=config.n_seeds)
+    return with_conditioning(labelled("seeds", config, variables), [learner], seeds).assign_attrs(n_seeds=config.n_seeds)
 
 
 def _averages(values: Array, count: int) -> Array:
@@ -83,26 +74,27 @@ def _averages(values: Array, count: int) -> Array:
     return values.reshape(-1, count, *values.shape[1:]).mean(axis=1)
 
 
-def _orders(groups: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Which group every group predicts: itself, or its partner half-way round."""
+def _orders(groups: int) -> dict[str, NDArray[np.int64]]:
+    """Say for each of `PAIRINGS` which group every group predicts: itself, or its partner half-way round."""
     every = np.arange(groups, dtype=np.int64)
-    return every, (every + groups // 2) % groups
+    return dict(zip(PAIRINGS, (every, (every + groups // 2) % groups), strict=True))
 
 
-def _mean_and_error(effects: Array, targets: Array, order: NDArray[np.int64]) -> Array:
-    """(2, targets, PREDICTED) over groups g, whose effects predict the group order[g]."""
-    rows = group_rows(effects.shape[1])
-    each = np.array([predictions(e[None], t[None], rows)[0] for e, t in zip(effects, targets[order], strict=True)])
+def _mean_over_groups(effects: Array, targets: Array, order: NDArray[np.int64]) -> Measured:
+    """Average over groups g, whose effects predict the group order[g], how well they do: dimensions (target, quality)."""
+    rows = target_rows(effects.shape[1]).values()
+    each = np.array([[prediction_quality(e, t, r) for r in rows] for e, t in zip(effects, targets[order], strict=True)])
     partner_first = order < np.arange(len(order))
     independent = 0.5 * (each + each[order])[~partner_first]  # two groups that predict each other are one observation
     spread = independent.std(axis=0, ddof=1) if len(independent) > 1 else np.full(each.shape[1:], np.nan)
-    return np.stack([each.mean(axis=0), spread / np.sqrt(len(independent))])
+    error = spread / np.sqrt(len(independent))
+    return measured(each.mean(axis=0), error, errors_over="groups of seeds", target=TARGETS, quality=PREDICTED)
 
 
 def _noise(targets: Array) -> float:
     """1 - Cov(F_a, F_b) / Var F, pooled over outputs and pairs of groups a, b; variances over all subsets."""
     centred = targets - targets.mean(axis=1, keepdims=True)
-    partner = centred[_orders(len(centred))[1]]
+    partner = centred[_orders(len(centred))["other seeds"]]
     return float(1.0 - (centred * partner).sum() / (centred**2).sum())
 
 

@@ -1,4 +1,4 @@
-"""What an approximate solve costs, by how many products it may take and how ill-with_conditioning the Hessian is."""
+"""What an approximate solve costs, by how many products it may take and how ill-conditioned the Hessian is."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from sims.experiments.shared.effects import REFERENCES, cell, linearizations, references
+from sims.experiments.shared.effects import accuracies, linearizations, references
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
-from sims.experiments.shared.labels import MEASURES, Variables, labelled
+from sims.experiments.shared.labels import Variables, array, labelled, table
 from sims.experiments.shared.problem import Problem
 from sims.experiments.shared.user_cases import CONVEX, user_case
 from theory.influence import influence
-from theory.response import Linearization
+from theory.response import Array, Linearization
 
 __all__ = ["EXPERIMENT", "SolverMapConfig", "run"]
 
@@ -42,29 +42,26 @@ class SolverMapConfig:
 
 def run(config: SolverMapConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
     """Influence by every solver against D(1), leave-one-out and beta. Everything is exact: there is one seed and no error bar."""
-    cells, residuals, conditions = list[Any](), list[Any](), list[float]()
+    exact, at = dict[float, dict[str, Array]](), dict[float, Linearization]()
     for l2 in config.penalties:
         learner = config.problem.build(l2=l2)
-        samples = retrain(learner, (0,), part=f"l2={l2:g}").samples
-        exact = {name: effect[:, 0] for name, effect in references(learner, (0,), samples).items()}
-        (at,) = linearizations(learner, (0,))
-        conditions.append(float(np.linalg.cond(at.hessian[0])))
-        found = [[influence(at, name, **options(k, at)) for k in config.products] for name, options in SOLVERS.items()]
-        cells.append([[cell(one.scores, exact)[0] for one in row] for row in found])
-        residuals.append([[float(one.diagnostics["residual"][0]) for one in row] for row in found])
+        (exact[l2],) = references(learner, (0,), retrain(learner, (0,), part=f"l2={l2:g}").samples)
+        (at[l2],) = linearizations(learner, (0,))
+
+    def solved(l2: float, solver: str, products: int) -> xr.Dataset:
+        found = influence(at[l2], solver, **SOLVERS[solver](products, at[l2]))
+        return xr.Dataset(
+            {"measured": accuracies(found.scores, exact[l2])["value"], "residual": array(found.diagnostics["residual"][0])}
+        )
+
+    found = table(solved, l2=config.penalties, solver=SOLVERS, products=config.products)
+    conditions = [np.linalg.cond(at[l2].hessian[0]) for l2 in config.penalties]
     variables: Variables = {
-        "measured": (("l2", "solver", "products", "reference", "measure"), cells, "influence against the reference"),
-        "residual": (("l2", "solver", "products"), residuals, "||H x - grad f|| / ||grad f||"),
-        "condition": (("l2",), conditions, "condition number of the Hessian"),
+        "measured": (found["measured"], "influence against the reference"),
+        "residual": (found["residual"], "||H x - grad f|| / ||grad f||"),
+        "condition": (array(conditions, l2=config.penalties), "condition number of the Hessian"),
     }
-    coords = {
-        "l2": config.penalties,
-        "solver": tuple(SOLVERS),
-        "products": config.products,
-        "reference": REFERENCES,
-        "measure": MEASURES,
-    }
-    return labelled("solver_map", config, coords, variables)
+    return labelled("solver_map", config, variables)
 
 
 EXPERIMENT = Experiment(

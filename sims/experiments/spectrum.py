@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
-from sims.experiments.shared.labels import Variables, labelled
+from sims.experiments.shared.labels import Measured, Variables, labelled, measured, table
 from sims.experiments.shared.problem import GivenLearner, Problem
 from sims.experiments.shared.user_cases import CONVEX, why_not_enumerable
 from theory.datamodel import optimal_datamodel
@@ -38,34 +39,34 @@ def run(config: SpectrumConfig, *, retrain: Retrain = in_memory, progress: bool 
     """
     learner, seeds = config.problem.build(), tuple(range(config.n_seeds))
     n, samples = learner.n_points, retrain(learner, seeds).samples
-    shares = np.array([_with_error(lambda table, p=p: _shares(table, p), samples) for p in config.probabilities])
-    scores = np.array([_with_error(lambda table, p=p: _score(table, p), samples) for p in config.probabilities])
+
+    def of_average(measure: Callable[..., Any], **coords: Any) -> Measured:
+        def at(p: float) -> Measured:
+            of = partial(measure, p=p)
+            return measured(of(samples.mean(axis=0)), jackknife(of, samples), **coords)
+
+        return table(at, p=config.probabilities)
+
+    share = of_average(_shares, degree=range(1, n + 1))
     variables: Variables = {
-        "share": (("p", "degree"), shares[:, 0], "B_k / Var F, of the variance over subsets"),
-        "share_error": (("p", "degree"), shares[:, 1], "its standard error over seeds"),
-        "r_squared": (("p",), shares[:, 0, 0], "R^2 of the optimal linear datamodel"),
-        "r_squared_error": (("p",), shares[:, 1, 0], "its standard error over seeds"),
-        "lds": (("p",), scores[:, 0], "Spearman of the linear datamodel over all subsets, mean over outputs"),
-        "lds_error": (("p",), scores[:, 1], "its standard error over seeds"),
+        "share": (share, "B_k / Var F, of the variance over subsets"),
+        "r_squared": (share.sel(degree=1, drop=True), "R^2 of the optimal linear datamodel"),
+        "lds": (of_average(_score), "Spearman of the linear datamodel over all subsets, mean over outputs"),
     }
-    coords = {"p": config.probabilities, "degree": range(1, n + 1)}
-    return labelled("spectrum", config, coords, variables).assign_attrs(n_seeds=config.n_seeds)
+    return labelled("spectrum", config, variables).assign_attrs(n_seeds=config.n_seeds)
 
 
-def _with_error(measure: Callable[[Array], Any], samples: Array) -> Array:
-    """The measure of the seed average and its standard error: (2, ..)."""
-    return np.stack([measure(samples.mean(axis=0)), jackknife(measure, samples)])
-
-
-def _shares(table: Array, p: float) -> Array:
-    """NaN (undefined) where F does not vary over subsets."""
-    mass = degree_mass(table, p)[1:].sum(axis=1)
-    varies = (np.ptp(table, axis=0) > 1e-12 * np.abs(table).max(axis=0)).any()
+def _shares(responses: Array, p: float) -> Array:
+    """Divide the variance over subsets among the degrees 1 .. N; NaN (undefined) where F does not vary."""
+    mass = degree_mass(responses, p)[1:].sum(axis=1)
+    varies = (np.ptp(responses, axis=0) > 1e-12 * np.abs(responses).max(axis=0)).any()
     return mass / mass.sum() if varies else np.full_like(mass, np.nan)
 
 
-def _score(table: Array, p: float) -> float:
-    return lds(optimal_datamodel(table, Bernoulli(p)).predict(all_masks(len(table).bit_length() - 1)), table)
+def _score(responses: Array, p: float) -> float:
+    """Rank-correlate the datamodel's predictions with F over all subsets."""
+    masks = all_masks(len(responses).bit_length() - 1)
+    return lds(optimal_datamodel(responses, Bernoulli(p)).predict(masks), responses)
 
 
 _NETWORK = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5), ("steps", 3000))

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from sims.experiments.shared.conditioning import CONDITIONED, conditioning, with_rounding_warning
-from sims.experiments.shared.effects import against, derivatives, references, scores_or_undefined
+from sims.experiments.shared.conditioning import conditioning, with_rounding_warning
+from sims.experiments.shared.effects import accuracy, derivatives, references, scores_or_undefined
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
-from sims.experiments.shared.labels import MEASURES, Variables, effect_coords, labelled
+from sims.experiments.shared.labels import Measured, Variables, array, effect_coords, labelled, measured, table
 from sims.experiments.shared.problem import Problem
 from sims.experiments.shared.user_cases import NETWORKS, user_case
 from sims.learners.mlp import MLP
@@ -52,56 +52,43 @@ def run(config: TrainingTimeConfig, *, retrain: Retrain = in_memory, progress: b
     seeds, ones = tuple(range(config.n_seeds)), np.ones(learner.n_points)
     samples = retrain(learner, seeds).samples
 
-    n_times, at_times = len(config.times), learner.linearizations(ones, seeds)
-    exact = references(learner, seeds, samples, n_times)
+    times, at = config.times, dict(zip(config.times, learner.linearizations(ones, seeds), strict=True))
+    derivative = learner.weight_jacobian(ones[None], seeds)[0].swapaxes(1, 2)  # outputs of all times in one axis
+    exact = dict(zip(times, references(learner, seeds, samples, len(times)), strict=True))
+    at_half = dict(zip(times, derivatives(learner, 0.5 * ones, seeds, len(times)), strict=True))
     effects = {
-        "beta": exact["beta"],
-        "derivative": exact["D(1)"],
-        "derivative_at_half": derivatives(learner, 0.5 * ones, seeds, n_times),
-        "leave_one_out": exact["LOO"],
-        "influence": np.stack([scores_or_undefined(at) for at in at_times], axis=1),
+        "beta": {t: exact[t]["beta"] for t in times},
+        "derivative": {t: exact[t]["D(1)"] for t in times},
+        "derivative_at_half": at_half,
+        "leave_one_out": {t: exact[t]["LOO"] for t in times},
+        "influence": {t: scores_or_undefined(at[t]) for t in times},
     }
-    derivative = exact["D(1)"].swapaxes(1, 2).reshape(config.n_seeds, len(ones), -1)  # outputs of all times in one axis
-    eigenvalues = np.stack([np.linalg.eigvalsh(at.hessian)[:, 0] for at in at_times])
-    cutoffs = [
-        [_error(influence(at, "pseudo_inverse", cutoff=c).scores, effects["derivative"][:, k]) for c in config.cutoffs]
-        for k, at in enumerate(at_times)
-    ]
-    dims = ("time", "point", "output")
+    pairs = {f"{_NAMES[a]} on {_NAMES[b]}": (effects[a], effects[b]) for a, b in PAIRS}
+
+    def of_pair(time: int, pair: str) -> Measured:
+        estimate, reference = pairs[pair]
+        return accuracy(estimate[time], reference[time])
+
+    def of_cutoff(time: int, cutoff: float) -> xr.Dataset:
+        scores, derivative = influence(at[time], "pseudo_inverse", cutoff=cutoff).scores, effects["derivative"][time]
+        error = relative_error(scores.mean(axis=0), derivative.mean(axis=0))
+        return xr.Dataset({"null_space": array(null_space_sizes(at[time], cutoff), seed=seeds), "error": array(error)})
+
+    cutoffs = table(of_cutoff, time=times, cutoff=config.cutoffs)
+    eigenvalues = array([np.linalg.eigvalsh(at[t].hessian)[:, 0] for t in times], time=times, seed=seeds)
     variables: Variables = {
-        name: (dims, values.mean(axis=0), f"{_NAMES[name]}, mean over seeds") for name, values in effects.items()
+        **{
+            name: (table(lambda t, values=values: _mean(values[t]), time=times), f"{_NAMES[name]}, mean over seeds")
+            for name, values in effects.items()
+        },
+        "measured": (table(of_pair, time=times, pair=pairs), "estimate against reference"),
+        "gradient_norm": (array([at[t].gradient_norm for t in times], time=times, seed=seeds), "||grad L|| at w = 1"),
+        "least_eigenvalue": (eigenvalues, "least eigenvalue of the Hessian of L at w = 1"),
+        "null_space": (cutoffs["null_space"], "eigenvalues at most the cut-off times the largest"),
+        "cutoff_error": (cutoffs["error"], "||pseudo-inverse influence - D(1)|| / ||D(1)||"),
+        **conditioning(learner, seeds, samples, derivative, times=times, jitter=config.jitter),
     }
-    for name, values in effects.items():
-        spread = values.std(axis=0, ddof=1) / np.sqrt(config.n_seeds)
-        variables[f"{name}_error"] = (dims, spread, f"standard error over seeds of {_NAMES[name]}")
-    measured = [[against(effects[a][:, k], effects[b][:, k]) for a, b in PAIRS] for k in range(n_times)]
-    variables |= {
-        "measured": (("time", "pair", "measure"), [[m[0] for m in row] for row in measured], "estimate against reference"),
-        "measured_error": (
-            ("time", "pair", "measure"),
-            [[m[1] for m in row] for row in measured],
-            "its standard error over seeds",
-        ),
-        "gradient_norm": (("time", "seed"), [at.gradient_norm for at in at_times], "||grad L|| at w = 1"),
-        "least_eigenvalue": (("time", "seed"), eigenvalues, "least eigenvalue of the Hessian of L at w = 1"),
-        "null_space": (
-            ("time", "cutoff", "seed"),
-            [[null_space_sizes(at, c) for c in config.cutoffs] for at in at_times],
-            "eigenvalues at most the cut-off times the largest",
-        ),
-        "cutoff_error": (("time", "cutoff"), cutoffs, "||pseudo-inverse influence - D(1)|| / ||D(1)||"),
-        **conditioning(learner, seeds, samples, derivative, times=config.times, jitter=config.jitter),
-    }
-    coords = {
-        "time": config.times,
-        "seed": seeds,
-        "pair": [f"{_NAMES[a]} on {_NAMES[b]}" for a, b in PAIRS],
-        "measure": MEASURES,
-        "cutoff": config.cutoffs,
-        "of": CONDITIONED,
-        **effect_coords(effects["beta"][0, 0]),
-    }
-    return with_rounding_warning(labelled("training_time", config, coords, variables))
+    return with_rounding_warning(labelled("training_time", config, variables))
 
 
 _NAMES = {
@@ -113,8 +100,10 @@ _NAMES = {
 }
 
 
-def _error(estimate: Array, reference: Array) -> float:
-    return relative_error(estimate.mean(axis=0), reference.mean(axis=0))
+def _mean(effects: Array) -> Measured:
+    """Label the mean of effects (R, N, M) over seeds, and its standard error."""
+    mean, error = effects.mean(axis=0), effects.std(axis=0, ddof=1) / np.sqrt(len(effects))
+    return measured(mean, error, **effect_coords(mean))
 
 
 _NETWORK = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5))

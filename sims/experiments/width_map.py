@@ -9,9 +9,9 @@ import numpy as np
 import xarray as xr
 
 from sims.experiments.shared.conditioning import with_conditioning
-from sims.experiments.shared.effects import REFERENCES, cell, linearizations, references, scores_or_undefined
+from sims.experiments.shared.effects import accuracies, linearizations, references, scores_or_undefined
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
-from sims.experiments.shared.labels import MEASURES, Variables, labelled
+from sims.experiments.shared.labels import Measured, Variables, array, labelled, table
 from sims.experiments.shared.problem import Problem
 from sims.experiments.shared.user_cases import NETWORKS, user_case
 from theory.influence import null_space_sizes
@@ -39,38 +39,27 @@ class WidthMapConfig:
 
 def run(config: WidthMapConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
     """Influence scores against D(1), leave-one-out and beta for every width and penalty, after the same number of steps."""
-    seeds, cells, norms, null = tuple(range(config.n_seeds)), list[Any](), list[Any](), list[Any]()
-    grid = list(product(config.widths, config.penalties))
-    learners = [config.problem.build(hidden=(width,), l2=l2) for width, l2 in grid]
-    for (width, l2), learner in zip(grid, learners, strict=True):
-        samples = retrain(learner, seeds, part=f"width={width} l2={l2:g}").samples
-        exact = {name: effect[:, 0] for name, effect in references(learner, seeds, samples).items()}
-        (at,) = linearizations(learner, seeds)
-        cells.append([cell(scores_or_undefined(at, **options), exact) for options in METHODS.values()])
-        norms.append(at.gradient_norm)
-        null.append(null_space_sizes(at, 1e-6))
-    shape = (len(config.widths), len(config.penalties))
-    table = np.array(cells).reshape(*shape, len(METHODS), 2, len(REFERENCES), len(MEASURES))
+    seeds, widths, penalties = tuple(range(config.n_seeds)), config.widths, config.penalties
+    learners = {(width, l2): config.problem.build(hidden=(width,), l2=l2) for width, l2 in product(widths, penalties)}
+    at = {place: linearizations(learner, seeds)[0] for place, learner in learners.items()}
+
+    def accuracy_of_methods(width: int, l2: float) -> Measured:
+        learner = learners[width, l2]
+        (exact,) = references(learner, seeds, retrain(learner, seeds, part=f"width={width} l2={l2:g}").samples)
+        return table(lambda name: accuracies(scores_or_undefined(at[width, l2], **METHODS[name]), exact), estimate=METHODS)
+
+    gradient_norm = table(lambda width, l2: array(at[width, l2].gradient_norm, seed=seeds), width=widths, l2=penalties)
+    null_space = table(lambda width, l2: array(null_space_sizes(at[width, l2], 1e-6), seed=seeds), width=widths, l2=penalties)
     columns = config.problem.build(hidden=(1,)).linearize(np.ones(len(config.problem.load().X)), (0,)).params.shape[1]
-    dims = ("width", "l2", "estimate", "reference", "measure")
+    n_params = array([(columns - 1) * width + 1 for width in widths], width=widths)
     variables: Variables = {
-        "measured": (dims, table[:, :, :, 0], "influence against the reference"),
-        "measured_error": (dims, table[:, :, :, 1], "its standard error over seeds"),
-        "gradient_norm": (("width", "l2", "seed"), np.reshape(norms, (*shape, -1)), "||grad L|| at w = 1"),
-        "null_space": (("width", "l2", "seed"), np.reshape(null, (*shape, -1)), "eigenvalues at most 1e-6 of the largest"),
-        "n_params": (("width",), [(columns - 1) * width + 1 for width in config.widths], "parameters P"),
+        "measured": (table(accuracy_of_methods, width=widths, l2=penalties), "influence against the reference"),
+        "gradient_norm": (gradient_norm, "||grad L|| at w = 1"),
+        "null_space": (null_space, "eigenvalues at most 1e-6 of the largest"),
+        "n_params": (n_params, "parameters P"),
     }
-    coords = {
-        "width": config.widths,
-        "l2": config.penalties,
-        "estimate": tuple(METHODS),
-        "reference": REFERENCES,
-        "measure": MEASURES,
-        "seed": seeds,
-    }
-    return with_conditioning(labelled("width_map", config, coords, variables), learners, seeds).assign_attrs(
-        n_seeds=config.n_seeds
-    )
+    result = labelled("width_map", config, variables)
+    return with_conditioning(result, list(learners.values()), seeds).assign_attrs(n_seeds=config.n_seeds)
 
 
 _NETWORK = (("steps", 3000), ("learning_rate", 0.5))

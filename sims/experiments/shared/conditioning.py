@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from sims.experiments.shared.labels import Variables
+from sims.experiments.shared.labels import Variables, array
 from sims.learners.mlp import MLP
 from theory.datamodel import optimal_datamodel
 from theory.response import Array
@@ -39,17 +39,11 @@ def conditioning(
         (_datamodels(samples[: len(some)]), _datamodels(tables)),
     ]
     kept = [learner.snapshots.index(time) for time in times]
+    amplification = array(learner.amplification(ones, seeds)[0].T[kept], time=times, seed=seeds)
+    rounding = array(_rounding(changes, learner.snapshots, jitter)[:, kept], of=CONDITIONED, time=times)
     return {
-        "amplification": (
-            ("time", "seed"),
-            learner.amplification(ones, seeds)[0].T[kept],
-            "||product of the Jacobians of all steps|| at w = 1",
-        ),
-        "rounding": (
-            ("of", "time"),
-            _rounding(changes, learner.snapshots, jitter)[:, kept],
-            "relative change that rounding alone can make",
-        ),
+        "amplification": (amplification, "||product of the Jacobians of all steps|| at w = 1"),
+        "rounding": (rounding, "relative change that rounding alone can make"),
     }
 
 

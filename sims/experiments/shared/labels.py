@@ -1,9 +1,14 @@
-"""Results with named dimensions, whose attributes say what was run."""
+"""Label arrays when they are made, and results with what was run.
+
+`array` names the axes of numbers, `measured` those of a measurement with its standard errors; `table` puts such things together,
+one for every combination of labels; `labelled` makes the result of an experiment of them.
+"""
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 import xarray as xr
@@ -11,21 +16,63 @@ from tqdm import tqdm
 
 from sims.experiments.shared.problem import ProblemFacts
 from sims.retrain.provenance import environment
-from theory.metrics import compare
 from theory.response import Array
 
-__all__ = ["MEASURES", "Variables", "bar", "effect_coords", "labelled", "measures"]
+__all__ = ["MEASURES", "Measured", "Variables", "array", "effect_coords", "labelled", "measured", "progress_bar", "table"]
 
 MEASURES = ("slope", "relative_error", "pearson", "spearman")
+"""The fields of `theory.metrics.Comparison`, in their order."""
+
+Measured = xr.Dataset
+"""A measurement: variables `value` and `error`, its standard error, with the same dimensions."""
+
+Variables = dict[str, tuple[xr.DataArray | Measured, str]]
+"""Variables of a result: name -> (labelled numbers, what they are)."""
+
+_Labelled = TypeVar("_Labelled", xr.DataArray, xr.Dataset)
+_ByLabels = Callable[[Any], _Labelled] | Callable[[Any, Any], _Labelled] | Callable[[Any, Any, Any], _Labelled]
 
 
-Variables = dict[str, tuple[tuple[str, ...], Any, str]]
-"""Variables of a result: name -> (dims, values, what it is)."""
+def array(values: Any, **coords: Any) -> xr.DataArray:
+    """Name the axes of an array, one by each coordinate, in their order.
+
+    >>> array([[1.0, 2.0]], p=[0.5], output=range(2)).dims
+    ('p', 'output')
+    """
+    return xr.DataArray(np.asarray(values), {name: _coordinate(labels) for name, labels in coords.items()}, tuple(coords))
 
 
-def labelled(experiment: str, config: Any, coords: Mapping[str, Any], variables: Variables) -> xr.Dataset:
-    """A result with named dimensions; variables are name -> (dims, values, what it is). The attributes say what was run."""
-    data = {name: xr.Variable(dims, np.asarray(values), {"long_name": text}) for name, (dims, values, text) in variables.items()}
+def measured(values: Any, errors: Any, *, errors_over: str = "seeds", **coords: Any) -> Measured:
+    """Name the axes of a measurement and of its standard errors, which are those over seeds, or whatever else varies."""
+    error = array(errors, **coords).assign_attrs(long_name=f"its standard error over {errors_over}")
+    return xr.Dataset({"value": array(values, **coords), "error": error})
+
+
+def table(function: _ByLabels[_Labelled], **coords: Iterable[Any]) -> _Labelled:
+    """Call `function(label, ..)` for every combination of labels; each coordinate becomes a leading dimension of what it returns.
+
+    >>> powers = table(lambda base, scale: array([base, base**2], power=[1, 2]) * scale, base=[3, 5], scale=[1, 10, 100])
+    >>> powers.dims, int(powers.sel(base=5, scale=10, power=2))
+    (('base', 'scale', 'power'), 250)
+    """
+    (name, labels), *others = coords.items()
+    labels = list(labels)
+    parts: Any = [table(partial(function, label), **dict(others)) if others else partial(function, label)() for label in labels]
+    along = xr.DataArray(_coordinate(labels), dims=name, name=name)
+    joined: Any = xr.concat(
+        parts, along, data_vars="all", coords="minimal", compat="override", join="exact", combine_attrs="override"
+    )
+    return joined
+
+
+def labelled(experiment: str, config: Any, variables: Variables) -> xr.Dataset:
+    """Make a result of labelled variables; a measurement becomes NAME and NAME_error. The attributes say what was run."""
+    data = list[xr.DataArray]()
+    for name, (found, text) in variables.items():
+        is_measured = isinstance(found, xr.Dataset)
+        data.append((found["value"] if is_measured else found).rename(name).assign_attrs(long_name=text))
+        if is_measured:
+            data.append(found["error"].rename(f"{name}_error"))
     problem: ProblemFacts = config.problem
     settings = dataclasses.asdict(dataclasses.replace(config, problem=None))
     attributes: dict[str, Any] = {
@@ -37,24 +84,20 @@ def labelled(experiment: str, config: Any, coords: Mapping[str, Any], variables:
         **problem.facts(),
         "config": json.dumps({**settings, "problem": problem.described()}),
     }
-    return xr.Dataset(data, {name: _coordinate(values) for name, values in coords.items()}, {**attributes, **environment()})
+    result = xr.merge(data, join="exact", compat="equals", combine_attrs="override")
+    return result.assign_attrs({**attributes, **environment()})
 
 
-def _coordinate(values: Any) -> Any:
-    array = np.asarray(values)
-    return array.astype(object) if array.dtype.kind == "U" else array  # zarr has no stable fixed-width strings
+def _coordinate(labels: Any) -> Any:
+    values = np.asarray(list(labels))
+    return values.astype(object) if values.dtype.kind == "U" else values  # zarr has no stable fixed-width strings
 
 
-def effect_coords(effect: Array) -> dict[str, Array]:
+def effect_coords(effect: Array) -> dict[str, Any]:
     """Coordinates of an effect (N, M)."""
     return {"point": np.arange(effect.shape[0]), "output": np.arange(effect.shape[1])}
 
 
-def measures(estimate: Array, references: Mapping[str, Array]) -> list[list[float]]:
-    """Slope, relative error, Pearson and Spearman of an estimate against every reference: (references, MEASURES)."""
-    return [[getattr(compare(estimate, reference), name) for name in MEASURES] for reference in references.values()]
-
-
-def bar(title: str, shown: bool) -> Callable[[Iterable[int]], Iterable[int]]:
-    """A progress bar for a loop, silent when not asked for or not on a terminal."""
+def progress_bar(title: str, shown: bool) -> Callable[[Iterable[int]], Iterable[int]]:
+    """Make a progress bar for a loop; it is silent where it is not `shown`, or the output is no terminal."""
     return lambda loop: tqdm(loop, desc=title, leave=False, disable=None if shown else True)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import json
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -63,10 +64,11 @@ class Problem:
         return float(value)
 
     def facts(self) -> dict[str, Any]:
-        """What a result says of the data: its size, the unit of the outputs, rows of the original file, classes."""
+        """Say what a result says of the problem: N, options, the unit of outputs, rows of the original file, classes."""
         used = self.load()
         return {
             "n_points": len(used.X),
+            "options": json.dumps({key: _shown(value) for key, value in self.options}),
             "unit": used.unit,
             "train_rows": list(used.train_rows),
             "query_rows": list(used.query_rows[: self.n_queries]),
@@ -129,8 +131,8 @@ class GivenLearner:
         return {}
 
     def facts(self) -> dict[str, Any]:
-        """Its size and the unit of its outputs."""
-        return {"n_points": self.given.n_points, "unit": self.unit}
+        """Say the number of points and the unit of the outputs; the options are known to the learner alone."""
+        return {"n_points": self.given.n_points, "options": "{}", "unit": self.unit}
 
     def described(self) -> dict[str, Any]:
         """Its names: what decides the learner stands in the store of its table."""

@@ -2,10 +2,12 @@
 
 import re
 import shutil
+import warnings
 from pathlib import Path
 
 import xarray as xr
 from zarr.codecs import Crc32cCodec, ZstdCodec
+from zarr.errors import ZarrUserWarning
 
 __all__ = ["case_folder", "read", "save", "table_folder"]
 
@@ -25,13 +27,19 @@ def _file_name(text: str) -> str:
 
 
 def save(result: xr.Dataset, out: Path) -> Path:
-    """Write a result so that it is there whole or not at all, in place of an earlier one; returns its folder."""
+    """Write a result, in place of an earlier one, so that it is there whole or not at all; return its folder.
+
+    `xarray.open_zarr(folder)` reads it: the metadata of all variables stand in one file, and every chunk has a checksum.
+    """
     folder = case_folder(out, result.attrs["experiment"], result.attrs["case"])
     partial = folder.with_suffix(".partial")
     shutil.rmtree(partial, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
     checked = {name: {"compressors": [ZstdCodec(), Crc32cCodec()]} for name in result.variables}
-    result.to_zarr(partial, mode="w", zarr_format=3, consolidated=False, encoding=checked)
+    with warnings.catch_warnings():
+        # Version 3 of the zarr format does not specify consolidated metadata yet; other readers may ignore them.
+        warnings.filterwarnings("ignore", "Consolidated metadata is currently not part", ZarrUserWarning)
+        result.to_zarr(partial, mode="w", zarr_format=3, consolidated=True, encoding=checked)
     if folder.exists():
         shutil.rmtree(folder)
     partial.rename(folder)
@@ -40,4 +48,4 @@ def save(result: xr.Dataset, out: Path) -> Path:
 
 def read(out: Path, experiment: str) -> list[xr.Dataset]:
     """The stored results of an experiment, in the order of their file names; none where nothing is stored."""
-    return [xr.open_zarr(case, consolidated=False).load() for case in sorted((out / experiment).glob("*.zarr"))]
+    return [xr.open_zarr(case).load() for case in sorted((out / experiment).glob("*.zarr"))]

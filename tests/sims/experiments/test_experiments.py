@@ -8,13 +8,14 @@ import xarray as xr
 from assertions import assert_close
 from stored import computed
 
+from sims import experiments
 from sims.experiments import all_experiments
 from sims.experiments.expansion import ExpansionConfig
 from sims.experiments.identity import IdentityConfig
 from sims.experiments.normalisation import NormalisationConfig
 from sims.experiments.scale import ScaleConfig
 from sims.experiments.shared.problem import Problem
-from sims.experiments.shared.results import case_folder, save
+from sims.experiments.shared.results import case_folder, read, save
 from sims.retrain import response_table
 from theory.transforms import walsh
 
@@ -35,11 +36,23 @@ def test_every_result_is_labelled_finite_and_says_what_was_run(name):
         assert result.attrs["experiment"] == name
         assert json.loads(result.attrs["config"])["problem"]["data"] == result.attrs["data"]
         assert {"numpy", "scipy", "python", "unit", "case"} <= set(result.attrs)
+        options = json.loads(result.attrs["options"])
+        assert result.attrs["case"].split()[1:] == [
+            result.attrs["learner"],
+            *(f"{key}={shown}" for key, shown in options.items()),
+        ]
         for variable in result.data_vars.values():
             assert variable.attrs["long_name"]
     for variable in results[-1].data_vars.values():
         if not {"measure", "column", "quality"} & set(variable.dims):  # a correlation over one point is undefined, and stays so
             assert np.isfinite(variable.values).all(), variable.name
+
+
+def test_a_file_that_is_no_experiment_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "no_experiment.py").write_text("SETTING = 1\n")
+    monkeypatch.setattr(experiments, "__path__", [*experiments.__path__, str(tmp_path)])
+    with pytest.raises(ValueError, match=r"sims\.experiments\.no_experiment has no EXPERIMENT"):
+        all_experiments()
 
 
 def test_one_point_ridge_has_its_closed_form_everywhere():
@@ -108,13 +121,15 @@ def test_sampled_slopes_repeat_with_their_seed_and_move_with_another_by_their_st
     assert float(np.abs(z).max()) > 0.0
 
 
-def test_a_result_survives_the_disk_and_replaces_an_older_one(tmp_path):
+def test_a_result_is_read_by_plain_open_zarr_without_a_warning_and_replaces_an_older_one(tmp_path):
     result = EXPERIMENTS["normalisation"].run(NormalisationConfig(SPECTOR))
     folder = save(result, tmp_path)
     assert save(result, tmp_path) == folder == case_folder(tmp_path, "normalisation", result.attrs["case"])
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
-    with xr.open_zarr(folder, consolidated=False) as stored:
+    with xr.open_zarr(folder) as stored:
         xr.testing.assert_identical(stored.load(), result)
+    (again,) = read(tmp_path, "normalisation")
+    xr.testing.assert_identical(again, result)
 
 
 def test_a_damaged_chunk_is_noticed_when_read(tmp_path):
@@ -124,7 +139,7 @@ def test_a_damaged_chunk_is_noticed_when_read(tmp_path):
     data[len(data) // 2] ^= 1
     chunk.write_bytes(bytes(data))
     with pytest.raises(Exception, match=r"(?i)checksum|crc"):
-        xr.open_zarr(folder, consolidated=False).load()
+        xr.open_zarr(folder).load()
 
 
 def test_a_result_that_could_not_be_written_leaves_the_older_one(tmp_path, monkeypatch):
@@ -134,5 +149,5 @@ def test_a_result_that_could_not_be_written_leaves_the_older_one(tmp_path, monke
     with pytest.raises(OSError, match="disk full"):
         save(result, tmp_path)
     monkeypatch.undo()
-    with xr.open_zarr(folder, consolidated=False) as stored:
+    with xr.open_zarr(folder) as stored:
         xr.testing.assert_identical(stored.load(), result)
