@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from theory.response import Array
 
-__all__ = ["DataSet", "at_most", "by_name", "names", "register", "standardised"]
+__all__ = ["DataSet", "by_name", "checked_size", "names", "register", "standardised"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,8 +75,8 @@ def register(function: Callable[..., DataSet]) -> Callable[..., DataSet]:
     return function
 
 
-def at_most(n_points: int, limit: int, name: str) -> int:
-    """The number of points, where the data set has as many."""
+def checked_size(n_points: int, limit: int, name: str) -> int:
+    """Return the number of points, or refuse it where the data set has fewer."""
     if not 1 <= n_points <= limit:
         raise ValueError(f"n_points = {n_points}, expected 1 to {limit} for {name}")
     return n_points

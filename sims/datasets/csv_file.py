@@ -21,7 +21,7 @@ import numpy as np
 from theory.memory import require_memory
 from theory.response import Array
 
-__all__ = ["MAX_FEATURES", "CsvTable", "digest", "listed", "number", "read_csv"]
+__all__ = ["MAX_FEATURES", "CsvTable", "digest", "number", "quoted", "read_csv"]
 
 MAX_FEATURES = 50
 """Columns of X that a learner can have here: fits on all subsets take time and memory of the order of their square."""
@@ -93,7 +93,7 @@ def read_csv(path: Path, target: str | None, drop: Sequence[str] = ()) -> CsvTab
     columns = tuple(header[column] for column in wanted)
     constant = [name for name, low, high in zip(columns, X.min(axis=0), X.max(axis=0), strict=True) if low == high]
     if constant:
-        raise ValueError(f"{listed('column', constant)} of {path} never varies: leave it out with {_dropped(constant)}")
+        raise ValueError(f"{quoted('column', constant)} of {path} never varies: leave it out with {_dropped(constant)}")
     return CsvTable(columns, X, tuple(labels))
 
 
@@ -105,8 +105,8 @@ def number(text: str) -> float | None:
         return None
 
 
-def listed(noun: str, names: Sequence[str], most: int = 12) -> str:
-    """Names for a message: column 'a', columns 'a', 'b', .."""
+def quoted(noun: str, names: Sequence[str], most: int = 12) -> str:
+    """Write names for a message: column 'a', columns 'a', 'b', ..; of many, only the first."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return f"{noun}{'s' if len(names) > 1 else ''} {', '.join(map(repr, names[:most]))}{more}"
 
@@ -149,7 +149,7 @@ def _choose(path: Path, header: Sequence[str], target: str | None, drop: Sequenc
         if name not in header:
             said = "--target is missing" if name is None else f"--{use} {name!r} is no column"
             close = "" if name is None else _close(name, header)
-            raise ValueError(f"{said} of {path}{close}; it has {listed('column', header)}")
+            raise ValueError(f"{said} of {path}{close}; it has {quoted('column', header)}")
     if target in drop:
         raise ValueError(f"--drop {target!r}: this is the target")
     wanted = [k for k, name in enumerate(header) if name != target and name not in drop]
@@ -179,7 +179,7 @@ def _refuse(path: Path, header: Sequence[str], goal: int, faults: dict[tuple[str
         line, text = next(iter(texts.values()))
         names = list(texts)
         raise ValueError(
-            f"{listed('column', names)} of {path} {'holds' if len(names) == 1 else 'hold'} text ({text[:40]!r} on line {line}), "
+            f"{quoted('column', names)} of {path} {'holds' if len(names) == 1 else 'hold'} text ({text[:40]!r} on line {line}), "
             f"expected numbers: encode it as numbers, or leave it out with {_dropped(names)}"
         )
     for (what, column), (line, text) in faults.items():

@@ -10,7 +10,7 @@ import importlib
 import numpy as np
 from numpy.typing import NDArray
 
-from sims.datasets.base import DataSet, at_most, register, standardised
+from sims.datasets.base import DataSet, checked_size, register, standardised
 from theory.response import Array
 from theory.streams import stream
 
@@ -25,7 +25,7 @@ def longley(n_points: int = 16) -> DataSet:
     forces), POP (thousands of age 14 and over), YEAR; target TOTEMP, thousands employed. Training rows: the first n_points years.
     Queries: all 16 years.
     """
-    rows = np.arange(at_most(n_points, 16, "longley"))
+    rows = np.arange(checked_size(n_points, 16, "longley"))
     return _from_statsmodels(
         "longley", "TOTEMP", rows, np.arange(16), "standard deviations of TOTEMP", "Longley 1967, JASA 62:819"
     )
@@ -38,7 +38,7 @@ def stackloss(n_points: int = 16) -> DataSet:
     Columns: AIRFLOW (rate of operation), WATERTEMP (cooling water, degrees Celsius), ACIDCONC (acid concentration, per 1000 minus
     500); target STACKLOSS, ten times the percentage lost. Training rows: the first n_points days. Queries: all 21 days.
     """
-    rows = np.arange(at_most(n_points, 21, "stackloss"))
+    rows = np.arange(checked_size(n_points, 21, "stackloss"))
     return _from_statsmodels("stackloss", "STACKLOSS", rows, np.arange(21), "standard deviations of STACKLOSS", "Brownlee 1965")
 
 
@@ -71,7 +71,7 @@ def fair(n_points: int = 200) -> DataSet:
     """
     y = _statsmodels_column("fair", "affairs")
     order = stream("rows of fair", 0).permutation(len(y))
-    at_most(n_points, len(y) - 16, "fair")
+    checked_size(n_points, len(y) - 16, "fair")
     rows, queries = order[:n_points], order[n_points : n_points + 16]
     return _from_statsmodels("fair", "affairs", rows, queries, "logit", "Fair 1978, J. Polit. Econ. 86:45", binary=True)
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from sims.datasets.base import DataSet, at_most, register
+from sims.datasets.base import DataSet, checked_size, register
 from theory.response import Array
 from theory.streams import stream
 
@@ -15,7 +15,7 @@ __all__ = ["noisy_line", "one_point", "two_classes", "two_moons", "with_eigenval
 @register
 def one_point(n_points: int = 1) -> DataSet:
     """x = 1, y = 1, asked for at x = 1: the smallest problem there is. With l2 = 1, F(w) = w / (w + 1)."""
-    one = np.ones((at_most(n_points, 1, "one_point"), 1))
+    one = np.ones((checked_size(n_points, 1, "one_point"), 1))
     return DataSet("one_point", one, one[:, 0], one, ("x",), "units of y", "by hand", (0,), (0,))
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sims.datasets import DataSet, standardised
-from sims.datasets.csv_file import CsvTable, digest, listed, number, read_csv
+from sims.datasets.csv_file import CsvTable, digest, number, quoted, read_csv
 from theory.streams import stream
 
 __all__ = ["Task", "UserData", "as_user_data", "write_down"]
@@ -129,7 +129,7 @@ def _as_data_set(user: UserData, table: CsvTable, n_points: int) -> DataSet:
     X = table.X[[*picked, *asked]]
     if constant := [name for name, x in zip(table.columns, X[:n_points].T, strict=True) if x.min() == x.max()]:
         raise ValueError(
-            f"{listed('column', constant)} of {user.path}: the same in all {n_points} training rows; take more --points, another "
+            f"{quoted('column', constant)} of {user.path}: the same in all {n_points} training rows; take more --points, another "
             f"--seed, or leave it out with --drop"
         )
     design = np.column_stack([np.ones(len(X)), standardised(X, train, table.columns, user.path)])

@@ -12,6 +12,8 @@ def all_experiments() -> dict[str, Experiment]:
     """Find every experiment of this package, by name; a file without one, or two with one name, are an error."""
     found: dict[str, Experiment] = {}
     for info in pkgutil.iter_modules(__path__):
+        if info.ispkg:  # shared
+            continue
         module = importlib.import_module(f"{__name__}.{info.name}")
         experiment = getattr(module, "EXPERIMENT", None)
         if not isinstance(experiment, Experiment):

@@ -15,10 +15,10 @@ from theory.subsets import all_masks
 __all__ = ["CONDITIONED", "conditioning", "with_conditioning", "with_rounding_warning"]
 
 CONDITIONED = ("F", "D(1)", "beta")
-"""What `rounding` is given of: F(1), dF/dw at w = 1, the datamodel of uniform subsets."""
+"""Quantities whose `rounding` is measured: F(1), dF/dw at w = 1, the datamodel of uniform subsets."""
 
 _TOLERANCE = 1e-6
-_SOME_SEEDS = 4
+_N_DATAMODEL_SEEDS = 4
 _JITTER = 2.0**-40
 
 
@@ -31,12 +31,16 @@ def conditioning(
     least eps: the largest over seeds, for beta over the first 4. `samples` (R, 2^N, K M) and `derivative` (R, N, K M) are the
     learner's own.
     """
-    moved, ones, some = dataclasses.replace(learner, jitter=jitter), np.ones((1, learner.n_points)), tuple(seeds)[:_SOME_SEEDS]
-    tables = moved.respond(all_masks(learner.n_points), some).swapaxes(0, 1)
+    moved, ones, first = (
+        dataclasses.replace(learner, jitter=jitter),
+        np.ones((1, learner.n_points)),
+        tuple(seeds)[:_N_DATAMODEL_SEEDS],
+    )
+    tables = moved.respond(all_masks(learner.n_points), first).swapaxes(0, 1)
     changes = [
         (samples[:, -1:], moved.respond(ones, seeds).swapaxes(0, 1)),
         (derivative, moved.weight_jacobian(ones, seeds)[0].swapaxes(1, 2)),
-        (_datamodels(samples[: len(some)]), _datamodels(tables)),
+        (_datamodels(samples[: len(first)]), _datamodels(tables)),
     ]
     kept = [learner.snapshots.index(time) for time in times]
     amplification = array(learner.amplification(ones, seeds)[0].T[kept], time=times, seed=seeds)

@@ -1,5 +1,11 @@
 """Data sets: the rows that were promised, standardised as promised; synthetic designs with the properties prescribed."""
 
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import strategies
@@ -113,3 +119,19 @@ def test_streams_of_other_purposes_and_seeds_differ_and_the_same_one_repeats():
     draws = {(p, s): tuple(stream(p, s).random(4)) for p in ("a", "b") for s in (0, 1)}
     assert len(set(draws.values())) == 4
     assert draws["a", 0] == tuple(stream("a", 0).random(4))
+
+
+def test_data_sets_in_a_new_file_are_found_without_another_edit(tmp_path):
+    """A copy of the package with one more file, in a process of its own: what is registered stays registered."""
+    package = tmp_path / "sims" / "datasets"
+    shutil.copytree(Path(datasets.__file__).parent, package)
+    (tmp_path / "sims" / "__init__.py").write_text("")
+    (package / "third.py").write_text(
+        "from sims.datasets.base import register\nfrom sims.datasets.synthetic import one_point\n\n"
+        "@register\ndef third(n_points: int = 1):\n    return one_point(n_points)\n"
+    )
+    root = Path(datasets.__file__).parents[2]
+    program = "from sims import datasets; print(datasets.__file__, len(datasets.by_name('third').X))"
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{root}"}
+    found = subprocess.run([sys.executable, "-c", program], env=environment, cwd=tmp_path, capture_output=True, text=True)
+    assert found.stdout.split() == [str(package / "__init__.py"), "1"], found.stderr
