@@ -5,7 +5,7 @@ The response of a learner Phi to weights w is F(w) = E_r f(Phi(r; w)), the mean 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -225,7 +225,7 @@ def deciding_values(learner: Any) -> Mapping[str, Any]:
         return learner.fingerprint()
     if is_dataclass(learner):
         return {f.name: getattr(learner, f.name) for f in fields(learner)}
-    attributes: dict[str, Any] = vars(learner)
+    attributes = cast(dict[str, Any], vars(learner))
     return dict(sorted(attributes.items()))
 
 
