@@ -1,4 +1,4 @@
-"""What could not be made of the results, and why: told at the end, and on the page, instead of ending everything else."""
+"""Keep an error in one part of the report from ending the others: it is listed at the end and on the page."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ Made = TypeVar("Made")
 
 @dataclass(frozen=True)
 class Absent:
-    """Something that the results do not give. A `fault` is an error that nothing foresaw; everything else is by design."""
+    """A part that cannot be made of the results, and why. A `fault` is an unforeseen error; other parts just have no results."""
 
     what: str
     reason: str
@@ -24,9 +24,9 @@ class Absent:
 
 
 def attempt(what: str, experiments: Sequence[str], results: Results, make: Callable[[], Made]) -> Made | Absent:
-    """Make something of the results of some experiments, or say what is missing.
+    """Call `make` if all experiments have results; return what it makes, or why it cannot.
 
-    ValueError is how `make` says that the results have nothing to show; other errors of odd data are faults.
+    `make` raises ValueError where the results have nothing to show; other errors that odd data cause are faults.
     """
     missing = [experiment for experiment in experiments if not results.get(experiment)]
     if missing:

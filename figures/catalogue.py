@@ -1,4 +1,4 @@
-"""The figures of this package: one module `fig_NAME` each, found by itself."""
+"""Find the figures of this package: every module `fig_NAME` is one."""
 
 import importlib
 import pkgutil
@@ -27,7 +27,7 @@ class FigureModule(Protocol):
         ...
 
     def alt(self, data: Any) -> str:
-        """What the picture shows and what is to be seen, for those who do not see it: a sentence or two, made of the data."""
+        """Describe the picture in a sentence or two, from the data, for readers who cannot see it."""
         ...
 
     def draw(self, data: Any) -> "Figure":
@@ -36,11 +36,11 @@ class FigureModule(Protocol):
 
 
 def names() -> list[str]:
-    """Every figure, in the order of the alphabet."""
+    """Return the names of all figures in alphabetical order."""
     package = importlib.import_module("figures")
     return sorted(m.name.removeprefix("fig_") for m in pkgutil.iter_modules(package.__path__) if m.name.startswith("fig_"))
 
 
 def figure_module(name: str) -> FigureModule:
-    """The module of a figure."""
+    """Import the module of a figure."""
     return cast(FigureModule, importlib.import_module(f"figures.fig_{name}"))

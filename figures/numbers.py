@@ -1,4 +1,4 @@
-"""All numbers of a results folder as one table: what every verdict rests on, and what every case comes to."""
+"""Collect the numbers of a results folder in one table: the evidence of every verdict, and the small variables of every case."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from theory.claims import Claim, Evidence, Verdict
 __all__ = ["MOST", "Number", "numbers"]
 
 MOST = 100
-"""Variables with more numbers than this per case are left to the stored results."""
+"""Largest number of values per case that a variable may have to be in the table."""
 
 _SAMPLES = {"point", "output", "seed"}
 
@@ -29,7 +29,7 @@ class Number:
 
 
 def numbers(verdicts: Sequence[tuple[Claim, Verdict]], results: Results) -> list[Number]:
-    """The evidence of every verdict, then every variable without points, outputs or seeds that is not larger than `MOST`.
+    """List the evidence of every verdict, then every variable without points, outputs or seeds of at most `MOST` values.
 
     Undefined numbers are left out.
     """

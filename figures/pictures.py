@@ -1,4 +1,4 @@
-"""A drawn figure with its sidecar: which results, script and versions it was made of, and the sha256 of its files."""
+"""Draw a figure and its sidecar, which records results, scripts, versions and the sha256 of the files."""
 
 import hashlib
 import json
@@ -27,7 +27,7 @@ Results = Mapping[str, Sequence[xr.Dataset]]
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure as files, with what a page says of it and the record that stands beside the files."""
+    """A figure as files, with the texts that the report shows and the record of its sidecar."""
 
     name: str
     caption: str
@@ -69,7 +69,7 @@ _SHARED = ("results.py", "style.py")
 
 
 def _cases(results: Sequence[xr.Dataset]) -> dict[str, Any]:
-    """By case: sha256 of the data, the config and the seeds, where the result names them."""
+    """Return by case the sha256 of the data, the config and, where the result has them, the seeds."""
     return {
         str(ds.attrs.get("case", position)): {
             "sha256": fingerprint(ds),
@@ -81,7 +81,7 @@ def _cases(results: Sequence[xr.Dataset]) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """What decides the bytes of a picture beside its results and its script."""
+    """Return the versions of the software that decides the bytes of a picture."""
     packages = ("numpy", "matplotlib", "pillow", "xarray", "zarr")
     return {
         "python": platform.python_version(),
@@ -91,7 +91,7 @@ def versions() -> dict[str, str]:
 
 
 def digest(content: bytes) -> str:
-    """sha256."""
+    """Return the sha256 of bytes."""
     return hashlib.sha256(content).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""report.html: one page with everything that a results folder says, that needs nothing else and runs nothing that it was given.
+"""Write report.html: one page with everything in a results folder, which needs no other file and runs no text from outside.
 
 The page is made of the results alone, so the same results give the same bytes. Every text from outside is escaped, and the only
 script and style that may run are the ones of `templates/`, by their sha256 in the page's content security policy.

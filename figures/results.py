@@ -1,4 +1,4 @@
-"""Read stored results: every case of an experiment, checked to be there, what they are told by, and how pictures name a case."""
+"""Read stored results, and name their cases as pictures do."""
 
 import hashlib
 import json
@@ -29,11 +29,11 @@ _LEARNERS = {
     "bistable": "two wells",
     "moving_jump": "moving threshold",
 }
-"""As titles say them, where that is not the module's name."""
+"""Learners as titles name them, where that differs from the module's name."""
 
 
 def read(folder: Path, experiment: str) -> list[xr.Dataset]:
-    """The results of all cases of an experiment in a results folder, sorted by file name."""
+    """Read the results of all cases of an experiment in a results folder, sorted by file name."""
     cases = sorted((folder / experiment).glob("*.zarr"))
     if not cases:
         raise FileNotFoundError(
@@ -52,13 +52,13 @@ def _read_case(case: Path) -> xr.Dataset:
 
 
 def read_all(folder: Path) -> dict[str, list[xr.Dataset]]:
-    """Every experiment that a results folder has, by name."""
+    """Read the results of every experiment in a results folder, by name."""
     names = sorted({case.parent.name for case in folder.glob("*/*.zarr")})
     return {name: read(folder, name) for name in names}
 
 
 def fingerprint(ds: xr.Dataset) -> str:
-    """sha256 of everything that a case holds: variables in the order of their names, with dimensions and type, and attributes."""
+    """Return the sha256 of a case: of its attributes and its variables by name, with dimensions and type."""
     digest = hashlib.sha256(json.dumps(ds.attrs, sort_keys=True, default=str).encode())
     for name in sorted(map(str, ds.variables)):
         values = ds[name].values
@@ -69,19 +69,19 @@ def fingerprint(ds: xr.Dataset) -> str:
 
 
 def config_of(ds: xr.Dataset) -> Any:
-    """What the case was run with: its attribute `config`, as values."""
+    """Return the configuration that the case was run with: its attribute `config`, as values."""
     return json.loads(ds.attrs.get("config", "null"))
 
 
 def is_users(ds: xr.Dataset) -> bool:
-    """Is the case one of a user's own data (told by what decides it, where the project's have a name) or learner (by a name)?"""
+    """Return whether the case is of a user's own data (recorded as a dict, not by name) or learner (recorded with a name)."""
     problem = (config_of(ds) or {}).get("problem") or {}
     return isinstance(problem.get("data"), dict) or "name" in problem
 
 
 @dataclass(frozen=True)
 class Retrainings:
-    """What a results folder cost: its tables of responses, the fits in them, and the machines that made them."""
+    """The number of stored tables of responses, of the fits in them, and the machines that computed them."""
 
     tables: int
     fits: int
@@ -105,7 +105,7 @@ def data_name(ds: xr.Dataset) -> str:
 
 
 def data_label(ds: xr.Dataset) -> str:
-    """Return the data set of a case likewise, such as "Two moons"."""
+    """Return the data set of a case as such a text: "Two moons"."""
     printable = re.sub(r"[\x00-\x1f\x7f]", "\N{REPLACEMENT CHARACTER}", str(_attribute(ds, "data")).replace("_", " "))
     return f"{printable[:1].upper()}{printable[1:]}".replace("$", r"\$")
 

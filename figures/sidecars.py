@@ -1,4 +1,4 @@
-"""Do pictures still show what the results say? Files against their sidecars, and sidecars against a picture drawn now."""
+"""Check that pictures still show what the results say: compare files with sidecars, and sidecars with a picture drawn now."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -12,12 +12,12 @@ __all__ = ["is_drawn", "mismatches", "other_versions"]
 
 
 def is_drawn(folder: Path, name: str) -> bool:
-    """Whether any file of a figure is there."""
+    """Return whether any file of a figure exists."""
     return any((folder / f"{name}.{suffix}").exists() for suffix in ("png", "svg", "json"))
 
 
 def mismatches(folder: Path, name: str, now: Picture | Absent) -> list[str]:
-    """All that differs between the files of a figure, their sidecar, and what the figure is today."""
+    """List all differences between the files of a figure, their sidecar, and the figure drawn from today's results."""
     try:
         sidecar = _read(folder, name)
     except ValueError as error:
@@ -26,7 +26,7 @@ def mismatches(folder: Path, name: str, now: Picture | Absent) -> list[str]:
 
 
 def other_versions(folder: Path, now: Picture) -> list[str]:
-    """Versions that a figure was drawn with and that are others today: its bytes cannot be compared."""
+    """List the versions that have changed since a figure was drawn, so that its bytes cannot be compared."""
     before, after = _read(folder, now.name)["versions"], now.record["versions"]
     return [
         f"{name} {before.get(name)}, now {after.get(name)}" for name in {**before, **after} if before.get(name) != after.get(name)
@@ -46,7 +46,7 @@ def _read(folder: Path, name: str) -> Mapping[str, Any]:
 
 
 def _damages(folder: Path, sidecar: Mapping[str, Any]) -> Iterator[str]:
-    """Pictures that are not the ones that their sidecar names."""
+    """Find files that are missing or are not those that the sidecar records."""
     for name, sha256 in sidecar["files"].items():
         file = folder / name
         if not file.is_file():
@@ -56,7 +56,7 @@ def _damages(folder: Path, sidecar: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _differences(sidecar: Mapping[str, Any], now: Picture) -> Iterator[str]:
-    """What a picture of today's results, drawn by today's script, was made of that the stored one was not."""
+    """Find what has changed in results, scripts or bytes between the stored picture and one drawn today."""
     record, causes = now.record, 0
     for experiment in dict.fromkeys([*sidecar["results"], *record["results"]]):
         before, after = sidecar["results"].get(experiment, {}), record["results"].get(experiment, {})

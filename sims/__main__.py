@@ -1,4 +1,4 @@
-"""The command line: python -m sims list | explain | run | verify | check."""
+"""The command line: list | explain | run | verify | check."""
 
 import json
 import subprocess
@@ -33,7 +33,7 @@ def cli() -> None:
 
 @cli.command("list")
 def list_() -> None:
-    """Experiments, their cases, and data sets."""
+    """List experiments, their cases, and data sets."""
     from sims import datasets
     from sims.experiments import all_experiments
 
@@ -74,7 +74,7 @@ def explain(claims: tuple[str, ...], source: Path) -> None:
 @_DASK
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON, nothing else.")
 def run(name: str, small: bool, points: int | None, out: Path, workers: int | None, dask: str | None, as_json: bool) -> None:
-    """Run every case of the experiment NAME, store the results, print what they come to.
+    """Run every case of the experiment NAME, store the results and print a summary.
 
     Every table of responses is stored block by block: after an interrupt or a crash the same command resumes.
     """
@@ -156,7 +156,7 @@ def verify(
         out, problem = described_problem(file, out, small=small, **user)
         jobs, left_out = user_jobs(problem, small=small)
     if json_file is not None:
-        json_file.parent.mkdir(parents=True, exist_ok=True)  # what cannot be written is told before anything is computed
+        json_file.parent.mkdir(parents=True, exist_ok=True)  # fails before anything is computed
     with _executor(workers, dask, small) as executor:
         results = run_cases(jobs, out=out, executor=executor)
     ledger = judge(results, left_out)
@@ -199,9 +199,9 @@ def check(folder: Path, repair: bool) -> None:
 
 
 def _draw(out: Path) -> None:
-    """Draw all figures and write the report of a results folder; says in one line what went wrong, and that nothing else is lost.
+    """Draw all figures and write the report of a results folder, in another process: `figures` must not be imported here.
 
-    `figures` reads what is stored and must not be imported here.
+    An error says in one line what went wrong, and that all results are stored.
     """
     process = subprocess.run(
         [sys.executable, "-m", "figures", "--from", str(out)], stderr=subprocess.PIPE, text=True, check=False
@@ -220,7 +220,7 @@ def _draw(out: Path) -> None:
 
 @contextmanager
 def _executor(workers: int | None, dask: str | None, small: bool) -> Generator[Any]:
-    """What trains: a dask scheduler, or a number of processes."""
+    """Choose where models are trained: by a dask scheduler, or in a number of processes."""
     from sims.retrain import engine
 
     if dask is None:
@@ -233,9 +233,9 @@ def _executor(workers: int | None, dask: str | None, small: bool) -> Generator[A
 
 
 def main() -> None:
-    """Run the command line; what a user can mend is one line, not a traceback."""
+    """Run the command line; an error that the user can mend is printed as one line, without a traceback."""
     try:
-        cli(standalone_mode=False)
+        cli(prog_name=_program(), standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
@@ -246,6 +246,12 @@ def main() -> None:
     except (ValueError, ArithmeticError, MemoryError, OSError) as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(1)
+
+
+def _program() -> str | None:
+    """Return "python -m NAME" where a module was run so; None leaves the name of a script, such as dfdw, to click."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    return f"python -m {spec.name.removesuffix('.__main__')}" if spec else None
 
 
 if __name__ == "__main__":

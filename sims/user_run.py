@@ -1,4 +1,4 @@
-"""From the command line's words about a CSV file to a problem; says what was chosen, and writes it down."""
+"""Make a problem of a CSV file and the options of the command line; print and store what was chosen."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def described_problem(
     l2: float | None,
     seed: int | None,
 ) -> tuple[Path, Problem]:
-    """The folder for results, and the learner on the file. Everything that can be refused is refused here."""
+    """Return the folder for results and the learner on the file; every bad option or file raises an error here."""
     tasks: dict[str | None, Task | None] = {"logistic": "two classes", "least_squares": "number"}
     data = as_user_data(
         file,

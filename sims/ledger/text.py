@@ -1,4 +1,4 @@
-"""Results and verdicts as text for people, and as JSON for programs."""
+"""Write results and verdicts as text for people and as JSON for programs."""
 
 import dataclasses
 import textwrap
@@ -16,7 +16,7 @@ _WIDTH = 118
 
 
 def ledger_text(verdicts: Sequence[tuple[Claim, Verdict]]) -> str:
-    """The ledger: per claim its verdict and deciding figure, then the statement, the cases and the condition."""
+    """Write the ledger: for every claim its verdict and deciding figure, then statement, cases and condition."""
     lines: list[str] = []
     for heading, family in (("The essay's claims", "C"), ("What is true instead", "T")):
         judged = [(claim, verdict) for claim, verdict in verdicts if claim.id.startswith(family)]
@@ -32,7 +32,7 @@ def ledger_text(verdicts: Sequence[tuple[Claim, Verdict]]) -> str:
 
 
 def missing_text(absent: Sequence[tuple[Claim, str]]) -> str:
-    """The claims without a verdict, those that lack the same together."""
+    """List the claims without a verdict, grouped by the reason."""
     by_reason: dict[str, list[str]] = {}
     for claim, reason in absent:
         by_reason.setdefault(reason, []).append(claim.id)
@@ -44,7 +44,7 @@ def missing_text(absent: Sequence[tuple[Claim, str]]) -> str:
 
 
 def verdict_json(verdict: Verdict) -> dict[str, Any]:
-    """A verdict as plain values; its status is the key `verdict`, an undefined figure is null."""
+    """Return a verdict as plain values; its status is under the key `verdict`, an undefined figure is null."""
     fields = dataclasses.asdict(verdict)
     figure = fields["figure"] if np.isfinite(verdict.figure) else None
     return {"verdict": fields.pop("status").value, **fields, "figure": figure}
@@ -55,7 +55,7 @@ def _indented(text: str) -> list[str]:
 
 
 def summary_text(result: xr.Dataset) -> str:
-    """What a result comes to: its variables without training points, averaged over outputs, as tables."""
+    """Summarise a result as tables: its variables without training points, averaged over outputs."""
     lines = [f"\n{result.attrs['case']}", "-" * len(result.attrs["case"])]
     for name, values in _summary(result).items():
         lines.append(f"{name}: {values.attrs['long_name']}")
@@ -79,7 +79,7 @@ _UNDEFINED = (
 
 
 def summary_json(result: xr.Dataset) -> dict[str, Any]:
-    """The same as nested lists under their names; undefined numbers are null."""
+    """Summarise a result as nested lists by name of the variable; undefined numbers are null."""
     return {
         **{name: result.attrs[name] for name in ("case", "experiment", "warning") if name in result.attrs},
         "summary": {
@@ -94,7 +94,7 @@ def summary_json(result: xr.Dataset) -> dict[str, Any]:
 
 
 def _summary(result: xr.Dataset) -> dict[str, xr.DataArray]:
-    """Variables without a point dimension; those with outputs are averaged over them and say so."""
+    """Return the variables without training points; those with outputs are averaged, and their long name says so."""
     summary: dict[str, xr.DataArray] = {}
     for name, values in result.data_vars.items():
         if "point" in values.dims:

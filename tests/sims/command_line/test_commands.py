@@ -216,3 +216,18 @@ def test_a_summary_with_undefined_numbers_says_what_they_are(answer):
     )
     assert "NaN" not in defined
     assert undefined.count("NaN: undefined. Errors where there is one seed") == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "arguments", "name"),
+    [("another.py", ["-m", "another"], "python -m another"), ("dfdw", ["dfdw"], "dfdw"), ("", ["-m", "sims"], "python -m sims")],
+)
+def test_usage_names_the_program_that_was_run(tmp_path, file, arguments, name):
+    if file:
+        (tmp_path / file).write_text("from sims.__main__ import main\n\nmain()\n")
+    path = os.pathsep.join([str(ROOT), str(tmp_path)])
+    process = subprocess.run(
+        [sys.executable, *arguments, "run"], capture_output=True, text=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": path}
+    )
+    assert process.returncode == 2
+    assert f"Usage: {name} run " in process.stderr
