@@ -6,16 +6,15 @@ import math
 import numpy as np
 import pytest
 from assertions import assert_close, assert_identical
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import differentiate, integrate, optimize
 from scipy.stats import norm
 from strategies import SEEDS, interior_weights
 
 from sims.learners import Bistable
-from sims.testing import laws as contract
 from theory.derivatives import finite_difference
-from theory.response import DifferentiableLearner, weight_derivative
+from theory.response import weight_derivative
 from theory.streams import normals, stream
 from theory.subsets import all_masks
 
@@ -91,26 +90,6 @@ def test_response_equals_a_plain_loop(learner, data):
     assert_close(outputs, theta[:, :, None] * learner.X_query[:, 0], rtol=1e-12, call="respond against a loop")
 
 
-@settings(max_examples=30)
-@given(learner=random_learners(), data=st.data())
-def test_learner_keeps_the_contract(learner, data):
-    weights = data.draw(interior_weights(3 * learner.n_points)).reshape(3, -1)
-    assert isinstance(learner, DifferentiableLearner)
-    contract.check_seeds(learner, weights)
-    contract.check_inputs_are_left_alone(learner, weights, MANY)
-    contract.check_data_are_copied(learner, weights, MANY)
-    contract.check_batch_equals_singles(learner, weights)
-    contract.check_derivative(learner, weights[0], MANY)
-
-
-@settings(max_examples=20)
-@given(learner=random_learners(), data=st.data())
-def test_derivative_is_one_sided_where_a_weight_is_zero(learner, data):
-    weights = data.draw(interior_weights(learner.n_points))
-    weights[data.draw(st.integers(0, learner.n_points - 1))] = 0.0
-    contract.check_derivative(learner, weights, MANY)
-
-
 @pytest.mark.parametrize("seed", range(8))
 def test_derivative_of_a_converged_path_equals_finite_differences_away_from_the_jumps(seed):
     learner, weights = learner_of(init_scale=0.5), WEIGHTS[1]
@@ -146,16 +125,6 @@ def test_tiles_of_starts_do_not_matter(count):
         assert_identical(
             together, np.concatenate(parts, axis=1), call=f"{method.__name__} of {count} seeds against 5000 at a time"
         )
-
-
-@settings(max_examples=20)
-@given(learner=random_learners(), rows=st.integers(1, 40))
-def test_a_row_gives_the_same_bits_alone_in_a_batch_and_in_any_memory_layout(learner, rows):
-    weights = np.random.default_rng(rows).uniform(0.2, 2.0, (rows, learner.n_points))
-    for method in (learner.respond, learner.weight_jacobian):
-        answers = method(weights, MANY)
-        assert_identical(np.concatenate([method(row[None], MANY) for row in weights]), answers, call="rows alone")
-        assert_identical(method(np.asfortranarray(weights), MANY), answers, call="one point after the other in memory")
 
 
 # --- all starts, and training without end ----------------------------------------------------------------------------------
@@ -307,12 +276,3 @@ def test_limits_are_refused_where_there_is_one_well_only(method, change, weights
 def test_bad_input_is_refused_by_name(change, message):
     with pytest.raises(ValueError, match=message):
         Bistable(**{**POINTS, **change})
-
-
-@pytest.mark.parametrize("method", ["respond", "weight_jacobian"])
-def test_bad_weights_and_seeds_are_refused(method):
-    ask = getattr(learner_of(), method)
-    with pytest.raises(ValueError, match=r"weights has shape \(1, 2\), expected \(B, 3\)"):
-        ask(np.ones((1, 2)), (0,))
-    with pytest.raises(ValueError, match="must be distinct"):
-        ask(np.ones((1, 3)), (1, 1))

@@ -164,12 +164,6 @@ def test_narrow_learner_keeps_the_contract(data):
     _check_contract(learner, data)
 
 
-@settings(max_examples=20)
-@given(data=st.data(), width=st.sampled_from([2, 16]))
-def test_penalised_learner_keeps_the_contract(data, width):
-    _check_contract(learner_of(data.draw(SEEDS), n=6, width=width, l2=0.1), data)
-
-
 def _check_contract(learner, data):
     weights = data.draw(interior_weights(3 * learner.n_points)).reshape(3, -1)
     assert isinstance(learner, DifferentiableLearner)
@@ -227,12 +221,3 @@ def test_linearization_of_every_seed_is_the_one_asked_alone_and_predicts_the_der
 def test_bad_input_is_refused_by_name(change, message):
     with pytest.raises(ValueError, match=message):
         Interpolator(**{"X": [[0.0], [1.0]], "y": [1.0, 2.0], "X_query": [[0.5]], **change})
-
-
-@pytest.mark.parametrize("method", ["respond", "weight_jacobian"])
-def test_bad_weights_and_seeds_are_refused(method):
-    ask = getattr(Interpolator([[0.0], [1.0]], [1.0, 2.0], [[0.5]]), method)
-    with pytest.raises(ValueError, match=r"weights has shape \(1, 3\), expected \(B, 2\)"):
-        ask(np.ones((1, 3)), (0,))
-    with pytest.raises(ValueError, match="must be distinct"):
-        ask(np.ones((1, 2)), (1, 1))

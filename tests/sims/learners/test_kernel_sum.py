@@ -4,19 +4,18 @@ import math
 
 import numpy as np
 import pytest
-from assertions import assert_close, assert_identical
-from hypothesis import given, settings
+from assertions import assert_close
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics.pairwise import rbf_kernel
 from statsmodels.nonparametric.kernel_regression import KernelReg
 from strategies import SEEDS
 
 from sims.learners import KernelSum, LeastSquares
-from sims.testing import laws as contract
 from theory.datamodel import optimal_datamodel
 from theory.laws import Bernoulli
 from theory.metrics import relative_error
-from theory.response import DifferentiableLearner, mean_response, weight_derivative
+from theory.response import mean_response, weight_derivative
 from theory.subsets import all_masks
 from theory.values import leave_one_out
 
@@ -88,27 +87,6 @@ def test_dropping_a_point_does_not_change_what_divides_the_sum():
     assert learner.respond([[1.0, 1.0], [1.0, 0.0], [0.0, 1.0], [0.0, 0.0]], (0,)).ravel().tolist() == [4.0, 1.5, 2.5, 0.0]
 
 
-@settings(max_examples=20)
-@given(learner=learners())
-def test_learner_keeps_the_contract(learner):
-    weights = some_weights(learner)
-    assert isinstance(learner, DifferentiableLearner)
-    contract.check_seeds(learner, weights)
-    contract.check_inputs_are_left_alone(learner, weights)
-    contract.check_data_are_copied(learner, weights)
-    contract.check_batch_equals_singles(learner, weights)
-    contract.check_derivative(learner, weights[0])
-
-
-@settings(max_examples=20)
-@given(learner=learners(max_points=20), rows=st.integers(1, 40))
-def test_a_row_gives_the_same_bits_alone_in_a_batch_and_in_any_memory_layout(learner, rows):
-    weights = some_weights(learner, rows)
-    answers = learner.respond(weights, (0,))
-    assert_identical(np.concatenate([learner.respond(row[None], (0,)) for row in weights]), answers, call="rows alone")
-    assert_identical(learner.respond(np.asfortranarray(weights), (0,)), answers, call="one point after the other in memory")
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -122,14 +100,3 @@ def test_a_row_gives_the_same_bits_alone_in_a_batch_and_in_any_memory_layout(lea
 def test_bad_input_is_refused_by_name(change, message):
     with pytest.raises(ValueError, match=message):
         KernelSum(**{"X": [[0.0], [1.0]], "y": [1.0, 2.0], "X_query": [[0.5]], **change})
-
-
-@pytest.mark.parametrize("method", ["respond", "weight_jacobian"])
-def test_bad_weights_and_seeds_are_refused(method):
-    ask = getattr(KernelSum([[0.0], [1.0]], [1.0, 2.0], [[0.5]]), method)
-    with pytest.raises(ValueError, match=r"weights has shape \(1, 3\), expected \(B, 2\)"):
-        ask(np.ones((1, 3)), (0,))
-    with pytest.raises(ValueError, match="expected >= 0"):
-        ask([[1.0, -1.0]], (0,))
-    with pytest.raises(ValueError, match="must be distinct"):
-        ask(np.ones((1, 2)), (1, 1))

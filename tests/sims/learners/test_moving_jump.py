@@ -13,11 +13,9 @@ from scipy.stats import norm
 from strategies import SEEDS
 
 from sims.learners import MovingJump
-from sims.testing import laws as contract
 from theory.datamodel import optimal_datamodel
 from theory.derivatives import average_derivative, finite_difference
 from theory.laws import Bernoulli
-from theory.response import DifferentiableLearner
 from theory.streams import stream
 from theory.subsets import all_masks
 
@@ -88,26 +86,6 @@ def test_sign_of_zero_is_one():
 def test_path_wise_derivative_is_exactly_zero(learner):
     jacobian = learner.weight_jacobian(some_weights(learner), MANY)
     assert_identical(jacobian, np.zeros((3, 3, learner.n_outputs, learner.n_points)), call="weight_jacobian")
-
-
-@settings(max_examples=20)
-@given(learner=learners())
-def test_learner_keeps_the_contract(learner):
-    weights = some_weights(learner)
-    assert isinstance(learner, DifferentiableLearner)
-    contract.check_seeds(learner, weights)
-    contract.check_inputs_are_left_alone(learner, weights, MANY)
-    contract.check_data_are_copied(learner, weights, MANY)
-    contract.check_batch_equals_singles(learner, weights)
-
-
-@settings(max_examples=20)
-@given(learner=learners(max_points=20), rows=st.integers(1, 40))
-def test_a_row_gives_the_same_answer_alone_in_a_batch_and_in_any_memory_layout(learner, rows):
-    weights = some_weights(learner, rows)
-    answers = learner.respond(weights, MANY)
-    assert_identical(np.concatenate([learner.respond(row[None], MANY) for row in weights]), answers, call="rows alone")
-    assert_identical(learner.respond(np.asfortranarray(weights), MANY), answers, call="one point after the other in memory")
 
 
 # --- all starts ------------------------------------------------------------------------------------------------------------
@@ -182,15 +160,6 @@ def test_datamodel_is_the_average_of_the_expected_derivative_and_not_of_the_path
 def test_bad_input_is_refused_by_name(change, message):
     with pytest.raises(ValueError, match=message):
         MovingJump(**{"X": [[0.0], [1.0]], "y": [1.0, 2.0], "X_query": [[0.5]], **change})
-
-
-@pytest.mark.parametrize("method", ["respond", "weight_jacobian"])
-def test_bad_weights_and_seeds_are_refused(method):
-    ask = getattr(MovingJump([[0.0], [1.0]], [1.0, 2.0], [[0.5]]), method)
-    with pytest.raises(ValueError, match=r"weights has shape \(1, 3\), expected \(B, 2\)"):
-        ask(np.ones((1, 3)), (0,))
-    with pytest.raises(ValueError, match="must be distinct"):
-        ask(np.ones((1, 2)), (1, 1))
 
 
 def test_bad_weights_are_refused_by_the_expectations():

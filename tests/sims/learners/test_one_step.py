@@ -6,16 +6,15 @@ import numpy as np
 import pytest
 import statsmodels.api as sm
 from assertions import assert_close, assert_identical
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from strategies import SEEDS
 
 from sims.learners import MLP, OneStep
-from sims.testing import laws as contract
 from theory.datamodel import optimal_datamodel
 from theory.laws import Bernoulli
 from theory.metrics import relative_error
-from theory.response import DifferentiableLearner, mean_response, weight_derivative
+from theory.response import mean_response, weight_derivative
 from theory.streams import stream
 from theory.subsets import all_masks
 from theory.values import leave_one_out
@@ -113,27 +112,6 @@ def test_no_weight_leaves_the_start_shrunk_by_the_penalty():
 # --- the contract ----------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=20)
-@given(learner=learners())
-def test_learner_keeps_the_contract(learner):
-    weights = some_weights(learner)
-    assert isinstance(learner, DifferentiableLearner)
-    contract.check_seeds(learner, weights)
-    contract.check_inputs_are_left_alone(learner, weights, MANY)
-    contract.check_data_are_copied(learner, weights, MANY)
-    contract.check_batch_equals_singles(learner, weights)
-    contract.check_derivative(learner, weights[0], MANY)
-
-
-@settings(max_examples=20)
-@given(learner=learners(max_points=20), rows=st.integers(1, 40))
-def test_a_row_gives_the_same_bits_alone_in_a_batch_and_in_any_memory_layout(learner, rows):
-    weights = some_weights(learner, rows)
-    answers = learner.respond(weights, MANY)
-    assert_identical(np.concatenate([learner.respond(row[None], MANY) for row in weights]), answers, call="rows alone")
-    assert_identical(learner.respond(np.asfortranarray(weights), MANY), answers, call="one point after the other in memory")
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -154,12 +132,3 @@ def test_bad_input_is_refused_by_name(change, message):
 
 def test_squared_loss_takes_any_targets():
     assert OneStep([[0.0], [1.0]], [2.0, 2.0], [[0.5]], loss="squared").n_points == 2
-
-
-@pytest.mark.parametrize("method", ["respond", "weight_jacobian"])
-def test_bad_weights_and_seeds_are_refused(method):
-    ask = getattr(OneStep([[0.0], [1.0]], [0.0, 1.0], [[0.5]]), method)
-    with pytest.raises(ValueError, match=r"weights has shape \(1, 3\), expected \(B, 2\)"):
-        ask(np.ones((1, 3)), (0,))
-    with pytest.raises(ValueError, match="seeds is empty"):
-        ask(np.ones((1, 2)), ())
