@@ -4,13 +4,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import xarray as xr
 from numpy.typing import ArrayLike
 
-from sims.experiments import all_experiments, identity, spectrum
-from sims.experiments.shared.problem import GivenLearner
 from sims.ledger.text import ledger_text, missing_text
 from sims.retrain import Responses, engine, response_table
 from theory.claims import Ledger, judge
@@ -18,6 +16,9 @@ from theory.derivatives import average_derivatives
 from theory.laws import Bernoulli
 from theory.metrics import relative_error
 from theory.response import DifferentiableLearner, Learner
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 __all__ = ["Study", "judge_learner"]
 
@@ -32,7 +33,7 @@ MOST_POINTS_AVERAGED = 10
 class Study(Ledger):
     """The ledger of a learner, with the results by experiment that it was judged on; printed, it shows all evidence."""
 
-    results: dict[str, list[xr.Dataset]] = field(kw_only=True)
+    results: "dict[str, list[xr.Dataset]]" = field(kw_only=True)
 
     def __str__(self) -> str:
         return f"{ledger_text(self.verdicts)}\n{missing_text(self.not_judged)}"
@@ -55,6 +56,9 @@ def judge_learner(
     The ledger names the claims that are not judged and what they lack. `store`, `executor` and `progress` are those of
     `response_table`.
     """
+    from sims.experiments import all_experiments, identity, spectrum
+    from sims.experiments.shared.problem import GivenLearner
+
     if learner.n_points > MOST_POINTS:
         raise ValueError(
             f"{learner.n_points} training points have 2**{learner.n_points} subsets, expected at most {MOST_POINTS} points: draw "

@@ -3,12 +3,14 @@
 import dataclasses
 import textwrap
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 
 from theory.claims import Claim, Verdict
+
+if TYPE_CHECKING:  # loaded where results are
+    import xarray as xr
 
 __all__ = ["ledger_text", "missing_text", "summary_json", "summary_text", "verdict_json"]
 
@@ -54,7 +56,7 @@ def _indented(text: str) -> list[str]:
     return textwrap.wrap(text, _WIDTH, initial_indent=" " * 11, subsequent_indent=" " * 11)
 
 
-def summary_text(result: xr.Dataset) -> str:
+def summary_text(result: "xr.Dataset") -> str:
     """Summarise a result as tables: its variables without training points, averaged over outputs."""
     lines = [f"\n{result.attrs['case']}", "-" * len(result.attrs["case"])]
     for name, values in _summary(result).items():
@@ -78,7 +80,7 @@ _UNDEFINED = (
 )
 
 
-def summary_json(result: xr.Dataset) -> dict[str, Any]:
+def summary_json(result: "xr.Dataset") -> dict[str, Any]:
     """Summarise a result as nested lists by name of the variable; undefined numbers are null."""
     return {
         **{name: result.attrs[name] for name in ("case", "experiment", "warning") if name in result.attrs},
@@ -93,7 +95,7 @@ def summary_json(result: xr.Dataset) -> dict[str, Any]:
     }
 
 
-def _summary(result: xr.Dataset) -> dict[str, xr.DataArray]:
+def _summary(result: "xr.Dataset") -> "dict[str, xr.DataArray]":
     """Return the variables without training points; those with outputs are averaged, and their long name says so."""
     summary: dict[str, xr.DataArray] = {}
     for name, values in result.data_vars.items():
@@ -108,7 +110,7 @@ def _summary(result: xr.Dataset) -> dict[str, xr.DataArray]:
     return summary
 
 
-def _listed(values: xr.DataArray) -> Any:
+def _listed(values: "xr.DataArray") -> Any:
     finite = values.values.astype(object)
     finite[~np.isfinite(values.values)] = None
     return finite.tolist()

@@ -16,31 +16,27 @@ from sims.retrain import engine
 from sims.retrain import store as stores
 from sims.retrain.provenance import hardware, settings_of
 from theory.datamodel.blockwise import StreamedTable
+from theory.display import Displayed
 from theory.laws import TwoLevelLaw
 from theory.memory import require_memory
 from theory.response import Array, Learner, block_rows_of
 from theory.subsets import mask_rows, name_subset
 
 if TYPE_CHECKING:  # imported where they are used: they take longer than all else that a table needs
-    import pandas as pd
     import xarray as xr
 
 __all__ = ["Responses", "response_table", "retrain_blocks", "streamed_table", "table_shape"]
 
 
-@dataclass(frozen=True)
-class Responses:
+@dataclass(frozen=True, repr=False)
+class Responses(Displayed):
     """f(Phi(r; 1_S)) for every seed r and subset S, or f(Phi(r; w)) for every w of a sample."""
 
     samples: Array  # (R, 2**N, M), row = mask of S; or (R, B, M), row = that of the weights
 
-    def __repr__(self) -> str:
-        n_seeds, n_rows, n_outputs = self.samples.shape
-        return f"Responses(seeds={n_seeds}, subsets={n_rows}, outputs={n_outputs})"
-
-    def _repr_html_(self) -> str:
-        """The labelled array, for notebooks."""
-        return self.to_xarray()._repr_html_()
+    def facts(self) -> dict[str, int]:
+        """The sizes of the table."""
+        return dict(zip(("seeds", "subsets", "outputs"), self.samples.shape, strict=True))
 
     @property
     def mean(self) -> Array:
@@ -55,17 +51,14 @@ class Responses:
             return np.full(self.samples.shape[1:], np.nan)
         return self.samples.std(axis=0, ddof=1) / np.sqrt(n_seeds)
 
-    def to_xarray(self) -> "xr.DataArray":
-        """The samples as an array with dimensions seed, subset and output; each is numbered from 0."""
+    def to_xarray(self) -> "xr.Dataset":
+        """The samples as `response`, with dimensions seed, subset and output, each numbered from 0."""
         import xarray as xr
 
         dims = ("seed", "subset", "output")
-        coords = {dim: np.arange(size) for dim, size in zip(dims, self.samples.shape, strict=True)}
-        return xr.DataArray(self.samples, coords, dims, name="response")
-
-    def to_dataframe(self) -> "pd.DataFrame":
-        """The samples as a table with one column, `response`, and one row for every seed, subset and output."""
-        return self.to_xarray().to_dataframe()
+        return xr.Dataset(
+            {"response": (dims, self.samples)}, {dim: range(size) for dim, size in zip(dims, self.samples.shape, strict=True)}
+        )
 
 
 def response_table(

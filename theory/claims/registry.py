@@ -6,15 +6,16 @@ import pkgutil
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
-
-import xarray as xr
+from typing import TYPE_CHECKING, Literal
 
 from theory.claims.verdict import Evidence, NothingToJudgeError, Status, Verdict
 
+if TYPE_CHECKING:  # loaded where results are
+    import xarray as xr
+
 __all__ = ["Claim", "Judgement", "Results", "all_claims", "claim"]
 
-Results = Mapping[str, Sequence[xr.Dataset]]
+Results = Mapping[str, Sequence["xr.Dataset"]]
 """Experiment name -> its results, one data set per case; `attrs["case"]` names data, learner and penalty."""
 
 
@@ -84,7 +85,7 @@ class Claim:
         return Verdict(status, deciding.figure, self.measure, self.tolerance, condition, deciding.case, evidence=tuple(evidence))
 
 
-def _left_out(case: xr.Dataset, needs: Sequence[str]) -> str:
+def _left_out(case: "xr.Dataset", needs: Sequence[str]) -> str:
     """Why a case lacks variables, by its attribute `left_out`; a KeyError where it does not say so."""
     reasons: dict[str, str] = json.loads(case.attrs.get("left_out", "{}"))
     return "; ".join(dict.fromkeys(reasons[need] for need in needs if need not in case))

@@ -3,14 +3,16 @@
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import xarray as xr
 from numpy.typing import ArrayLike
 
 from sims.experiments.shared.problem import GivenLearner, Problem
 from sims.retrain import Responses, response_table
 from theory.response import Learner
+
+if TYPE_CHECKING:  # loaded where results are
+    import xarray as xr
 
 __all__ = ["Config", "Experiment", "Retrain", "in_memory", "with_points"]
 
@@ -55,6 +57,6 @@ class Experiment:
     question: str
     cases: tuple[Config, ...]
     small: tuple[Config, ...]
-    run: Callable[..., xr.Dataset]
+    run: "Callable[..., xr.Dataset]"
     resize: Callable[[Any, int], Config] = with_points
     user_case: Callable[[Problem, bool], Config | str] | None = None

@@ -4,10 +4,10 @@ import re
 import shutil
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import xarray as xr
-from zarr.codecs import Crc32cCodec, ZstdCodec
-from zarr.errors import ZarrUserWarning
+if TYPE_CHECKING:  # loaded where a result is written or read
+    import xarray as xr
 
 __all__ = ["case_folder", "read", "save", "table_folder"]
 
@@ -26,11 +26,14 @@ def _file_name(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9._=-]+", "_", text)
 
 
-def save(result: xr.Dataset, out: Path) -> Path:
+def save(result: "xr.Dataset", out: Path) -> Path:
     """Write a result, in place of an earlier one, so that it is there whole or not at all; return its folder.
 
     `xarray.open_zarr(folder)` reads it: the metadata of all variables stand in one file, and every chunk has a checksum.
     """
+    from zarr.codecs import Crc32cCodec, ZstdCodec
+    from zarr.errors import ZarrUserWarning
+
     folder = case_folder(out, result.attrs["experiment"], result.attrs["case"])
     partial = folder.with_suffix(".partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -46,6 +49,8 @@ def save(result: xr.Dataset, out: Path) -> Path:
     return folder
 
 
-def read(out: Path, experiment: str) -> list[xr.Dataset]:
+def read(out: Path, experiment: str) -> "list[xr.Dataset]":
     """The stored results of an experiment, in the order of their file names; none where nothing is stored."""
+    import xarray as xr
+
     return [xr.open_zarr(case).load() for case in sorted((out / experiment).glob("*.zarr"))]

@@ -184,11 +184,11 @@ def test_twenty_one_points_of_stackloss_are_2097152_fits_that_agree_with_single_
 def test_responses_say_their_sizes_and_become_labelled_arrays_and_tables():
     responses = Responses(np.arange(24.0).reshape(2, 4, 3))
     assert repr(responses) == "Responses(seeds=2, subsets=4, outputs=3)"
-    array = responses.to_xarray()
+    array = responses.to_xarray()["response"]
     assert array.dims == ("seed", "subset", "output")
-    assert "subset" in responses._repr_html_()
+    assert "<tr><th>subsets</th><td>4</td></tr>" in responses._repr_html_()
     assert float(array.sel(seed=1, subset=2, output=0)) == responses.samples[1, 2, 0]
     table = responses.to_dataframe()
-    assert list(table.columns) == ["response"]
-    assert table.loc[(1, 2, 0), "response"] == responses.samples[1, 2, 0]
+    assert list(table.columns) == ["seed", "subset", "output", "response"]
+    assert table.query("seed == 1 and subset == 2 and output == 0")["response"].item() == responses.samples[1, 2, 0]
     assert len(table) == 24
