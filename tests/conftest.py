@@ -1,4 +1,4 @@
-"""Test settings: hypothesis profiles (HYPOTHESIS_PROFILE=dev or ci), no display, one BLAS thread; what many tests share."""
+"""Test settings: hypothesis profiles (HYPOTHESIS_PROFILE=dev or ci), no display, BLAS_THREADS (1); what many tests share."""
 
 import importlib
 import os
@@ -9,10 +9,11 @@ import tempfile
 import hypothesis
 import matplotlib
 import pytest
+import scipy.linalg  # noqa: F401  its BLAS is another library than numpy's, and only what is loaded can be limited
 import threadpoolctl
 
 matplotlib.use("Agg")
-threadpoolctl.threadpool_limits(1)
+threadpoolctl.threadpool_limits(int(os.environ.get("BLAS_THREADS", "1")))
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite started in the background inherits "ignore" and passes it on
 
 hypothesis.settings.register_profile("dev", deadline=None, max_examples=50)

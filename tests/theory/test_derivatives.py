@@ -330,13 +330,13 @@ def test_scale_free_coefficients_expand_around_the_derivative_at_one_over_p(p):
 # Finite differences
 
 
-# Rounding of a difference quotient sum_k c_k F(x_k) / h is at most sum_k |c_k| / h times the error of one F(x_k). In units of
-# u = EPS/2 that error is, for F = scale (sin(a.x) + exp(b.x / 2)): (n + 1) |a|.|x| in the argument a.x, from n products, n - 1 sums
-# and x itself, which is w + h rounded; the same of b.x / 2, which exp multiplies by its value; and of either value 8 for the function
-# (4 ulp: what vector libraries promise), 2 for the last sum and the scale, 10 for the products and sums of the quotient and its c_k.
-CENTRAL = np.concatenate(
-    [-(2.0 ** -np.arange(4.0)), [0.0], 2.0 ** -np.arange(4.0)]
-)  # nodes in units of h, as scipy documents them
+# Rounding of a difference quotient sum_k c_k F(x_k) / h is at most sum_k |c_k| / h times the error of one F(x_k). For
+# F = scale (sin(a.x) + exp(b.x / 2)) that error is, in units of u = EPS / 2:
+# - (n + 1) |a|.|x| in the argument a.x: n products, n - 1 sums, and x itself, which is w + h rounded;
+# - the same of b.x / 2, which exp multiplies by its value;
+# - of either value 8 for the function (4 ulp, what vector libraries promise), 2 for the last sum and the scale, 10 for the
+#   products and sums of the quotient and the rounding of its c_k.
+CENTRAL = np.concatenate([-(2.0 ** -np.arange(4.0)), [0.0], 2.0 ** -np.arange(4.0)])  # scipy's points, in units of h
 FORWARD = np.concatenate([[0.0], 2.0 ** (-0.5 * np.arange(8.0))])
 
 
