@@ -1,5 +1,6 @@
 # make verify   the main job: retrain on all subsets, judge the claims, draw the figures, write report.html
 # make test     the whole test suite
+# make test-machines  the numeric tests with the arithmetic of other processors (half an hour on two cores; tests/machines.py)
 # make lint     ruff and pyright
 # make bench    times beside scikit-learn, JAX and numpy (minutes; installs them), and the figure of the cost per subset
 # Needs python3 (>= 3.11) with venv, and make. Everything is installed into .venv, nothing outside.
@@ -9,13 +10,16 @@ JOBS ?= auto
 PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: verify test lint bench clean
+.PHONY: verify test test-machines lint bench clean
 
 verify: .venv/run.stamp
 	$(PY) -m sims verify --out "$(RESULTS)" --json "$(RESULTS)/ledger.json"
 
 test: .venv/test.stamp
 	$(PY) -m pytest -n $(JOBS) --dist loadfile
+
+test-machines: .venv/test.stamp
+	$(PY) tests/machines.py
 
 lint: .venv/test.stamp
 	$(PY) -m ruff check .

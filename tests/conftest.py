@@ -1,4 +1,4 @@
-"""Test settings: hypothesis profiles (HYPOTHESIS_PROFILE=dev or ci), no display, one BLAS thread; what many tests share."""
+"""Test settings: hypothesis profiles (HYPOTHESIS_PROFILE=dev or ci), no display, BLAS_THREADS (1); what many tests share."""
 
 import importlib
 import os
@@ -9,6 +9,7 @@ import tempfile
 import hypothesis
 import matplotlib
 import pytest
+import scipy.linalg  # noqa: F401  its BLAS is another library than numpy's, and only what is loaded can be limited
 import threadpoolctl
 
 matplotlib.use("Agg")
@@ -32,7 +33,7 @@ def pytest_collection_finish():
 
     Idle threads of scipy's BLAS spin, and made tests of small matrices cost three times as much.
     """
-    threadpoolctl.threadpool_limits(1)
+    threadpoolctl.threadpool_limits(int(os.environ.get("BLAS_THREADS", "1")))
 
 
 @pytest.fixture
