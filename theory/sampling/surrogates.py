@@ -115,7 +115,7 @@ def taylor_surrogate(
     if isinstance(learner, TwiceDifferentiableLearner):
         hessian, cost = learner.weight_hessian(c, seeds), Cost(1, 1, 1)
     else:
-        differences, cost = _differenced(learner, c, seeds, step, block), Cost(1, 1 + 2 * n, 0)
+        differences, cost = _differenced_hessian(learner, c, seeds, step, block), Cost(1, 1 + 2 * n, 0)
         hessian = WeightHessian(0.5 * differences, np.eye(n))
         size = np.linalg.norm(differences)
         asymmetry = float(np.linalg.norm(differences - differences.swapaxes(1, 2)) / size) if size > 0.0 else 0.0
@@ -183,7 +183,7 @@ def fit_with_surrogate(
 def measured_prices(
     learner: DifferentiableLearner, weights: ArrayLike, seeds: Sequence[int], *, rounds: int = 3, jacobians: int = 8
 ) -> Prices:
-    """Measure the prices of a learner's derivatives, each time the least of `rounds` measurements.
+    """Measure the prices of a learner's derivatives, each from the least of `rounds` timings.
 
     Times are per weight vector: of respond in one batch of all weights (B, N), as a design is retrained, and of weight_jacobian
     in one batch of the first `jacobians` of them, a small one as in `taylor_surrogate`.
@@ -206,7 +206,7 @@ def measured_prices(
     return Prices(jacobian / one, hessian)
 
 
-def _differenced(learner: DifferentiableLearner, c: Array, seeds: Sequence[int], step: float, block: int) -> Array:
+def _differenced_hessian(learner: DifferentiableLearner, c: Array, seeds: Sequence[int], step: float, block: int) -> Array:
     """Return the differences Q_ij = (D_i(c + h e_j) - D_i(c - h e_j)) / 2h, (M, N, N), which are not exactly symmetric."""
     n = len(c)
     require_memory(32 * learner.n_outputs * n**2, f"{learner.n_outputs} Hessians of {n} weights", "use fewer outputs at once")
