@@ -1,4 +1,4 @@
-"""How results show themselves: a line in a terminal, a small table in a notebook, labelled arrays, a data frame."""
+"""Show results as a line in a terminal, a table in a notebook, labelled arrays or a data frame."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-if TYPE_CHECKING:  # loaded by the methods that need them
+if TYPE_CHECKING:  # at run time only the methods that need them import them
     import pandas as pd
     import xarray as xr
 
@@ -16,18 +16,18 @@ __all__ = ["Displayed", "span"]
 
 
 class Displayed(ABC):
-    """A result that names its main facts and can be labelled."""
+    """A displayed result prints its `facts` and converts to labelled arrays and data frames."""
 
     @abstractmethod
     def facts(self) -> Mapping[str, object]:
-        """What a reader should see first: name -> number or short text."""
+        """Return the main facts about the result: name -> number or short text."""
 
     @abstractmethod
     def to_xarray(self) -> "xr.Dataset":
-        """All arrays, with named dimensions."""
+        """Return all arrays with named dimensions."""
 
     def to_dataframe(self) -> "pd.DataFrame":
-        """`to_xarray` in long form: one row per combination of the dimensions, one column per variable."""
+        """Return the arrays of `to_xarray` as a table: a row per combination of the dimensions, a column per variable."""
         return self.to_xarray().to_dataframe().reset_index()
 
     def __repr__(self) -> str:
@@ -39,7 +39,7 @@ class Displayed(ABC):
 
 
 def span(values: ArrayLike) -> str:
-    """The range of the numbers that are defined, to three digits.
+    """Return the range of the numbers that are not NaN, to three digits.
 
     >>> span([0.5, float("nan"), 0.75]), span([2.0, 2.0]), span([float("nan")])
     ('0.5 to 0.75', '2', 'undefined')

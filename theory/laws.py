@@ -1,11 +1,11 @@
-"""Sampling laws of training weights, with their zero-bias laws.
+"""Describe how training weights are drawn: sampling laws and their zero-bias laws.
 
 The zero-bias law of a weight w with mean m and variance s^2 is the law of w* for which
 
     E[(w - m) g(w)] = s^2 E[g'(w*)]        for every absolutely continuous g
 
-(Goldstein & Reinert 1997, eq. 1.2; theirs is centred at 0). Its density is k(t) = E[(w - m) 1{w > t}] / s^2. It is what makes
-an optimal datamodel coefficient an average derivative: see `theory.derivatives.average_derivative`.
+(Goldstein & Reinert 1997, eq. 1.2; theirs is centred at 0). Its density is k(t) = E[(w - m) 1{w > t}] / s^2. Averaged under
+this law, the derivative of F is the optimal datamodel coefficient: see `theory.derivatives.average_derivative`.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ __all__ = ["Bernoulli", "FixedSize", "Gaussian", "Poisson", "ProductLaw", "Quadr
 
 
 class Quadrature(NamedTuple):
-    """A rule E g(w) ~ sum_k probabilities[k] g(points[k]); the probabilities sum to 1."""
+    """A quadrature rule approximates E g(w) by sum_k probabilities[k] g(points[k]); the probabilities sum to 1."""
 
     points: Array  # (K,)
     probabilities: Array  # (K,)
@@ -28,44 +28,44 @@ class Quadrature(NamedTuple):
 
 @runtime_checkable
 class ProductLaw(Protocol):
-    """Independent weights, each with the same law."""
+    """A product law draws the weights independently, each from the same law."""
 
     @property
     def mean(self) -> float:
-        """m = E w_i."""
+        """Return m = E w_i."""
         ...
 
     @property
     def variance(self) -> float:
-        """s^2 = Var w_i > 0."""
+        """Return s^2 = Var w_i > 0."""
         ...
 
     def quadrature(self, nodes: int) -> Quadrature:
-        """A rule for E g(w_i): the exact support where it has two points, else `nodes` Gauss nodes."""
+        """Return a rule for E g(w_i): the support itself where it has two points, else `nodes` Gauss nodes."""
         ...
 
     def zero_bias_quadrature(self, nodes: int) -> Quadrature:
-        """A Gauss rule for E g(w_i*), w_i* of the zero-bias law."""
+        """Return a Gauss rule for E g(w_i*), where w_i* has the zero-bias law."""
         ...
 
     def draw(self, *, n_subsets: int, n_points: int, rng: np.random.Generator) -> Array:
-        """Independent weight vectors, shape (n_subsets, n_points)."""
+        """Draw independent weight vectors, shape (n_subsets, n_points)."""
         ...
 
 
 @runtime_checkable
 class TwoLevelLaw(ProductLaw, Protocol):
-    """A product law on two levels: a table over subsets (bit 1 = upper level) holds all that can be drawn."""
+    """A two-level law gives each weight one of two values: a table over subsets (bit 1 = upper value) is its whole support."""
 
     @property
     def levels(self) -> tuple[float, float]:
-        """The weight of an absent and of a present point."""
+        """Return the weight of an absent point and the weight of a present point."""
         ...
 
 
 @dataclass(frozen=True)
 class Bernoulli:
-    """Each point is in the training set with probability p, else deleted: w_i in {0, 1}. w_i* is Uniform(0, 1).
+    """Each point is in the training set (w_i = 1) with probability p, else left out (w_i = 0). w_i* is Uniform(0, 1).
 
     >>> law = Bernoulli(0.25)
     >>> law.mean, law.variance, law.levels
@@ -79,8 +79,8 @@ class Bernoulli:
     def __post_init__(self) -> None:
         if not 0.0 < self.p < 1.0:
             raise ValueError(
-                f"p = {self.p}, expected 0 < p < 1: at 0 and 1 there is one training set only and no coefficient to find "
-                "(use values.leave_one_out)"
+                f"p = {self.p}, expected 0 < p < 1: at p = 0 or 1 only one training set is possible, and no coefficient is "
+                "identified; use values.leave_one_out"
             )
 
     @property
@@ -107,7 +107,7 @@ class Bernoulli:
 
 @dataclass(frozen=True)
 class TwoPoint:
-    """w_i = 1 - scale or 1 + scale, each with probability 1/2 (scale = 1: weights 0 and 2). w_i* is uniform between them.
+    """Each weight is 1 - scale or 1 + scale with equal probability. w_i* is uniform between them.
 
     >>> law = TwoPoint(0.5)
     >>> law.mean, law.variance, law.levels
@@ -118,7 +118,7 @@ class TwoPoint:
 
     def __post_init__(self) -> None:
         if not 0.0 < self.scale <= 1.0:
-            raise ValueError(f"scale = {self.scale}, expected 0 < scale <= 1: weights 1 - scale must not be negative")
+            raise ValueError(f"scale = {self.scale}, expected 0 < scale <= 1: the weight 1 - scale must not be negative")
 
     @property
     def mean(self) -> float:
@@ -144,9 +144,9 @@ class TwoPoint:
 
 @dataclass(frozen=True)
 class Gaussian:
-    """w_i = 1 + sigma z_i, z_i standard normal. w_i* has the same law (Stein 1972).
+    """Each weight is w_i = 1 + sigma z_i, where z_i is standard normal. w_i* has the same law (Stein 1972).
 
-    A weight is negative with probability Phi(-1/sigma), and learners refuse it: keep sigma well below 1/6.
+    A weight is negative with probability Phi(-1/sigma), and learners reject negative weights: keep sigma well below 1/6.
 
     >>> rule = Gaussian(0.1).zero_bias_quadrature(8)
     >>> float((rule.points**2 @ rule.probabilities).round(12))  # E w*^2 = 1 + sigma^2
@@ -173,8 +173,8 @@ class Gaussian:
         points = 1.0 + self.sigma * z
         if points.min() < 0.0:
             raise ValueError(
-                f"Gaussian(sigma={self.sigma}) with {nodes} nodes has a node at {points.min():.3g}, expected >= 0 for a "
-                "training weight: use fewer nodes or a smaller sigma"
+                f"Gaussian(sigma={self.sigma}) with {nodes} nodes has a node at {points.min():.3g}, expected a training weight "
+                ">= 0: use fewer nodes or a smaller sigma"
             )
         return Quadrature(points, weights / weights.sum())
 
@@ -187,7 +187,9 @@ class Gaussian:
 
 @dataclass(frozen=True)
 class Poisson:
-    """w_i ~ Poisson(1): how often a point enters a bootstrap sample of large N. w_i* = w_i + Uniform(0, 1), independent.
+    """Each weight is Poisson(1): how often a bootstrap sample of large N contains the point. w_i* = w_i + Uniform(0, 1).
+
+    The two terms of w_i* are independent.
 
     Proof: for t in [j, j+1), E[(w - 1) 1{w > t}] = e^-1 sum_{k > j} (1/(k-1)! - 1/k!) = e^-1 / j! = P(w = j), and s^2 = 1.
 
@@ -205,7 +207,7 @@ class Poisson:
         return 1.0
 
     def quadrature(self, nodes: int) -> Quadrature:
-        """Gauss-Charlier by Golub & Welsch 1969: recurrence a_k = k + 1, b_k = k (DLMF 18.22)."""
+        """Return the Gauss-Charlier rule (Golub & Welsch 1969), from the recurrence a_k = k + 1, b_k = k (DLMF 18.22)."""
         _check_nodes(nodes)
         k = np.arange(nodes, dtype=np.float64)
         points, vectors = scipy.linalg.eigh_tridiagonal(k + 1.0, np.sqrt(k[1:]))
@@ -222,7 +224,7 @@ class Poisson:
 
 @dataclass(frozen=True)
 class FixedSize:
-    """Subsets of exactly k points, all equally likely (Ilyas et al. 2022). Not a product law: sum_i w_i = k always.
+    """Every subset of exactly k points is equally likely (Ilyas et al. 2022). It is no product law, as sum_i w_i = k.
 
     >>> FixedSize(2).draw(n_subsets=3, n_points=5, rng=np.random.default_rng(0)).sum(axis=1)
     array([2., 2., 2.])
@@ -232,10 +234,10 @@ class FixedSize:
 
     def __post_init__(self) -> None:
         if isinstance(self.k, bool) or not isinstance(self.k, (int, np.integer)) or self.k < 1:
-            raise ValueError(f"k = {self.k}, expected an integer with 1 <= k <= N - 1: how many points every subset has")
+            raise ValueError(f"k = {self.k}, expected an integer with 1 <= k <= N - 1, the number of points in every subset")
 
     def check(self, n_points: int) -> None:
-        """Refuse a k that leaves one subset only."""
+        """Raise ValueError if k >= N, where at most one subset has k points."""
         if not self.k <= n_points - 1:
             raise ValueError(f"k = {self.k} with N = {n_points} points, expected 1 <= k <= N - 1 = {n_points - 1}")
 
@@ -246,7 +248,7 @@ class FixedSize:
 
 
 def _uniform(low: float, high: float, nodes: int) -> Quadrature:
-    """Gauss-Legendre for the uniform law on [low, high]."""
+    """Return the Gauss-Legendre rule for the uniform law on [low, high]."""
     _check_nodes(nodes)
     x, weights = scipy.special.roots_legendre(nodes)
     return Quadrature(low + (high - low) * 0.5 * (x + 1.0), weights / weights.sum())

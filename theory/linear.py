@@ -1,4 +1,4 @@
-"""What exact and estimated datamodels have in common: they are linear functions of the training weights."""
+"""Define the base class of exact and estimated datamodels: linear functions of the training weights."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,28 +18,28 @@ __all__ = ["LinearDatamodel"]
 
 @dataclass(frozen=True, repr=False)
 class LinearDatamodel(Displayed):
-    """g(w) = intercept + sum_i coefficients[i] w_i for M outputs, and what it leaves unexplained under its law."""
+    """A linear datamodel predicts M outputs by g(w) = intercept + sum_i coefficients[i] w_i."""
 
     intercept: Array  # (M,)
     coefficients: Array  # (N, M)
     residual_variance: Array  # (M,), E (F - g)^2
     r_squared: Array  # (M,), 1 - residual_variance / Var F; NaN (undefined) where F is constant
-    law: ProductLaw | FixedSize | None  # of the weights; None: not known. With FixedSize the coefficients have a free constant
+    law: ProductLaw | FixedSize | None  # of the weights, None if unknown; FixedSize leaves coefficients + constant free
 
     def predict(self, weights: ArrayLike) -> Array:
-        """g(w) for weights (B, N): shape (B, M)."""
+        """Predict the outputs at weights (B, N): g(w), shape (B, M)."""
         values, n = np.asarray(weights, dtype=np.float64), len(self.coefficients)
         if values.ndim != 2 or values.shape[1] != n:
             raise ValueError(f"weights has shape {values.shape}, expected (B, {n}): one column per training point")
         return self.intercept + values @ self.coefficients
 
     def facts(self) -> dict[str, object]:
-        """The shape, the law and the range of R^2."""
+        """Return the shape, the law and the range of R^2."""
         n_points, n_outputs = self.coefficients.shape
         return {"n_points": n_points, "n_outputs": n_outputs, "law": self.law, "r_squared": span(self.r_squared)}
 
     def to_xarray(self) -> "xr.Dataset":
-        """Coefficients, intercept, residual variance and R^2, with the dimensions point and output."""
+        """Return coefficients, intercept, residual variance and R^2, with the dimensions point and output."""
         import xarray as xr
 
         n_points, n_outputs = self.coefficients.shape

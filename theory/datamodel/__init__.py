@@ -1,6 +1,6 @@
-"""Optimal linear datamodels: `exact` from a table of all subsets, `blockwise` from a table too large to hold.
+"""Compute optimal linear datamodels: `exact` from a table of all subsets, `blockwise` from a table read block by block.
 
-From subsets that were drawn, `fit_sampled` estimates the same; `theory.sampling` has all that belongs to it.
+`fit_sampled` estimates the same datamodel from sampled subsets; see `theory.sampling`.
 """
 
 from theory.datamodel.exact import Datamodel, grid_rows, optimal_datamodel, quadrature_datamodel, streamed_datamodels

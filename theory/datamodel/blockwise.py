@@ -1,13 +1,13 @@
-"""Optimal linear datamodels from responses that come block by block, each read once: for tables in memory and for larger ones.
+"""Compute optimal linear datamodels from a table of responses, in memory or larger, that is read once, block by block.
 
 A block holds `rows` = 2^c consecutive masks: the low c bits run through it, the high N - c bits name it. Under a product law the
-low and the high weights are independent, so that F splits into three parts that are orthogonal to each other,
+low and the high weights are independent, so that F - g splits into three parts that are orthogonal to each other,
 
     F - g = [F - m_h - sum_low c_hi (w_i - m)]  +  [sum_low (c_hi - beta_i)(w_i - m)]  +  [m_h - E F - sum_high beta_i (w_i - m)],
 
 m_h the mean of block h and c_hi its own optimal coefficients: beta_i = E_h c_hi for low points, E_h[(w_i - m) m_h] / s^2 for
-high ones, and E (F - g)^2 is the sum of the three mean squares. Nothing is left as a difference of nearly equal numbers, so that
-the residual stays accurate when the fit is nearly perfect, and nothing depends on the order in which blocks come.
+high ones, and E (F - g)^2 is the sum of the three mean squares. As no nearly equal numbers are subtracted, the residual is
+accurate even when the fit is nearly perfect. The result does not depend on the order of the blocks.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ __all__ = ["Moments", "StreamedTable"]
 
 @dataclass(frozen=True)
 class Moments:
-    """Moments of F under one law; beta and mean give the optimal linear datamodel g = mean + sum_i beta_i (w_i - E w_i)."""
+    """Moments of F under one law give its optimal linear datamodel g = mean + sum_i beta_i (w_i - E w_i)."""
 
     mean: Array  # (M,), E F
     coefficients: Array  # (N, M), beta
@@ -37,9 +37,9 @@ class Moments:
 
 
 class StreamedTable:
-    """Collect from a table (2**N, M), read block by block, what two-level laws and leave-one-out need. Memory: O(2**N / rows).
+    """A streamed table reads a table (2**N, M) block by block, for datamodels and leave-one-out; memory O(2**N / rows).
 
-    `laws` are given in advance; `rows`, a power of two up to 2**N, is how many masks a block of `add` has.
+    `laws` are the laws of the datamodels; `rows`, a power of two up to 2**N, is the number of rows of a block.
     """
 
     def __init__(self, n_points: int, n_outputs: int, laws: Sequence[TwoLevelLaw], rows: int) -> None:
@@ -47,15 +47,15 @@ class StreamedTable:
         if wrong or not laws:
             raise TypeError(f"laws is {list(laws)}, expected one or more of Bernoulli and TwoPoint")
         if rows < 1 or rows & (rows - 1) or rows > 2**n_points:
-            raise ValueError(f"rows = {rows}, expected a power of two from 1 to 2**{n_points}: blocks share their high bits")
+            raise ValueError(f"rows = {rows}, expected a power of two from 1 to 2**{n_points}")
         self.n_points, self.n_outputs, self.laws, self.rows = n_points, n_outputs, tuple(laws), rows
         tile = min(rows, _TILE)
         self._low = tile.bit_length() - 1
         n_tiles = 2**n_points // tile
         size = 8 * len(laws) * n_tiles * (self._low + 2) * n_outputs
-        require_memory(2 * size, f"the moments of {n_tiles} tiles", "take fewer laws, outputs or training points")
+        require_memory(2 * size, f"the moments of {n_tiles} tiles", "use fewer laws, outputs or training points")
         self._kernels = [_Kernel(law, self._low, n_outputs) for law in laws]
-        self._fits = np.empty((len(laws), n_tiles, 1 + self._low, n_outputs))  # tile mean, then its own coefficients
+        self._fits = np.empty((len(laws), n_tiles, 1 + self._low, n_outputs))  # tile mean, then coefficients of the low bits
         self._residuals = np.empty((len(laws), n_tiles, n_outputs))
         self._missing = np.ones(2**n_points // rows, dtype=np.bool_)
         self._last = np.empty((n_points + 1, n_outputs))  # F(1), then F(1 - e_i)
@@ -63,7 +63,7 @@ class StreamedTable:
         self._last_rows = np.array([full, *(full - 2 ** np.arange(n_points))])
 
     def add(self, block: int, responses: Array) -> None:
-        """Read the rows block * rows, .. of the table, shape (rows, M): every block once, in any order."""
+        """Read block number `block`, rows block * rows, .. of the table, (rows, M): every block once, in any order."""
         if not 0 <= block < len(self._missing):
             raise ValueError(f"block {block} was added, expected 0 to {len(self._missing) - 1}")
         if not self._missing[block]:
@@ -78,8 +78,8 @@ class StreamedTable:
         if not np.isfinite(self._residuals[:, here]).all() and not np.isfinite(values).all():
             row, column = (int(k) for k in np.argwhere(~np.isfinite(values))[0])
             raise ValueError(
-                f"table[{block * self.rows + row}, {column}] is {values[row, column]}, expected a finite response (the row is "
-                "the mask of the subset)"
+                f"table[{block * self.rows + row}, {column}] is {values[row, column]}, expected a finite response; the row is "
+                "the mask of the subset"
             )
         for k in np.flatnonzero(self._last_rows // self.rows == block):
             self._last[k] = values[self._last_rows[k] % self.rows]
@@ -91,7 +91,7 @@ class StreamedTable:
         return [self._moments(*parts) for parts in zip(self.laws, self._fits, self._residuals, strict=True)]
 
     def leave_one_out(self) -> Array:
-        """F(1) - F(1 - e_i), shape (N, M)."""
+        """Return F(1) - F(1 - e_i), shape (N, M), once every block has been added."""
         self._require_all()
         return self._last[0] - self._last[1:]
 
@@ -117,11 +117,11 @@ class StreamedTable:
 
 
 class _Kernel:
-    """Mean, own coefficients and residual variance of a tile (2^c, M), which is read once.
+    """A kernel computes mean, coefficients and residual variance of a tile (2^c, M) in one pass.
 
-    The bits of a row fall into three groups, high, middle and low. The coefficient of w_i needs the mean of F given its own group
-    only: E[F | high], E[F | middle] and E[F | low] lead to all of them. The sums that a pass adds to, over a row of all low bits
-    and outputs, stay in the nearest cache: few middle bits, and as many low bits as make a row of about _WIDTH numbers.
+    The bits of a row fall into three groups, high, middle and low. The coefficient of w_i needs only the mean of F given the bits
+    of its own group, so that E[F | high], E[F | middle] and E[F | low] suffice. The sums of the pass, rows over all low bits and
+    outputs, must fit into the nearest cache: hence few middle bits, and as many low bits as make a row of about _WIDTH numbers.
     """
 
     def __init__(self, law: TwoLevelLaw, bits: int, n_outputs: int) -> None:
@@ -136,9 +136,9 @@ class _Kernel:
         self._scratch = np.empty((2**bits, n_outputs))
 
     def __call__(self, tiles: Array, fits: Array, residuals: Array) -> None:
-        """For tiles (K, 2^c, M): E F and c_i, lowest bit first, into fits (K, 1 + c, M), residual variances into (K, M).
+        """Write E F and c_i, lowest bit first, of tiles (K, 2^c, M) into fits (K, 1 + c, M), residual variances into (K, M).
 
-        The residual variance is E F^2 - (E F)^2 - s^2 sum c_i^2 (Parseval), unless that difference loses its digits. Rounding
+        The residual variance is E F^2 - (E F)^2 - s^2 sum c_i^2 (Parseval), unless cancellation spoils that difference. Rounding
         moves each mean by at most u sqrt(E F^2), as (w_i - m) / s has mean square 1, and so the difference by at most
         u (3 + 2 sqrt(c)) E F^2 < 11 u E F^2, u a few eps. Above _CANCELLED of E F^2 this is a relative error of 1e-12; outputs
         below it (a nearly perfect fit, a mean far above the spread) have their squared residuals summed.
@@ -156,7 +156,7 @@ class _Kernel:
     def _summed(self, values: Array) -> tuple[Array, Array]:
         """Fit one tile relative to values[0], then sum the squares of the residuals of that fit."""
         high, middle, low = self._centred
-        left = self._scratch.reshape(len(high), len(middle), -1)  # rows of all low bits and outputs: long and contiguous
+        left = self._scratch.reshape(len(high), len(middle), -1)  # long, contiguous rows: all low bits and outputs
         np.subtract(values.reshape(left.shape), np.tile(values[0], len(low)), out=left)
         fit, squares = np.empty((1 + sum(part.shape[1] for part in self._centred), values.shape[1])), np.empty(values.shape[1])
         self._fit(self._scratch, fit, squares)
@@ -168,7 +168,7 @@ class _Kernel:
         return fit, squares
 
     def _fit(self, values: Array, fit: Array, squares: Array) -> None:
-        """E F and c_i of one tile into fit (1 + c, M), E F^2 into squares (M,)."""
+        """Write E F and c_i of one tile into fit (1 + c, M), E F^2 into squares (M,)."""
         (high, middle, low), (given_high, given_middle, given_low) = self._weights, self._given
         tile = values.reshape(high.shape[1], middle.shape[1], low.shape[1] * values.shape[1])
         _read(tile, high[0], middle[0], self._chances, given_high, given_middle, given_low, squares)
@@ -187,13 +187,13 @@ def _read(
     given_low: Array,
     squares: Array,
 ) -> None:
-    """E[F | high] (2^h, M), E[F | middle] and E[F | low] into the arrays given_.., E F^2 into squares (M,).
+    """Write E[F | high] (2^h, M), E[F | middle] and E[F | low] into the arrays given_.., E F^2 into squares (M,).
 
-    From values (2^h, 2^m, 2^l M) and the probabilities of the high and of the middle bits. The rows of `sums` are
+    The inputs are values (2^h, 2^m, 2^l M) and the probabilities of the high and of the middle bits. The rows of `sums` are
     E[F | middle, low], E[F | high, low] at one h, E[F | low] and E[F^2 | low].
     """
     parts, width = values.shape[1], values.shape[2]
-    sums = np.zeros((parts + 3, width + _PADDING))  # made here, numba aligns it to 32 bytes; elsewhere it took twice the time
+    sums = np.zeros((parts + 3, width + _PADDING))  # numba aligns arrays made here to 32 bytes; one passed in took twice the time
     by_high, by_low, of_squares = sums[parts], sums[parts + 1], sums[parts + 2]
     for h in range(values.shape[0]):
         by_high[:] = 0.0
@@ -227,14 +227,14 @@ def _average_bits(row: Array, chances: Array, out: Array) -> None:
 
 @lru_cache(maxsize=64)
 def _weights(law: TwoLevelLaw, bits: int) -> tuple[Array, Array]:
-    """P(S) (2^bits,) and P(S) (w_i - E w_i) (bits, 2^bits) over all subsets of some points."""
+    """Return P(S) (2^bits,) and P(S) (w_i - E w_i) (bits, 2^bits) for all subsets of `bits` points."""
     probabilities = product_probabilities(np.tile(law.quadrature(2).probabilities, (bits, 1)))
     return probabilities, _centred(law, bits).T * probabilities
 
 
 @lru_cache(maxsize=64)
 def _centred(law: TwoLevelLaw, bits: int) -> Array:
-    """w_i - E w_i over all subsets of some points: (2^bits, bits)."""
+    """Return w_i - E w_i for all subsets of `bits` points: (2^bits, bits)."""
     absent, present = law.levels
     if bits == 0:
         return np.empty((1, 0))
@@ -243,5 +243,5 @@ def _centred(law: TwoLevelLaw, bits: int) -> Array:
 
 _TILE = 2**16
 _WIDTH = 256
-_PADDING = 72  # between rows of sums: where all rows start at the same place of a page, the processor takes them for one another
+_PADDING = 72  # between rows of sums: if all rows began at the same offset in a page, the processor would mistake one for another
 _CANCELLED = 1e-2

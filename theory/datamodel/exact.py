@@ -1,11 +1,11 @@
-"""Optimal linear datamodels: the best linear predictor g(w) = intercept + sum_i beta_i w_i of the response F(w).
+"""Compute the optimal linear datamodel: the best linear predictor g(w) = intercept + sum_i beta_i w_i of the response F(w).
 
 For a product law with mean m and variance s^2 per weight, argmin_g E (F(w) - g(w))^2 has
 
     beta_i = Cov(F, w_i) / s^2,        intercept = E F - m sum_i beta_i        (T1, T2)
 
-and everything here is computed exactly from F on the whole support (or quadrature grid) of the law. `fit_sampled` estimates the
-same from a sample of subsets, see `theory.sampling.fit`.
+which this module computes exactly from F on the whole support (or quadrature grid) of the law. `theory.sampling.fit.fit_sampled`
+estimates the same from a sample of subsets.
 """
 
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ __all__ = [
 
 @dataclass(frozen=True, repr=False)
 class Datamodel(LinearDatamodel):
-    """The best linear predictor of F under its law: exact, not estimated.
+    """A datamodel is the best linear predictor of F under its law: exact, not estimated.
 
     >>> model = optimal_datamodel([[0], [0], [0], [1]])
     >>> model
@@ -46,7 +46,7 @@ class Datamodel(LinearDatamodel):
     """
 
     def with_free_constant(self, constant: float) -> "Datamodel":
-        """The same predictor on subsets of size k, with `constant` added to every coefficient (T7).
+        """Add `constant` to every coefficient, and keep the predictions on subsets of size k (T7).
 
         On sum_i w_i = k only differences beta_i - beta_j are identified: coefficients + c and intercept - k c predict alike.
         `optimal_datamodel` returns the representative with sum_i beta_i = 0.
@@ -57,7 +57,7 @@ class Datamodel(LinearDatamodel):
 
 
 def optimal_datamodel(table: ArrayLike, law: TwoLevelLaw | FixedSize = Bernoulli(0.5)) -> Datamodel:
-    """The optimal linear datamodel from a table (2**N, M) of F at every point of the law's support.
+    """Compute the optimal linear datamodel from a table (2**N, M) of F at every point of the law's support.
 
     Bernoulli(p): row = mask of the subset, and beta_i = E[F | i in S] - E[F | i not in S] (T1: the gradient of the multilinear
     extension at p 1; at p = 1/2 the Banzhaf value). TwoPoint(s): bit i of the row says whether w_i is 1 - s or 1 + s.
@@ -76,7 +76,7 @@ def optimal_datamodel(table: ArrayLike, law: TwoLevelLaw | FixedSize = Bernoulli
     if not isinstance(law, TwoLevelLaw):
         raise TypeError(
             f"{law} is not a law on a table of subsets, expected Bernoulli, TwoPoint or FixedSize: "
-            "quadrature_datamodel takes every product law"
+            "use quadrature_datamodel for other product laws"
         )
     values, n = as_table(table, check_finite=False)
     streamed = StreamedTable(n, values.shape[1], (law,), len(values))
@@ -85,7 +85,7 @@ def optimal_datamodel(table: ArrayLike, law: TwoLevelLaw | FixedSize = Bernoulli
 
 
 def streamed_datamodels(streamed: StreamedTable) -> list[Datamodel]:
-    """The optimal linear datamodel for every law of a streamed table.
+    """Return the optimal linear datamodel for every law of a streamed table.
 
     >>> from sims.learners import LeastSquares
     >>> from sims.retrain import streamed_table
@@ -106,7 +106,7 @@ def _from_moments(moments: Moments, law: TwoLevelLaw) -> Datamodel:
 
 
 def quadrature_datamodel(learner: Learner, law: ProductLaw, seeds: Sequence[int], nodes: int) -> Datamodel:
-    """The optimal linear datamodel for any product law, E taken on the tensor grid of `law.quadrature(nodes)`.
+    """Compute the optimal linear datamodel for any product law, with E on the tensor grid of `law.quadrature(nodes)`.
 
     Exact for finite laws; for Gaussian and Poisson exact up to the Gauss error, which falls geometrically in `nodes` where F is
     analytic. Costs nodes**N retrainings (2**N for two-level laws).
@@ -121,7 +121,7 @@ def quadrature_datamodel(learner: Learner, law: ProductLaw, seeds: Sequence[int]
         raise TypeError(f"{law} is not a product law, expected Bernoulli, TwoPoint, Gaussian or Poisson")
     rule, n = law.quadrature(nodes), learner.n_points
     if len(rule.points) < 2:
-        raise ValueError(f"nodes = {nodes}, expected at least 2: on one node every response is constant")
+        raise ValueError(f"nodes = {nodes}, expected at least 2: one node allows no slope")
     n_rows = len(rule.points) ** n
     require_memory(
         3 * 8 * n_rows * learner.n_outputs,
@@ -136,16 +136,16 @@ def quadrature_datamodel(learner: Learner, law: ProductLaw, seeds: Sequence[int]
 
 
 def grid_rows(points: Array, start: int, stop: int, n: int) -> Array:
-    """Rows start..stop-1 of the tensor grid points^n, shape (stop - start, n): row sum_i k_i K^i has w_i = points[k_i]."""
+    """Return rows start..stop-1 of the tensor grid points^n, (stop - start, n): row sum_i k_i K^i has w_i = points[k_i]."""
     k = len(points)
     digits = np.arange(start, stop)[:, None] // k ** np.arange(n) % k
     return points[digits]
 
 
 def _grid_datamodel(table: Array, n: int, law: ProductLaw, rule: Quadrature) -> Datamodel:
-    """beta_i = sum_k P(w_i = x_k) (x_k - m) E[F | w_i = x_k] / s^2 on a tensor grid."""
+    """Compute beta_i = sum_k P(w_i = x_k) (x_k - m) E[F | w_i = x_k] / s^2 on a tensor grid."""
     origin, joint = table[0], np.tile(rule.probabilities, (n, 1))
-    table = table - origin  # shifts change the intercept only, and the rest is then accurate beside the spread of F
+    table = table - origin  # changes the intercept only; the other results are then accurate relative to the spread of F
     means, overall = level_means(table, joint)
     coefficients = np.tensordot(rule.probabilities * (rule.points - law.mean), means, axes=(0, 1)) / law.variance
     intercept = overall - law.mean * coefficients.sum(axis=0)
@@ -180,7 +180,7 @@ def _with_residual(
     origin: Array,
     law: ProductLaw | FixedSize,
 ) -> Datamodel:
-    """E (F - g)^2 by summing squares, not as a difference of variances: it stays accurate when the fit is nearly perfect.
+    """Build the datamodel; E (F - g)^2 is a sum of squares, no difference of variances, and so accurate for nearly perfect fits.
 
     responses, fitted and intercept are relative to `origin`, one of the responses.
     """

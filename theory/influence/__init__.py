@@ -1,8 +1,8 @@
-"""Influence scores from one trained model or from its training, and how their errors add up.
+"""Compute influence scores from a trained model or from its training, and the errors of their approximations.
 
-`attribution` has the type of all scores, `scores` influence from gradients and a curvature, `curvature` what may stand for the
-Hessian, `inverse` how it is inverted, `trajectory` scores from checkpoints (TracIn, TRAK, SOURCE), `budget` the error budget: the
-way from a datamodel to a score, step by step.
+`attribution` has the type of all scores, `scores` influence from gradients and a curvature, `curvature` the Hessian and its
+approximations, `inverse` the solvers, `trajectory` scores from checkpoints (TracIn, SOURCE) and projected gradients (TRAK), and
+`budget` the error of each approximation between a datamodel and a score.
 """
 
 from theory.influence.attribution import Attribution

@@ -1,4 +1,4 @@
-"""Attribution: the one type that every method of this package returns its scores in."""
+"""Define Attribution, the type in which every method returns its scores."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 __all__ = ["DIMENSIONS", "Attribution"]
 
 DIMENSIONS = ("seed", "point", "output")
-"""The axes of scores (R, N, M)."""
+"""These are the axes of scores (R, N, M)."""
 
 
 @dataclass(frozen=True, repr=False)
 class Attribution(Displayed):
-    """Scores of every training point for every output, seed by seed, and what the method knows of their quality.
+    """An attribution has the scores of every training point for every output and seed, and diagnostics of their quality.
 
     A diagnostic has one number per seed, (R,), or per seed and point, (R, N).
 
@@ -48,16 +48,16 @@ class Attribution(Displayed):
 
     @property
     def mean(self) -> Array:
-        """The mean of the scores over seeds: (N, M)."""
+        """Return the mean of the scores over seeds: (N, M)."""
         return self.scores.mean(axis=0)
 
     def facts(self) -> dict[str, object]:
-        """The method, the shape of the scores, and the range of every diagnostic."""
+        """Return the method, the shape of the scores and the range of every diagnostic."""
         shape = dict(zip(("n_seeds", "n_points", "n_outputs"), self.scores.shape, strict=True))
         return {"method": self.method, **shape, **{name: span(values) for name, values in self.diagnostics.items()}}
 
     def to_xarray(self) -> "xr.Dataset":
-        """Scores and diagnostics, with the dimensions seed, point and output."""
+        """Return scores and diagnostics, with the dimensions seed, point and output."""
         import xarray as xr
 
         variables: dict[str, NDArray[Any]] = {"scores": self.scores, **self.diagnostics}

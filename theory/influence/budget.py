@@ -1,12 +1,12 @@
-"""The error budget: what each approximation on the way from one effect to another costs, in size and sign.
+"""Compute the error budget: the size and sign of each approximation between one effect and another.
 
-A chain of effects a_0 -> a_1 -> .. -> a_K, each (R, N, M) for the same seeds, is cut into its steps d_k = a_{k-1} - a_k, which
-telescope: sum_k d_k = a_0 - a_K exactly. Of each step
+A chain of effects a_0 -> a_1 -> .. -> a_K, each (R, N, M) for the same seeds, has the steps d_k = a_{k-1} - a_k, which telescope:
+sum_k d_k = a_0 - a_K exactly. Each step has
 
-    size_k  = ||d_k|| / ||a_0||                      how large it is
-    share_k = <d_k, a_0 - a_K> / ||a_0 - a_K||^2     how much of the whole gap it makes, or takes back where negative;
+    size_k  = ||d_k|| / ||a_0||                      its relative size
+    share_k = <d_k, a_0 - a_K> / ||a_0 - a_K||^2     its part of the whole gap; negative if it reduces the gap;
 
-shares add up to 1. All for means over seeds, Euclidean over points and outputs, with jackknife standard errors over seeds.
+shares add up to 1. Effects are means over seeds, norms Euclidean over points and outputs, standard errors jackknife over seeds.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ __all__ = ["Budget", "Step", "Trust", "error_budget", "trust"]
 
 @dataclass(frozen=True)
 class Step:
-    """One step of a chain: the effects before and after it, and how they differ."""
+    """A step of a chain has the names of the effects before and after it, and their difference."""
 
     before: str
     after: str
@@ -32,13 +32,13 @@ class Step:
     size_error: float
     share: float
     share_error: float
-    measured: Comparison  # after against before
+    measured: Comparison  # of `after` as an estimate of `before`
     measured_error: Comparison
 
 
 @dataclass(frozen=True)
 class Budget:
-    """The steps of a chain in their order."""
+    """A budget has the steps of a chain in their order."""
 
     steps: tuple[Step, ...]
     total: Array  # (N, M), first minus last effect, mean over seeds
@@ -46,15 +46,14 @@ class Budget:
 
     @property
     def closure(self) -> float:
-        """||sum of the steps - total|| / ||first||: 0 up to rounding."""
+        """Return ||sum of the steps - total|| / ||first||, which is 0 up to rounding."""
         return _ratio(sum((step.difference for step in self.steps), start=-self.total), self.first)
 
 
 def error_budget(chain: Mapping[str, Array]) -> Budget:
-    """The budget of named effects (R, N, M), in the order of the mapping.
+    """Compute the budget of a chain of named effects (R, N, M), in the order of the mapping.
 
-    Shares are NaN (undefined) where the whole gap is 0, sizes where the first effect is. Every effect must be finite: one that is
-    not defined does not belong into a chain.
+    Shares are NaN (undefined) where the whole gap is 0, sizes where the first effect is 0. ValueError if an effect is not finite.
 
     >>> chain = {"beta": np.full((1, 2, 1), 4.0), "D(1)": np.full((1, 2, 1), 2.0), "score": np.full((1, 2, 1), 1.0)}
     >>> for step in error_budget(chain).steps:
@@ -68,7 +67,7 @@ def error_budget(chain: Mapping[str, Array]) -> Budget:
         raise ValueError(f"chain has shapes {shapes}, expected two or more effects of one shape (R, N, M)")
     undefined = [name for name, effect in zip(names, effects, strict=True) if not np.isfinite(effect).all()]
     if undefined:
-        raise ValueError(f"{undefined} of the chain are not finite: leave these effects out of the chain")
+        raise ValueError(f"the effects {undefined} are not finite: leave them out of the chain")
     first, last = effects[0], effects[-1]
     steps = [
         Step(
@@ -88,7 +87,7 @@ def error_budget(chain: Mapping[str, Array]) -> Budget:
 
 
 class Trust(StrEnum):
-    """What an estimate of effects may be used for."""
+    """The levels of trust say what an estimate of effects may be used for."""
 
     TRUST = "trust"
     RANK_ONLY = "rank only"
@@ -100,9 +99,9 @@ TRUSTED_ERROR, TRUSTED_RANK = 0.1, 0.9
 
 
 def trust(measured: Comparison) -> Trust:
-    """The rule of the maps: relative error at most 0.1: trust; else Spearman at least 0.9: rank only; else do not trust.
+    """Return TRUST if the relative error is at most 0.1, else RANK_ONLY if Spearman is at least 0.9, else DO_NOT_TRUST.
 
-    Undefined where the error is; an undefined rank correlation ranks nothing.
+    UNDEFINED if the relative error is NaN; a Spearman correlation that is NaN counts as less than 0.9.
 
     >>> from theory.metrics import compare
     >>> trust(compare([2.0, 4.0, 6.0], [1.0, 2.0, 3.0])).value  # right order, wrong size

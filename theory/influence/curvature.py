@@ -1,17 +1,17 @@
-"""The Hessian of L at a trained model and its approximations: symmetric (P, P) matrices, one per seed, penalty included.
+"""Compute the Hessian of L at a trained model or an approximation of it: symmetric (P, P) per seed, penalty included.
 
 With J_i = grad f_i, c_i = d^2l/df^2, g_i = grad l_i, all at the trained parameters and weights w,
 
     Hessian           (1/N) sum_i w_i Hess l_i + penalty I
-    Gauss-Newton      (1/N) sum_i w_i c_i J_i J_i^T + penalty I              leaves out the bend of f; Schraudolph 2002
-    Fisher            the same with E (dl/df)^2 over the model's own targets for c_i (equal to it for both losses here)
+    Gauss-Newton      (1/N) sum_i w_i c_i J_i J_i^T + penalty I              leaves out Hess f; Schraudolph 2002
+    Fisher            with E (dl/df)^2 over targets drawn from the model for c_i (equal for both losses here)
     empirical Fisher  (1/N) sum_i w_i g_i g_i^T + penalty I                  of the given targets; Kunstner et al. 2019
     K-FAC             per layer A (x) G + penalty I, A the mean of inputs inputs^T, G = (1/N) sum_i w_i c_i deltas deltas^T
-    E-K-FAC           K-FAC's eigenvectors with Gauss-Newton's own diagonal in them; George et al. 2018, Grosse et al. 2023
+    E-K-FAC           K-FAC's eigenvectors, Gauss-Newton's diagonal in that basis; George et al. 2018, Grosse et al. 2023
     diagonal          the Hessian's diagonal
     absolute          the Hessian with the absolute values of its eigenvalues (saddle-free); Dauphin et al. 2014
 
-K-FAC: Martens & Grosse 2015, with the exact mean over targets where they draw targets.
+K-FAC is by Martens & Grosse 2015, who sample targets where the mean over targets is exact here.
 """
 
 from collections.abc import Callable
@@ -25,18 +25,18 @@ __all__ = ["CURVATURES", "curvature_matrix", "required_fit"]
 
 
 def curvature_matrix(linearization: Linearization, kind: str = "hessian") -> Array:
-    """One of `CURVATURES` for every seed: (R, P, P)."""
+    """Compute one of `CURVATURES` for every seed: (R, P, P)."""
     if kind not in CURVATURES:
         raise ValueError(f"curvature {kind!r} is unknown, expected one of {', '.join(CURVATURES)}")
     return CURVATURES[kind](linearization)
 
 
 def required_fit(linearization: Linearization, what: str) -> Fit:
-    """Return the linearization's `fit`; raise ValueError where the learner gives none."""
+    """Return the linearization's `fit`; ValueError if it has none."""
     if linearization.fit is None:
         raise ValueError(
             f"{what} needs the model at its training points, and this linearization has fit = None: "
-            "use a learner whose linearize gives it, or a method on the Hessian"
+            "use a learner whose linearize provides fit, or a method that needs only the Hessian"
         )
     return linearization.fit
 
@@ -70,7 +70,7 @@ def _empirical_fisher(at: Linearization) -> Array:
 
 
 def _gram(vectors: Array, coefficients: Array, penalty: float) -> Array:
-    """(1/N) sum_i coefficients_i v_i v_i^T + penalty I, for vectors (R, N, P) and coefficients (R, N)."""
+    """Return (1/N) sum_i coefficients_i v_i v_i^T + penalty I, for vectors (R, N, P) and coefficients (R, N)."""
     n, size = vectors.shape[1:]
     return (vectors * coefficients[:, :, None]).swapaxes(1, 2) @ vectors / n + penalty * np.eye(size)
 
@@ -84,13 +84,13 @@ def _ekfac(at: Linearization) -> Array:
 
 
 def _by_layer(fit: Fit, block: Callable[[Fit, Layer, int], Array]) -> Array:
-    """Block-diagonal: block(fit, layer, seed number) of every layer, plus the penalty."""
+    """Build block-diagonal matrices from block(fit, layer, seed number) of every layer, plus the penalty."""
     matrices = [scipy.linalg.block_diag(*(block(fit, layer, r) for layer in fit.layers)) for r in range(len(fit.slopes))]
     return np.asarray(matrices, dtype=np.float64) + fit.penalty * np.eye(len(matrices[0]))
 
 
 def _factors(fit: Fit, layer: Layer, r: int) -> tuple[Array, Array]:
-    """A = mean of inputs inputs^T, G = (1/N) sum of w c deltas deltas^T, the mean weighted by w."""
+    """Return A, the mean of inputs inputs^T weighted by w, and G = (1/N) sum_i w_i c_i deltas deltas^T."""
     share = fit.weights / (fit.weights.sum() or 1.0)
     inputs, deltas = layer.inputs[r], layer.deltas[r]
     scale = fit.weights * fit.curvatures[r] / len(share)
@@ -102,7 +102,7 @@ def _kronecker(fit: Fit, layer: Layer, r: int) -> Array:
 
 
 def _corrected(fit: Fit, layer: Layer, r: int) -> Array:
-    """U diag(s) U^T with U the eigenvectors of A (x) G and s the diagonal of U^T (Gauss-Newton block) U."""
+    """Return U diag(s) U^T, U the eigenvectors of A (x) G and s the diagonal of U^T (Gauss-Newton block) U."""
     of_inputs, of_deltas = (np.linalg.eigh(factor)[1] for factor in _factors(fit, layer, r))
     squares = np.einsum("ni,no->nio", (layer.inputs[r] @ of_inputs) ** 2, (layer.deltas[r] @ of_deltas) ** 2)
     scale = np.tensordot(fit.weights * fit.curvatures[r], squares, axes=1) / len(fit.weights)
@@ -120,4 +120,4 @@ CURVATURES: dict[str, Callable[[Linearization], Array]] = {
     "diagonal": _diagonal,
     "absolute": _absolute,
 }
-"""Name -> function of a linearization that returns the matrices (R, P, P)."""
+"""Each name has a function of a linearization that returns the matrices (R, P, P)."""

@@ -1,7 +1,7 @@
-"""A^-1 b for the symmetric matrices of influence functions: exactly, and as practice approximates it.
+"""Solve A x = b for the symmetric matrices of influence functions, exactly or by the approximations used in practice.
 
-Every solver takes a `System`, b being one column per output, and its own options. Iterative solvers go through products A v only,
-as they would where A is too large to form; whether they can converge is decided from the eigenvalues beforehand.
+Every solver takes a `System`, in which b has one column per output, and its own options. Iterative solvers use A in products A v
+only, as they would if A were too large to form; whether they converge is first checked by the eigenvalues of A.
 """
 
 import inspect
@@ -19,7 +19,7 @@ __all__ = ["SOLVERS", "System", "null_space_size", "solve"]
 
 @dataclass(frozen=True)
 class System:
-    """A x = b: matrix (P, P) symmetric, right (P, M); `floor` times the identity is known to be part of A."""
+    """A system is A x = b: matrix A (P, P) symmetric, right b (P, M); A contains the term `floor` I."""
 
     matrix: Array
     right: Array
@@ -27,12 +27,12 @@ class System:
 
     @property
     def operator(self) -> "scipy.sparse.linalg.LinearOperator":
-        """A as a function v -> A v."""
+        """Return A as a function v -> A v."""
         return scipy.sparse.linalg.aslinearoperator(self.matrix)
 
 
 def solve(system: System, solver: str, **options: float) -> Array:
-    """x (P, M) by one of `SOLVERS`; options are refused where the solver has none of that name."""
+    """Return x (P, M), computed by one of `SOLVERS`; ValueError for options that this solver does not have."""
     if solver not in SOLVERS:
         raise ValueError(f"solver {solver!r} is unknown, expected one of {', '.join(SOLVERS)}")
     known = list(inspect.signature(SOLVERS[solver]).parameters.values())[1:]
@@ -46,35 +46,35 @@ def solve(system: System, solver: str, **options: float) -> Array:
 
 
 def null_space_size(matrix: Array, cutoff: float | None = None) -> int:
-    """How many eigenvalues are at most `cutoff` (default: P eps) times the largest, all in absolute value."""
+    """Count the eigenvalues that are at most `cutoff` (default: P eps) times the largest, in absolute value."""
     sizes = np.abs(scipy.linalg.eigvalsh(matrix))
     return int((sizes <= (_rounding(sizes) if cutoff is None else cutoff) * sizes.max()).sum())
 
 
 def _exact(system: System) -> Array:
-    """Dense solve. Refuses a matrix that is singular to working precision."""
+    """Solve by dense elimination; LinAlgError if the matrix is singular to working precision."""
     null = null_space_size(system.matrix)
     if null:
         raise np.linalg.LinAlgError(
             f"the curvature is singular: {null} of its {len(system.matrix)} eigenvalues are zero to working precision, so the "
-            "influence is not defined; take method='pseudo_inverse' or damping > 0, add an l2 penalty or remove collinear columns"
+            "influence is not defined; use method='pseudo_inverse' or damping > 0, add an l2 penalty or remove collinear columns"
         )
     return np.asarray(scipy.linalg.solve(system.matrix, system.right, assume_a="sym"))
 
 
 def _pseudo_inverse(system: System, cutoff: float = 1e-10) -> Array:
-    """Without the eigenvalues that are at most `cutoff` times the largest, in absolute value."""
+    """Solve without the eigenvalues that are at most `cutoff` times the largest, in absolute value."""
     if not 0.0 <= cutoff < 1.0:
-        raise ValueError(f"cutoff = {cutoff}, expected 0 <= cutoff < 1: a share of the largest absolute eigenvalue")
+        raise ValueError(f"cutoff = {cutoff}, expected 0 <= cutoff < 1, a fraction of the largest absolute eigenvalue")
     return _on_largest(system, len(system.matrix), cutoff)
 
 
 def _conjugate_gradients(system: System, iterations: int) -> Array:
-    """`iterations` steps from 0 for every column, fewer where the residual is at rounding (Hestenes & Stiefel 1952).
+    """Take `iterations` steps from 0 per column, fewer if the residual reaches rounding level (Hestenes & Stiefel 1952).
 
-    For positive definite A only: on others a step may divide by 0.
+    LinAlgError unless A is positive definite: on other A a step may divide by 0.
     """
-    steps = _whole("iterations", iterations)
+    steps = _whole_number("iterations", iterations)
     _positive_eigenvalues(system, "conjugate gradients")
     columns = [
         scipy.sparse.linalg.cg(system.operator, b, rtol=np.finfo(np.float64).eps, maxiter=steps)[0] for b in system.right.T
@@ -83,11 +83,11 @@ def _conjugate_gradients(system: System, iterations: int) -> Array:
 
 
 def _lissa(system: System, depth: int, scale: float) -> Array:
-    """x = v_depth / scale with v_0 = b, v_{t+1} = b + (I - A / scale) v_t (Agarwal et al. 2017, Koh & Liang 2017).
+    """Compute x = v_depth / scale with v_0 = b, v_{t+1} = b + (I - A / scale) v_t (Agarwal et al. 2017, Koh & Liang 2017).
 
-    Every product takes all points, where they draw a batch. Converges iff every eigenvalue is in (0, 2 scale).
+    Every product is over all points, where the sources draw a batch. Converges iff every eigenvalue is in (0, 2 scale).
     """
-    steps, half = _whole("depth", depth), _positive_eigenvalues(system, "LiSSA")[-1] / 2.0
+    steps, half = _whole_number("depth", depth), _positive_eigenvalues(system, "LiSSA")[-1] / 2.0
     if not half < scale < np.inf:
         raise ValueError(f"LiSSA cannot converge with scale = {scale}: expected > {half:.6g}, half the largest eigenvalue")
     product, v = system.operator, system.right
@@ -97,24 +97,24 @@ def _lissa(system: System, depth: int, scale: float) -> Array:
 
 
 def _low_rank(system: System, rank: int) -> Array:
-    """On the `rank` eigenvectors of largest absolute eigenvalue, 0 on the rest and on the null space (Schioppa et al. 2022).
+    """Solve on the `rank` eigenvectors of largest absolute eigenvalue, with 0 on the others (Schioppa et al. 2022).
 
-    They are what Lanczos iteration would find, without its dependence on a start where eigenvalues are equal.
+    Lanczos iteration would find the same eigenvectors, but depends on its start where eigenvalues are equal.
     """
     return _on_largest(system, _rank(rank, len(system.matrix)), _rounding(system.matrix))
 
 
 def _nystroem(system: System, rank: int, seed: int = 0) -> Array:
-    """(C_k + floor I)^-1 b with C = A - floor I and C_k = C V (V^T C V)^+ V^T C, V (P, rank) random orthonormal.
+    """Compute (C_k + floor I)^-1 b with C = A - floor I and C_k = C V (V^T C V)^+ V^T C, V (P, rank) random orthonormal.
 
     Frangella et al. 2023; Hataya & Yamada 2023 take columns of I for V. Both invert by Woodbury's identity, which saves time on
-    large A; here C_k + floor I is solved as it stands.
+    large A; here C_k + floor I is solved directly.
     """
     size = len(system.matrix)
     kept = _rank(rank, size)
     if kept < size and not system.floor > 0.0:
         raise ValueError(f"nystroem of rank {kept} < {size} without a penalty is singular: take damping > 0")
-    normal = stream("nystroem", _whole("seed", seed, least=0)).standard_normal((size, kept))
+    normal = stream("nystroem", _whole_number("seed", seed, least=0)).standard_normal((size, kept))
     basis = np.linalg.qr(normal)[0]
     image = system.operator.matmat(basis) - system.floor * basis
     values, vectors = np.linalg.eigh(basis.T @ image)
@@ -124,7 +124,7 @@ def _nystroem(system: System, rank: int, seed: int = 0) -> Array:
 
 
 def _on_largest(system: System, rank: int, cutoff: float) -> Array:
-    """A^-1 b on the `rank` eigenvectors of largest absolute eigenvalue, those of at most `cutoff` times the largest left out."""
+    """Solve on the `rank` eigenvectors of largest absolute eigenvalue, without those of at most `cutoff` times the largest."""
     values, vectors = np.linalg.eigh(system.matrix)
     sizes = np.abs(values)
     largest = np.argsort(sizes)[len(sizes) - rank :]
@@ -133,22 +133,22 @@ def _on_largest(system: System, rank: int, cutoff: float) -> Array:
 
 
 def _positive_eigenvalues(system: System, solver: str) -> Array:
-    """The eigenvalues in increasing order; refused where one is negative, or zero to working precision."""
+    """Return the eigenvalues in increasing order; LinAlgError if one is negative, or zero to working precision."""
     values = np.asarray(scipy.linalg.eigvalsh(system.matrix), dtype=np.float64)
     if not values[0] > _rounding(values) * values[-1]:
         raise np.linalg.LinAlgError(
             f"{solver} cannot converge: the least eigenvalue is {values[0]:.3g} (the largest {values[-1]:.3g}), expected > 0 "
-            "beyond rounding; raise damping by more than that, or take a positive curvature such as 'gauss_newton'"
+            "beyond rounding; raise damping by more than that, or use a positive curvature such as 'gauss_newton'"
         )
     return values
 
 
-def _rounding(of: Array) -> float:
-    """P eps: how much of the largest eigenvalue is zero to working precision, for P rows of a matrix or P eigenvalues."""
-    return len(of) * float(np.finfo(np.float64).eps)
+def _rounding(rows: Array) -> float:
+    """Return P eps for P rows of a matrix or P eigenvalues: eigenvalues up to this times the largest count as zero."""
+    return len(rows) * float(np.finfo(np.float64).eps)
 
 
-def _whole(name: str, value: float, least: int = 1) -> int:
+def _whole_number(name: str, value: float, least: int = 1) -> int:
     if not float(value).is_integer() or value < least:
         raise ValueError(f"{name} = {value}, expected a whole number >= {least}")
     return int(value)
@@ -168,4 +168,4 @@ SOLVERS: dict[str, Callable[..., Array]] = {
     "low_rank": _low_rank,
     "nystroem": _nystroem,
 }
-"""Name -> function of a System and its options that returns x (P, M)."""
+"""Each name has a function of a System and its options that returns x (P, M)."""

@@ -1,8 +1,8 @@
-"""Influence from gradients and a Hessian at one trained model, and how far it can be from leave-one-out.
+"""Compute influence from gradients and a Hessian at one trained model, and bound its distance from leave-one-out.
 
-Convention: every score estimates D_i(1) = dF/dw_i at w = 1. It is positive when including the point raises the output, and
-carries the 1/N of the objective; the predicted effect of removing point i is minus the score. Only "newton" estimates the
-finite LOO_i = F(1) - F(1 - e_i), with the same sign.
+Every score estimates D_i(1) = dF/dw_i at w = 1. It is positive when including the point raises the output, and includes the 1/N
+of the objective; the predicted effect of removing point i is minus the score. Only "newton" estimates the finite difference
+LOO_i = F(1) - F(1 - e_i), with the same sign.
 """
 
 import numpy as np
@@ -29,13 +29,13 @@ METHODS: dict[str, tuple[str, str]] = {
     **{solver: ("hessian", solver) for solver in SOLVERS if solver != "exact"},
     **{kind: (kind, "exact") for kind in CURVATURES if kind != "hessian"},
 }
-"""Name -> what stands for H (`theory.influence.curvature`) and how it is inverted (`theory.influence.inverse`)."""
+"""Each name has a curvature (`theory.influence.curvature`) and the solver that inverts it (`theory.influence.inverse`)."""
 
 
 def hessian_influence(
     linearization: Linearization, method: str = "exact", *, damping: float = 0.0, curvature: str | None = None, **options: float
 ) -> Array:
-    """I_i = -(1/N) grad f^T A^-1 grad l_i, averaged over seeds: shape (N, M). `influence` says more.
+    """Return the scores of `influence`, -(1/N) grad f^T A^-1 grad l_i, averaged over seeds: shape (N, M).
 
     >>> from sims.learners import LeastSquares
     >>> learner = LeastSquares([[1.0]], [1.0], [[1.0]], l2=1.0)  # F(w) = w / (w + 1)
@@ -49,15 +49,15 @@ def hessian_influence(
 def influence(
     linearization: Linearization, method: str = "exact", *, damping: float = 0.0, curvature: str | None = None, **options: float
 ) -> Attribution:
-    """I_i = -(1/N) grad f^T A^-1 grad l_i for every seed, A = curvature + damping I.
+    """Compute I_i = -(1/N) grad f^T A^-1 grad l_i for every seed, A = curvature + damping I.
 
     With the exact Hessian, undamped, it equals D_i(1) at a nondegenerate stationary point (implicit function theorem), and only
-    there. Methods, with the options of `theory.influence.inverse` that they ask for:
+    there. Methods, with their options from `theory.influence.inverse`:
 
-    - "exact" refuses an A that is singular to working precision; "damped" is the same with damping > 0;
+    - "exact" solves with A, LinAlgError if A is singular to working precision; "damped" is the same with damping > 0;
     - "pseudo_inverse" (cutoff), "conjugate_gradients" (iterations), "lissa" (depth, scale), "low_rank" (rank), "nystroem" (rank,
-      seed) invert otherwise; `curvature` tells them what to invert;
-    - "gauss_newton", "fisher", "empirical_fisher", "kfac", "ekfac", "diagonal", "absolute" invert another curvature exactly;
+      seed) use this solver on the Hessian or the given `curvature`;
+    - "gauss_newton", "fisher", "empirical_fisher", "kfac", "ekfac", "diagonal", "absolute" solve exactly with this curvature;
     - "newton" divides the exact score by 1 - h_i: one Newton step to the optimum without i, exact for least squares (T4).
 
     Diagnostics, one number per seed: residual ||A x - grad f|| / ||grad f|| over all outputs; null_space, how many eigenvalues of
@@ -79,15 +79,13 @@ def influence(
         raise ValueError(f"method {method!r} is unknown, expected one of {sorted(METHODS)}")
     ridge = _damping(linearization, damping)
     if method == "damped" and damping == 0.0:
-        raise ValueError("method 'damped' got damping = 0, expected damping > 0; method 'exact' is without")
+        raise ValueError("method 'damped' got damping = 0, expected damping > 0; for none use method 'exact'")
     kind, solver = METHODS[method]
     if curvature is not None and method in CURVATURES:
         raise ValueError(f"method {method!r} inverts its own curvature, got curvature = {curvature!r}: take method='exact'")
     kind = kind if curvature is None else curvature
     if method == "newton" and (required_fit(linearization, "a Newton step").weights != 1.0).any():
-        raise ValueError(
-            "method 'newton' got a model trained at other weights than 1: newton_change(linearization, weights) moves it"
-        )
+        raise ValueError("method 'newton' got a model trained at weights other than 1: use newton_change(linearization, weights)")
     n_points, matrices = linearization.point_gradients.shape[1], curvature_matrix(linearization, kind) + ridge
     floor = damping + (linearization.fit.penalty if linearization.fit and kind != "absolute" else 0.0)
     right = linearization.output_gradients.swapaxes(1, 2)
@@ -96,7 +94,7 @@ def influence(
     if method == "newton":
         scores /= _one_minus(_leverages(linearization, matrices), _rounding(linearization) * np.linalg.cond(matrices))[:, :, None]
     diagnostics = {
-        "residual": _norms(matrices @ solved - right) / np.maximum(_norms(right), np.finfo(np.float64).tiny),  # of b = 0: 0
+        "residual": _norms(matrices @ solved - right) / np.maximum(_norms(right), np.finfo(np.float64).tiny),  # 0 if grad f = 0
         "null_space": np.array([null_space_size(a) for a in matrices]),
         "least_eigenvalue": np.array([scipy.linalg.eigvalsh(a)[0] for a in matrices]),
         "gradient_norm": linearization.gradient_norm,
@@ -105,9 +103,9 @@ def influence(
 
 
 def leverages(linearization: Linearization, *, damping: float = 0.0) -> Array:
-    """h_i = (w_i/N) c_i grad f_i^T (H + damping I)^-1 grad f_i for every seed: (R, N).
+    """Compute leverages h_i = (w_i/N) c_i grad f_i^T (H + damping I)^-1 grad f_i for every seed: (R, N).
 
-    For least squares without penalty the leverages of the design, which add up to P.
+    For least squares without penalty they are the leverages of the design matrix, which add up to P.
 
     >>> from sims.learners import LeastSquares
     >>> learner = LeastSquares([[1.0]], [1.0], [[1.0]], l2=1.0)  # F(w) = w / (w + 1)
@@ -119,11 +117,11 @@ def leverages(linearization: Linearization, *, damping: float = 0.0) -> Array:
 
 
 def newton_change(linearization: Linearization, weights: ArrayLike, *, damping: float = 0.0) -> Array:
-    """F(w) - F(v) by one Newton step from the model trained at weights v (1 as a rule) toward weights w (B, N): shape (R, B, M).
+    """Estimate F(w) - F(v) by one Newton step from the model trained at weights v to weights w (B, N): shape (R, B, M).
 
-    -(1/N) grad f^T (H + damping I + (1/N) sum_i (w_i - v_i) c_i J_i J_i^T)^-1 sum_i (w_i - v_i) grad l_i, J_i = grad f_i: removal
-    of groups, with the change of the Hessian by Gauss-Newton terms (its whole change for linear models). Exact for least squares.
-    Sources: Pregibon 1981; Koh et al. 2019.
+    -(1/N) grad f^T (H + damping I + (1/N) sum_i (w_i - v_i) c_i J_i J_i^T)^-1 sum_i (w_i - v_i) grad l_i, J_i = grad f_i: the
+    Hessian changes by Gauss-Newton terms, its whole change for linear models. With v = 1 and w in {0, 1}^N this predicts the
+    removal of groups of points. Exact for least squares. Sources: Pregibon 1981; Koh et al. 2019.
 
     >>> from sims.learners import LeastSquares
     >>> learner = LeastSquares([[1.0]], [1.0], [[1.0]], l2=1.0)  # F(w) = w / (w + 1)
@@ -146,7 +144,7 @@ def newton_change(linearization: Linearization, weights: ArrayLike, *, damping: 
         for start in range(0, len(goals), _GROUPS):
             moves = goals[start : start + _GROUPS] - fit.weights
             moved = matrices[r] + ((moves * fit.curvatures[r] / n_points) @ outer).reshape(-1, size, size)
-            null = (np.abs(np.linalg.eigvalsh(moved)) <= least).sum(axis=1)  # of terms as large as the whole Hessian
+            null = (np.abs(np.linalg.eigvalsh(moved)) <= least).sum(axis=1)  # zero relative to the terms it is a sum of
             if null.any():
                 b = int(np.argmax(null > 0))
                 raise np.linalg.LinAlgError(
@@ -159,11 +157,11 @@ def newton_change(linearization: Linearization, weights: ArrayLike, *, damping: 
     return changes
 
 
-_GROUPS = 1024  # of removals at a time
+_GROUPS = 1024  # rows of weights at a time
 
 
 def null_space_sizes(linearization: Linearization, cutoff: float = 1e-10) -> NDArray[np.int64]:
-    """How many eigenvalues of each seed's Hessian are at most `cutoff` times the largest, in absolute value: (R,).
+    """Count the eigenvalues of each seed's Hessian that are at most `cutoff` times the largest, in absolute value: (R,).
 
     >>> from sims.learners import LeastSquares
     >>> learner = LeastSquares([[1.0]], [1.0], [[1.0]], l2=1.0)  # F(w) = w / (w + 1)
@@ -175,11 +173,11 @@ def null_space_sizes(linearization: Linearization, cutoff: float = 1e-10) -> NDA
 
 
 def loo_gap_bound(strong_convexity: ArrayLike, gradient: ArrayLike, hessian: ArrayLike, third: ArrayLike) -> Array:
-    """b G / mu^2 + L3 G^2 / (2 mu^3) >= ||theta(1 - e_i) - theta(1) + d theta/d w_i||, all for the sum-scaled objective (T12).
+    """Return b G / mu^2 + L3 G^2 / (2 mu^3) >= ||theta(1 - e_i) - theta(1) + d theta/d w_i|| (T12), for the objective N L.
 
     mu: strong convexity along the path w_i: 1 -> 0; G >= ||grad l_i|| and b >= ||Hess l_i|| on it; L3: Lipschitz constant of the
     whole objective's Hessian. Proof: theta'' along the path is at most 2 b G / mu^2 + L3 G^2 / mu^3; integrate (1 - t) theta''.
-    Source: own, in the manner of Rubinstein & Hopkins 2025.
+    Source: this project, after Rubinstein & Hopkins 2025.
 
     >>> float(loo_gap_bound(strong_convexity=2.0, gradient=1.0, hessian=1.0, third=4.0))  # 1/4 + 4/16
     0.5
@@ -199,7 +197,7 @@ def _leverages(linearization: Linearization, matrices: Array) -> Array:
 
 
 def _one_minus(leverage: Array, errors: Array) -> Array:
-    """1 - h_i; refused where it is 0 within the error (R,) of h_i, which grows with the condition of A."""
+    """Return 1 - h_i; LinAlgError if it is 0 within the error (R,) of h_i, which grows with the condition number of A."""
     rest = 1.0 - leverage
     one = np.abs(rest) <= errors[:, None]
     if one.any():
@@ -216,12 +214,12 @@ def _norms(matrices: Array) -> Array:
 
 
 def _damping(linearization: Linearization, damping: float) -> Array:
-    """damping I."""
+    """Return damping I; ValueError if damping is negative or not finite."""
     if not (np.isfinite(damping) and damping >= 0.0):
         raise ValueError(f"damping = {damping}, expected a finite number >= 0")
     return damping * np.eye(linearization.params.shape[1])
 
 
 def _rounding(linearization: Linearization) -> float:
-    """(N + P) eps: of sums over N points, in P dimensions."""
+    """Return (N + P) eps, the relative rounding error of sums over N points in P dimensions."""
     return sum(linearization.point_gradients.shape[1:]) * float(np.finfo(np.float64).eps)

@@ -1,6 +1,6 @@
-"""Datamodels estimated from drawn subsets, for training sets with too many points to enumerate all subsets.
+"""Estimate datamodels from sampled subsets, for training sets with too many points to enumerate all subsets.
 
-`designs` draws the subsets to retrain on; `fit` estimates the datamodel, by `regression` or `penalised`, from arguments that
-`inputs` checks; `surrogates` has control variates, which save retrainings; `stability` estimates the variance that a linear
-datamodel leaves unexplained.
+`designs` draws the subsets to retrain on. `inputs` checks the arguments of a fit. `fit` estimates the datamodel with `regression`
+or `penalised`. `surrogates` reduces the retrainings needed by control variates. `stability` estimates the variance that the best
+linear datamodel leaves unexplained.
 """

@@ -1,8 +1,8 @@
-"""Designs: which subsets to retrain on. Dependent subsets can need fewer retrainings than independent ones for the same error.
+"""Draw designs, the subsets to retrain on; dependent subsets can need fewer retrainings for the same error.
 
-Every row of a design has the design's law; `groups` says which rows depend on each other, and `fit_sampled` needs it for its
-errors: pass it the design. Draws come from `theory.streams`: the same seed gives the same bits, and a
-longer design of the same kind begins with the shorter one.
+Every row of a design has the design's law. `groups` says which rows depend on each other; `fit_sampled` needs it for the standard
+errors, so pass it the whole design. Draws come from `theory.streams`: the same seed gives the same bits, and a longer design of
+the same kind begins with the shorter one.
 """
 
 from dataclasses import dataclass
@@ -20,16 +20,16 @@ __all__ = ["Design", "antithetic", "fold_over", "hadamard", "hadamard_orders", "
 
 @dataclass(frozen=True)
 class Design:
-    """Subsets masks (m, N) of 0 and 1, each of which has the given law."""
+    """A design has the subsets masks (m, N) of 0 and 1, each of which has the given law."""
 
     name: str
     masks: Array
     law: Bernoulli | FixedSize
-    groups: NDArray[np.intp] | None = None  # (m,), label of the rows that were drawn together; None: all independent
+    groups: NDArray[np.intp] | None = None  # (m,), equal for rows that were drawn together; None: all rows are independent
 
 
 def independent(law: Bernoulli | FixedSize, *, n_subsets: int, n_points: int, seed: int) -> Design:
-    """m independent draws of a law: Bernoulli(p), or FixedSize(k) as in Ilyas et al. 2022.
+    """Draw m independent subsets from a law: Bernoulli(p), or FixedSize(k) as in Ilyas et al. 2022.
 
     >>> independent(FixedSize(2), n_subsets=3, n_points=4, seed=0).masks.sum(axis=1).tolist()
     [2.0, 2.0, 2.0]
@@ -40,12 +40,12 @@ def independent(law: Bernoulli | FixedSize, *, n_subsets: int, n_points: int, se
 
 
 def antithetic(law: Bernoulli | FixedSize, *, n_subsets: int, n_points: int, seed: int) -> Design:
-    """Pairs (S, complement of S), rows 2k and 2k + 1, S independent draws (Hammersley & Morton 1956).
+    """Draw pairs (S, complement of S), rows 2k and 2k + 1, with independent S (Hammersley & Morton 1956).
 
     F(S) - F(complement) has no terms of even degree in the Walsh expansion: at p = 1/2 beta has variance 8 (B_3 + B_5 + ..) / m
-    for large m, against 4 (B_2 + B_3 + ..) / m of independent draws (T8). That pays where even degrees hold more than odd ones,
-    and needs m/2 > N. The residuals of a pair are dependent: HC3 would count the even part, and half of the odd one. `groups` are
-    the pairs.
+    for large m, against 4 (B_2 + B_3 + ..) / m of independent draws (T8). It is smaller if B_2 + B_4 + .. > B_3 + B_5 + ..;
+    m/2 > N is required. The residuals of a pair are dependent: HC3 would include the even part, and half of the odd one.
+    `groups` are the pairs.
 
     >>> design = antithetic(Bernoulli(0.5), n_subsets=4, n_points=3, seed=0)
     >>> (design.masks[0] + design.masks[1]).tolist(), design.groups.tolist()
@@ -60,16 +60,16 @@ def antithetic(law: Bernoulli | FixedSize, *, n_subsets: int, n_points: int, see
 
 
 def fold_over(*, n_replicates: int, n_points: int, seed: int, order: int | None = None) -> Design:
-    """Rows of a Hadamard matrix and their negatives, at p = 1/2: 2 n subsets per replicate, n = `order` >= N.
+    """Take rows of a Hadamard matrix and their negatives, at p = 1/2: 2 n subsets per replicate, n = `order` >= N.
 
     Plackett & Burman 1946, folded over as by Box & Wilson 1951: presence columns are orthogonal to each other and to all products
-    of two, so that even degrees cancel exactly and odd ones from 3 up are left, as for pairs, but nothing is lost to chance
-    correlations of the points. Each replicate takes its own random N of the n columns and sees every point with its own random
-    sign: every subset is then uniform, and beta exactly unbiased. n is by default the least order that `hadamard` has.
+    of two. Even degrees therefore cancel exactly and odd ones from 3 up remain, as for pairs of complements, but without the
+    chance correlations between points. Each replicate assigns the points to a random N of the n columns, each with a random
+    sign: every subset is then uniform, and beta exactly unbiased. By default n is the least order >= N of `hadamard_orders`.
 
-    `groups` are the pairs of complements, rows 2k and 2k + 1. Pairs of one replicate are not independent, but since columns are
-    taken at random, what the columns left over and the other replicates show is what reaches the columns taken: errors need
-    n > N or several replicates, and hold with errors="hc2" (the jackknife errs to the safe side, by R n / (R n - N)).
+    `groups` are the pairs of complements, rows 2k and 2k + 1. Pairs of one replicate are not independent, but as columns are
+    assigned at random, the unused columns and the other replicates show the error of the used ones: errors need n > N or several
+    replicates R, and hold with errors="hc2" (the jackknife is conservative, by the factor R n / (R n - N)).
 
     >>> signs = 2.0 * fold_over(n_replicates=1, n_points=3, seed=0).masks - 1.0
     >>> (signs.T @ signs).tolist()  # orthogonal columns
@@ -92,13 +92,13 @@ def fold_over(*, n_replicates: int, n_points: int, seed: int, order: int | None 
 
 
 def hadamard_orders(largest: int) -> list[int]:
-    """The orders up to `largest` that `hadamard` constructs: 2^a (q + 1), q = 0 or a prime of the form 4k + 3."""
+    """Return the orders up to `largest` that `hadamard` constructs: 2^a (q + 1), q = 0 or a prime of the form 4k + 3."""
     bases = {1} | {q + 1 for q in range(3, largest, 4) if _is_prime(q)}
     return sorted({base << a for base in bases for a in range(largest.bit_length()) if base << a <= largest})
 
 
 def hadamard(order: int) -> Array:
-    """A matrix (n, n) of entries -1 and 1 with orthogonal rows: Paley's (1933) of order q + 1, doubled by Sylvester (1867)."""
+    """Return a matrix (n, n) of -1 and 1 with orthogonal rows: Paley's (1933) of order q + 1, doubled by Sylvester (1867)."""
     if order not in hadamard_orders(max(order, 1)):
         raise ValueError(f"order = {order}, expected 2^a (q + 1) with q = 0 or a prime 3, 7, 11, 19, .. of the form 4k + 3")
     doublings = 0
@@ -113,7 +113,7 @@ def _pairs(n_rows: int) -> NDArray[np.intp]:
 
 
 def _paley(q: int) -> NDArray[np.int64]:
-    """I + S with S the skew conference matrix of quadratic residues of a prime q = 3 mod 4."""
+    """Return I + S, S the skew conference matrix of the quadratic residues of a prime q = 3 mod 4."""
     residue = np.full(q, -1, dtype=np.int64)
     residue[np.arange(q) ** 2 % q] = 1
     residue[0] = 0

@@ -1,8 +1,8 @@
-"""Linear datamodels fitted to sampled subsets, with what is known of their errors.
+"""Fit linear datamodels to sampled subsets and estimate their errors.
 
 `fit_sampled` estimates beta of the optimal linear datamodel (T1; T7 for subsets of one size) from m subsets drawn by a design of
-`designs` and their responses F. The residual F - g is a function of the subset, not noise: its spread differs from subset
-to subset, so that errors are heteroscedasticity-consistent throughout.
+`designs` and their responses F. The residual F - g is a function of the subset, not noise, and its spread differs from subset
+to subset: all standard errors are therefore heteroscedasticity-consistent.
 """
 
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ METHODS: tuple[Method, ...] = ("ols", "difference_of_means", "ridge", "lasso")
 
 @dataclass(frozen=True, repr=False)
 class SampledDatamodel(LinearDatamodel):
-    """A linear datamodel estimated from m subsets; `law` is that of the subsets, residual_variance that on fresh subsets.
+    """A sampled datamodel is estimated from m subsets drawn from `law`; residual_variance is that on new subsets of this law.
 
     >>> from theory.subsets import all_masks
     >>> fit_sampled(all_masks(3), all_masks(3) @ [[1.0], [2.0], [4.0]], law=Bernoulli(0.5))
@@ -60,35 +60,35 @@ class SampledDatamodel(LinearDatamodel):
     covariance: Array | None = None  # (M, N, N) of the coefficients, with keep_covariance=True
 
     def facts(self) -> dict[str, object]:
-        """The method, the shape, the law, the range of R^2 and the kind of errors."""
+        """Return the method, the shape, the law, the range of R^2 and the kind of errors."""
         return {"method": self.method, "n_subsets": self.n_subsets, **super().facts(), "errors": self.error_kind}
 
     def to_xarray(self) -> "xr.Dataset":
-        """Coefficients with standard errors, intercept, residual variance and R^2, with the dimensions point and output."""
+        """Return coefficients, standard errors, intercept, residual variance and R^2, with the dimensions point and output."""
         errors = {"standard_errors": (("point", "output"), self.standard_errors)}
         return super().to_xarray().assign(errors).assign_attrs(method=self.method, error_kind=self.error_kind)
 
     def confidence_interval(self, level: float = 0.95) -> tuple[Array, Array]:
-        """Lower and upper ends (N, M) of Student t intervals for beta, each at the given level by itself."""
+        """Return pointwise Student t intervals for beta at the given level: lower and upper ends (N, M)."""
         if self.method in ("ridge", "lasso"):
             raise ValueError(f"{self.method} is biased for beta and has no interval ({self.error_kind}): fit with method='ols'")
         half = _quantile(level, self.degrees_of_freedom)[:, None] * self.standard_errors
         return self.coefficients - half, self.coefficients + half
 
     def contrasts(self, directions: ArrayLike) -> tuple[Array, Array]:
-        """sum_i c_i beta_i for directions c (C, N), such as e_i - e_j, and their standard errors: two arrays (C, M).
+        """Return sum_i c_i beta_i for directions c (C, N), such as e_i - e_j, and their standard errors: two arrays (C, M).
 
-        With subsets of one size only contrasts, sum_i c_i = 0, are identified (T7): others are refused.
+        On subsets of one size only directions with sum_i c_i = 0 are identified (T7); others raise ValueError.
         """
         c = np.asarray(directions, dtype=np.float64)
         if c.ndim != 2 or c.shape[1] != len(self.coefficients):
-            raise ValueError(f"directions has shape {c.shape}, expected (C, {len(self.coefficients)}): a row per contrast")
+            raise ValueError(f"directions has shape {c.shape}, expected (C, {len(self.coefficients)}): one row per contrast")
         if self.covariance is None:
             raise ValueError("this fit kept no covariance: call fit_sampled(.., method='ols', keep_covariance=True)")
         if isinstance(self.law, FixedSize) and (np.abs(c.sum(axis=1)) > 1e-12 * np.abs(c).sum(axis=1)).any():
             raise ValueError(
                 f"a direction does not sum to 0: on subsets of size {self.law.k} only differences such as beta_i - beta_j are "
-                "identified, the constant is free"
+                "identified, as a constant added to all beta_i changes no prediction"
             )
         return c @ self.coefficients, np.sqrt(np.einsum("ci,mij,cj->cm", c, self.covariance, c, optimize=True))
 
@@ -110,20 +110,20 @@ def fit_sampled(
 
     "ols": least squares with HC3 errors (MacKinnon & White 1985). On all 2^N subsets, weighted by their probability, it is the
     exact datamodel. "difference_of_means": mean F with point i minus mean F without, the MSR estimator (Wang & Jia 2023), with
-    Welch's errors; it pays for the spread that other points make, OLS does not. "ridge" and "lasso" (Ilyas et al. 2022) also work
-    with fewer subsets than points; `penalty` is their strength (`penalised`), by default that of least error in `n_folds`
-    folds of whole groups. Ridge has errors of its spread, without its bias; LASSO none.
+    Welch's errors; the spread due to other points adds to its error, but not to that of OLS. "ridge" and "lasso" (Ilyas et al.
+    2022) also work with fewer subsets than points; `penalty` is their strength (`penalised`), by default the one of least error
+    in cross-validation with `n_folds` folds of whole groups. Errors of ridge leave out its bias; LASSO has none (NaN).
 
-    errors: "hc3" errs to the safe side, its variances are too large by about m/(m - N), for G pairs G/(G - N); "hc2" does not,
-    and is the better choice where these are not near 1, as long as residuals are of similar spread.
+    errors: "hc3" is conservative, its variances are too large by about m/(m - N), for G pairs G/(G - N); "hc2" is not, and is
+    the better choice where these factors are not near 1, as long as residuals have similar spread.
 
-    Intervals of OLS take Student's t and hold from about 30 subsets with and 30 without each point. On exact tables they covered
-    beta in 94-97% at p = 1/2; at p = 0.9, where few subsets hold most of the spread, in 89-93% at m = 160 and 94-95% at 2,000.
+    Intervals of OLS use Student's t and hold from about 30 subsets with and 30 without each point. On exact tables they covered
+    beta in 94-97% at p = 1/2; at p = 0.9, where few subsets have most of the spread, in 89-93% at m = 160 and 94-95% at 2,000.
 
     law: FixedSize(k) where every subset has k points: beta is then the representative with sum 0, or (N - 1)/N times the
-    difference of means (T7). groups (m,): labels of rows drawn together, such as pairs of complements; errors then
-    come from a jackknife over groups. A Design has its own law and groups. row_weights (m,) > 0: rows drawn from one law,
-    reweighted to another.
+    difference of means (T7). groups (m,): labels of rows drawn together, such as pairs of complements; errors then come from the
+    spread between groups. A Design already has its law and groups. row_weights (m,) > 0: how much each row counts, such as a
+    ratio of probabilities where the rows were drawn from another law.
 
     >>> from theory.subsets import all_masks
     >>> fit = fit_sampled(all_masks(3), all_masks(3) @ [[1.0], [2.0], [4.0]])
@@ -137,9 +137,9 @@ def fit_sampled(
     masks, law, groups = from_design(masks, law, groups)
     subsets, y = as_subsets(masks), as_responses(responses)
     if len(y) != len(subsets):
-        raise ValueError(f"masks has {len(subsets)} rows and responses {len(y)}: expected one response per subset")
+        raise ValueError(f"masks has {len(subsets)} rows and responses {len(y)}, expected one response per subset")
     if keep_covariance and method != "ols":
-        raise ValueError(f"keep_covariance with method {method!r}: only 'ols' has a covariance of its coefficients")
+        raise ValueError(f"keep_covariance with method {method!r}, expected 'ols': no other method has a covariance")
     require_sizes(subsets, law)
     data = Observations(subsets, y, as_omega(row_weights, len(y)), as_groups(groups, len(y)), law)
     if method == "ols":
@@ -155,7 +155,7 @@ def fit_sampled(
 def _ols(data: Observations, errors: Errors, keep_covariance: bool) -> SampledDatamodel:
     n_rows, n = data.subsets.shape
     n_bytes = 8 * (3 * n_rows * n + (data.responses.shape[1] * n**2 if keep_covariance else 0))
-    require_memory(n_bytes, f"least squares on {n_rows} subsets of {n} points", "take fewer subsets, or fewer outputs at once")
+    require_memory(n_bytes, f"least squares on {n_rows} subsets of {n} points", "use fewer subsets, or fewer outputs at once")
     rows = data.rows
     try:
         solution = regression.least_squares(rows, singular_along_one=data.one_size)
@@ -178,7 +178,7 @@ def _ols(data: Observations, errors: Errors, keep_covariance: bool) -> SampledDa
     if data.groups is not None:
         kind = f"{'jackknife' if errors == 'hc3' else 'CR2'} over {data.n_groups} groups"
     if data.n_groups < 2 or left < 1 or not np.isfinite(squares).all() or not (freedom > 0.0).all():
-        kind = f"undefined: {n_rows} subsets in {data.n_groups} independent groups leave no residual to judge by; draw more"
+        kind = f"undefined: {n_rows} subsets in {data.n_groups} independent groups leave no residual to estimate; draw more"
         squares = np.full(squares.shape, np.nan)
         covariance = None if covariance is None else np.full(covariance.shape, np.nan)
     return _fitted(
@@ -198,15 +198,16 @@ def _diagonals(covariance: Array) -> Array:
 
 
 def _degrees_of_freedom(data: Observations, rows: regression.Rows) -> Array:
-    """Of Student's t, (N,), for G groups that speak about r directions each: G - max(1, rank of the points / r).
+    """Return the degrees of freedom (N,) of Student's t intervals.
 
-    r = 1 for pairs of complements (G - N), r = N for groups that hold whole designs (G - 1). For independent rows, n of which
-    have the point and n' not, m less the coefficients times W / (m - 2), where
+    For G groups whose rows have mean rank r: G - max(1, rank of the points / r), which is G - N for pairs of complements (r = 1)
+    and G - 1 for groups that are whole designs (r = N). For independent rows, n with the point and n' without:
+    (m - number of coefficients) W / (m - 2), where
 
         W = (1/n + 1/n')^2 / (1 / (n^2 (n - 1)) + 1 / (n'^2 (n' - 1)))
 
-    is m - 2 if n = n' and near n' - 1 if n' is small: Welch's, as if both had the same spread (Bell & McCaffrey 2002). A point
-    that is hardly ever absent is judged by its few absences, however many subsets there are.
+    is m - 2 if n = n' and near n' - 1 if n' is small: Welch's, as if both had the same spread (Bell & McCaffrey 2002). For a
+    point that is rarely absent, the few subsets without it set the degrees of freedom.
     """
     n_rows = len(data.subsets)
     if data.groups is not None:
@@ -221,8 +222,9 @@ def _degrees_of_freedom(data: Observations, rows: regression.Rows) -> Array:
 
 
 def _difference_of_means(data: Observations) -> SampledDatamodel:
-    """Scores of row r: omega (F - mean with i) / n_with sqrt(n_with / (n_with - 1)) where i is present, likewise where absent.
+    """Estimate beta by differences of means, with Welch's errors.
 
+    Scores of row r: omega (F - mean with i) / n_with sqrt(n_with / (n_with - 1)) where i is present, likewise where absent.
     Their squares sum to Welch's s_with^2 / n_with + s_without^2 / n_without.
     """
     subsets, omega, m = data.subsets, data.omega, data.responses.shape[1]
@@ -260,7 +262,7 @@ def _difference_of_means(data: Observations) -> SampledDatamodel:
 
 
 def _summed_squares(scores: Array, data: Observations) -> Array:
-    """sum_r s_r^2, or G/(G - 1) sum_g (sum_{r in g} s_r)^2, for scores (M, m, points)."""
+    """Return sum_r s_r^2, or with groups G/(G - 1) sum_g (sum_{r in g} s_r)^2, for scores (M, m, points): (M, points)."""
     if data.groups is None:
         return np.square(scores).sum(axis=1)
     within = np.zeros((len(scores), data.n_groups, scores.shape[2]))
@@ -281,10 +283,10 @@ def _penalised(data: Observations, method: Literal["ridge", "lasso"], penalty: f
     alpha, residual_variance = penalised.choose_strength(strengths, errors)
     if method == "lasso":
         beta = penalised.lasso(rows, alpha[None], tolerance=1e-10)[0]
-        squares, kind = np.full_like(beta, np.nan), "none: after the selection by LASSO no standard error of beta is valid"
+        squares, kind = np.full_like(beta, np.nan), "none: no standard error of beta is valid after selection by LASSO"
     else:
         beta = penalised.ridge(rows, alpha[None])[0]
-        squares, kind = _ridge_squares(data, rows, beta, alpha), "spread about its own mean, without the bias of ridge"
+        squares, kind = _ridge_squares(data, rows, beta, alpha), "standard deviation, without the bias of ridge"
     if data.one_size:
         beta = beta - beta.mean(axis=0)
     freedom = np.full(len(beta), np.nan)
@@ -307,7 +309,7 @@ def _ridge_squares(data: Observations, rows: regression.Rows, beta: Array, alpha
 
 def _folds(data: Observations, n_folds: int) -> NDArray[np.intp]:
     if n_folds != int(n_folds) or not 2 <= n_folds <= data.n_groups:
-        raise ValueError(f"n_folds = {n_folds}, expected 2 to the {data.n_groups} independent groups of subsets")
+        raise ValueError(f"n_folds = {n_folds}, expected a whole number from 2 to the {data.n_groups} independent groups")
     groups = np.arange(len(data.subsets), dtype=np.intp) if data.groups is None else data.groups
     return groups % int(n_folds)
 
@@ -348,7 +350,7 @@ def _fitted(
 
 def _as_strength(penalty: float) -> float:
     if not (np.isfinite(penalty) and penalty > 0.0):
-        raise ValueError(f"penalty = {penalty}, expected a finite number > 0: without one use method='ols'")
+        raise ValueError(f"penalty = {penalty}, expected a finite number > 0; for no penalty use method='ols'")
     return float(penalty)
 
 

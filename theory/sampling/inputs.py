@@ -1,4 +1,4 @@
-"""The arguments of a fit to sampled subsets, checked: every error says what was got, what was expected and what to do."""
+"""Check the arguments of a fit to sampled subsets: every error says what was got, what was expected and what to do."""
 
 from dataclasses import dataclass
 
@@ -26,13 +26,13 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Observations:
-    """m subsets and their responses, checked."""
+    """Observations are m subsets and their responses, already checked."""
 
     subsets: Array  # (m, N)
     responses: Array  # (m, M)
     omega: Array  # row weights (m,), of mean 1
-    groups: NDArray[np.intp] | None  # labels (m,) 0, 1, ..; None: every row is a group
-    law: Bernoulli | FixedSize | None  # that the subsets were drawn from, where it is known
+    groups: NDArray[np.intp] | None  # labels (m,) 0, 1, ..; None: every row is its own group
+    law: Bernoulli | FixedSize | None  # of the subsets; None if unknown
 
     @property
     def rows(self) -> regression.Rows:
@@ -40,12 +40,12 @@ class Observations:
 
     @property
     def one_size(self) -> bool:
-        """Whether every subset has the same number of points: the coefficients then have a free constant (T7)."""
+        """Return whether every subset has the same number of points, which leaves the coefficients a free constant (T7)."""
         return isinstance(self.law, FixedSize)
 
     @property
     def n_coefficients(self) -> int:
-        """How many coefficients can be identified, the intercept included."""
+        """Return how many coefficients can be identified, the intercept included."""
         return self.subsets.shape[1] + (0 if self.one_size else 1)
 
     @property
@@ -54,7 +54,7 @@ class Observations:
 
     @property
     def variance(self) -> Array:
-        """Var F, (M,), unbiased for independent rows of equal weight; 0 where F is constant up to rounding."""
+        """Return Var F (M,), unbiased for independent rows of equal weight; 0 where F is constant up to rounding."""
         left = self.responses - self.responses[0]
         spread = (self.omega[:, None] * (left - self.omega @ left / len(left)) ** 2).sum(axis=0) / max(len(left) - 1, 1)
         constant = np.ptp(left, axis=0) <= 8 * np.finfo(np.float64).eps * np.abs(self.responses).max(axis=0)
@@ -64,7 +64,7 @@ class Observations:
 def from_design(
     masks: ArrayLike | Design, law: Bernoulli | FixedSize | None, groups: ArrayLike | None
 ) -> tuple[ArrayLike, Bernoulli | FixedSize | None, ArrayLike | None]:
-    """Masks, law and groups: those of a Design, which must come alone, or the arguments as they are."""
+    """Return the masks, law and groups of a Design, which must come without law and groups, else the arguments unchanged."""
     if not isinstance(masks, Design):
         return masks, law, groups
     beside = [f"{name}=" for name, value in (("law", law), ("groups", groups)) if value is not None]
@@ -76,7 +76,7 @@ def from_design(
 
 
 def as_subsets(masks: ArrayLike) -> Array:
-    """0/1 rows (m, N) as float64; refuses index lists and integer masks."""
+    """Return the subsets as rows (m, N) of 0.0 and 1.0; ValueError for lists of indices and integer masks."""
     how = "a row per subset, 1 where the point is in it; theory.subsets.all_masks(N)[mask] is the row of an integer mask"
     try:
         values = np.asarray(masks, dtype=np.float64)
@@ -94,7 +94,7 @@ def as_subsets(masks: ArrayLike) -> Array:
 
 
 def as_responses(responses: ArrayLike) -> Array:
-    """Finite responses (m, M)."""
+    """Return the responses as finite numbers (m, M); ValueError otherwise."""
     values = np.asarray(responses, dtype=np.float64)
     if values.ndim != 2 or 0 in values.shape:
         hint = ": pass responses[:, None]" if values.ndim == 1 else ""
@@ -106,7 +106,7 @@ def as_responses(responses: ArrayLike) -> Array:
 
 
 def as_groups(groups: ArrayLike | None, n_rows: int) -> NDArray[np.intp] | None:
-    """Labels (m,) as 0, 1, ..; None where every row has its own."""
+    """Return the labels (m,) as 0, 1, ..; None where every row is its own group."""
     if groups is None:
         return None
     labels = np.asarray(groups)
@@ -119,7 +119,7 @@ def as_groups(groups: ArrayLike | None, n_rows: int) -> NDArray[np.intp] | None:
 
 
 def require_sizes(subsets: Array, law: Bernoulli | FixedSize | None) -> None:
-    """Refuse subsets whose numbers of points do not agree with the law."""
+    """Raise an error if the numbers of points in the subsets do not agree with the law."""
     sizes, n = subsets.sum(axis=1), subsets.shape[1]
     if isinstance(law, FixedSize):
         law.check(n)
@@ -131,35 +131,35 @@ def require_sizes(subsets: Array, law: Bernoulli | FixedSize | None) -> None:
         raise TypeError(f"{law} is not a law of subsets, expected Bernoulli or FixedSize")
     if len(sizes) > 1 and n > 1 and (sizes == sizes[0]).all():
         raise ValueError(
-            f"every subset has {sizes[0]:g} points: their coefficients have a free constant (only differences are identified); "
+            f"every subset has {sizes[0]:g} points, so that only differences of coefficients are identified; "
             f"pass law=FixedSize({sizes[0]:g})"
         )
 
 
 def require_presence(subsets: Array) -> None:
-    """Refuse a point that is in none or in all of the subsets."""
+    """Raise ValueError if a point is in none or in all of the subsets."""
     for wrong, where in (((subsets == 0.0).all(axis=0), "no"), ((subsets == 1.0).all(axis=0), "every")):
         points = np.flatnonzero(wrong)
         if points.size:
             raise ValueError(
                 f"point {points[0]} is in {where} subset of the {len(subsets)} ({points.size} such points): its coefficient is "
-                "not identified; draw more subsets, or take p further from 0 and 1"
+                "not identified; draw more subsets, or use p further from 0 and 1"
             )
 
 
 def require_rows(data: Observations) -> None:
-    """Refuse fewer different subsets than coefficients."""
+    """Raise ValueError if there are fewer distinct subsets than coefficients."""
     distinct, needed = len(np.unique(data.subsets, axis=0)), data.n_coefficients
     if distinct < needed:
         repeated = "" if distinct == len(data.subsets) else f" ({distinct} distinct ones)"
         raise ValueError(
             f"{len(data.subsets)} subsets{repeated} for {needed} coefficients, the intercept included: least squares needs at "
-            f"least {needed} different subsets, {needed + 1} for errors; draw more, or use method='ridge' or 'lasso'"
+            f"least {needed} distinct subsets, and {needed + 1} for standard errors; draw more, or use method='ridge' or 'lasso'"
         )
 
 
 def alike(subsets: Array) -> str:
-    """Name two points that are always together or never, if there are any."""
+    """Name two points that are always or never together; an empty text if there are none."""
     columns, first = np.unique(np.concatenate([subsets.T, 1.0 - subsets.T]), axis=0, return_inverse=True)
     if len(columns) == 2 * subsets.shape[1]:
         return ""
@@ -170,7 +170,7 @@ def alike(subsets: Array) -> str:
 
 
 def as_omega(row_weights: ArrayLike | None, n_rows: int) -> Array:
-    """Row weights (m,) of mean 1."""
+    """Return the row weights (m,) scaled to mean 1; all 1 where none are given."""
     if row_weights is None:
         return np.ones(n_rows)
     omega = np.asarray(row_weights, dtype=np.float64)

@@ -1,10 +1,11 @@
-"""Ridge and LASSO of responses on subsets, all outputs and strengths at once, the strength chosen by cross-validation.
+"""Fit ridge or LASSO to responses on subsets, for all outputs and strengths at once, and choose the strength.
 
-With x, y the rows of `regression` (about their means; the intercept is not penalised), m of them, and strength alpha,
+With the m centred rows x, y of `regression` (the intercept is not penalised), G = x^T x and strength alpha,
 
     ridge: argmin ||y - x beta||^2 / (2m) + (alpha/2) ||beta||^2,      LASSO: argmin ||y - x beta||^2 / (2m) + alpha ||beta||_1,
 
-scikit-learn's Lasso and, up to alpha m, its Ridge. Presence columns all have about the same variance: they are not standardised.
+as scikit-learn's Lasso, and as its Ridge with alpha m for alpha. Presence columns have similar variances: they are not
+standardised.
 """
 
 from collections.abc import Callable
@@ -18,28 +19,28 @@ from theory.sampling.regression import Rows, centred
 __all__ = ["choose_strength", "cross_validated", "lasso", "lasso_strengths", "ridge", "ridge_strengths"]
 
 Path = Callable[[Rows, Array], Array]
-"""Rows and strengths (A, M), one per output -> coefficients (A, N, M)."""
+"""A function of rows and strengths (A, M), one per output, that returns coefficients (A, N, M)."""
 
 
 def ridge(rows: Rows, strengths: Array) -> Array:
-    """(G/m + alpha I)^-1 x^T y / m for strengths (A, M): shape (A, N, M). Hoerl & Kennard 1970."""
+    """Return (G/m + alpha I)^-1 x^T y / m for strengths (A, M): shape (A, N, M). Source: Hoerl & Kennard 1970."""
     values, vectors = np.linalg.eigh(rows.x.T @ rows.x / len(rows.x))
     target = vectors.T @ (rows.x.T @ rows.y / len(rows.x))
     return vectors @ (target / (values.clip(0.0)[:, None] + strengths[:, None]))
 
 
 def ridge_strengths(rows: Rows) -> Array:
-    """From 1e-6 to 1e3 times the mean variance of a column: (A, M)."""
+    """Return strengths (A, M) from 1e-6 to 1e3 times the mean variance of a column."""
     unit = (rows.x**2).mean()
     return np.tile(unit * np.logspace(-6.0, 3.0, 37)[:, None], rows.y.shape[1])
 
 
 def lasso(rows: Rows, strengths: Array, *, tolerance: float = 1e-4) -> Array:
-    """The LASSO (Tibshirani 1996) for strengths (A, M): shape (A, N, M).
+    """Fit the LASSO (Tibshirani 1996) for strengths (A, M): shape (A, N, M).
 
     Accelerated proximal gradient steps on G, restarted where they overshoot (Beck & Teboulle 2009; O'Donoghue & Candes 2015), all
     columns at once, until the optimality conditions |x_j^T e / m - alpha sign(beta_j)| = 0, |x_j^T e| / m <= alpha hold to
-    `tolerance` times max_j |x_j^T y| / m. Raises ArithmeticError where that takes more than 20,000 steps.
+    `tolerance` times max_j |x_j^T y| / m. ArithmeticError if that takes more than 20,000 steps.
     """
     n, m = rows.x.shape[1], rows.y.shape[1]
     gram, target = rows.x.T @ rows.x / len(rows.x), rows.x.T @ rows.y / len(rows.x)
@@ -70,19 +71,19 @@ def lasso(rows: Rows, strengths: Array, *, tolerance: float = 1e-4) -> Array:
 
 
 def lasso_strengths(rows: Rows) -> Array:
-    """From max_j |x_j^T y| / m, at which every coefficient is 0, down to 1e-3 of it: (A, M)."""
+    """Return strengths (A, M) from max_j |x_j^T y| / m, at which every coefficient is 0, down to 1e-3 of it."""
     largest = np.abs(rows.x.T @ rows.y / len(rows.x)).max(axis=0)
     return np.where(largest > 0.0, largest, 1.0) * np.logspace(0.0, -3.0, 31)[:, None]
 
 
 def choose_strength(strengths: Array, errors: Array) -> tuple[Array, Array]:
-    """The strength (M,) of least cross-validated error for every output, and that error."""
+    """Return the strength of least cross-validated error for every output (M,), and that error (M,)."""
     best = errors.argmin(axis=0)[None]
     return np.take_along_axis(strengths, best, axis=0)[0], np.take_along_axis(errors, best, axis=0)[0]
 
 
 def cross_validated(path: Path, strengths: Array, masks: Array, responses: Array, omega: Array, folds: NDArray[np.intp]) -> Array:
-    """Mean squared error (A, M) on the rows left out, in units of responses^2, for every strength (A, M)."""
+    """Return the mean squared error (A, M) on the rows left out, in units of responses^2, for every strength (A, M)."""
     total = np.zeros_like(strengths)
     for fold in np.unique(folds):
         out = folds == fold

@@ -1,12 +1,13 @@
-"""Least squares of responses on subsets, all outputs at once, with errors that trust neither equal nor independent residuals.
+"""Fit responses to subsets by least squares, with errors that allow for unequal and dependent residuals.
 
-Row r is a subset with its response; omega_r (mean 1) says how much it counts. With x and y about their weighted means and scaled
-by sqrt(omega), G = x^T x and A = x G^-1,
+Row r is a subset with its response and has weight omega_r (mean 1). With x and y centred at their weighted means and scaled by
+sqrt(omega), G = x^T x and A = x G^-1,
 
-    beta = A^T y,   e = y - x beta,   H = sqrt(omega) sqrt(omega)^T / m + A x^T   (the mean takes part in H).
+    beta = A^T y,   e = y - x beta,   H = sqrt(omega) sqrt(omega)^T / m + A x^T   (H includes the mean).
 
-The error of beta is A^T times the residuals, each made up for its own pull on the fit: (I - H_gg)^-1 e_g, what leaving the group
-g of rows out makes of them, or (I - H_gg)^-1/2 e_g. Groups are rows that may depend on each other, single rows where none do.
+The error of beta is A^T times the residuals, corrected for the pull of each row on its own fit: (I - H_gg)^-1 e_g, the residuals
+of group g in a fit without it, or (I - H_gg)^-1/2 e_g. A group has the rows that may depend on each other; independent rows are
+groups of one.
 """
 
 from collections.abc import Iterator
@@ -35,7 +36,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Rows:
-    """Subsets x (m, N) and responses y (m, M) about their weighted means, every row scaled by root = sqrt(omega) (m,)."""
+    """Rows are subsets x (m, N) and responses y (m, M) minus their weighted means, scaled by root = sqrt(omega) (m,)."""
 
     x: Array
     y: Array
@@ -46,7 +47,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Solution:
-    """beta (N, M), residuals e (m, M) of the scaled rows, and A (m, N), by which beta = A^T y."""
+    """A solution has beta (N, M), the residuals e (m, M) of the scaled rows, and A (m, N) with beta = A^T y."""
 
     coefficients: Array
     residuals: Array
@@ -54,17 +55,17 @@ class Solution:
 
 
 def centred(masks: Array, responses: Array, omega: Array) -> Rows:
-    """Rows about their means, for omega (m,) of mean 1."""
+    """Subtract the weighted means from the rows and scale them, for omega (m,) of mean 1."""
     x_mean, y_mean = omega @ masks / len(masks), omega @ responses / len(masks)
     root = np.sqrt(omega)
     return Rows(root[:, None] * (masks - x_mean), root[:, None] * (responses - y_mean), root, x_mean, y_mean)
 
 
 def least_squares(rows: Rows, *, singular_along_one: bool) -> Solution:
-    """argmin ||y - x beta||, by Cholesky of G and one step of refinement (Bjoerck 1987: as accurate as QR unless G is singular).
+    """Return argmin ||y - x beta||, by Cholesky of G and one refinement (Bjoerck 1987: as accurate as QR unless G is singular).
 
     Subsets of one size have x 1 = 0: `singular_along_one` adds a multiple of 1 1^T to G, which picks the beta with sum 0 (T7).
-    Raises LinAlgError, with the rank in its text, where x has less than full rank otherwise.
+    LinAlgError, with the rank as its message, if x is otherwise rank-deficient.
     """
     x, n = rows.x, rows.x.shape[1]
     gram = x.T @ x
@@ -82,21 +83,21 @@ def least_squares(rows: Rows, *, singular_along_one: bool) -> Solution:
 
 
 def group_scores(rows: Rows, solution: Solution, groups: NDArray[np.intp] | None, power: float = -1.0) -> Iterator[Array]:
-    """A_g^T (I - H_gg)^power e_g for some groups after the other: arrays (groups, N, M). NaN where I - H_gg is singular.
+    """Yield A_g^T (I - H_gg)^power e_g for all groups, in arrays (groups, N, M); NaN where I - H_gg is singular.
 
-    The sum of their squares is the variance of beta. Power -1: HC3 for single rows (MacKinnon & White 1985), and up to the factor
-    (G - 1)/G the jackknife over G groups (CR3): beta minus beta without the group, exactly. Power -1/2: HC2 and CR2 (Bell &
-    McCaffrey 2002), unbiased where residuals are independent with one variance.
+    The sum of their squares estimates the variance of beta. Power -1: HC3 for single rows (MacKinnon & White 1985), and up to the
+    factor (G - 1)/G the jackknife over G groups (CR3): beta minus beta without the group, exactly. Power -1/2: HC2 and CR2
+    (Bell & McCaffrey 2002), unbiased where residuals are independent with equal variances.
     """
     for chosen, adjusted in _adjusted_residuals(rows, solution, groups, power):
         yield solution.operator[chosen].swapaxes(1, 2) @ adjusted
 
 
 def mean_square(rows: Rows, solution: Solution, groups: NDArray[np.intp]) -> Array:
-    """Mean of |(I - H_gg)^-1/2 e_g|^2 over rows: (M,), unbiased for one variance; NaN where some I - H_gg is singular.
+    """Return the mean of |(I - H_gg)^-1/2 e_g|^2 over rows (M,): unbiased for equal variances; NaN if some I - H_gg is singular.
 
-    A group may fit one part of itself far better than another, as pairs of complements do with what is odd: sum e^2 over m less
-    the coefficients would mix them up.
+    For dependent rows sum e^2 / (m - number of coefficients) is biased: the fit follows some combinations of a group's rows more
+    closely than others, as the difference F(S) - F(complement) of a pair.
     """
     parts = _adjusted_residuals(rows, solution, groups, -0.5)
     return np.sum([np.square(adjusted).sum(axis=(0, 1)) for _, adjusted in parts], axis=0) / len(rows.x)
@@ -105,7 +106,7 @@ def mean_square(rows: Rows, solution: Solution, groups: NDArray[np.intp]) -> Arr
 def _adjusted_residuals(
     rows: Rows, solution: Solution, groups: NDArray[np.intp] | None, power: float
 ) -> Iterator[tuple[NDArray[np.intp], Array]]:
-    """Rows (groups, size) and their (I - H_gg)^power e_g, (groups, size, M)."""
+    """Yield row numbers (groups, size) and their (I - H_gg)^power e_g, (groups, size, M)."""
     for members in groups_by_size(groups, len(rows.x)):
         step = max(1, _ENTRIES // (members.shape[1] * rows.x.shape[1] + rows.x.shape[1] * rows.y.shape[1]))
         for start in range(0, len(members), step):
@@ -119,7 +120,7 @@ def _adjusted_residuals(
 
 
 def without_own_row(rows: Rows, solution: Solution, power: float = -1.0) -> Array:
-    """e_r (1 - H_rr)^power, by default the residual of every row at the fit without it: (m, M). NaN where H_rr = 1."""
+    """Return e_r (1 - H_rr)^power (m, M), by default the residual of every row in the fit without it; NaN where H_rr = 1."""
     left = 1.0 - np.einsum("ri,ri->r", solution.operator, rows.x) - rows.root**2 / len(rows.x)
     return solution.residuals * (np.where(left > _SATURATED, left, np.nan) ** power)[:, None]
 
@@ -127,9 +128,9 @@ def without_own_row(rows: Rows, solution: Solution, power: float = -1.0) -> Arra
 def error_covariance(
     rows: Rows, solution: Solution, groups: NDArray[np.intp] | None, power: float = -1.0, *, full: bool
 ) -> Array:
-    """sum_g s_g s_g^T over `group_scores`: (M, N, N) if `full`, else its diagonal (N, M).
+    """Return sum_g s_g s_g^T over `group_scores`: (M, N, N) if `full`, else its diagonal (N, M).
 
-    For single rows, by products of whole matrices: A^T diag(u^2) A with u of `without_own_row`.
+    Independent rows take one matrix product per output: A^T diag(u^2) A with u from `without_own_row`.
     """
     if groups is not None:
         return score_covariance(group_scores(rows, solution, groups, power), full=full)
@@ -140,14 +141,14 @@ def error_covariance(
 
 
 def score_covariance(scores: Iterator[Array], *, full: bool) -> Array:
-    """sum_g s_g s_g^T over scores (groups, N, M): shape (M, N, N) if `full`, else its diagonal (N, M)."""
+    """Return sum_g s_g s_g^T over scores (groups, N, M): shape (M, N, N) if `full`, else its diagonal (N, M)."""
     if full:
         return np.sum([np.einsum("gim,gjm->mij", s, s, optimize=True) for s in scores], axis=0)
     return np.sum([np.einsum("gim,gim->im", s, s) for s in scores], axis=0)
 
 
 def groups_by_size(groups: NDArray[np.intp] | None, n_rows: int) -> list[NDArray[np.intp]]:
-    """The rows of every group, groups of equal size together: arrays (groups, size). None: every row by itself."""
+    """Return the row numbers of every group, one array (groups, size) per group size; groups=None: every row is a group."""
     if groups is None:
         return [np.arange(n_rows, dtype=np.intp)[:, None]]
     order, counts = np.argsort(groups, kind="stable"), np.unique(groups, return_counts=True)[1]
@@ -156,7 +157,7 @@ def groups_by_size(groups: NDArray[np.intp] | None, n_rows: int) -> list[NDArray
 
 
 def mean_rank(x: Array, groups: NDArray[np.intp]) -> float:
-    """The mean over groups of the rank of their rows of x: how many directions of beta a group speaks about."""
+    """Return the mean over groups of the rank of their rows of x: how many directions of beta a group determines."""
     ranks = [np.linalg.matrix_rank(x[members]) for members in groups_by_size(groups, len(x))]
     return float(np.concatenate(ranks).mean())
 

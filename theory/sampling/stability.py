@@ -1,12 +1,12 @@
-"""The variance that the best linear datamodel leaves unexplained, estimated from noise stability without a fit.
+"""Estimate the variance that the best linear datamodel leaves unexplained, from noise stability and without a fit.
 
-Let w be a Bernoulli(p) subset and w_rho the same with every coordinate drawn anew with probability 1 - rho. Since
+Let w be a Bernoulli(p) subset and w_rho a copy in which every coordinate is drawn again with probability 1 - rho. Since
 E[phi_A(w_rho) | w] = rho^|A| phi_A(w) for the characters of `theory.transforms.walsh`,
 
     h(rho) = E F(w) F(w_rho) = sum_k rho^k B_k,      B_k = sum_{|A| = k} Fhat(A)^2        (T8),
 
-so that the residual is R = B_{>=2} = Var F - B_1 with Var F = h(1) - h(0) and B_1 = h'(0). Any linear function subtracted from F
-leaves R as it is.
+so that the residual is R = B_{>=2} = Var F - B_1 with Var F = h(1) - h(0) and B_1 = h'(0). Subtracting a linear function from F
+does not change R.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ __all__ = ["NoiseDesign", "ResidualEstimate", "noise_design", "noise_residual"]
 
 @dataclass(frozen=True)
 class NoiseDesign:
-    """C independent chains of K + 2 subsets: S, its noisy copies with the given correlations, and a copy with correlation 0."""
+    """A noise design has C independent chains: S, its K copies with the given correlations, and a copy with correlation 0."""
 
     chains: Array  # (C, K + 2, N)
     correlations: tuple[float, ...]  # rho_1 .. rho_K
@@ -33,21 +33,21 @@ class NoiseDesign:
 
     @property
     def masks(self) -> Array:
-        """All subsets to retrain on, (C (K + 2), N), chain after chain."""
+        """Return all subsets to retrain on, chain after chain: (C (K + 2), N)."""
         return self.chains.reshape(-1, self.chains.shape[2])
 
 
 @dataclass(frozen=True)
 class ResidualEstimate:
-    """R = B_{>=2} of M outputs, with its standard error and a bound of its bias."""
+    """A residual estimate has R = B_{>=2} of M outputs, its standard error and a bound on its bias."""
 
     residual: Array  # (M,)
     standard_error: Array  # (M,)
     relative_bias: float  # kappa: |E residual - R| <= kappa R
-    variance: Array  # (M,), estimate of Var F less the linear function that was subtracted
+    variance: Array  # (M,), estimate of Var(F - the linear function that was subtracted)
 
     def interval(self, level: float = 0.95) -> tuple[Array, Array]:
-        """Ends (M,) of an interval for R at least at the given level, sampling error and worst bias together."""
+        """Return the ends (M,) of an interval for R that covers sampling error and worst bias at the given level or above."""
         if not 0.0 < level < 1.0:
             raise ValueError(f"level = {level}, expected 0 < level < 1")
         half = scipy.special.ndtri(0.5 + 0.5 * level) * self.standard_error
@@ -60,9 +60,9 @@ def noise_design(
 ) -> NoiseDesign:
     """Draw the chains of subsets that `noise_residual` needs.
 
-    A copy with correlation rho keeps w_i where U_i < rho and takes the last copy's elsewhere.
-    One U per chain and point serves all copies, so that copies differ little from each other. Small correlations have little
-    bias, but errors that grow as 1 / sqrt(rho). Correlations that bound no bias, kappa >= 1, are refused.
+    A copy with correlation rho has the w_i of S where U_i < rho, and elsewhere that of the copy with correlation 0.
+    All copies of a chain share the same U, so that they differ little from each other. Small correlations give little
+    bias, but errors that grow as 1 / sqrt(rho). ValueError if kappa >= 1, where the bias may exceed R.
 
     >>> design = noise_design(Bernoulli(0.5), n_chains=10, n_points=3, seed=0)
     >>> design.chains.shape, design.masks.shape
@@ -72,11 +72,11 @@ def noise_design(
     if not rho or len(set(rho)) != len(rho) or not all(0.0 < r < 1.0 for r in rho):
         raise ValueError(f"correlations = {rho}, expected one or more different numbers between 0 and 1, such as (0.15, 0.3)")
     if n_chains != int(n_chains) or n_chains < 2:
-        raise ValueError(f"n_chains = {n_chains}, expected a whole number >= 2: errors come from their spread")
+        raise ValueError(f"n_chains = {n_chains}, expected a whole number >= 2: the error comes from the spread between chains")
     kappa = _derivative_rule(rho, n_points)[1]
     if kappa >= 1.0:
         raise ValueError(
-            f"correlations = {rho}: the bias may be {kappa:.2g} times the residual; take smaller ones, as (0.15, 0.3)"
+            f"correlations = {rho}: the bias may be {kappa:.2g} times the residual; take smaller ones, such as (0.15, 0.3)"
         )
     rng = stream("design noise", seed)
     draws = rng.random((int(n_chains), 3, n_points))
@@ -91,15 +91,15 @@ def noise_residual(design: NoiseDesign, responses: ArrayLike, *, linear: ArrayLi
 
     R^ = Var F - sum_k a_k E F(w) (F(w_k) - F(w')), w' the copy with correlation 0, where sum_k a_k rho_k^j is 1 for j = 1 and 0
     for j = 2..K: the derivative at 0 of the polynomial through h(0), h(rho_1), .. Both expectations are estimated without bias.
-    What is left of higher degrees, R^ - R = -sum_{j > K} B_j sum_k a_k rho_k^j in the mean, is at most kappa R.
+    Higher degrees bias it: E R^ - R = -sum_{j > K} B_j sum_k a_k rho_k^j, at most kappa R in size.
 
-    `linear` (N, M): coefficients of any linear function fixed without these responses, such as D(1), which is subtracted first. R
-    is the same, and the error, otherwise of the order of Var F / sqrt(C), is the smaller the better it predicts.
+    `linear` (N, M): coefficients of a linear function that is subtracted from F first, chosen without these responses, such as
+    D(1). R does not change; the error, otherwise of the order of Var F / sqrt(C), falls as the function predicts F better.
     Source: Saunshi et al. 2022, Thm 3.2: a polynomial fitted to h at several rho gives R to an additive error eps from O(1/eps^3)
     responses at p = 1/2; ours takes any p, the same chain for every rho, and interpolates.
 
     >>> design = noise_design(Bernoulli(0.5), n_chains=10, n_points=3, seed=0)
-    >>> F = design.masks @ np.array([[1.0], [2.0], [3.0]])  # linear: it leaves nothing
+    >>> F = design.masks @ np.array([[1.0], [2.0], [3.0]])  # F is linear: R = 0
     >>> noise_residual(design, F, linear=[[1.0], [2.0], [3.0]]).residual.tolist()
     [0.0]
     """
@@ -113,7 +113,7 @@ def noise_residual(design: NoiseDesign, responses: ArrayLike, *, linear: ArrayLi
             "row per subset of the design"
         )
     if not np.isfinite(values).all():
-        raise ValueError("responses must be finite: a subset without a response has no place in a chain")
+        raise ValueError("responses must be finite: every subset of a chain needs its response")
     if linear is not None:
         effects = np.asarray(linear, dtype=np.float64)
         if effects.shape != (n_points, values.shape[2]):
@@ -130,7 +130,7 @@ def noise_residual(design: NoiseDesign, responses: ArrayLike, *, linear: ArrayLi
 
 
 def _derivative_rule(correlations: tuple[float, ...], n_points: int) -> tuple[Array, float]:
-    """a (K,), and kappa = max over the degrees j = K + 1 .. N of |sum_k a_k rho_k^j|."""
+    """Return a (K,) and kappa = max over the degrees j = K + 1 .. N of |sum_k a_k rho_k^j|."""
     rho = np.array(correlations)
     degree = np.arange(1, len(rho) + 1)
     a = np.asarray(np.linalg.solve(rho ** degree[:, None], (degree == 1).astype(np.float64)), dtype=np.float64)

@@ -1,7 +1,7 @@
-"""Control variates: fit what a surrogate of known datamodel leaves of F, and add its datamodel back.
+"""Reduce the errors of a fit by control variates: fit F - T for a surrogate T, and add the known datamodel of T.
 
-The surrogate is a quadratic T(w), usually the second-order Taylor expansion of F about w = p 1. Whatever its quality, beta is
-linear in F (T8): beta[F] = beta[F - T] + beta[T] exactly, and the errors are those of an estimate of beta[F - T].
+The surrogate is a quadratic T(w), usually the second-order Taylor expansion of F about w = p 1. As beta is linear in F (T8),
+beta[F] = beta[F - T] + beta[T] for every T, however poor, and the errors are those of the estimate of beta[F - T].
 """
 
 import time
@@ -31,44 +31,44 @@ __all__ = ["Cost", "Prices", "Quadratic", "fit_with_surrogate", "measured_prices
 
 @dataclass(frozen=True)
 class Prices:
-    """What one weight Jacobian and one weight Hessian cost, in retrainings of the same learner."""
+    """Prices are the costs of one weight Jacobian and one weight Hessian, in retrainings of the same learner."""
 
     jacobian: float
-    hessian: float = np.nan  # where the learner has none
+    hessian: float = np.nan  # NaN: the learner has none
 
 
 @dataclass(frozen=True)
 class Cost:
-    """How many responses and derivatives a surrogate took, all seeds of a weight vector counted as one, as in a retraining."""
+    """A cost counts the responses and derivatives that a surrogate took; all seeds at one weight vector count once."""
 
     responses: int = 0
     jacobians: int = 0
     hessians: int = 0
 
     def retrainings(self, prices: Prices) -> float:
-        """The cost in units of one retraining."""
+        """Return the cost in retrainings."""
         hessians = self.hessians * prices.hessian if self.hessians else 0.0
         return self.responses + self.jacobians * prices.jacobian + hessians
 
 
 @dataclass(frozen=True)
 class Quadratic:
-    """T(w) = value + (w - c) . gradient + (w - c)^T Q (w - c) / 2 for M outputs."""
+    """A quadratic is T(w) = value + (w - c) . gradient + (w - c)^T Q (w - c) / 2 for M outputs."""
 
     centre: Array  # c (N,)
     value: Array  # (M,)
     gradient: Array  # (N, M)
     hessian: WeightHessian  # Q
-    asymmetry: float = 0.0  # ||Q - Q^T|| / ||Q|| before it was made symmetric: the error of its differences
+    asymmetry: float = 0.0  # ||Q - Q^T|| / ||Q|| before Q was made symmetric: the error of its finite differences
     cost: Cost = Cost()
 
     def __call__(self, weights: ArrayLike) -> Array:
-        """T(w) for weights (B, N): shape (B, M)."""
+        """Evaluate T(w) at weights (B, N): shape (B, M)."""
         away = np.asarray(weights, dtype=np.float64) - self.centre
         return self.value + away @ self.gradient + 0.5 * self.hessian.form(away)
 
     def datamodel(self, law: Bernoulli | FixedSize) -> tuple[Array, Array]:
-        """Intercept (M,) and coefficients (N, M) of the optimal linear datamodel of T, in closed form.
+        """Return intercept (M,) and coefficients (N, M) of the optimal linear datamodel of T, in closed form.
 
         On {0, 1}^N, w_i^2 = w_i: T = a + sum_i b_i w_i + sum_{i<j} Q_ij w_i w_j with b_i = gradient_i - (Q c)_i + Q_ii/2.
         Bernoulli(p): beta_i = b_i + p sum_{j != i} Q_ij (T1), which is gradient_i + (1 - 2p) Q_ii / 2 where c = p 1.
@@ -94,11 +94,11 @@ class Quadratic:
 def taylor_surrogate(
     learner: DifferentiableLearner, centre: float | ArrayLike, seeds: Sequence[int], *, step: float = 1e-3, block: int = 64
 ) -> Quadratic:
-    """The second-order Taylor expansion of F at w = centre (a number p: at p 1).
+    """Return the second-order Taylor expansion of F at w = centre (a number p stands for p 1).
 
     Second derivatives come from the learner's `weight_hessian` where it has one, else from central differences of
-    `weight_jacobian`, 2 N of them with the given step, `block` at a time (at a weight smaller than the step they are one-sided).
-    A rough second derivative makes a worse control variate, never a wrong one.
+    `weight_jacobian` at 2 N points, `block` pairs at a time; a weight below `step` is lowered only to 0. An inaccurate second
+    derivative makes the control variate less effective, but adds no bias.
 
     >>> from sims.learners import LeastSquares
     >>> learner = LeastSquares([[1.0]], [1.0], [[1.0]], l2=1.0)  # F(w) = w / (w + 1)
@@ -115,12 +115,12 @@ def taylor_surrogate(
     if isinstance(learner, TwiceDifferentiableLearner):
         hessian, cost = learner.weight_hessian(c, seeds), Cost(1, 1, 1)
     else:
-        differences, cost = _differenced(learner, c, seeds, step, block), Cost(1, 1 + 2 * n, 0)
+        differences, cost = _differenced_hessian(learner, c, seeds, step, block), Cost(1, 1 + 2 * n, 0)
         hessian = WeightHessian(0.5 * differences, np.eye(n))
         size = np.linalg.norm(differences)
         asymmetry = float(np.linalg.norm(differences - differences.swapaxes(1, 2)) / size) if size > 0.0 else 0.0
     if not all(np.isfinite(part).all() for part in (value, gradient, hessian.left, hessian.right)):
-        raise ArithmeticError(f"F has no second-order expansion at w = {c[0]:g} ..: some derivative is not finite there")
+        raise ArithmeticError(f"F has no second-order expansion at w = ({c[0]:g}, ..): a derivative there is not finite")
     return Quadratic(c, value, gradient, hessian, asymmetry, cost)
 
 
@@ -136,30 +136,32 @@ def fit_with_surrogate(
 ) -> SampledDatamodel:
     """Fit responses - scale T by OLS and add scale times the exact datamodel of T; masks, law and groups as in `fit_sampled`.
 
-    scale "one" has the bias of OLS on F - T, of order 1/m. "fitted" regresses F on what T is beyond linear, per output: errors
-    are then never much larger than those of OLS, however bad T is, at another bias of order 1/m (Glasserman 2004, sec. 4.1).
-    Errors are those of the rest; residual_variance and r_squared are those of the whole F on the rows given.
+    scale "one" is 1, with the bias of OLS on F - T, of order 1/m. "fitted" is the slope per output of F on the residual of the
+    linear fit to T: errors are then never much larger than those of OLS, however bad T is, at another bias of order 1/m
+    (Glasserman 2004, sec. 4.1). Standard errors are those of the fit to F - scale T; residual_variance and r_squared are those
+    of F on the given rows.
 
-    Around c = p 1 at p = 1/2, T less its linear part has degree 2 only: pairs of complements cancel it already, and gain nothing.
+    About c = p 1 at p = 1/2 the nonlinear part of T has degree 2 only, which pairs of complements cancel: T then gains nothing.
 
     >>> from sims.learners import KernelSum
     >>> from sims.retrain import response_table
     >>> from theory.sampling.designs import independent
-    >>> learner = KernelSum([[0.0], [0.0], [0.0]], [1.0, 2.0, 3.0], [[0.0]])  # F = (w_0 + 2 w_1 + 3 w_2) / 3, which T is exactly
+    >>> learner = KernelSum([[0.0], [0.0], [0.0]], [1.0, 2.0, 3.0], [[0.0]])  # F = (w_0 + 2 w_1 + 3 w_2) / 3 = T
     >>> design = independent(Bernoulli(0.5), n_subsets=20, n_points=3, seed=0)
     >>> F = response_table(learner, [0], weights=design.masks).mean
     >>> fit_with_surrogate(design, F, taylor_surrogate(learner, 0.5, [0])).coefficients.round(9).tolist()
     [[0.333333333], [0.666666667], [1.0]]
     """
     if "method" in options or "row_weights" in options:
-        raise ValueError("fit_with_surrogate takes neither method nor row_weights: its rest is fitted by OLS on rows of `law`")
+        raise ValueError("fit_with_surrogate takes neither method nor row_weights: it fits F - scale T by OLS on rows of `law`")
     masks, law, groups = from_design(masks, law, groups)
     if law is None:
         raise ValueError("fit_with_surrogate got masks without law=, expected the law that they were drawn from, or a Design")
     subsets, y = as_subsets(masks), as_responses(responses)
     if surrogate.gradient.shape != (subsets.shape[1], y.shape[1]):
         raise ValueError(
-            f"the surrogate is of (points, outputs) = {surrogate.gradient.shape}, the data of {subsets.shape[1], y.shape[1]}"
+            f"the surrogate has (points, outputs) = {surrogate.gradient.shape}, the data {subsets.shape[1], y.shape[1]}: "
+            "expected the same numbers"
         )
     values, (intercept, coefficients) = surrogate(subsets), surrogate.datamodel(law)
     factor = np.ones(y.shape[1])
@@ -181,9 +183,10 @@ def fit_with_surrogate(
 def measured_prices(
     learner: DifferentiableLearner, weights: ArrayLike, seeds: Sequence[int], *, rounds: int = 3, jacobians: int = 8
 ) -> Prices:
-    """Prices by the clock: least of `rounds` times, per row, of respond on weights (B, N) and weight_jacobian on the first few.
+    """Measure the prices of a learner's derivatives, each from the least of `rounds` timings.
 
-    Responses are timed in a batch, as a design is retrained; Jacobians in a smaller one, as `taylor_surrogate` asks for them.
+    Times are per weight vector: of respond in one batch of all weights (B, N), as a design is retrained, and of weight_jacobian
+    in one batch of the first `jacobians` of them, a small one as in `taylor_surrogate`.
     """
     rows, few = np.asarray(weights, dtype=np.float64), np.asarray(weights, dtype=np.float64)[:jacobians]
 
@@ -203,10 +206,10 @@ def measured_prices(
     return Prices(jacobian / one, hessian)
 
 
-def _differenced(learner: DifferentiableLearner, c: Array, seeds: Sequence[int], step: float, block: int) -> Array:
-    """Q_ij = (D_i(c + h e_j) - D_i(c - h e_j)) / 2h, (M, N, N), not yet symmetric."""
+def _differenced_hessian(learner: DifferentiableLearner, c: Array, seeds: Sequence[int], step: float, block: int) -> Array:
+    """Return the differences Q_ij = (D_i(c + h e_j) - D_i(c - h e_j)) / 2h, (M, N, N), which are not exactly symmetric."""
     n = len(c)
-    require_memory(32 * learner.n_outputs * n**2, f"{learner.n_outputs} Hessians of {n} weights", "take fewer queries at once")
+    require_memory(32 * learner.n_outputs * n**2, f"{learner.n_outputs} Hessians of {n} weights", "use fewer outputs at once")
     hessian = np.empty((learner.n_outputs, n, n))
     for start in range(0, n, block):
         points = np.arange(start, min(start + block, n))

@@ -134,7 +134,7 @@ def test_a_constant_output_has_no_r_squared():
 
 
 def test_moments_that_do_not_fit_are_refused_before_they_are_allocated(monkeypatch):
-    with pytest.raises(MemoryError, match=r"the moments of 1099511627776 tiles needs .*: take fewer laws, outputs"):
+    with pytest.raises(MemoryError, match=r"the moments of 1099511627776 tiles needs .*: use fewer laws, outputs"):
         StreamedTable(40, 1, [Bernoulli(0.5)], 1)
     monkeypatch.setattr("theory.memory.available_bytes", lambda: 100)
     with pytest.raises(MemoryError, match="the moments of 4 tiles"):

@@ -76,7 +76,7 @@ def test_standard_errors_are_the_spread_over_repeated_sets_of_seeds():
             r"'a': \(1, 2, 1\), 'b': \(2, 2, 1\).*expected two or more effects of",
         ),
         ({"a": np.ones((2, 1)), "b": np.ones((2, 1))}, r"expected .* \(R, N, M\)"),
-        ({"a": np.ones((1, 2, 1)), "b": np.full((1, 2, 1), NAN)}, r"\['b'\] of the chain are not finite"),
+        ({"a": np.ones((1, 2, 1)), "b": np.full((1, 2, 1), NAN)}, r"the effects \['b'\] are not finite"),
     ],
 )
 def test_a_chain_that_is_none_is_refused(chain, message):

@@ -800,7 +800,7 @@ def test_damping_that_is_negative_or_not_finite_is_refused(damping):
 
 
 def test_the_method_damped_asks_for_damping():
-    with pytest.raises(ValueError, match="method 'damped' got damping = 0, expected damping > 0; method 'exact' is without"):
+    with pytest.raises(ValueError, match="method 'damped' got damping = 0, expected damping > 0; for none use method 'exact'"):
         influence(factorial()[0], "damped")
 
 
@@ -865,7 +865,7 @@ def test_newton_scores_at_other_weights_are_refused_where_the_step_itself_is_not
     """Removing a point of weight 2 is neither the score over 1 - h nor twice it divided by 1 - h / 2."""
     X, y = stackloss()
     at = LeastSquares(X, y, np.eye(4)).linearize(np.ones(21) + np.eye(21)[3], SEEDS)
-    with pytest.raises(ValueError, match=r"'newton' got a model trained at other weights than 1: newton_change"):
+    with pytest.raises(ValueError, match=r"'newton' got a model trained at weights other than 1: use newton_change"):
         influence(at, "newton")
     gone = np.ones((1, 21)) - np.eye(21)[:1]
     assert newton_change(at, gone).shape == (1, 1, 4)

@@ -295,7 +295,7 @@ def test_fits_that_make_no_sense_are_refused():
     surrogate, design = taylor_surrogate(learner, 0.5, [0]), independent(Bernoulli(0.5), n_subsets=30, n_points=6, seed=0)
     masks = design.masks
     responses = mean_response(learner, masks, [0])
-    with pytest.raises(ValueError, match=r"the surrogate is of \(points, outputs\) = \(6, 8\), the data of \(6, 3\)"):
+    with pytest.raises(ValueError, match=r"the surrogate has \(points, outputs\) = \(6, 8\), the data \(6, 3\)"):
         fit_with_surrogate(masks, responses[:, :3], surrogate, law=Bernoulli(0.5))
     with pytest.raises(ValueError, match="got masks without law=, expected the law that they were drawn from, or a Design"):
         fit_with_surrogate(masks, responses, surrogate)
