@@ -102,8 +102,11 @@ def answer(tmp_path, monkeypatch, capsys):
     def run(module, *arguments):
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(sys, "argv", [module, *arguments])
-        with pytest.raises(SystemExit) as end:
+        status = 0
+        try:
             importlib.import_module(f"{module}.__main__").main()
-        return end.value.code, *capsys.readouterr()
+        except SystemExit as end:
+            status = end.code
+        return status, *capsys.readouterr()
 
     return run
