@@ -1,5 +1,7 @@
 # make verify   the main job: retrain on all subsets, judge the claims, draw the figures, write report.html
 # make test     the whole test suite
+# make test-fast  what to run while editing, under a minute: few examples, and without the files that need five seconds or more
+#                 (SLOW in tests/conftest.py: commands, processes, JAX, scikit-learn, networks, most experiments, reports, the wheel)
 # make test-machines  the numeric tests with the arithmetic of other processors (half an hour on two cores; tests/machines.py)
 # make lint     ruff and pyright
 # make bench    times beside scikit-learn, JAX and numpy (minutes; installs them), and the figure of the cost per subset
@@ -10,13 +12,16 @@ JOBS ?= auto
 PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: verify test test-machines lint bench clean
+.PHONY: verify test test-fast test-machines lint bench clean
 
 verify: .venv/run.stamp
 	$(PY) -m sims verify --out "$(RESULTS)" --json "$(RESULTS)/ledger.json"
 
 test: .venv/test.stamp
-	$(PY) -m pytest -n $(JOBS) --dist loadfile
+	$(PY) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+
+test-fast: .venv/test.stamp
+	$(PY) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --fast
 
 test-machines: .venv/test.stamp
 	$(PY) tests/machines.py

@@ -1,10 +1,12 @@
-"""Test settings: hypothesis profiles (HYPOTHESIS_PROFILE=dev or ci), no display, BLAS_THREADS (1); what many tests share."""
+"""Test settings: hypothesis profiles (HYPOTHESIS_PROFILE=dev, ci or fast), no display, BLAS_THREADS (1), long files first."""
 
 import importlib
 import os
 import signal
 import sys
 import tempfile
+from collections import defaultdict
+from pathlib import Path
 
 import hypothesis
 import matplotlib
@@ -17,15 +19,61 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite started in t
 
 hypothesis.settings.register_profile("dev", deadline=None, max_examples=50)
 hypothesis.settings.register_profile("ci", deadline=None, max_examples=25, derandomize=True, print_blob=True)
+hypothesis.settings.register_profile("fast", deadline=None, max_examples=10)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
+
+SLOW = {
+    "sims/command_line/test_commands.py": 70,
+    "sims/retrain/test_engine.py": 50,
+    "sims/command_line/test_user_data.py": 45,
+    "sims/learners/test_mlp.py": 25,
+    "sims/learners/test_jax_learner.py": 25,
+    "sims/learners/test_sklearn_learner.py": 20,
+    "figures/test_report.py": 20,
+    "figures/test_sidecars.py": 20,
+    "sims/command_line/test_publish.py": 20,
+    "sims/experiments/test_experiments.py": 15,
+    "sims/experiments/test_training.py": 15,
+    "meta/test_wheel.py": 15,
+    "sims/retrain/test_store.py": 10,
+    "sims/experiments/test_prediction.py": 8,
+    "sims/learners/test_bistable.py": 8,
+    "sims/learners/test_proximal.py": 8,
+    "meta/test_examples.py": 5,
+    "meta/test_readme.py": 5,
+    "sims/learners/test_objective.py": 5,
+    "sims/ledger/test_explain.py": 5,
+}
+"""Test files that need about five seconds of a processor or more. The longest start first; `pytest --fast` leaves them out."""
+
+
+def pytest_addoption(parser):
+    parser.addoption("--fast", action="store_true", help="leave out the files in SLOW (tests/conftest.py), and try few examples")
 
 
 def pytest_configure(config):
-    """A folder that all processes of this run share, for results that many tests read (`stored.computed`)."""
+    """Make a folder that all processes of this run share, for results that many tests read (`stored.computed`)."""
+    if config.getoption("fast"):
+        hypothesis.settings.load_profile("fast")
     if not hasattr(config, "workerinput"):
         folder = tempfile.TemporaryDirectory()
         os.environ["SMALL_RESULTS"] = folder.name
         config.add_cleanup(folder.cleanup)
+
+
+def seconds(path):
+    """What SLOW says of a file, 0 for those that it does not have."""
+    folder = Path(__file__).parent
+    return SLOW.get(path.relative_to(folder).as_posix(), 0) if path.is_relative_to(folder) else 0
+
+
+def pytest_ignore_collect(collection_path, config):
+    return True if config.getoption("fast") and seconds(collection_path) else None
+
+
+def pytest_collection_modifyitems(items):
+    """Put the longest files first, so that no process is left with one of them at the end (with --no-loadscope-reorder)."""
+    items.sort(key=lambda item: -seconds(item.path))
 
 
 def pytest_collection_finish():
@@ -36,6 +84,18 @@ def pytest_collection_finish():
     threadpoolctl.threadpool_limits(int(os.environ.get("BLAS_THREADS", "1")))
 
 
+def pytest_terminal_summary(terminalreporter):
+    """Name the files that took so long that they belong in SLOW; several tests run at once, so that all take longer."""
+    taken = defaultdict(float)
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                taken[report.nodeid.split("::")[0]] += report.duration
+    for file, duration in taken.items():
+        if duration > 20.0 and file.removeprefix("tests/") not in SLOW:
+            terminalreporter.write_line(f"{file} took {duration:.0f} s: make it shorter, or list it in SLOW (tests/conftest.py)")
+
+
 @pytest.fixture
 def answer(tmp_path, monkeypatch, capsys):
     """What `python -m MODULE ARGUMENTS` in tmp_path answers, without a new Python: exit status, standard output and error."""
@@ -43,8 +103,11 @@ def answer(tmp_path, monkeypatch, capsys):
     def run(module, *arguments):
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(sys, "argv", [module, *arguments])
-        with pytest.raises(SystemExit) as end:
+        status = 0
+        try:
             importlib.import_module(f"{module}.__main__").main()
-        return end.value.code, *capsys.readouterr()
+        except SystemExit as end:
+            status = end.code
+        return status, *capsys.readouterr()
 
     return run

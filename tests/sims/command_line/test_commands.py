@@ -54,7 +54,9 @@ def test_verify_ends_with_the_report_and_has_drawn_every_figure_but_that_of_the_
     folder, process = verified
     assert process.stdout.splitlines()[-1] == f"report: {Path('my results/report.html')}"
     page = (folder / "my results" / "report.html").read_text()
+    assert page.endswith("</html>")
     assert all(f'id="claim-C{k}"' in page for k in range(1, 13))
+    assert "figure cost left out: no results of 'benchmark'" in process.stderr
     names = {file.stem.removeprefix("fig_") for file in (ROOT / "figures").glob("fig_*.py")} - {"cost"}
     for suffix in ("png", "svg", "json"):
         assert {file.stem for file in (folder / "my results" / "figures").glob(f"*.{suffix}")} == names

@@ -1,4 +1,4 @@
-"""The end of `verify`: pictures and report from the stored results, and one line where that fails."""
+"""The end of `verify` where pictures and report fail or are interrupted: one line. test_commands.py has the end that succeeds."""
 
 import os
 import signal
@@ -34,15 +34,6 @@ def command(limit=""):
 
 def environment():
     return {**os.environ, "PYTHONPATH": str(ROOT)}
-
-
-def test_verify_ends_with_the_path_of_the_report(folder):
-    process = subprocess.run(command(), cwd=folder, env=environment(), capture_output=True, text=True, timeout=120, check=False)
-    assert process.returncode == 0, process.stderr
-    assert process.stdout.splitlines()[-1] == f"report: {Path('r/report.html')}"
-    assert (folder / "r" / "report.html").read_text().endswith("</html>")
-    assert "figure cost left out: no results of 'benchmark'" in process.stderr
-    assert "Traceback" not in process.stderr
 
 
 def test_a_disk_that_is_full_costs_the_pictures_only_and_is_told_in_one_line(folder):

@@ -63,9 +63,9 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_the_table_equals_fits_by_hand_on_every_subset(name):
     estimator, y, answer, options = CASES[name]
-    found = response_table(SklearnLearner(estimator, X, y, X_QUERY, undefined=7.0, **options), (3, 0)).samples
-    for (k, seed), subset in itertools.product(enumerate((3, 0)), range(2**6)):
-        rows = [i for i in range(6) if subset >> i & 1]
+    found = response_table(SklearnLearner(estimator, X[:5], y[:5], X_QUERY, undefined=7.0, **options), (3, 0)).samples
+    for (k, seed), subset in itertools.product(enumerate((3, 0)), range(2**5)):
+        rows = [i for i in range(5) if subset >> i & 1]
         expected = np.full(3, 7.0)
         if rows and (y is TARGETS or len(set(y[rows])) == 2):
             model = clone(estimator)

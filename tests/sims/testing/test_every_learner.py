@@ -15,6 +15,7 @@ from sims.testing import report as testing
 from theory.response import DifferentiableLearner, LinearizableLearner
 
 MANY = (5, 0, 3)
+FEW = settings(max_examples=max(2, settings.default.max_examples // 5))  # of each of many learners
 every_kind = pytest.mark.parametrize("kind", REGISTRY)
 every_kind_on_other_rows = pytest.mark.parametrize("kind", [kind for kind, entry in REGISTRY.items() if entry.other_rows])
 every_kind_with_its_options = pytest.mark.parametrize(
@@ -67,7 +68,7 @@ def test_every_learner_passes_what_users_ask_their_own_for(kind):
 
 
 @every_kind_on_other_rows
-@settings(max_examples=20)
+@FEW
 @given(data=st.data())
 def test_weight_zero_equals_deletion(kind, data):
     learner = data.draw(learners(kind))
@@ -77,7 +78,7 @@ def test_weight_zero_equals_deletion(kind, data):
 
 
 @every_kind_on_other_rows
-@settings(max_examples=20)
+@FEW
 @given(data=st.data())
 def test_weight_two_equals_a_duplicate_row(kind, data):
     learner = data.draw(learners(kind))
@@ -87,7 +88,7 @@ def test_weight_two_equals_a_duplicate_row(kind, data):
 
 
 @every_kind_on_other_rows
-@settings(max_examples=20)
+@FEW
 @given(data=st.data())
 def test_order_of_points_changes_nothing_but_the_order_of_the_jacobian(kind, data):
     learner = data.draw(learners(kind))
@@ -96,7 +97,7 @@ def test_order_of_points_changes_nothing_but_the_order_of_the_jacobian(kind, dat
 
 
 @every_kind
-@settings(max_examples=20)
+@FEW
 @given(data=st.data())
 def test_batch_equals_stacked_single_rows_and_no_rows_give_no_answers(kind, data):
     learner = data.draw(learners(kind))
@@ -104,7 +105,7 @@ def test_batch_equals_stacked_single_rows_and_no_rows_give_no_answers(kind, data
 
 
 @every_kind_with_its_options
-@settings(max_examples=10)
+@FEW
 @given(data=st.data())
 def test_derivative_equals_finite_differences_at_interior_weights(kind, options, data):
     learner = data.draw(learners(kind, options))
@@ -112,7 +113,7 @@ def test_derivative_equals_finite_differences_at_interior_weights(kind, options,
 
 
 @every_kind_with_its_options
-@settings(max_examples=10)
+@FEW
 @given(data=st.data())
 def test_derivative_is_one_sided_where_a_weight_is_zero(kind, options, data):
     learner, most = data.draw(learners(kind, options)), REGISTRY[kind].may_be_absent
@@ -123,7 +124,7 @@ def test_derivative_is_one_sided_where_a_weight_is_zero(kind, options, data):
 
 
 @every_kind
-@settings(max_examples=20)
+@FEW
 @given(data=st.data())
 def test_inputs_are_neither_modified_nor_kept(kind, data):
     learner = data.draw(learners(kind))
@@ -132,7 +133,7 @@ def test_inputs_are_neither_modified_nor_kept(kind, data):
 
 
 @every_kind
-@settings(max_examples=20)
+@FEW
 @given(data=st.data())
 def test_each_seed_has_its_entry_and_always_the_same_bits(kind, data):
     learner = data.draw(learners(kind))
@@ -140,7 +141,7 @@ def test_each_seed_has_its_entry_and_always_the_same_bits(kind, data):
 
 
 @pytest.mark.parametrize("kind", [kind for kind, entry in REGISTRY.items() if entry.same_bits])
-@settings(max_examples=20)
+@FEW
 @given(data=st.data(), rows=st.integers(1, 40))
 def test_a_row_gives_the_same_bits_alone_in_a_batch_and_in_any_memory_layout(kind, data, rows):
     learner = data.draw(learners(kind))
