@@ -40,7 +40,7 @@ class Responses:
 
     def _repr_html_(self) -> str:
         """The labelled array, for notebooks."""
-        return self.to_xarray()._repr_html_()
+        return self.to_xarray()._repr_html_()  # type: ignore[reportPrivateUsage] # the name that notebooks look for
 
     @property
     def mean(self) -> Array:
@@ -60,7 +60,7 @@ class Responses:
         import xarray as xr
 
         dims = ("seed", "subset", "output")
-        coords = {dim: np.arange(size) for dim, size in zip(dims, self.samples.shape, strict=True)}
+        coords: dict[str, Any] = {dim: np.arange(size) for dim, size in zip(dims, self.samples.shape, strict=True)}
         return xr.DataArray(self.samples, coords, dims, name="response")
 
     def to_dataframe(self) -> "pd.DataFrame":
