@@ -224,7 +224,7 @@ def test_least_squares_names_the_first_bad_subset_beyond_the_first_block():
 
 def test_a_fit_that_cannot_be_certified_names_the_weights_and_what_to_do():
     learner = build(Logistic, X=X * [1.0, 1e12], X_query=X, l2=1e-3)
-    what = r"Logistic\(l2=0\.001, .*\) did not reach \|\|grad L\|\| <= 1e-10"
+    what = r"Logistic\(N=6, M=6, l2=0\.001\) did not reach \|\|grad L\|\| <= 1e-10"
     message = what + r" on subset \{0, 1, 2, 3, 4, 5\} \(mask 63\): it stands at .*; standardise the columns of X or raise l2"
     with pytest.raises(ArithmeticError, match=message):
         learner.respond(ONES, (0,))
