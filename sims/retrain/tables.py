@@ -164,7 +164,8 @@ def retrain_blocks(
     engine.keep_freed_memory()
     with ExitStack() as stack:
         bar = stack.enter_context(tqdm(total=shape.n_subsets, unit="subset", unit_scale=True, disable=None if progress else True))
-        kept = stack.enter_context(_opened(store, learner, shape, weights))
+        with engine.interrupts_held_back():
+            kept = stack.enter_context(_opened(store, learner, shape, weights))
         try:
             for block in sorted(kept.done):
                 with engine.interrupts_held_back():

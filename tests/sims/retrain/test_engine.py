@@ -430,6 +430,13 @@ def interrupted_at(owner, name, monkeypatch):
     return finished
 
 
+def test_an_interrupt_waits_until_a_store_is_made(tmp_path, monkeypatch):
+    made = interrupted_at(store, "_create", monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        response_table(LEARNER, SEEDS, store=tmp_path)
+    assert len(made) == 1
+
+
 def test_an_interrupt_waits_until_what_is_being_stored_is_stored(tmp_path, monkeypatch):
     interrupted_at(store.BlockStore, "write", monkeypatch)
     with pytest.raises(KeyboardInterrupt, match=r"^[1-9]\d*/32 blocks are stored in "):
