@@ -26,6 +26,7 @@ SLOW = {
     "sims/command_line/test_commands.py": 70,
     "sims/retrain/test_engine.py": 50,
     "sims/command_line/test_user_data.py": 45,
+    "meta/test_face.py": 25,
     "sims/learners/test_mlp.py": 25,
     "sims/learners/test_jax_learner.py": 25,
     "sims/learners/test_sklearn_learner.py": 20,
