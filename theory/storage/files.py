@@ -47,7 +47,7 @@ def write_whole(path: Path, content: Content) -> Path:
 
 
 def read_content(path: Path) -> Content | None:
-    """Read a file or a folder; while a folder takes the place of an earlier one, read the earlier one; None where there is none."""
+    """Return a file or a folder, or None where there is none. While a folder is replaced this may be the earlier one."""
     try:
         if path.is_dir():
             return {file.relative_to(path).as_posix(): file.read_bytes() for file in path.rglob("*") if not file.is_dir()}

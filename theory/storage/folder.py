@@ -120,7 +120,8 @@ class ResultsFolder:
             if faults:
                 self._list(listed)
         elif not is_locked(self.path / _LOCK):
-            faults += [f"{path} was left by a process that was killed" for inner in self._inner(listed) for path in leftovers(inner)]
+            left = [path for inner in self._inner(listed) for path in leftovers(inner)]
+            faults += [f"{path} was left by a process that was killed" for path in left]
         return faults, sum(not sha256 for sha256 in listed.values())
 
     def _settled(self, name: str) -> tuple[Content | None, str]:
