@@ -1,6 +1,6 @@
-"""This package contains the mathematics on arrays: laws, transforms, datamodels, derivatives and claims.
+"""Collect the mathematics on arrays: laws, transforms, datamodels, derivatives and claims.
 
-It imports nothing from `sims` or `figures`.
+The package imports nothing from `sims` or `figures`.
 """
 
 from theory import earlier_paths

@@ -1,4 +1,4 @@
-"""This module marks functions that numba compiles at their first call.
+"""Mark functions that numba compiles at their first call.
 
 A compiled loop passes over memory once where numpy would need many passes. Numba itself is imported at the first such call,
 because its import takes longer than the rest of this project's imports.

@@ -1,4 +1,4 @@
-"""This module computes derivatives of the response in the weights: averages over a sampling law, and finite differences."""
+"""Compute derivatives of the response in the weights: averages over a sampling law, and finite differences."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""This module shows results as a line in a terminal, a table in a notebook, labelled arrays or a data frame."""
+"""Show results as a line in a terminal, a table in a notebook, labelled arrays or a data frame."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping

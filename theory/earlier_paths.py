@@ -1,4 +1,4 @@
-"""This module keeps the import paths of earlier versions: each of them gives the module under its name of today."""
+"""Keep the import paths of earlier versions: each of them gives the module under its name of today."""
 
 import importlib
 import sys

@@ -1,4 +1,4 @@
-"""This module defines the laws by which training weights are drawn, and their zero-bias laws.
+"""Define the laws by which training weights are drawn, and their zero-bias laws.
 
 The zero-bias law of a weight w with mean m and variance s^2 is the law of w* for which
 

@@ -1,4 +1,4 @@
-"""This module defines the base class of exact and estimated datamodels, which are linear functions of the training weights."""
+"""Define the base class of exact and estimated datamodels, which are linear functions of the training weights."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING

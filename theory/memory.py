@@ -1,4 +1,4 @@
-"""This module refuses a computation before it allocates more memory than the machine has free."""
+"""Refuse a computation that needs more memory than the machine has free."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""This module measures how close an estimate of effects is to a reference, both in magnitude and in correlation.
+"""Measure how close an estimate of effects is to a reference, both in magnitude and in correlation.
 
 `slope`, `relative_error`, `pearson` and `spearman` take two arrays of the same shape and pool all entries. The measures of
 predictions (`r_squared`, `lds`) work per output. An undefined measure is NaN, never 0 or 1; an example is a correlation with a

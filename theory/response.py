@@ -1,4 +1,4 @@
-"""This module defines the inputs of the mathematics: learners, their linearisations, and tables of responses.
+"""Define the inputs of the mathematics: learners, their linearisations, and tables of responses.
 
 The response of a learner Phi to weights w is F(w) = E_r f(Phi(r; w)): M scalar outputs, each averaged over the given seeds r.
 """

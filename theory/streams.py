@@ -1,4 +1,4 @@
-"""This module gives random streams that never overlap and never change: one counter-based generator per (purpose, seed)."""
+"""Make random streams that never overlap and never change: one counter-based generator per (purpose, seed)."""
 
 import hashlib
 from functools import lru_cache

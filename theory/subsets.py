@@ -1,4 +1,4 @@
-"""This module defines how a subset of N training points is written as an integer, its mask.
+"""Define how a subset of N training points is written as an integer, its mask.
 
 The mask of a subset S of {0, .., N-1} is sum_{i in S} 2^i: bit i stands for point i, mask 0 is the empty set and mask 2^N - 1 is
 the full set. Row r of every table over subsets belongs to the subset with mask r, whose 0/1 weight vector is 1_S.

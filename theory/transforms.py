@@ -1,4 +1,4 @@
-"""This module transforms tables over all subsets in O(N 2^N) steps, with one pass per point over the pairs (S, S + i).
+"""Transform tables over all subsets in O(N 2^N) steps, with one pass per point over the pairs (S, S + i).
 
 Row r of a table (2**N, M) is F(1_S) for the subset S with mask r. With a = F(S) and b = F(S + i), i not in S, every transform
 applies one linear map of (a, b) for each point in turn.

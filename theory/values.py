@@ -1,4 +1,4 @@
-"""This module computes values of training points from the whole table F(1_S), shape (2**N, M).
+"""Compute values of training points from the whole table F(1_S), shape (2**N, M).
 
 Every value here is an average of F(S + i) - F(S).
 """
