@@ -20,8 +20,8 @@ __all__ = ["Bistable"]
 class Bistable:
     """A model f_m = x_qm0 theta with one parameter theta, after `steps` steps of gradient descent on a double well.
 
-    The objective is L = (1/N) sum_i w_i ((theta^2 - 1)^2 / 4 - y_i x_i0 theta) + (l2/2) theta^2, where x_i0 is the first column of
-    X. The seed draws the start, which is init_scale times standard normal.
+    The objective is L = (1/N) sum_i w_i ((theta^2 - 1)^2 / 4 - y_i x_i0 theta) + (l2/2) theta^2, where x_i0 is the first column
+    of X. The seed draws the start, which is init_scale times standard normal.
 
     As steps -> infinity, theta ends in the left or the right well, depending on the side of the barrier on which it starts. The
     barrier moves with w, so that the derivative of F(w), the mean over all starts, has a part that the derivative for a single
