@@ -60,9 +60,9 @@ def solve(factored: AnyFloat, right: Floats) -> Floats:
 def condition_bound(factored: Array, diagonal: Array) -> Array:
     """Compute an upper bound of the condition number of A, scaled to unit diagonal; shape (B,).
 
-    The bound is inf where A is singular or not positive definite. The d eigenvalues of the scaled A sum to d, and their product is
-    det = prod_j D_j / A_jj. Therefore the least is at least det / e, and the condition number is at most e d / det. `diagonal`
-    (d, B) is the diagonal of A.
+    The bound is inf where A is singular or not positive definite. The d eigenvalues of the scaled A sum to d, and their product
+    is det = prod_j D_j / A_jj. Therefore the least is at least det / e, and the condition number is at most e d / det.
+    `diagonal` (d, B) is the diagonal of A.
     """
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         pivots = factored[_diagonal(_order(factored))] / diagonal
