@@ -103,7 +103,10 @@ class Network:
         return f
 
     def point_factors(self, params: Array, X: Array) -> list[tuple[Array, Array]]:
-        """Compute for each layer its inputs (n, in + 1, R) and df_n/dz (n, out, R); their product is the layer's part of grad f_n."""
+        """Compute for each layer its inputs (n, in + 1, R) and df_n/dz (n, out, R).
+
+        Their outer product is the layer's part of grad f_n.
+        """
         n, replicas = len(X), params.shape[1]
         values, deltas = (np.empty((n, sum(self.widths[1:]), replicas)) for _ in range(2))
         kernels.evaluate(*self.code, contiguous(X), contiguous(params), np.empty((n, replicas)), values, deltas)
