@@ -44,7 +44,7 @@ at theta_s, where the stiffness is l2 or l2 + damping.
 
 @dataclass(frozen=True)
 class ProximalResponses:
-    """The effects of every point on every query in all five stages: f(theta_s) - f(theta without i), signed like LOO, (R, N, M)."""
+    """The effects f(theta_s) - f(theta without i) of every point on every query in all five stages, signed like LOO: (R, N, M)."""
 
     cold: Array
     warm: Array
