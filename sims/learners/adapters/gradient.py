@@ -1,4 +1,4 @@
-"""Turn any model written in JAX into a learner, trained for many weights and seeds at once and differentiated through training."""
+"""Turn any JAX model into a learner that trains many weights and seeds at once and differentiates through training."""
 
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUnknownLambdaType=false
 # Functions that JAX transforms have no types.
@@ -37,8 +37,8 @@ class JaxLearner:
     """A JAX model f_m = output(theta, x_qm), trained on L(theta; w) = (1/N) sum_i w_i loss(theta, x_i, y_i) + (l2/2) ||theta||^2.
 
     `init(key)` returns the start for key = jax.random.key(seed), a pytree of floats. `loss(params, x, y)` and `output(params, x)`
-    return a scalar for one row x (d,) of X (N, d) or X_query (M, d) and one label y. Training is `steps` steps of gradient descent
-    at `learning_rate`, or your own `train(params, weights, X, y) -> params`, with one more parameter `key` if it draws numbers.
+    return a scalar for one row x (d,) of X (N, d) or X_query (M, d) and one label y. Training is `steps` steps of gradient
+    descent at `learning_rate`, or your own `train(params, weights, X, y) -> params`, with one more parameter `key` if it draws numbers.
     `train` may take any steps that JAX can differentiate (lax.scan, lax.fori_loop). Weight 0 must be deletion in it.
 
     Everything is computed in float64, whatever the settings of JAX, on the device that JAX prefers. The same seeds give the same

@@ -44,7 +44,10 @@ at theta_s, where the stiffness is l2 or l2 + damping.
 
 @dataclass(frozen=True)
 class ProximalResponses:
-    """The effects f(theta_s) - f(theta without i) of every point on every query in all five stages, signed like LOO: (R, N, M)."""
+    """The effects of every point on every query in all five stages, f(theta_s) - f(theta without i), each of shape (R, N, M).
+
+    The sign is that of LOO.
+    """
 
     cold: Array
     warm: Array
