@@ -170,7 +170,7 @@ def stacked(parts: Sequence[Linearization]) -> Linearization:
 
     fit = None
     if len(fits) == len(parts):
-        layers = tuple(Layer(**along_seeds(layer)) for layer in zip(*(fit.layers for fit in fits), strict=True))
+        layers = tuple(Layer(**along_seeds(layer)) for layer in zip(*(piece.layers for piece in fits), strict=True))
         fit = replace(fits[0], layers=layers, **along_seeds(fits, ("layers", "weights", "penalty")))
     return Linearization(**along_seeds(parts, ("fit",)), fit=fit)
 

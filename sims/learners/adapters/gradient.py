@@ -38,8 +38,8 @@ class JaxLearner:
 
     `init(key)` returns the start for key = jax.random.key(seed), a pytree of floats. `loss(params, x, y)` and `output(params, x)`
     return a scalar for one row x (d,) of X (N, d) or X_query (M, d) and one label y. Training is `steps` steps of gradient
-    descent at `learning_rate`, or your own `train(params, weights, X, y) -> params`, with one more parameter `key` if it draws numbers.
-    `train` may take any steps that JAX can differentiate (lax.scan, lax.fori_loop). Weight 0 must be deletion in it.
+    descent at `learning_rate`, or your own `train(params, weights, X, y) -> params`, with one more parameter `key` if it draws
+    numbers. `train` may take any steps that JAX can differentiate (lax.scan, lax.fori_loop). Weight 0 must be deletion in it.
 
     Everything is computed in float64, whatever the settings of JAX, on the device that JAX prefers. The same seeds give the same
     bits. `mode="forward"` differentiates training with a memory that does not depend on the number of steps; "reverse" is faster
