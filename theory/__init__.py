@@ -1,4 +1,7 @@
-"""Pure mathematics on arrays: laws, transforms, datamodels, derivatives, claims. Imports nothing of sims or figures."""
+"""Collect the mathematics on arrays: laws, transforms, datamodels, derivatives and claims.
+
+The package imports nothing from `sims` or `figures`.
+"""
 
 from theory import earlier_paths
 

@@ -1,10 +1,11 @@
-"""Loops that numba compiles at their first call: what numpy would do in many passes over memory.
+"""Mark functions that numba compiles at their first call.
 
-Numba itself is imported at the first of these calls: it takes longer than all else that an import of this project does.
+A compiled loop passes over memory once where numpy would need many passes. Numba itself is imported at the first such call,
+because its import takes longer than the rest of this project's imports.
 
-The machine code is kept in `__pycache__` beside the source, else in the user's cache folder, or where NUMBA_CACHE_DIR says. What
-is kept is found by the file of the function that was called: functions that call each other stay in one file, and after an edit
-of the options below `__pycache__` must go.
+Numba stores the machine code in `__pycache__` beside the source, or else in the user's cache folder, or in NUMBA_CACHE_DIR if
+that is set. It checks only the file of the function that was called. Therefore functions that call each other must stay in one
+file, and `__pycache__` must be deleted after an edit of the options below.
 """
 
 import functools
@@ -23,17 +24,17 @@ _OPTIONS: dict[str, Any] = {
 
 
 def compiled(function: Function) -> Function:
-    """Make a function for Python to call, on arrays in C order; its results go into arrays that it is given."""
+    """Mark a function that Python code calls; it takes arrays in C order and writes its results into arguments."""
     return cast(Function, _Compiled(function, cache=True))
 
 
 def inner(function: Function) -> Function:
-    """Make a function for compiled functions of the same file to call."""
+    """Mark a function that only compiled functions of the same file call."""
     return cast(Function, _Compiled(function, cache=False))
 
 
 class _Compiled:
-    """Stands for a function until it is called, or until numba meets its name in a function that it compiles."""
+    """A wrapper that compiles its function at the first call, or when numba first finds its name in another function."""
 
     def __init__(self, function: Callable[..., Any], *, cache: bool) -> None:
         functools.update_wrapper(self, function)
@@ -44,24 +45,25 @@ class _Compiled:
 
     @property
     def dispatcher(self) -> Any:
-        """What numba makes of the function: it compiles for the types of the arguments, and has `inspect_asm()`."""
-        with _LOCK:  # threads share one: numba keeps no other alive
+        """Return numba's dispatcher, which compiles for the types of the arguments and has `inspect_asm()`."""
+        with _LOCK:  # all threads must share one dispatcher: numba keeps no other alive
             if self._dispatcher is None:
                 self._dispatcher = _dispatcher(self._function, cache=self._cache)
         return self._dispatcher
 
     @property
     def _numba_type_(self) -> Any:
-        """Numba asks every object that a compiled function names for its type by this attribute."""
+        """Return the numba type; numba reads this attribute of every object that a compiled function names."""
         return self.dispatcher._numba_type_
 
 
 def _dispatcher(function: Callable[..., Any], *, cache: bool) -> Any:
+    """Return numba's dispatcher for the function, with or without a stored copy of the machine code."""
     from numba import njit
 
     try:
         return njit(cache=cache, **_OPTIONS)(function)
-    except RuntimeError:  # no folder can be written to: every process compiles anew, to the same code
+    except RuntimeError:  # no folder is writable: every process compiles again and gets the same code
         return njit(**_OPTIONS)(function)
 
 

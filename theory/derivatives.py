@@ -1,4 +1,4 @@
-"""Derivatives of the response in the weights: averaged over the law of a datamodel, and by finite differences."""
+"""Compute derivatives of the response in the weights: averages over a sampling law, and finite differences."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -20,15 +20,17 @@ Progress = Callable[[Iterable[int]], Iterable[int]]
 
 
 def average_derivative(learner: DifferentiableLearner, law: ProductLaw, seeds: Sequence[int], nodes: int) -> Array:
-    """E[ D_i(w_1, .., w_i*, .., w_N) ], w_i* of the zero-bias law, the other weights of the law itself: shape (N, M).
+    """Compute the derivative averaged over a law, E[ D_i(w_1, .., w_i*, .., w_N) ], shape (N, M).
 
-    This is the right-hand side of T2 and equals the optimal datamodel coefficient beta_i(law) for every F that is absolutely
-    continuous in w_i: beta_i = Cov(F, w_i)/s^2 and E[(w - m) g(w)] = s^2 E g'(w*). For Bernoulli(p) it reads
-    int_0^1 E_{S not i} D_i(1_S with w_i = t) dt: the derivative averaged over the training sets of the datamodel, not taken
-    at w = 1.
+    w_i* follows the zero-bias law, and the other weights follow the law itself. This is the right-hand side of T2. It equals the
+    optimal datamodel coefficient beta_i(law) for every F that is absolutely continuous in w_i, because
+    beta_i = Cov(F, w_i)/s^2 and E[(w - m) g(w)] = s^2 E g'(w*). For Bernoulli(p) it is
+    int_0^1 E_{S not i} D_i(1_S with w_i = t) dt: the derivative is averaged over the training sets of the datamodel, and is not
+    taken at w = 1.
 
-    `nodes` Gauss nodes in w_i*; the error falls geometrically in `nodes` where F is analytic. The other coordinates are
-    enumerated (two-level laws) or on the tensor grid of `law.quadrature(nodes)`. Costs about N K^(N-1) nodes weight Jacobians.
+    The integral over w_i* uses `nodes` Gauss nodes; where F is analytic, its error falls geometrically in `nodes`. The other
+    coordinates are enumerated (two-level laws) or lie on the tensor grid of `law.quadrature(nodes)`. With K points per
+    coordinate, the cost is about N * K^(N-1) * nodes weight Jacobians.
     Source: Goldstein & Reinert 1997 for the zero-bias law; the identity for datamodels is this project's.
 
     >>> from sims.learners import LeastSquares
@@ -47,9 +49,10 @@ def average_derivatives(
     *,
     progress: Progress = iter,
 ) -> Array:
-    """`average_derivative` for several laws on the same points, such as Bernoulli(p) for many p: shape (L, N, M).
+    """Compute `average_derivative` for L laws that share their quadrature points, shape (L, N, M).
 
-    The derivatives are evaluated once and weighted once per law. `progress` wraps the loop over training points.
+    Bernoulli(p) for many p are such laws. Each derivative is evaluated once and weighted once per law. `progress` wraps the loop
+    over training points.
 
     >>> from sims.learners import LeastSquares
     >>> learner = LeastSquares([[1.0]], [1.0], [[1.0]], l2=1.0)  # F(w) = w / (w + 1)
@@ -85,10 +88,11 @@ def average_derivatives(
 
 
 def average_jumps(learner: Learner, laws: Sequence[Bernoulli], table: ArrayLike, seeds: Sequence[int]) -> Array:
-    """E[F(1_S with w_i = 0+) - F(1_S)] over S not containing i, for several Bernoulli laws: shape (L, N, M).
+    """Compute the average jump at w_i = 0, E[F(1_S with w_i = 0+) - F(1_S)] over S not containing i, shape (L, N, M).
 
-    Where F is not continuous at w_i = 0 (a minimum-norm interpolator gains a direction), T2 misses exactly this term:
-    beta_i = average derivative + average jump. 0+ is w_i = 1e-9. `table` (2**N, M) holds F(1_S).
+    The L laws are Bernoulli laws, `table` (2**N, M) holds F(1_S), and 0+ stands for w_i = 1e-9. Where F is not continuous at
+    w_i = 0 (for example, a minimum-norm interpolator gains a direction), T2 lacks exactly this term:
+    beta_i = average derivative + average jump.
 
     >>> from sims.learners import LeastSquares
     >>> learner = LeastSquares([[1.0]], [1.0], [[1.0]], undefined="min_norm")  # F(0) = 0, else 1
@@ -110,7 +114,10 @@ def average_jumps(learner: Learner, laws: Sequence[Bernoulli], table: ArrayLike,
 def _integrate_along(
     learner: DifferentiableLearner, seeds: Sequence[int], rest: Array, i: int, points: Array, probabilities: Array
 ) -> Array:
-    """E[D_i] over w_i on the given points, for every row of the other weights `rest` (B, N-1): shape (B, M)."""
+    """Compute E[D_i] over w_i, which takes `points` with `probabilities`, for every row of `rest`; shape (B, M).
+
+    `rest` (B, N-1) holds the weights of the other points.
+    """
     weights = np.insert(np.repeat(rest, len(points), axis=0), i, np.tile(points, len(rest)), axis=1)
     derivative = weight_jacobian_column(learner, weights, seeds, i).mean(axis=1)
     return np.asarray(np.tensordot(probabilities, derivative.reshape(len(rest), len(points), -1), axes=(0, 1)), dtype=np.float64)
@@ -118,11 +125,11 @@ def _integrate_along(
 
 @dataclass(frozen=True)
 class FiniteDifference:
-    """A numerical derivative that knows how far to trust itself."""
+    """A numerical derivative with an estimate of its own error."""
 
     derivative: Array  # (N, M)
     error: Array  # (N, M), the estimate of the absolute error
-    converged: bool  # every entry met the tolerance asked for
+    converged: bool  # True if every entry met the requested tolerance
 
 
 def finite_difference(
@@ -134,10 +141,11 @@ def finite_difference(
     atol: float = 1e-12,
     initial_step: float = 0.25,
 ) -> FiniteDifference:
-    """D(w) = dF/dw at weights (N,) from responses only, by extrapolated differences of order 8 (scipy.differentiate).
+    """Estimate D(w) = dF/dw at weights (N,) from responses only, by extrapolated differences of order 8.
 
-    The step starts at `initial_step` (never past w_i = 0) and is halved until two estimates agree; their difference is the error
-    reported. At w_i = 0 the derivative is one-sided, from above: a weight cannot be negative.
+    The differences are those of `scipy.differentiate`. The step starts at `initial_step`, or less so that no weight becomes
+    negative, and is halved until two estimates agree. Their difference is the reported error. At w_i = 0 the derivative is
+    one-sided, from above.
 
     >>> from sims.learners import LeastSquares
     >>> learner = LeastSquares([[1.0]], [1.0], [[1.0]], l2=1.0)  # F(w) = w / (w + 1)
@@ -149,7 +157,7 @@ def finite_difference(
     if at.shape != (learner.n_points,):
         raise ValueError(f"weights has shape {at.shape}, expected ({learner.n_points},): one weight per training point")
 
-    def response(points: Array) -> Array:  # (N, ...) -> (M, ...), as scipy asks
+    def response(points: Array) -> Array:  # (N, ...) -> (M, ...), as scipy requires
         rows = np.moveaxis(points, 0, -1)
         outputs = mean_response(learner, rows.reshape(-1, len(at)), seeds)
         return np.moveaxis(outputs.reshape(*rows.shape[:-1], -1), -1, 0)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-if TYPE_CHECKING:  # at run time only the methods that need them import them
+if TYPE_CHECKING:  # at run time, each method imports what it needs
     import pandas as pd
     import xarray as xr
 

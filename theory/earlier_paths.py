@@ -1,4 +1,4 @@
-"""Import paths of earlier versions: each leads to the module as it is called today."""
+"""Keep the import paths of earlier versions: each of them gives the module under its name of today."""
 
 import importlib
 import sys
@@ -11,7 +11,7 @@ __all__ = ["keep"]
 
 
 class _Earlier(MetaPathFinder, Loader):
-    """Finds a module under its earlier name and gives the module of today, not a copy."""
+    """An import hook that finds a module under its earlier name and gives today's module itself, not a copy."""
 
     def __init__(self, today: dict[str, str]) -> None:
         self.today = today
@@ -25,11 +25,11 @@ class _Earlier(MetaPathFinder, Loader):
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        """Today's module has been executed: it only gets back the spec that the import put in place of its own."""
+        """Restore the module's own spec, which the import has replaced; the module has been executed already."""
         assert module.__spec__ is not None
         module.__spec__ = module.__spec__.loader_state
 
 
 def keep(today: dict[str, str]) -> None:
-    """Let `import earlier.name` give today's module, for every earlier name of the table."""
+    """Make `import earlier.name` give today's module, for every pair earlier name -> today's name of the table."""
     sys.meta_path.append(_Earlier(today))

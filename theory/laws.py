@@ -1,4 +1,4 @@
-"""Describe how training weights are drawn: sampling laws and their zero-bias laws.
+"""Define the laws by which training weights are drawn, and their zero-bias laws.
 
 The zero-bias law of a weight w with mean m and variance s^2 is the law of w* for which
 
@@ -187,9 +187,9 @@ class Gaussian:
 
 @dataclass(frozen=True)
 class Poisson:
-    """Each weight is Poisson(1): how often a bootstrap sample of large N contains the point. w_i* = w_i + Uniform(0, 1).
+    """Each weight is Poisson(1), the number of times that a bootstrap sample of large N contains the point.
 
-    The two terms of w_i* are independent.
+    w_i* = w_i + Uniform(0, 1), where the two terms are independent.
 
     Proof: for t in [j, j+1), E[(w - 1) 1{w > t}] = e^-1 sum_{k > j} (1/(k-1)! - 1/k!) = e^-1 / j! = P(w = j), and s^2 = 1.
 
@@ -255,5 +255,6 @@ def _uniform(low: float, high: float, nodes: int) -> Quadrature:
 
 
 def _check_nodes(nodes: int) -> None:
+    """Raise ValueError if there is no node."""
     if nodes < 1:
         raise ValueError(f"nodes = {nodes}, expected an integer >= 1")

@@ -1,4 +1,4 @@
-"""Define the base class of exact and estimated datamodels: linear functions of the training weights."""
+"""Define the base class of exact and estimated datamodels, which are linear functions of the training weights."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -24,7 +24,8 @@ class LinearDatamodel(Displayed):
     coefficients: Array  # (N, M)
     residual_variance: Array  # (M,), E (F - g)^2
     r_squared: Array  # (M,), 1 - residual_variance / Var F; NaN (undefined) where F is constant
-    law: ProductLaw | FixedSize | None  # of the weights, None if unknown; FixedSize leaves coefficients + constant free
+    # The law of the weights, None if unknown. FixedSize identifies the coefficients only up to a common constant.
+    law: ProductLaw | FixedSize | None
 
     def predict(self, weights: ArrayLike) -> Array:
         """Predict the outputs at weights (B, N): g(w), shape (B, M)."""

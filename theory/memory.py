@@ -1,4 +1,4 @@
-"""Refuse before allocating: what a result needs against what the machine has free."""
+"""Refuse a computation that needs more memory than the machine has free."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ __all__ = ["available_bytes", "require_memory"]
 
 
 def available_bytes() -> int:
-    """Bytes that can be allocated without swapping (Linux's MemAvailable, else all physical memory)."""
+    """Return how many bytes can be allocated without swapping: Linux's MemAvailable, or else all physical memory."""
     meminfo = Path("/proc/meminfo")
     if meminfo.exists():
         for line in meminfo.read_text().splitlines():

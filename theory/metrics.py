@@ -1,7 +1,8 @@
-"""How close an estimate of effects is to a reference: magnitude beside correlation, always both.
+"""Measure how close an estimate of effects is to a reference, both in magnitude and in correlation.
 
-Every measure takes two arrays of one shape and pools all entries. Undefined stays undefined: a measure that divides by the spread
-of a constant array is NaN, never 0 or 1.
+`slope`, `relative_error`, `pearson` and `spearman` take two arrays of the same shape and pool all entries. The measures of
+predictions (`r_squared`, `lds`) work per output. An undefined measure is NaN, never 0 or 1; an example is a correlation with a
+constant array.
 """
 
 import dataclasses
@@ -34,7 +35,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Comparison:
-    """An estimate against a reference: (1, 0, 1, 1) when they are equal."""
+    """The four measures of an estimate against a reference; they are (1, 0, 1, 1) when both are equal."""
 
     slope: float
     relative_error: float
@@ -43,7 +44,7 @@ class Comparison:
 
 
 def compare(estimate: ArrayLike, reference: ArrayLike) -> Comparison:
-    """All four measures of `estimate` against `reference`.
+    """Compute all four measures of `estimate` against `reference`.
 
     >>> found = compare([2.0, 4.0, 6.0], [1.0, 2.0, 3.0])  # perfectly correlated, and wrong by a factor of 2
     >>> found.slope, found.relative_error, round(found.pearson, 12), found.spearman
@@ -53,7 +54,9 @@ def compare(estimate: ArrayLike, reference: ArrayLike) -> Comparison:
 
 
 def jackknife_errors(estimates: Array, references: Array) -> Comparison:
-    """Standard errors of the four measures of a mean over seeds, for estimates and references (R, ..) of one seed each.
+    """Estimate the standard errors of the four measures of means over seeds, by `jackknife`.
+
+    Row r of `estimates` and of `references`, both (R, ..), belongs to one seed.
 
     >>> same = np.array([[[1.0], [2.0]], [[1.0], [2.0]]])  # two seeds that agree
     >>> jackknife_errors(2.0 * same, same).slope
@@ -67,10 +70,11 @@ def jackknife_errors(estimates: Array, references: Array) -> Comparison:
 
 
 def jackknife(measure: Callable[..., ArrayLike], *samples: Array) -> Array:
-    """Standard errors of measure(mean over seeds of every sample), for samples (R, ..) of one seed each.
+    """Estimate the standard error of a measure of means over seeds, by the delete-one jackknife.
 
-    Delete-one jackknife (Efron & Stein 1981): sqrt((R - 1)/R sum_r (m_(r) - mean)^2), m_(r) the measure without seed r. NaN
-    (undefined) for one seed.
+    `measure` gets the mean over seeds of every sample (R, ..), whose row r belongs to one seed. The error is
+    sqrt((R - 1)/R sum_r (m_(r) - mean)^2), where m_(r) is the measure without seed r. It is NaN (undefined) for one seed.
+    Source: Efron & Stein 1981.
 
     >>> samples = np.array([[1.0], [3.0], [5.0]])
     >>> jackknife(lambda mean: mean, samples).round(9).tolist()  # sample deviation / sqrt(3)
@@ -88,10 +92,11 @@ def jackknife(measure: Callable[..., ArrayLike], *samples: Array) -> Array:
 
 
 def bootstrap(measure: Callable[..., ArrayLike], *samples: Array, n_draws: int = 200, seed: int = 0) -> Array:
-    """Standard errors of measure(*samples), for samples (B, ..) whose rows, such as subsets, were drawn together.
+    """Estimate the standard error of measure(*samples) by the bootstrap.
 
-    The standard deviation over n_draws resamples of the rows with replacement (Efron 1979), drawn by seed. NaN where the measure
-    is undefined on one of them.
+    Row b of all samples (B, ..) belongs to the same draw, such as one subset. The error is the standard deviation over `n_draws`
+    resamples of the rows with replacement, drawn from `seed`. It is NaN where the measure is undefined on one resample.
+    Source: Efron 1979.
 
     >>> rows = np.array([[1.0], [2.0], [4.0], [5.0]])
     >>> error = bootstrap(lambda sample: sample.mean(), rows, n_draws=2000)
@@ -110,7 +115,7 @@ def bootstrap(measure: Callable[..., ArrayLike], *samples: Array, n_draws: int =
 
 @dataclass(frozen=True)
 class Prediction:
-    """Predicted against actual responses on subsets: (1, 1, 0, 1, 1) when they are equal."""
+    """The five measures of predicted against actual responses on subsets; they are (1, 1, 0, 1, 1) when both are equal."""
 
     lds: float
     pearson: float
@@ -120,10 +125,10 @@ class Prediction:
 
 
 def prediction_quality(predicted: ArrayLike, actual: ArrayLike) -> Prediction:
-    """Predicted against actual responses (B, M) on B subsets that were not fitted.
+    """Compare predicted with actual responses (B, M) on B subsets that were not used for the fit.
 
-    LDS, Pearson and R^2 are per output, averaged. Relative error and slope (of predicted on actual) pool all outputs, each less
-    its mean over the subsets, so that the intercept is judged by R^2 only.
+    LDS, Pearson and R^2 are computed per output and averaged. Relative error and slope (of predicted on actual) pool all outputs
+    after the mean over the subsets is subtracted from each, so that only R^2 depends on the intercept.
 
     >>> found = prediction_quality([[0.0], [2.0], [4.0]], [[0.0], [1.0], [2.0]])
     >>> round(found.lds, 12), found.relative_error, found.slope, found.r_squared  # R^2 = 1 - (0 + 1 + 4) / 2
@@ -141,19 +146,23 @@ def prediction_quality(predicted: ArrayLike, actual: ArrayLike) -> Prediction:
 
 
 def prediction_errors(predicted: ArrayLike, actual: ArrayLike, *, n_draws: int = 200, seed: int = 0) -> Prediction:
-    """Standard errors of `prediction_quality` over the subsets, by `bootstrap`; those over seeds are `jackknife`'s."""
+    """Estimate the standard errors of `prediction_quality` over the subsets, by `bootstrap`.
+
+    `jackknife` gives standard errors over seeds.
+    """
     p, a = _predictions(predicted, actual)
 
-    def measures(some_predicted: Array, some_actual: Array) -> tuple[float, ...]:
-        return dataclasses.astuple(prediction_quality(some_predicted, some_actual))
+    def measures(resampled_predicted: Array, resampled_actual: Array) -> tuple[float, ...]:
+        return dataclasses.astuple(prediction_quality(resampled_predicted, resampled_actual))
 
     return Prediction(*map(float, bootstrap(measures, p, a, n_draws=n_draws, seed=seed)))
 
 
 def r_squared(predicted: ArrayLike, actual: ArrayLike) -> Array:
-    """1 - sum (F - prediction)^2 / sum (F - mean F)^2 over subsets, per output: (M,) from (B, M).
+    """Compute R^2 = 1 - sum (F - prediction)^2 / sum (F - mean F)^2 over subsets, per output: (M,) from (B, M).
 
-    On fresh subsets: negative for a prediction worse than the mean, NaN (undefined) where F is constant.
+    On subsets that were not used for the fit it is negative if the prediction is worse than the mean. It is NaN (undefined) where
+    F is constant.
 
     >>> r_squared([[0.0], [1.0], [1.0]], [[0.0], [1.0], [2.0]]).tolist()  # 1 - 1/2
     [0.5]
@@ -165,10 +174,11 @@ def r_squared(predicted: ArrayLike, actual: ArrayLike) -> Array:
 
 
 def lds(predicted: ArrayLike, actual: ArrayLike) -> float:
-    """Linear datamodeling score: Spearman over subsets of predicted on actual responses (B, M), averaged over the M outputs.
+    """Compute the linear datamodeling score (LDS) of predicted against actual responses (B, M).
 
-    Ties, up to rounding, by mid-ranks. NaN (undefined) where an output of either is constant. Source: Park et al. 2023, def. 2.3
-    (theirs is over random subsets of one size; here over the rows given).
+    It is Spearman's correlation over the B subsets, averaged over the M outputs. Values that are equal up to rounding get their
+    mid-rank. The score is NaN (undefined) if an output of either array is constant. Source: Park et al. 2023, def. 2.3; they use
+    random subsets of one size, this function uses the given rows.
 
     >>> lds([[0.0], [2.0], [4.0], [3.0]], [[0.0], [1.0], [2.0], [5.0]])  # two of four ranks exchanged
     0.8
@@ -178,7 +188,7 @@ def lds(predicted: ArrayLike, actual: ArrayLike) -> float:
 
 
 def slope(estimate: ArrayLike, reference: ArrayLike) -> float:
-    """<estimate, reference> / <reference, reference>: the c that minimises ||estimate - c reference||.
+    """Compute <estimate, reference> / <reference, reference>, the c that minimises ||estimate - c reference||.
 
     >>> slope([2.0, 4.0], [1.0, 2.0])
     2.0
@@ -188,7 +198,7 @@ def slope(estimate: ArrayLike, reference: ArrayLike) -> float:
 
 
 def relative_error(estimate: ArrayLike, reference: ArrayLike) -> float:
-    """||estimate - reference|| / ||reference||, Euclidean.
+    """Compute ||estimate - reference|| / ||reference|| with Euclidean norms.
 
     >>> relative_error([2.0, 4.0], [1.0, 2.0])
     1.0
@@ -198,19 +208,19 @@ def relative_error(estimate: ArrayLike, reference: ArrayLike) -> float:
 
 
 def pearson(estimate: ArrayLike, reference: ArrayLike) -> float:
-    """Pearson's correlation of the pooled entries.
+    """Compute Pearson's correlation of the pooled entries.
 
     >>> round(pearson([2.0, 4.0, 7.0], [1.0, 2.0, 3.0]), 4)
     0.9934
     """
-    from scipy import stats  # only where it is used: it takes as long as all other imports of this module together
+    from scipy import stats  # imported here because it takes as long as all other imports of this module together
 
     e, r = _pooled(estimate, reference)
     return float("nan") if _constant(e) or _constant(r) else float(stats.pearsonr(e, r).statistic)
 
 
 def spearman(estimate: ArrayLike, reference: ArrayLike) -> float:
-    """Spearman's rank correlation of the pooled entries, ties (up to rounding) by mid-ranks.
+    """Compute Spearman's rank correlation of the pooled entries; values that are equal up to rounding get their mid-rank.
 
     >>> spearman([2.0, 4.0, 90.0], [1.0, 2.0, 3.0])
     1.0
@@ -220,6 +230,7 @@ def spearman(estimate: ArrayLike, reference: ArrayLike) -> float:
 
 
 def _predictions(predicted: ArrayLike, actual: ArrayLike) -> tuple[Array, Array]:
+    """Return both arrays as float64; raise ValueError unless they have the same shape (subsets, outputs)."""
     p, a = np.asarray(predicted, dtype=np.float64), np.asarray(actual, dtype=np.float64)
     if p.ndim != 2 or p.shape != a.shape:
         raise ValueError(f"predicted has shape {p.shape}, actual {a.shape}: expected one shape (subsets, outputs)")
@@ -227,13 +238,17 @@ def _predictions(predicted: ArrayLike, actual: ArrayLike) -> tuple[Array, Array]
 
 
 def _correlations(p: Array, a: Array) -> Array:
-    """Pearson's correlation of every column of ranks: (M,), NaN where one is constant; 1 without rounding for equal ranks."""
+    """Compute Pearson's correlation of every pair of columns, shape (M,); NaN if a column is constant.
+
+    Without scipy's rounding: it is exactly 1 for equal ranks.
+    """
     x, y = p - p.mean(axis=0), a - a.mean(axis=0)
     norms = np.sqrt(np.square(x).sum(axis=0) * np.square(y).sum(axis=0))
     return np.sum(x * y, axis=0) / np.where(norms > 0.0, norms, np.nan)
 
 
 def _pooled(estimate: ArrayLike, reference: ArrayLike) -> tuple[Array, Array]:
+    """Return both arrays flattened; raise ValueError unless their shapes are equal and all entries are finite."""
     e, r = np.asarray(estimate, dtype=np.float64), np.asarray(reference, dtype=np.float64)
     if e.shape != r.shape or e.size == 0:
         raise ValueError(f"estimate has shape {e.shape}, reference {r.shape}: expected one shape with at least one entry")
@@ -243,14 +258,17 @@ def _pooled(estimate: ArrayLike, reference: ArrayLike) -> tuple[Array, Array]:
 
 
 def _scaled(estimate: ArrayLike, reference: ArrayLike) -> tuple[Array, Array]:
-    """Both divided by the largest |reference|, so that squares neither overflow nor vanish."""
+    """Return both arrays, flattened and divided by the largest |reference|, so that squares neither overflow nor vanish."""
     e, r = _pooled(estimate, reference)
     unit = np.abs(r).max() or 1.0
     return e / unit, r / unit
 
 
 def _ranks(values: Array) -> Array:
-    """Mid-ranks of every column of (B, M). What differs from the next smaller entry by rounding only is tied with it."""
+    """Compute the mid-ranks of every column of (B, M).
+
+    An entry that differs from the next smaller entry only by rounding gets the same rank.
+    """
     from scipy import stats
 
     order = values.argsort(axis=0)
@@ -261,9 +279,9 @@ def _ranks(values: Array) -> Array:
 
 
 def _constant(values: Array) -> bool:
-    """Equal up to rounding: such an array has no correlation with anything."""
+    """Return whether all entries are equal up to rounding; the correlation with such an array is undefined."""
     return bool(np.ptp(values) <= _ROUNDING * np.abs(values).max())
 
 
 _ROUNDING = 1e-12
-"""Relative to the largest entry of an array: smaller differences are mostly rounding."""
+"""Differences below this share of an array's largest entry are treated as rounding."""

@@ -1,6 +1,6 @@
-"""What the mathematics accepts from outside: learners, their linearisation, and tables of responses.
+"""Define the inputs of the mathematics: learners, their linearisations, and tables of responses.
 
-The response of a learner Phi to weights w is F(w) = E_r f(Phi(r; w)), the mean over the given seeds r of M scalar outputs.
+The response of a learner Phi to weights w is F(w) = E_r f(Phi(r; w)): M scalar outputs, each averaged over the given seeds r.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,16 +36,16 @@ __all__ = [
 Array = NDArray[np.float64]
 
 BLOCK = 4096
-"""Weight vectors given to a learner at once: enough to vectorise, few enough for the cache."""
+"""The number of weight vectors that a learner gets at once: enough to vectorise, and few enough for the cache."""
 
 
 @runtime_checkable
 class Learner(Protocol):
-    """Anything that can be retrained on weighted points. Weight 0 IS deletion; the same seeds give the same bits.
+    """A learner can be retrained on weighted points: weight 0 must be deletion, and the same seeds must give the same bits.
 
-    A learner may also have some of these attributes. Each is read by one function of this module, which has its default:
+    A learner may also have some of these attributes. One function of this module reads each of them and defines its default:
 
-    | attribute | read by | used in |
+    | attribute | function that reads it | used in |
     | --- | --- | --- |
     | block_rows | `block_rows_of` | sims.retrain, sims.testing |
     | masks_only | `takes_masks_only` | sims.testing, sims.experiments |
@@ -57,16 +57,16 @@ class Learner(Protocol):
 
     @property
     def n_points(self) -> int:
-        """N, the number of training points."""
+        """Return N, the number of training points."""
         ...
 
     @property
     def n_outputs(self) -> int:
-        """M, the number of scalar outputs (one per query)."""
+        """Return M, the number of scalar outputs (one per query)."""
         ...
 
     def respond(self, weights: ArrayLike, seeds: Sequence[int]) -> Array:
-        """f(Phi(r; w)) for weights (B, N) and seeds (R,): shape (B, R, M)."""
+        """Return f(Phi(r; w)) for weights (B, N) and seeds (R,), shape (B, R, M)."""
         ...
 
 
@@ -75,60 +75,62 @@ class DifferentiableLearner(Learner, Protocol):
     """A learner that knows the exact derivative of what `respond` computes."""
 
     def weight_jacobian(self, weights: ArrayLike, seeds: Sequence[int]) -> Array:
-        """d f(Phi(r; w)) / d w for weights (B, N) and seeds (R,): shape (B, R, M, N)."""
+        """Return d f(Phi(r; w)) / d w for weights (B, N) and seeds (R,), shape (B, R, M, N)."""
         ...
 
 
 @dataclass(frozen=True)
 class WeightHessian:
-    """Q_ij = d^2F / dw_i dw_j for M outputs in factors: Q = L R^T + R L^T, of rank 2K at most."""
+    """The matrices Q_ij = d^2F / dw_i dw_j of M outputs, stored as factors: Q = L R^T + R L^T, of rank at most 2K."""
 
     left: Array  # L (M, N, K)
     right: Array  # R (N, K)
 
     @property
     def dense(self) -> Array:
-        """Q, shape (M, N, N)."""
+        """Return Q, shape (M, N, N)."""
         half = self.left @ self.right.T
         return half + half.swapaxes(1, 2)
 
     @property
     def diagonal(self) -> Array:
-        """Q_ii, shape (N, M)."""
+        """Return Q_ii, shape (N, M)."""
         return 2.0 * (self.left * self.right).sum(axis=2).T
 
     def times(self, direction: Array) -> Array:
-        """sum_j Q_ij v_j for v (N,): shape (N, M)."""
+        """Compute sum_j Q_ij v_j for v (N,), shape (N, M)."""
         return (self.left @ (self.right.T @ direction)).T + self.right @ (direction @ self.left).T
 
     def form(self, directions: Array) -> Array:
-        """v^T Q v for v (B, N): shape (B, M)."""
-        seen = directions @ self.right
-        return 2.0 * np.stack([np.einsum("bk,bk->b", directions @ left, seen) for left in self.left], axis=1)
+        """Compute v^T Q v for v (B, N), shape (B, M)."""
+        projected = directions @ self.right
+        return 2.0 * np.stack([np.einsum("bk,bk->b", directions @ left, projected) for left in self.left], axis=1)
 
 
 @runtime_checkable
 class TwiceDifferentiableLearner(DifferentiableLearner, Protocol):
-    """A learner that knows the second derivative as well, in closed form."""
+    """A learner that also knows the second derivative in closed form."""
 
     def weight_hessian(self, weights: ArrayLike, seeds: Sequence[int]) -> WeightHessian:
-        """d^2F / dw_i dw_j at one weight vector (N,), F the mean over the seeds."""
+        """Return d^2F / dw_i dw_j at one weight vector (N,), where F is the mean over the seeds."""
         ...
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer's part of grad f_i: the outer product inputs_i deltas_i^T, in the order of its parameters W (in, out)."""
+    """One layer's part of grad f_i, the outer product inputs_i deltas_i^T, in the order of its parameters W (in, out)."""
 
-    inputs: Array  # (R, N, in), with the 1 that a bias multiplies
-    deltas: Array  # (R, N, out), df_i/dz at what leaves the layer before its activation
+    inputs: Array  # (R, N, in), including the constant 1 that multiplies the bias
+    deltas: Array  # (R, N, out), df_i/dz, where z is the output of the layer before its activation
 
 
 @dataclass(frozen=True)
 class Fit:
-    """A model at its own training points, f_i = f(x_i; theta) and l_i = l(f_i, y_i): what curvature models are made of.
+    """The derivatives of a trained model at its training points; `theory.influence.curvature` builds curvatures from them.
 
-    grad l_i = slopes_i grad f_i,        Hess l_i = curvatures_i grad f_i grad f_i^T + slopes_i Hess f_i.
+    With f_i = f(x_i; theta) and l_i = l(f_i, y_i),
+
+        grad l_i = slopes_i grad f_i,        Hess l_i = curvatures_i grad f_i grad f_i^T + slopes_i Hess f_i.
     """
 
     gradients: Array  # (R, N, P), grad f_i
@@ -136,17 +138,18 @@ class Fit:
     curvatures: Array  # (R, N), d^2l/df^2
     fisher: Array  # (R, N), E (dl/df)^2 over targets drawn from the model
     layers: tuple[Layer, ...]  # in the order of their parameters
-    weights: Array  # (N,), at which the model was trained
-    penalty: float  # what the objective's Hessian has of the identity: l2 where L is the project's own
+    weights: Array  # (N,), the weights with which the model was trained
+    penalty: float  # the multiple of the identity in the objective's Hessian; it is l2 for the project's own L
 
 
 @dataclass(frozen=True)
 class Linearization:
-    """First and second order of a trained model at one weight vector; R seeds, P parameters, N points, M outputs.
+    """The derivatives in the parameters, up to second order, of a model trained at one weight vector.
 
-    hessian is that of L(theta; w) = (1/N) sum_i w_i l_i(theta) + (l2/2) ||theta||^2; point_gradients are those of the
-    unweighted losses l_i; gradient_norm is ||grad L||, which tells how far training was from a stationary point. `fit` is
-    asked for by methods that replace the Hessian; a learner that leaves it out is refused by these only.
+    There are R seeds, P parameters, N points and M outputs. `hessian` is the Hessian of
+    L(theta; w) = (1/N) sum_i w_i l_i(theta) + (l2/2) ||theta||^2. `point_gradients` are the gradients of the unweighted losses
+    l_i. `gradient_norm` is ||grad L||, which is 0 at a stationary point. Only methods that replace the Hessian need `fit`; only
+    they refuse a learner that leaves it out.
     """
 
     params: Array  # (R, P)
@@ -158,69 +161,76 @@ class Linearization:
 
 
 def stacked(parts: Sequence[Linearization]) -> Linearization:
-    """Linearizations of some seeds each, put together; `fit` is dropped where one of them has none."""
+    """Concatenate linearizations along their seeds; the result has a `fit` only if all of them have one."""
     fits = [part.fit for part in parts if part.fit is not None]
 
-    def along_seeds(of: Sequence[Any], leave_out: tuple[str, ...] = ()) -> dict[str, Array]:
-        names = [f.name for f in fields(of[0]) if f.name not in leave_out]
-        return {name: np.concatenate([getattr(one, name) for one in of]) for name in names}
+    def along_seeds(pieces: Sequence[Any], leave_out: tuple[str, ...] = ()) -> dict[str, Array]:
+        names = [f.name for f in fields(pieces[0]) if f.name not in leave_out]
+        return {name: np.concatenate([getattr(piece, name) for piece in pieces]) for name in names}
 
     fit = None
     if len(fits) == len(parts):
-        layers = tuple(Layer(**along_seeds(layer)) for layer in zip(*(one.layers for one in fits), strict=True))
+        layers = tuple(Layer(**along_seeds(layer)) for layer in zip(*(piece.layers for piece in fits), strict=True))
         fit = replace(fits[0], layers=layers, **along_seeds(fits, ("layers", "weights", "penalty")))
     return Linearization(**along_seeds(parts, ("fit",)), fit=fit)
 
 
 @runtime_checkable
 class LinearizableLearner(Learner, Protocol):
-    """A learner with parameters, seen through their derivatives."""
+    """A learner with parameters that returns the derivatives in them."""
 
     def linearize(self, weights: ArrayLike, seeds: Sequence[int]) -> Linearization:
-        """The linearisation at the model trained with weights (N,), one per seed."""
+        """Return the linearisation at the models trained with weights (N,), one model per seed."""
         ...
 
 
-# --- what a learner may have beside the methods of its protocol ---------------------------------------------------------------
+# --- optional attributes of a learner ------------------------------------------------------------------------------------------
 
 
 def block_rows_of(learner: Learner) -> int:
-    """`block_rows`: how many subsets the retraining engine gives to `respond` at once, a power of two; 2^14 by default.
+    """Return `block_rows`, the number of subsets that the retraining engine gives to `respond` at once; 2^14 by default.
 
-    Slow learners have fewer: a block is what an interrupted run loses, and what one worker does alone.
+    It is a power of two. Slow learners should set fewer, because one worker computes a whole block, and an interrupted run loses
+    its unfinished block.
     """
     return int(getattr(learner, "block_rows", 2**14))
 
 
 def takes_masks_only(learner: Learner) -> bool:
-    """`masks_only`: whether weights other than 0 and 1 have no meaning for the learner; False by default."""
+    """Return `masks_only`, which is True if the learner accepts only weights 0 and 1; False by default."""
     return bool(getattr(learner, "masks_only", False))
 
 
 def normalization_of(learner: Learner) -> str:
-    """`normalization`: what divides sum_i w_i l_i in the objective; "n_points" by default, the fixed N.
+    """Return `normalization`, the name of the number that divides sum_i w_i l_i in the objective; "n_points" by default.
 
-    The others are "sum" (1 divides it), "weight_sum" (sum_i w_i) and "support" (the number of points with w_i > 0).
+    "n_points" is the fixed N, "sum" is 1, "weight_sum" is sum_i w_i, and "support" is the number of points with w_i > 0.
     """
     return str(getattr(learner, "normalization", "n_points"))
 
 
 def has_own_bias(learner: Learner | type) -> bool:
-    """`has_bias`: whether a learner, or a class of them, adds an intercept, so that X needs no column of ones; default False."""
+    """Return `has_bias`, which is True if a learner or its class adds an intercept; False by default.
+
+    X then needs no column of ones.
+    """
     return bool(getattr(learner, "has_bias", False))
 
 
 def weight_jacobian_column(learner: DifferentiableLearner, weights: ArrayLike, seeds: Sequence[int], point: int) -> Array:
-    """d f / d w_point for weights (B, N) and seeds (R,), shape (B, R, M), by the learner's method of this name if it has one.
+    """Compute d f / d w_point for weights (B, N) and seeds (R,), shape (B, R, M).
 
-    Networks have one: it takes one direction through training, not N. By default it is a column of `weight_jacobian`.
+    If the learner has a method of this name, that method is called. Networks have one, because it differentiates training in one
+    direction instead of N. Otherwise the result is a column of `weight_jacobian`.
     """
-    own = getattr(learner, "weight_jacobian_column", None)
-    return learner.weight_jacobian(weights, seeds)[..., point] if own is None else own(weights, seeds, point)
+    column_of_learner = getattr(learner, "weight_jacobian_column", None)
+    if column_of_learner is None:
+        return learner.weight_jacobian(weights, seeds)[..., point]
+    return column_of_learner(weights, seeds, point)
 
 
 def deciding_values(learner: Any) -> Mapping[str, Any]:
-    """`fingerprint()`: the values that decide every bit of the answers, by name; by default all fields or attributes."""
+    """Return `fingerprint()`, the values by name that decide every bit of the answers; by default all fields or attributes."""
     if hasattr(learner, "fingerprint"):
         return learner.fingerprint()
     if is_dataclass(learner):
@@ -233,7 +243,7 @@ def deciding_values(learner: Any) -> Mapping[str, Any]:
 
 
 def mean_response(learner: Learner, weights: ArrayLike, seeds: Sequence[int]) -> Array:
-    """F(w) = mean over seeds of f(Phi(r; w)) for weights (B, N): shape (B, M).
+    """Compute F(w), the mean over seeds of f(Phi(r; w)), for weights (B, N); shape (B, M).
 
     >>> from sims.learners import LeastSquares
     >>> learner = LeastSquares([[1.0]], [1.0], [[1.0]], l2=1.0)  # F(w) = w / (w + 1)
@@ -244,7 +254,7 @@ def mean_response(learner: Learner, weights: ArrayLike, seeds: Sequence[int]) ->
 
 
 def weight_derivative(learner: DifferentiableLearner, weights: ArrayLike, seeds: Sequence[int]) -> Array:
-    """D_i(w) = dF/dw_i at one weight vector (N,): shape (N, M), like every effect in this project.
+    """Compute D_i(w) = dF/dw_i at one weight vector (N,); shape (N, M), like every effect in this project.
 
     >>> from sims.learners import LeastSquares
     >>> learner = LeastSquares([[1.0]], [1.0], [[1.0]], l2=1.0)  # F(w) = w / (w + 1)
@@ -255,9 +265,9 @@ def weight_derivative(learner: DifferentiableLearner, weights: ArrayLike, seeds:
 
 
 def as_table(table: ArrayLike, *, check_finite: bool = True) -> tuple[Array, int]:
-    """A response table (2**N, M) as float64, and N; refuses every other shape and every value that is not finite.
+    """Return a response table (2**N, M) as float64, and N; raise ValueError for another shape or a value that is not finite.
 
-    `check_finite=False` is for callers that check while they read, so that a large table is read once.
+    Callers that check the values while they read them pass `check_finite=False`, so that a large table is read only once.
     """
     values = np.asarray(table, dtype=np.float64)
     if values.ndim != 2 or values.shape[1] == 0:

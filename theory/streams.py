@@ -1,4 +1,4 @@
-"""Random streams that never overlap and never move: one counter-based generator per (purpose, seed)."""
+"""Make random streams that never overlap and never change: one counter-based generator per (purpose, seed)."""
 
 import hashlib
 from functools import lru_cache
@@ -10,9 +10,10 @@ __all__ = ["normals", "stream"]
 
 
 def stream(purpose: str, seed: int) -> np.random.Generator:
-    """Philox (Salmon et al. 2011) keyed by 64 bits of sha256(purpose) and the seed itself, 0 <= seed < 2^64.
+    """Return the generator of a purpose and a seed: Philox, keyed by 64 bits of sha256(purpose) and the seed.
 
-    Streams of different purposes are independent of each other and of how many numbers any of them has drawn.
+    0 <= seed < 2^64. Streams of different purposes are independent, however many numbers each of them has drawn.
+    Source: Salmon et al. 2011.
     """
     if not 0 <= seed < 2**64:
         raise ValueError(f"seed = {seed}, expected 0 <= seed < 2**64")
@@ -22,7 +23,7 @@ def stream(purpose: str, seed: int) -> np.random.Generator:
 
 @lru_cache(maxsize=8)
 def normals(purpose: str, seeds: tuple[int, ...]) -> NDArray[np.float64]:
-    """One standard normal number per seed, each from its own stream: (R,), not to be written to."""
+    """Draw one standard normal number per seed, each from its own stream; a read-only array (R,)."""
     values = np.array([stream(purpose, seed).standard_normal() for seed in seeds])
     values.flags.writeable = False
     return values

@@ -1,7 +1,7 @@
-"""Subsets of N training points: the one place where the bit convention is defined.
+"""Define how a subset of N training points is written as an integer, its mask.
 
-A subset S of {0, .., N-1} is the integer mask sum_{i in S} 2^i: bit i of the mask is point i, mask 0 is the empty set
-and mask 2^N - 1 the full set. Row r of every table over subsets is the subset with mask r, as a 0/1 weight vector 1_S.
+The mask of a subset S of {0, .., N-1} is sum_{i in S} 2^i: bit i stands for point i, mask 0 is the empty set and mask 2^N - 1 is
+the full set. Row r of every table over subsets belongs to the subset with mask r, whose 0/1 weight vector is 1_S.
 """
 
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ Array = NDArray[np.float64]
 
 
 def all_masks(n: int) -> Array:
-    """All 2^n subsets as 0/1 weights, shape (2**n, n): entry [r, i] is bit i of r.
+    """Return all 2^n subsets as 0/1 weights, shape (2**n, n): entry [r, i] is bit i of r.
 
     >>> all_masks(2)
     array([[0., 0.],
@@ -32,7 +32,7 @@ def all_masks(n: int) -> Array:
 
 
 def mask_rows(start: int, stop: int, n: int) -> Array:
-    """Rows start, .., stop - 1 of `all_masks(n)`, shape (stop - start, n), without making the others.
+    """Return rows start, .., stop - 1 of `all_masks(n)`, shape (stop - start, n), without computing the other rows.
 
     >>> mask_rows(2, 4, 2)
     array([[0., 1.],
@@ -42,14 +42,14 @@ def mask_rows(start: int, stop: int, n: int) -> Array:
     if not 0 <= start <= stop <= 2**n:
         raise ValueError(f"rows {start}..{stop} asked for, expected 0 <= start <= stop <= 2**{n} = {2**n}")
     masks = np.arange(start, stop, dtype=np.int64)
-    columns = np.empty((n, len(masks)))  # one point after the other, as learners compute
+    columns = np.empty((n, len(masks)))  # the weights of one point are contiguous, as learners read them
     for i in range(n):
         columns[i] = masks >> i & 1
     return columns.T
 
 
 def sizes(n: int) -> NDArray[np.int64]:
-    """|S| for every mask, shape (2**n,).
+    """Return the size |S| of every subset, in mask order, shape (2**n,).
 
     >>> sizes(3)
     array([0, 1, 1, 2, 1, 2, 2, 3])
@@ -63,7 +63,7 @@ def sizes(n: int) -> NDArray[np.int64]:
 
 
 def mask_of(points: Iterable[int]) -> int:
-    """The mask of a set of points.
+    """Return the mask of a set of points.
 
     >>> mask_of([0, 3])
     9
@@ -75,7 +75,7 @@ def mask_of(points: Iterable[int]) -> int:
 
 
 def points_of(mask: int) -> tuple[int, ...]:
-    """The points of a mask, ascending.
+    """Return the points of a mask in ascending order.
 
     >>> points_of(9)
     (0, 3)
@@ -87,7 +87,7 @@ def points_of(mask: int) -> tuple[int, ...]:
 
 
 def name_subset(weights: Array) -> str:
-    """A subset or weight vector (N,) as an error message should show it: 0/1 weights by points and mask.
+    """Describe a weight vector (N,) for an error message: 0/1 weights by their points and mask, others by their values.
 
     >>> name_subset(np.array([1.0, 0.0, 1.0]))
     'subset {0, 2} (mask 5)'
@@ -99,6 +99,6 @@ def name_subset(weights: Array) -> str:
 
 
 def check_n_points(n: int) -> None:
-    """Refuse an n that is not a count of training points for which masks fit 63 bits."""
+    """Raise ValueError unless 1 <= n <= 62, so that every mask fits a signed 64-bit integer."""
     if not 1 <= n <= 62:
         raise ValueError(f"n = {n} training points, expected 1 to 62: a subset is one 64-bit mask")

@@ -1,7 +1,7 @@
-"""Transforms of a table over all subsets, each O(N 2^N): one pass per point over pairs (S, S + i).
+"""Transform tables over all subsets in O(N 2^N) steps, with one pass per point over the pairs (S, S + i).
 
-A table (2**N, M) is read as F(1_S), row = mask of S. With a = F(S) and b = F(S + i), i not in S, every transform is one 2 x 2 map
-of (a, b), applied for each point in turn.
+Row r of a table (2**N, M) is F(1_S) for the subset S with mask r. With a = F(S) and b = F(S + i), i not in S, every transform
+applies one linear map of (a, b) for each point in turn.
 """
 
 from collections.abc import Callable
@@ -29,12 +29,13 @@ __all__ = [
 
 
 def walsh(table: ArrayLike, p: float = 0.5) -> Array:
-    """p-biased Walsh-Fourier coefficients, shape (2**N, M), row = mask of A:
+    """Compute the p-biased Walsh-Fourier coefficients, shape (2**N, M), one row per mask of A:
 
         Fhat(A) = E_{S~p}[ F(S) prod_{i in A} (1{i in S} - p) / sqrt(p (1 - p)) ].
 
-    Orthonormal: E F^2 = sum_A Fhat(A)^2. At p = 1/2 the characters are prod_{i in A} (2 1{i in S} - 1): +1 where the point is
-    present, the opposite sign of (-1)^{1{i in S}} (O'Donnell 2014, ch. 8; Saunshi et al. 2022, sec. 2).
+    The basis is orthonormal: E F^2 = sum_A Fhat(A)^2. At p = 1/2 the basis functions are prod_{i in A} (2 1{i in S} - 1). Each
+    factor is +1 where the point is present, which is the opposite sign of (-1)^{1{i in S}}.
+    Source: O'Donnell 2014, ch. 8; Saunshi et al. 2022, sec. 2.
 
     >>> walsh([[0], [0], [0], [1]])[:, 0].tolist()
     [0.25, 0.25, 0.25, 0.25]
@@ -44,7 +45,9 @@ def walsh(table: ArrayLike, p: float = 0.5) -> Array:
 
 
 def moebius(table: ArrayLike) -> Array:
-    """a(T) = sum_{S subset T} (-1)^{|T - S|} F(S), so that F(S) = sum_{T subset S} a(T). Shape (2**N, M). Source: Rota 1964.
+    """Compute the Moebius transform a(T) = sum_{S subset T} (-1)^{|T - S|} F(S), shape (2**N, M).
+
+    It satisfies F(S) = sum_{T subset S} a(T). Source: Rota 1964.
 
     >>> moebius([[1], [3], [4], [9]])[:, 0].tolist()  # 9 = 1 + 2 + 3 + 3
     [1.0, 2.0, 3.0, 3.0]
@@ -53,7 +56,7 @@ def moebius(table: ArrayLike) -> Array:
 
 
 def inverse_moebius(coefficients: ArrayLike) -> Array:
-    """F(S) = sum_{T subset S} a(T), the inverse of `moebius`. Shape (2**N, M).
+    """Compute F(S) = sum_{T subset S} a(T), the inverse of `moebius`, shape (2**N, M).
 
     >>> inverse_moebius([[1], [2], [3], [3]])[:, 0].tolist()
     [1.0, 3.0, 4.0, 9.0]
@@ -62,9 +65,9 @@ def inverse_moebius(coefficients: ArrayLike) -> Array:
 
 
 def mixed_differences(table: ArrayLike) -> Array:
-    """Differences at the full set D: D_T F(D) = sum_{U subset T} (-1)^{|U|} F(D - U), row = mask of T. Shape (2**N, M).
+    """Compute D_T F(D) = sum_{U subset T} (-1)^{|U|} F(D - U) at the full set D, shape (2**N, M), one row per mask of T.
 
-    Row {i} is the leave-one-out effect of i, row {i, j} the interaction that T3 weighs with -(1 - p).
+    Row {i} is the leave-one-out effect of i; row {i, j} is the interaction that T3 multiplies by -(1 - p).
 
     >>> mixed_differences([[1], [3], [4], [9]])[:, 0].tolist()  # 9, 9 - 4, 9 - 3, 9 - 4 - 3 + 1
     [9.0, 5.0, 6.0, 3.0]
@@ -73,7 +76,9 @@ def mixed_differences(table: ArrayLike) -> Array:
 
 
 def degree_mass(table: ArrayLike, p: float = 0.5) -> Array:
-    """B_k = sum_{|A| = k} Fhat(A)^2 for k = 0..N, shape (N + 1, M): E F = sqrt(B_0) up to sign, Var F = B_1 + .. + B_N (T8).
+    """Compute B_k = sum_{|A| = k} Fhat(A)^2 for k = 0..N, shape (N + 1, M).
+
+    E F = sqrt(B_0) up to sign, and Var F = B_1 + .. + B_N (T8).
 
     >>> degree_mass([[0], [0], [0], [1]])[:, 0].tolist()  # E F = 1/4, Var F = 1/8 + 1/16
     [0.0625, 0.125, 0.0625]
@@ -83,9 +88,9 @@ def degree_mass(table: ArrayLike, p: float = 0.5) -> Array:
 
 
 def difference_sums(table: ArrayLike) -> Array:
-    """Sum of D_{T + i} F(D) over the sets T of size k without i, [i, k]: shape (N, N, M).
+    """Sum D_{T + i} F(D) over the sets T of size k that do not contain i; entry [i, k], shape (N, N, M).
 
-    beta_i^(p) = sum_k (-(1 - p))^k difference_sums[i, k], a polynomial in 1 - p that starts with leave-one-out (T3).
+    beta_i^(p) = sum_k (-(1 - p))^k difference_sums[i, k] is a polynomial in 1 - p. Its first term is leave-one-out (T3).
 
     >>> difference_sums([[1], [3], [4], [9]])[:, :, 0].tolist()  # beta_0 = 5 - (1 - p) 3
     [[5.0, 3.0], [6.0, 3.0]]
@@ -95,13 +100,13 @@ def difference_sums(table: ArrayLike) -> Array:
 
 
 def split(table: Array, i: int) -> tuple[Array, Array]:
-    """The rows of the subsets without point i and, in the same order, with it: two arrays (2**(N-1), M)."""
+    """Return the rows of the subsets without point i and, in the same order, those with it: two arrays (2**(N-1), M)."""
     pairs = table.reshape(-1, 2, 2**i, table.shape[1])
     return pairs[:, 0].reshape(-1, table.shape[1]), pairs[:, 1].reshape(-1, table.shape[1])
 
 
 def sum_by_size(table: Array) -> Array:
-    """Sum over the subsets of size k, for k = 0..N: shape (N + 1, M) from (2**N, M)."""
+    """Sum a table (2**N, M) over the subsets of each size k = 0..N; shape (N + 1, M)."""
     total = table[:, None]  # (subsets of the later points, size so far, M)
     while len(total) > 1:
         none = np.zeros_like(total[0::2, :1])
@@ -110,7 +115,9 @@ def sum_by_size(table: Array) -> Array:
 
 
 def multilinear_extension(table: ArrayLike, q: ArrayLike) -> Array:
-    """Ftilde(q) = sum_S F(1_S) prod_{i in S} q_i prod_{i not in S} (1 - q_i) for q (N,): shape (M,). Source: Owen 1972.
+    """Compute Ftilde(q) = sum_S F(1_S) prod_{i in S} q_i prod_{i not in S} (1 - q_i) for q (N,), shape (M,).
+
+    Source: Owen 1972.
 
     >>> multilinear_extension([[0], [0], [0], [1]], [0.5, 0.25]).tolist()  # q_0 q_1
     [0.125]
@@ -120,9 +127,10 @@ def multilinear_extension(table: ArrayLike, q: ArrayLike) -> Array:
 
 
 def multilinear_gradient(table: ArrayLike, q: ArrayLike) -> Array:
-    """d Ftilde / d q_i = E[F(S + i) - F(S - i)], point j in S with probability q_j: shape (N, M) (Owen 1972).
+    """Compute d Ftilde / d q_i = E[F(S + i) - F(S - i)], where S contains point j with probability q_j; shape (N, M).
 
-    At q = p 1 this is the optimal datamodel for Bernoulli(p) subsets (T1), at p = 1/2 the Banzhaf value, at p = 1 leave-one-out.
+    With all q_j = p this is the optimal datamodel for Bernoulli(p) subsets (T1); at p = 1/2 it is the Banzhaf value, and at p = 1
+    leave-one-out. Source: Owen 1972.
 
     >>> multilinear_gradient([[0], [0], [0], [1]], [0.5, 0.25]).tolist()  # q_1, q_0
     [[0.25], [0.5]]
@@ -133,10 +141,11 @@ def multilinear_gradient(table: ArrayLike, q: ArrayLike) -> Array:
 
 
 def level_means(table: Array, probabilities: Array) -> tuple[Array, Array]:
-    """E[F | w_i = level k] over all other coordinates, shape (N, K, M), and E F, shape (M,).
+    """Compute E[F | w_i = level k], averaged over all other coordinates, shape (N, K, M), and E F, shape (M,).
 
-    table (K**N, M) holds F on a grid of K levels per coordinate, row = sum_i k_i K^i (K = 2: the mask); the coordinates are
-    independent, coordinate i at level k with probabilities[i, k].
+    `table` (K**N, M) holds F on a grid of K levels per coordinate. Its row sum_i k_i K^i, which is the mask for K = 2, has
+    coordinate i at level k_i. The coordinates are independent, and coordinate i is at level k with probability
+    `probabilities[i, k]`.
     """
     n, k = probabilities.shape
     below = [np.ones(1)]  # below[i]: probabilities of the levels of coordinates 0..i-1
@@ -152,7 +161,7 @@ def level_means(table: Array, probabilities: Array) -> tuple[Array, Array]:
 
 
 def product_probabilities(probabilities: Array) -> Array:
-    """prod_i probabilities[i, k_i] for every grid row sum_i k_i K^i: shape (K**N,) from (N, K)."""
+    """Compute prod_i probabilities[i, k_i] for every grid row sum_i k_i K^i, shape (K**N,), from probabilities (N, K)."""
     joint = np.ones(1)
     for level_probabilities in probabilities:
         joint = np.multiply.outer(level_probabilities, joint).ravel()
@@ -160,7 +169,7 @@ def product_probabilities(probabilities: Array) -> Array:
 
 
 def _butterfly(table: ArrayLike, step: Callable[[Array, Array], tuple[Array, Array]]) -> Array:
-    """Replace every pair (F(S), F(S + i)) by step(F(S), F(S + i)), for i = 0..N-1 in turn."""
+    """Replace every pair (F(S), F(S + i)) by step(F(S), F(S + i)), for i = 0..N-1 one after the other."""
     values, n = as_table(table)
     values = values.copy()
     for i in range(n):
@@ -170,7 +179,7 @@ def _butterfly(table: ArrayLike, step: Callable[[Array, Array], tuple[Array, Arr
 
 
 def _two_levels(q: ArrayLike, n: int) -> Array:
-    """Rows (1 - q_i, q_i)."""
+    """Return the rows (1 - q_i, q_i), shape (N, 2); raise ValueError unless q is N probabilities."""
     present = np.asarray(q, dtype=np.float64)
     if present.shape != (n,):
         raise ValueError(f"q has shape {present.shape}, expected ({n},): one probability per point of the table")

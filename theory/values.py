@@ -1,4 +1,7 @@
-"""Values of training points computed from the whole table F(1_S), shape (2**N, M): all are averages of F(S + i) - F(S)."""
+"""Compute values of training points from the whole table F(1_S), shape (2**N, M).
+
+Every value here is an average of F(S + i) - F(S).
+"""
 
 import math
 
@@ -12,7 +15,7 @@ __all__ = ["banzhaf", "leave_one_out", "mean_marginals", "semivalue", "shapley"]
 
 
 def leave_one_out(table: ArrayLike) -> Array:
-    """LOO_i = F(1) - F(1 - e_i), shape (N, M): positive when the point raises the output. Source: Cook 1977.
+    """Compute LOO_i = F(1) - F(1 - e_i), shape (N, M); it is positive when the point raises the output. Source: Cook 1977.
 
     >>> leave_one_out([[0], [0], [0], [1]]).tolist()  # F = 1 where both points are present
     [[1.0], [1.0]]
@@ -23,9 +26,10 @@ def leave_one_out(table: ArrayLike) -> Array:
 
 
 def banzhaf(table: ArrayLike, p: float = 0.5) -> Array:
-    """E[F(S + i) - F(S)] over S not containing i, other points present with probability p: shape (N, M).
+    """Compute the (weighted) Banzhaf value, E[F(S + i) - F(S)] over S not containing i, shape (N, M).
 
-    The (weighted) Banzhaf value: the Bernoulli(p) datamodel of T1. Not efficient. Source: Wang & Jia 2023, App. A.
+    S contains each other point with probability p. The value equals the Bernoulli(p) datamodel of T1. It is not efficient: the
+    values need not sum to F(1) - F(0). Source: Wang & Jia 2023, App. A.
 
     >>> both = [[0], [0], [0], [1]]
     >>> banzhaf(both).tolist(), banzhaf(both, p=0.75).tolist()
@@ -36,9 +40,9 @@ def banzhaf(table: ArrayLike, p: float = 0.5) -> Array:
 
 
 def shapley(table: ArrayLike) -> Array:
-    """sum_{S not i} |S|! (N - |S| - 1)! / N! (F(S + i) - F(S)): shape (N, M). Source: Shapley 1953.
+    """Compute the Shapley value, sum_{S not i} |S|! (N - |S| - 1)! / N! (F(S + i) - F(S)), shape (N, M).
 
-    Efficient: the values sum to F(1) - F(0).
+    It is efficient: the values sum to F(1) - F(0). Source: Shapley 1953.
 
     >>> shapley([[0], [3], [0], [6]]).tolist()
     [[4.5], [1.5]]
@@ -48,10 +52,10 @@ def shapley(table: ArrayLike) -> Array:
 
 
 def semivalue(table: ArrayLike, size_probabilities: ArrayLike) -> Array:
-    """sum_k P_k mean_{|S| = k, i not in S} [F(S + i) - F(S)], shape (N, M), for P_0..P_{N-1} summing to 1.
+    """Compute the semivalue sum_k P_k mean_{|S| = k, i not in S} [F(S + i) - F(S)], shape (N, M).
 
-    P_k = 1/N is Shapley, P = Binomial(N - 1, p) is Banzhaf, all mass on N - 1 is leave-one-out. Source: Dubey, Neyman & Weber
-    1981.
+    `size_probabilities` are P_0..P_{N-1}, which must sum to 1. P_k = 1/N gives Shapley, P = Binomial(N - 1, p) gives Banzhaf, and
+    P_{N-1} = 1 gives leave-one-out. Source: Dubey, Neyman & Weber 1981.
 
     >>> semivalue([[0], [3], [0], [6]], [0.0, 1.0]).tolist()  # leave-one-out
     [[6.0], [3.0]]
@@ -65,7 +69,7 @@ def semivalue(table: ArrayLike, size_probabilities: ArrayLike) -> Array:
 
 
 def mean_marginals(table: ArrayLike) -> Array:
-    """mean of F(S + i) - F(S) over the sets S of size k without i: shape (N points, N sizes, M)."""
+    """Average F(S + i) - F(S) over the sets S of size k that do not contain i; shape (N points, N sizes, M)."""
     values, n = as_table(table)
     count = np.array([math.comb(n - 1, k) for k in range(n)], dtype=np.float64)
     pairs = (split(values, i) for i in range(n))

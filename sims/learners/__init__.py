@@ -1,6 +1,7 @@
-"""Learners: one file each. Every learner has `n_points`, `n_outputs` and `respond`; `theory.response` has the protocols.
+"""Collect the learners, one per file.
 
-What may a learner have beside `respond`? `theory.response.Learner` lists it, with who reads it and what the default is.
+Every learner has `n_points`, `n_outputs` and `respond`. `theory.response` defines the protocols; `theory.response.Learner` lists
+the optional attributes, the functions that read them, and their defaults.
 """
 
 from sims.learners.bistable import Bistable

@@ -1,4 +1,4 @@
-"""Minimum-norm least squares on random features: interpolation once there are as many features as points (T11)."""
+"""Define minimum-norm least squares on random features; it interpolates if there are as many features as points (T11)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,12 +18,14 @@ __all__ = ["Interpolator"]
 
 @dataclass(frozen=True, eq=False)
 class Interpolator:
-    """`LeastSquares(phi(X), y, phi(X_query), l2, undefined="min_norm")` on phi(x) = sqrt(2/width) cos(omega x / bandwidth + b).
+    """Minimum-norm least squares on the random features phi(x) = sqrt(2/width) cos(omega x / bandwidth + b).
 
-    omega (width, d) is standard normal, b uniform on (0, 2 pi), by seed (random Fourier features: Rahimi & Recht 2007). With
-    width >= N and l2 = 0 every point of positive weight is fitted exactly: theta(w) depends on which weights are positive only,
-    D(1) = 0 while beta and leave-one-out are not 0; and averaging over seeds does not change that. Rounding leaves |D_i(1)| below
-    (N + width) eps cond(phi(X)) ||y|| ||phi(X)^+T phi(x_q)||: about 1e-14 at condition 1e2, 1e-12 at 1e3.
+    The model is `LeastSquares(phi(X), y, phi(X_query), l2, undefined="min_norm")`. The seed draws omega (width, d), which is
+    standard normal, and b (width,), which is uniform on (0, 2 pi). Source of these random Fourier features: Rahimi & Recht 2007.
+
+    With width >= N and l2 = 0 every point of positive weight is fitted exactly. Then theta(w) depends only on which weights are
+    positive, and D(1) = 0 although beta and leave-one-out are not 0. Averaging over seeds does not change this. Rounding leaves
+    |D_i(1)| below (N + width) eps cond(phi(X)) ||y|| ||phi(X)^+T phi(x_q)||: about 1e-14 at condition 1e2, and 1e-12 at 1e3.
 
     >>> learner = Interpolator([[0.0], [1.0]], [1.0, 2.0], [[1.0]], width=8)
     >>> learner.respond([[1.0, 1.0], [5.0, 0.1]], seeds=[0]).ravel().round(9).tolist()  # fitted, whatever the weights
@@ -58,18 +60,19 @@ class Interpolator:
         return len(self.X_query)
 
     def respond(self, weights: ArrayLike, seeds: Sequence[int]) -> Array:
-        """Predictions (B, R, M)."""
+        """Compute the predictions (B, R, M) for weights (B, N)."""
         return np.concatenate([self._model(seed).respond(weights, (seed,)) for seed in checks.as_seeds(seeds)], axis=1)
 
     def weight_jacobian(self, weights: ArrayLike, seeds: Sequence[int]) -> Array:
-        """d prediction / d w (B, R, M, N); NaN at w_i = 0 where F jumps, as in `LeastSquares`."""
+        """Compute d prediction / d w (B, R, M, N); it is NaN at w_i = 0 where F jumps, as in `LeastSquares`."""
         return np.concatenate([self._model(seed).weight_jacobian(weights, (seed,)) for seed in checks.as_seeds(seeds)], axis=1)
 
     def linearize(self, weights: ArrayLike, seeds: Sequence[int]) -> Linearization:
-        """Gradients and Hessian of L in the width parameters, per seed."""
+        """Compute the gradients and the Hessian of L in the `width` parameters, for every seed."""
         return stacked([self._model(seed).linearize(weights, (seed,)) for seed in checks.as_seeds(seeds)])
 
     def _model(self, seed: int) -> LeastSquares:
+        """Return the least-squares problem on the features of one seed."""
         omega, shift = _frequencies(seed, self.width, self.X.shape[1])
         features, queries = (
             np.sqrt(2.0 / self.width) * np.cos(points @ omega.T / self.bandwidth + shift) for points in (self.X, self.X_query)
@@ -79,6 +82,7 @@ class Interpolator:
 
 @lru_cache(maxsize=1024)
 def _frequencies(seed: int, width: int, columns: int) -> tuple[Array, Array]:
+    """Draw omega (width, columns) and b (width,) of one seed."""
     rng = stream("Interpolator features", seed)
     return rng.standard_normal((width, columns)), rng.uniform(0.0, 2.0 * np.pi, width)
 

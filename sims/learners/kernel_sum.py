@@ -1,4 +1,4 @@
-"""An unnormalised kernel sum: F is linear in the weights, so that everything this project tells apart coincides."""
+"""Define an unnormalised kernel sum; its F is linear in the weights, so that leave-one-out, D(w) and datamodels coincide."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,9 +17,10 @@ __all__ = ["KernelSum"]
 
 @dataclass(frozen=True, eq=False)
 class KernelSum:
-    """F_m(w) = (1/N) sum_i w_i y_i exp(-||x_q - x_i||^2 / (2 bandwidth^2)), in the units of y; the same for every seed.
+    """A kernel sum F_m(w) = (1/N) sum_i w_i y_i exp(-||x_q - x_i||^2 / (2 bandwidth^2)), in the units of y.
 
-    beta = LOO = D(w) for every p and w (T5: F is affine). X (N, d), y (N,), X_query (M, d).
+    Here x_q is row m of X_query (M, d); X is (N, d) and y (N,). There is no randomness: every seed gives the same answer. F is
+    affine, so that beta = LOO = D(w) for every p and w (T5).
 
     >>> learner = KernelSum([[0.0], [0.0]], [1.0, 3.0], [[0.0]])
     >>> learner.respond([[1.0, 1.0], [1.0, 0.0]], seeds=[0]).ravel().tolist()
@@ -48,17 +49,17 @@ class KernelSum:
 
     @cached_property
     def _effects(self) -> Array:
-        """dF_m/dw_i: (M, N)."""
+        """Compute dF_m/dw_i, shape (M, N)."""
         squared = scipy.spatial.distance.cdist(self.X_query, self.X, "sqeuclidean")
         return np.exp(-0.5 * squared / self.bandwidth**2) * self.y / self.n_points
 
     def respond(self, weights: ArrayLike, seeds: Sequence[int]) -> Array:
-        """F (B, R, M); a row gives the same bits whatever the batch."""
+        """Compute F (B, R, M); the bits of a row do not depend on the other rows of the batch."""
         values, n_seeds = checks.as_weights(weights, self.n_points), len(checks.as_seeds(seeds))
         return np.repeat(np.einsum("bn,mn->bm", np.ascontiguousarray(values), self._effects)[:, None], n_seeds, axis=1)
 
     def weight_jacobian(self, weights: ArrayLike, seeds: Sequence[int]) -> Array:
-        """dF/dw (B, R, M, N), the same everywhere."""
+        """Return dF/dw (B, R, M, N), which is the same for all weights."""
         values, n_seeds = checks.as_weights(weights, self.n_points), len(checks.as_seeds(seeds))
         return np.tile(self._effects, (len(values), n_seeds, 1, 1))
 

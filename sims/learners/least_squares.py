@@ -1,4 +1,4 @@
-"""Least squares with an l2 penalty, for a whole block of weight vectors at once."""
+"""Define least squares with an l2 penalty, solved for a whole block of weight vectors at once."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,19 +18,20 @@ __all__ = ["LeastSquares"]
 
 
 Added = tuple[NDArray[np.bool_], NDArray[np.bool_]]
-"""Which points (N, B) would add a direction, and which queries would see it (N, M, B)."""
+"""Two arrays: which points would add a direction (N, B), and which queries have a part along that direction (N, M, B)."""
 
 
 @dataclass(frozen=True, eq=False)
 class LeastSquares:
-    """theta(w) = argmin (1/N) sum_i w_i (x_i . theta - y_i)^2 / 2 + (l2/2) ||theta||^2.
+    """Least squares with an l2 penalty: theta(w) = argmin (1/N) sum_i w_i (x_i . theta - y_i)^2 / 2 + (l2/2) ||theta||^2.
 
-    X (N, d) is used as given (add a column of ones for an intercept, penalised like the rest). Outputs are the predictions
-    x_q . theta at X_query (M, d), in the units of y. There is no randomness: every seed gives the same answer.
+    X (N, d) is used as given; a column of ones gives an intercept, which is penalised like the other parameters. Outputs are the
+    predictions x_q . theta at X_query (M, d), in the units of y. There is no randomness: every seed gives the same answer.
 
-    With l2 = 0 the points with w_i > 0 must span all columns. Where they do not, `undefined="error"` names the subset and
-    `undefined="min_norm"` takes the minimiser of least norm, sqrt(W) X's pseudo-inverse times sqrt(W) y: then F jumps at w_i
-    = 0 when point i adds a direction, and the derivative there is NaN (undefined). `normalization`: see `linear.erm`.
+    With l2 = 0 the points with w_i > 0 must span all columns. Where they do not, `undefined="error"` raises a ValueError that
+    names the subset, and `undefined="min_norm"` takes the minimiser of least norm, which is the pseudo-inverse of sqrt(W) X times
+    sqrt(W) y. Then F jumps at w_i = 0 if point i adds a direction, and the derivative there is NaN (undefined). `normalization`
+    says what divides the data term, see `sims.learners.linear.erm`.
 
     >>> learner = LeastSquares([[1.0]], [1.0], [[1.0]], l2=1.0)  # F(w) = w / (w + 1)
     >>> learner.respond([[0.0], [1.0]], seeds=[0]).ravel().tolist()
@@ -65,20 +66,24 @@ class LeastSquares:
 
     @cached_property
     def _outer_products(self) -> Array:
+        """Return the packed x x^T of all rows of X."""
         return batched.packed_outer_products(self.X)
 
     def respond(self, weights: ArrayLike, seeds: Sequence[int]) -> Array:
-        """Predictions (B, R, M) at the optimum for weights (B, N)."""
+        """Compute the predictions (B, R, M) at the optimum for weights (B, N)."""
         values, n_seeds = checks.as_weights(weights, self.n_points), len(checks.as_seeds(seeds))
         return erm.in_blocks(lambda w: self.X_query @ self._optimum(w), values, n_seeds, (self.n_outputs,))
 
     def weight_jacobian(self, weights: ArrayLike, seeds: Sequence[int]) -> Array:
-        """d prediction / d w, shape (B, R, M, N): -x_q^T A^-1 x_i (x_i . theta - y_i), A = X^T W X + c l2 I, for any w >= 0."""
+        """Compute d prediction / d w, shape (B, R, M, N), for any w >= 0.
+
+        For a fixed c it is -x_q^T A^-1 x_i (x_i . theta - y_i), where A = X^T W X + c l2 I.
+        """
         values, n_seeds = checks.as_weights(weights, self.n_points), len(checks.as_seeds(seeds))
         return erm.in_blocks(self._jacobian, values, n_seeds, (self.n_points, self.n_outputs))
 
     def linearize(self, weights: ArrayLike, seeds: Sequence[int]) -> Linearization:
-        """Gradients and Hessian of L at theta(w), for weights (N,); the same for every seed."""
+        """Compute the gradients and the Hessian of L at theta(w) for weights (N,); they are the same for every seed."""
         w, n_seeds = checks.as_weight_vector(weights, self.n_points)[:, None], len(checks.as_seeds(seeds))
         theta = self._optimum(w)
         residual, penalty = self.X @ theta - self.y[:, None], self._penalty(w)
@@ -98,7 +103,10 @@ class LeastSquares:
         )
 
     def weight_hessian(self, weights: ArrayLike, seeds: Sequence[int]) -> WeightHessian:
-        """d^2 prediction / dw_i dw_j at weights (N,), the same for every seed, where the optimum is unique."""
+        """Compute d^2 prediction / dw_i dw_j at weights (N,); raise ValueError if the optimum is not unique.
+
+        It is the same for every seed.
+        """
         checks.as_seeds(seeds)
         w = checks.as_weight_vector(weights, self.n_points)[:, None]
         penalty = self._penalty(w)
@@ -121,33 +129,35 @@ class LeastSquares:
         )
 
     def _penalty(self, w: Array) -> Array:
+        """Compute c(w) l2 for weights (N, B), shape (B,)."""
         return self.l2 * erm.penalty_scale(self.normalization, w)
 
     def _normal_matrix(self, w: Array, penalty: Array) -> Array:
+        """Compute the packed A = X^T W X + penalty I for weights (N, B)."""
         packed = self._outer_products @ w
         batched.add_to_diagonal(packed, penalty)
         return packed
 
     def _optimum(self, w: Array) -> Array:
-        """theta (d, B) for weights (N, B)."""
+        """Compute theta (d, B) for weights (N, B)."""
         return self._solve(w, np.empty((0, self.X.shape[1])))[0]
 
     def _jacobian(self, w: Array) -> Array:
-        """d prediction / d w for weights (N, B): shape (N, M, B)."""
+        """Compute d prediction / d w for weights (N, B), shape (N, M, B)."""
         theta, adjoint, added = self._solve(w, self.X_query)
         residual = self.X @ theta - self.y[:, None]
         slope = erm.penalty_slope(self.l2, self.normalization, w)
         jacobian = erm.implicit_jacobian(self.X, adjoint, residual, theta, slope)
-        if added is not None:  # a point that adds a direction is fitted exactly at any w_i > 0: F may jump there, then stays
+        if added is not None:  # a point that adds a direction is fitted exactly at any w_i > 0: F can jump at 0, then is constant
             adds, seen = added
             misfit = np.abs(residual) > _EXACT * (np.abs(self.X) @ np.abs(theta) + np.abs(self.y[:, None]))
             jacobian = np.where(adds[:, None], np.where(seen & misfit[:, None], np.nan, 0.0), jacobian)
         return jacobian
 
     def _solve(self, w: Array, queries: Array) -> tuple[Array, Array, Added | None]:
-        """theta (d, B), A^+ x_q (d, M, B), and which points of weight 0 would add a direction (None: none would).
+        """Compute theta (d, B), A^+ x_q (d, M, B), and which points of weight 0 would add a direction (None if none would).
 
-        Normal equations where they are well with_conditioning, singular values of sqrt(W) X for the other replicas.
+        Replicas whose normal equations are well conditioned use these; the others use the singular values of sqrt(W) X.
         """
         penalty = self._penalty(w)
         packed = self._normal_matrix(w, penalty)
@@ -166,7 +176,10 @@ class LeastSquares:
         return theta, adjoint, (adds, seen)
 
     def _solve_by_svd(self, w: Array, penalty: Array, queries: Array) -> tuple[Array, Array, Added]:
-        """The same from [sqrt(W) X; sqrt(c l2) I] = U S V^T: theta = V S^+ U^T sqrt(W) y, A^+ = V (S^+)^2 V^T."""
+        """Compute the results of `_solve` from [sqrt(W) X; sqrt(c l2) I] = U S V^T.
+
+        theta = V S^+ U^T sqrt(W) y, and A^+ = V (S^+)^2 V^T.
+        """
         n, d = self.X.shape
         root = np.sqrt(w.T)
         rows = np.concatenate([root[:, :, None] * self.X, np.sqrt(penalty)[:, None, None] * np.eye(d)], axis=1)
@@ -185,12 +198,15 @@ class LeastSquares:
         return theta[:, :, 0].T, adjoint.transpose(1, 2, 0), self._added_directions(w, vt, kept, queries)
 
     def _added_directions(self, w: Array, vt: Array, kept: NDArray[np.bool_], queries: Array) -> Added:
-        """(I - P) x_i != 0 and x_q . (I - P) x_i != 0, P the projection on the range of A, for points of weight 0."""
+        """Decide where (I - P) x_i != 0 for points of weight 0, and where x_q . (I - P) x_i != 0.
+
+        P is the projection on the range of A.
+        """
         null = np.where(kept[:, :, None], 0.0, vt)
-        of_points, of_queries = null @ self.X.T, null @ queries.T  # (B, d, N), (B, d, M)
+        null_points, null_queries = null @ self.X.T, null @ queries.T  # (B, d, N), (B, d, M)
         norm, query_norm = np.linalg.norm(self.X, axis=1), np.linalg.norm(queries, axis=1)
-        adds = (np.linalg.norm(of_points, axis=1) > _EXACT * norm) & (w.T == 0.0)
-        seen = np.abs(of_queries.transpose(0, 2, 1) @ of_points) > _EXACT * np.multiply.outer(query_norm, norm)
+        adds = (np.linalg.norm(null_points, axis=1) > _EXACT * norm) & (w.T == 0.0)
+        seen = np.abs(null_queries.transpose(0, 2, 1) @ null_points) > _EXACT * np.multiply.outer(query_norm, norm)
         return adds.T, seen.transpose(2, 1, 0)
 
 

@@ -1,4 +1,4 @@
-"""Logistic regression with an l2 penalty, solved to a certificate for a whole block of weight vectors at once."""
+"""Define l2-penalised logistic regression, solved for a whole block of weight vectors at once and certified by its gradient."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,24 +19,26 @@ from theory.subsets import name_subset
 __all__ = ["Logistic", "is_separable"]
 
 GRADIENT_TOLERANCE = 1e-10
-"""Every fit ends with ||grad L|| below this; one more Newton step is taken after that."""
+"""Every fit ends with ||grad L|| below this number; after that, one more Newton step follows where it can still help."""
 
 RELATIVE_TOLERANCE = 1e-6
-"""And with every component of the gradient below this share of the terms that cancel in it."""
+"""Every fit also ends with each component of the gradient below this share of the terms that cancel in it."""
 
 
 @dataclass(frozen=True, eq=False)
 class Logistic:
-    """theta(w) = argmin (1/N) sum_i w_i l_i(theta) + (l2/2) ||theta||^2,  l_i = log(1 + exp(x_i . theta)) - y_i x_i . theta.
+    """Logistic regression with an l2 penalty: theta(w) = argmin (1/N) sum_i w_i l_i(theta) + (l2/2) ||theta||^2.
 
-    X (N, d) is used as given (add a column of ones for an intercept, penalised like the rest); y (N,) holds labels 0 and 1.
-    Outputs are the margins x_q . theta at X_query (M, d). There is no randomness: every seed gives the same answer.
+    l_i = log(1 + exp(x_i . theta)) - y_i x_i . theta. X (N, d) is used as given; a column of ones gives an intercept, which is
+    penalised like the other parameters. y (N,) holds labels 0 and 1. Outputs are the margins x_q . theta at X_query (M, d). There
+    is no randomness: every seed gives the same answer.
 
     With l2 = 0 the optimum exists only where the points with w_i > 0 are neither separable nor rank-deficient (Albert & Anderson
-    1984); any other subset is refused by name. `normalization` says what divides the data term, see `sims.learners.linear.erm`.
+    1984). Any other subset raises a ValueError that names it. `normalization` says what divides the data term, see
+    `sims.learners.linear.erm`.
 
     >>> learner = Logistic([[1.0], [1.0]], [1, 0], [[1.0]], l2=0.5)
-    >>> learner.respond([[1.0, 1.0], [2.0, 2.0], [0.0, 0.0]], seeds=[0]).ravel().tolist()  # the labels balance, or are not there
+    >>> learner.respond([[1.0, 1.0], [2.0, 2.0], [0.0, 0.0]], seeds=[0]).ravel().tolist()  # balanced labels, or no points
     [0.0, 0.0, 0.0]
     >>> learner.weight_jacobian([[1.0, 1.0]], seeds=[0]).ravel().round(12).tolist()  # (y_i - 1/2) / (2 H), H = 1/4 + 1/2
     [0.333333333333, -0.333333333333]
@@ -65,21 +67,22 @@ class Logistic:
 
     @cached_property
     def _rows(self) -> "_Rows":
+        """Return the training points in the form that the solvers use."""
         signed = (2.0 * self.y - 1.0)[:, None] * self.X
         return _Rows(signed, batched.packed_outer_products(self.X))
 
     def respond(self, weights: ArrayLike, seeds: Sequence[int]) -> Array:
-        """Margins (B, R, M) at the optimum for weights (B, N)."""
+        """Compute the margins (B, R, M) at the optimum for weights (B, N)."""
         values, n_seeds = self._checked(weights), len(checks.as_seeds(seeds))
         return erm.in_blocks(lambda w: self.X_query @ self._optimum(w), values, n_seeds, (self.n_outputs,))
 
     def weight_jacobian(self, weights: ArrayLike, seeds: Sequence[int]) -> Array:
-        """d margin / d w, shape (B, R, M, N): -x_q^T H^-1 grad l_i at the optimum, for any weights w >= 0."""
+        """Compute d margin / d w, -x_q^T H^-1 grad l_i at the optimum, for any weights w >= 0; shape (B, R, M, N)."""
         values, n_seeds = self._checked(weights), len(checks.as_seeds(seeds))
         return erm.in_blocks(self._jacobian, values, n_seeds, (self.n_points, self.n_outputs))
 
     def linearize(self, weights: ArrayLike, seeds: Sequence[int]) -> Linearization:
-        """Gradients and Hessian of L at theta(w), for weights (N,); the same for every seed."""
+        """Compute the gradients and the Hessian of L at theta(w) for weights (N,); they are the same for every seed."""
         w, n_seeds = self._checked(checks.as_weight_vector(weights, self.n_points)[None]).T, len(checks.as_seeds(seeds))
         theta = self._optimum(w)
         penalty = self._penalty(w)
@@ -99,7 +102,7 @@ class Logistic:
         )
 
     def weight_hessian(self, weights: ArrayLike, seeds: Sequence[int]) -> WeightHessian:
-        """d^2 margin / dw_i dw_j at weights (N,), the same for every seed, by the implicit function theorem."""
+        """Compute d^2 margin / dw_i dw_j at weights (N,) by the implicit function theorem; it is the same for every seed."""
         checks.as_seeds(seeds)
         w = self._checked(checks.as_weight_vector(weights, self.n_points)[None]).T
         theta, penalty = self._optimum(w), self._penalty(w)
@@ -118,7 +121,7 @@ class Logistic:
         )
 
     def _jacobian(self, w: Array) -> Array:
-        """d margin / d w for weights (N, B): shape (N, M, B)."""
+        """Compute d margin / d w for weights (N, B), shape (N, M, B)."""
         theta, penalty = self._optimum(w), self._penalty(w)
         miss, weighted, _ = self._rows.gradient(theta, w, penalty)
         packed = self._rows.hessian(miss, weighted, penalty)
@@ -127,17 +130,19 @@ class Logistic:
         return erm.implicit_jacobian(self.X, adjoint, self._residuals(miss), theta, slope)
 
     def _residuals(self, miss: Array) -> Array:
-        """a_i in grad l_i = a_i x_i: p - y, which is minus or plus 1 - p(y)."""
+        """Compute a_i = p - y in grad l_i = a_i x_i, from `miss` = 1 - p(y): it is +miss for label 0 and -miss for label 1."""
         return (1.0 - 2.0 * self.y)[:, None] * miss
 
     def _penalty(self, w: Array) -> Array:
+        """Compute c(w) l2 for weights (N, B), shape (B,)."""
         return self.l2 * erm.penalty_scale(self.normalization, w)
 
     def _optimum(self, w: Array) -> Array:
-        """theta (d, B) for weights (N, B), every replica with its certificate.
+        """Compute theta (d, B) for weights (N, B); every replica satisfies `_certificate`.
 
-        Newton in float32, then float64 gradients with the float32 factor (the chord method) until the certificate; the few
-        replicas that have not settled by then go on with Newton in float64. Points absent from the whole block are left out.
+        Newton's method in float32 comes first. Then the chord method follows: gradients in float64 with the Hessian's factor in
+        float32. The few replicas that still have no certificate go on with Newton's method in float64. Points that are absent
+        from the whole block are left out.
         """
         present, penalty = np.flatnonzero(w.any(axis=1)), self._penalty(w)
         rows, w = (self._rows.select(present), w[present]) if len(present) < len(w) else (self._rows, w)
@@ -150,12 +155,12 @@ class Logistic:
         return theta
 
     def _refine(self, rows: "_Rows", w: Array, penalty: Array, theta: Array) -> tuple[Array, NDArray[np.intp]]:
-        """A Newton step from theta (d, B), then chord steps; returns theta and the replicas without a certificate."""
+        """Do a Newton step from theta (d, B), then chord steps; return theta and the replicas without a certificate."""
         optimum, active = theta, np.arange(w.shape[1], dtype=np.intp)
         miss, weighted, gradient = rows.gradient(theta, w, penalty)
         single = (part.astype(np.float32) for part in (miss, weighted, penalty))
         factored = batched.factor(rows.as_type(np.float32).hessian(*single))
-        theta -= batched.solve(factored, gradient.astype(np.float32))  # what float32 found is never exact: no certificate yet
+        theta -= batched.solve(factored, gradient.astype(np.float32))  # a float32 result is never exact: no certificate yet
         for _ in range(_CHORD_STEPS):
             _, weighted, gradient = rows.gradient(theta, w, penalty)
             step = batched.solve(factored, gradient.astype(factored.dtype))
@@ -176,7 +181,7 @@ class Logistic:
         return optimum, active
 
     def _newton(self, rows: "_Rows", w: Array, penalty: Array, theta: Array) -> Array:
-        """theta (d, B) in float64: Newton from theta; replicas that have not settled start again from 0 with line searches."""
+        """Compute theta (d, B) by Newton's method in float64; replicas that do not converge restart from 0 with line searches."""
         optimum = np.empty((self.X.shape[1], w.shape[1]))
         active = np.arange(w.shape[1], dtype=np.intp)
         for iteration in range(_PLAIN_STEPS + _SEARCHED_STEPS):
@@ -203,13 +208,13 @@ class Logistic:
     def _certificate(
         self, rows: "_Rows", theta: Array, weighted: Array, penalty: Array, gradient: Array
     ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Per replica: whether it is at the optimum, and whether one more Newton step can still improve it.
+        """Decide for each replica whether it is at the optimum, and whether one more Newton step can still improve it.
 
-        The gradient must be small, and each component small beside the terms that cancel in it, sum_i w_i |grad_j l_i| +
-        penalty |theta_j|: without that, tiny weights or a tiny l2 would pass anywhere. Where their rounding hides the gradient,
-        or is itself as large as the limit, a step is noise.
+        The gradient must be small. Each component must also be small relative to the terms that cancel in it,
+        sum_i w_i |grad_j l_i| + penalty |theta_j|; otherwise tiny weights or a tiny l2 would be accepted at any theta. One more
+        step would only be noise if the rounding of these terms hides the gradient or is itself as large as the limit.
         """
-        limit = 0.5 * GRADIENT_TOLERANCE * self.n_points  # half: room for the rounding of whoever checks it
+        limit = 0.5 * GRADIENT_TOLERANCE * self.n_points  # 0.5 leaves room for rounding when others check the gradient
         certified = np.einsum("db,db->b", gradient, gradient) <= limit**2
         if not certified.any():
             return certified, certified
@@ -222,6 +227,7 @@ class Logistic:
         return certified, polish
 
     def _checked(self, weights: ArrayLike) -> Array:
+        """Return the weights (B, N); with l2 = 0, raise ValueError if a subset has no finite optimum."""
         values = checks.as_weights(weights, self.n_points)
         if self.l2 == 0.0:
             for present in np.unique(values > 0.0, axis=0):
@@ -229,7 +235,7 @@ class Logistic:
         return values
 
     def _require_optimum(self, present: NDArray[np.bool_]) -> None:
-        """With l2 = 0: refuse a subset on which no finite optimum exists, and say why."""
+        """Raise ValueError, with the reason, if no finite optimum with l2 = 0 exists on the points that are present."""
         X, y, d = self.X[present], self.y[present], self.X.shape[1]
         reason = None
         if not present.any():
@@ -245,10 +251,11 @@ class Logistic:
 
 
 def is_separable(X: ArrayLike, y: ArrayLike) -> bool:
-    """Whether some direction b has (2 y_i - 1) x_i . b >= 0 for all i and > 0 for one: complete or quasi-complete separation.
+    """Decide whether some b has (2 y_i - 1) x_i . b >= 0 for all i and > 0 for one: complete or quasi-complete separation.
 
-    Decided by the linear programme max sum_i (2 y_i - 1) x_i . b over the box |b_j| <= 1 (Albert & Anderson 1984; Konis 2007) in
-    orthonormal columns, and then only if its b does separate to rounding: overlaps far below the solver's tolerance still count.
+    The linear programme max sum_i (2 y_i - 1) x_i . b over the box |b_j| <= 1 is solved in orthonormal columns (Albert & Anderson
+    1984; Konis 2007). The answer is True only if the b that it finds separates the points up to rounding. Therefore an overlap
+    counts even if it is far below the solver's tolerance.
     """
     design = checks.as_design(X)
     orthonormal = np.asarray(scipy.linalg.orth(design / np.abs(design).max(axis=0, initial=1e-300)), dtype=np.float64)
@@ -268,22 +275,24 @@ def is_separable(X: ArrayLike, y: ArrayLike) -> bool:
 
 @dataclass(frozen=True)
 class _Rows:
-    """Training points in signed rows z = (2y - 1) x, in which the loss is log(1 + exp(-z . theta)); any float type.
+    """The training points as signed rows z = (2y - 1) x, of any float type; the loss of a row is log(1 + exp(-z . theta)).
 
-    1 - p(y) = 1 / (1 + exp(z . theta)) keeps its relative accuracy when it is tiny, which p - y does not.
+    1 - p(y) = 1 / (1 + exp(z . theta)) keeps its relative accuracy when it is tiny; p - y does not.
     """
 
     signed: batched.AnyFloat  # (N, d)
     outer: batched.AnyFloat  # (d (d + 1) / 2, N), packed x x^T
 
     def select(self, points: NDArray[np.intp]) -> "_Rows":
+        """Return only the given points."""
         return _Rows(self.signed[points], np.ascontiguousarray(self.outer[:, points]))
 
     def as_type(self, kind: type[np.floating[Any]]) -> "_Rows":
+        """Return the rows in another float type."""
         return _Rows(self.signed.astype(kind), self.outer.astype(kind))
 
     def gradient(self, theta: Any, w: Any, penalty: Any) -> tuple[Any, Any, Any]:
-        """1 - p(y) (N, B), w times that, and the gradient (d, B) of sum_i w_i l_i + (penalty/2) ||theta||^2."""
+        """Compute 1 - p(y) (N, B), w (1 - p(y)) (N, B), and the gradient (d, B) of sum_i w_i l_i + (penalty/2) ||theta||^2."""
         miss = _error_probability(self.signed @ theta)
         weighted = w * miss
         gradient = penalty * theta
@@ -291,18 +300,25 @@ class _Rows:
         return miss, weighted, gradient
 
     def hessian(self, miss: Any, weighted: Any, penalty: Any) -> Any:
-        """Packed Hessian (d (d + 1) / 2, B) of the same, from what `gradient` returned; overwrites weighted."""
+        """Compute the packed Hessian (d (d + 1) / 2, B) of the same objective from the results of `gradient`.
+
+        This overwrites `weighted`.
+        """
         weighted -= weighted * miss
         packed = self.outer @ weighted
         batched.add_to_diagonal(packed, penalty)
         return packed
 
     def objective(self, theta: Array, w: Array, penalty: Array) -> Array:
+        """Compute sum_i w_i l_i + (penalty/2) ||theta||^2, shape (B,)."""
         return (w * np.logaddexp(0.0, -(self.signed @ theta))).sum(axis=0) + 0.5 * penalty * (theta**2).sum(axis=0)
 
 
 def _error_probability(margins: Any) -> Any:
-    """1 - p(y) of signed margins (N, B), in their type; without AVX-512 numpy has machine code for exp in float32 only."""
+    """Compute 1 - p(y) from signed margins (N, B), in their float type.
+
+    float64 has its own kernel, because without AVX-512 numpy's exp is vectorised in float32 only.
+    """
     if margins.dtype == np.float64:
         slopes = np.empty_like(margins)
         kernels.slopes(kernels.LOSSES.index("logistic"), margins, np.ones(len(margins)), slopes)
@@ -313,10 +329,11 @@ def _error_probability(margins: Any) -> Any:
 
 
 def _rough_optimum(rows: _Rows, w: Any, penalty: Any) -> Any:
-    """theta (d, B) by Newton from 0, in the type of all three, to where one more step would leave the square of _SETTLED.
+    """Compute theta (d, B) roughly by Newton's method from 0, in the float type of the arguments.
 
-    At theta = 0 every probability is 1/2, so that the first step needs no exponentials; it takes p (1 - p) as 1/6, which fits the
-    margins that it leads to better than the 1/4 at 0 and spares most fits a step.
+    It ends where the last step is below `_SETTLED`, so that one more step would leave an error of the order of its square. At
+    theta = 0 every probability is 1/2, so that the first step needs no exponentials. That step takes p (1 - p) as 1/6, which fits
+    the margins after the step better than the 1/4 at 0 and saves most fits one step.
     """
     weighted = 0.5 * w
     gradient = -rows.signed.T @ weighted
@@ -339,7 +356,7 @@ def _rough_optimum(rows: _Rows, w: Any, penalty: Any) -> Any:
 
 
 def _step_length(rows: _Rows, theta: Array, step: Array, gradient: Array, w: Array, penalty: Array) -> Array:
-    """Per replica the largest of 1, 1/2, 1/4, .. that lowers the objective enough (Armijo 1966)."""
+    """Find for each replica the largest of 1, 1/2, 1/4, .. that lowers the objective enough (Armijo 1966)."""
     start, slope = rows.objective(theta, w, penalty), (gradient * step).sum(axis=0)
     length = np.ones(theta.shape[1])
     for _ in range(40):

@@ -1,4 +1,4 @@
-"""Networks trained by gradient descent from random starts: responses, and exact derivatives through every step of training."""
+"""Define networks trained by gradient descent from random starts, with exact derivatives through every step of training."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -27,19 +27,19 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, eq=False)
 class MLP:
-    """f(x; theta) of a network d -> hidden.. -> 1 after `steps` steps of gradient descent on L(theta; w).
+    """A network f(x; theta) with layers d -> hidden.. -> 1 after `steps` steps of gradient descent on L(theta; w).
 
-    L = (1/N) sum_i w_i l_i(theta) + (l2/2) ||theta||^2 over all parameters, with l = log(1 + exp(-(2y - 1) f)) for labels 0 and 1
-    (`loss="logistic"`, f is a logit) or l = (f - y)^2 / 2 ("squared", f is in the units of y). `hidden` may be empty: a linear
-    model with a bias. Every layer has a bias; X (N, d) needs no column of ones.
+    L = (1/N) sum_i w_i l_i(theta) + (l2/2) ||theta||^2, where theta contains all parameters. The loss is
+    l = log(1 + exp(-(2y - 1) f)) for labels 0 and 1 (`loss="logistic"`; f is a logit), or l = (f - y)^2 / 2 ("squared"; f is in
+    the units of y). Every layer has a bias, so that X (N, d) needs no column of ones. With an empty `hidden` the model is linear.
 
-    A step is v <- momentum v + g, theta <- theta - rate_t v. g is grad L, or with `batch_size` that of (1/|batch|) sum over the
-    batch of w_i l_i, plus the penalty; batches go through random orders of all points, drawn per seed and whatever the
-    weights. rate_t = learning_rate, or learning_rate (1 + cos(pi t / steps)) / 2 for `schedule="cosine"`.
+    A step is v <- momentum v + g, theta <- theta - rate_t v. Here g is grad L. With `batch_size`, g is the gradient of
+    (1/|batch|) sum_{i in batch} w_i l_i plus the penalty. Batches go through random orders of all points, which depend on the
+    seed but not on the weights. rate_t is learning_rate, or learning_rate (1 + cos(pi t / steps)) / 2 for `schedule="cosine"`.
 
-    Starts: W = init_scale times standard normal / sqrt(inputs of the layer), b = 0, by seed. `snapshots` (t1, t2, ..): outputs
-    after each of these numbers of steps, output k * n_queries + q for query q at snapshot k. `jitter` moves
-    every start by that relative amount at random: to see what training makes of rounding.
+    The seed draws the start: W is init_scale times standard normal / sqrt(inputs of the layer), and b = 0. `jitter` changes every
+    start at random by that relative amount, which shows how training amplifies rounding. With `snapshots` (t1, t2, ..) there are
+    outputs after each of these numbers of steps; output k * n_queries + q belongs to query q at snapshot k.
 
     >>> X = np.array([[-1.0], [1.0]])
     >>> network = MLP(X, [0, 1], X, hidden=(2,), steps=50, snapshots=(1, 50))
@@ -66,7 +66,7 @@ class MLP:
     jitter: float = 0.0
 
     block_rows = 64
-    """Subsets of a canonical block of the retraining engine."""
+    """The number of subsets in one canonical block of the retraining engine."""
     has_bias = True
 
     __repr__ = short_repr
@@ -103,6 +103,7 @@ class MLP:
 
     @property
     def _times(self) -> tuple[int, ...]:
+        """Return the numbers of steps after which there are outputs."""
         return self.snapshots or (self.steps,)
 
     @cached_property
@@ -117,7 +118,7 @@ class MLP:
         return Descent(self._network, self.X, self.y, self.X_query, self.loss, rates, self.l2, self.momentum, self._times)
 
     def initial_params(self, seeds: Sequence[int]) -> Array:
-        """theta_0 (R, P): per layer W (in, out) row-major, then b (out)."""
+        """Draw theta_0 (R, P); each layer has W (in, out) in row-major order, then b (out)."""
         params = np.zeros((len(checks.as_seeds(seeds)), self._network.n_params))
         for row, seed in zip(params, seeds, strict=True):
             normal = stream("MLP initial parameters", seed).standard_normal
@@ -129,81 +130,88 @@ class MLP:
         return params
 
     def batches(self, seeds: Sequence[int]) -> NDArray[np.bool_]:
-        """Who is in the minibatch: (R, steps, N); the same whatever the weights."""
+        """Return which points are in the minibatch of each step, shape (R, steps, N); the weights do not matter."""
         numbers, sizes = self._batches(seeds)
         epoch, number = np.divmod(np.arange(self.steps), len(sizes))
         return (numbers[epoch % len(numbers)] == number[:, None, None]).transpose(2, 0, 1)
 
     def _batches(self, seeds: Sequence[int]) -> Batches:
+        """Draw the minibatches of every seed."""
         n, size = self.n_points, self.batch_size or self.n_points
         sizes = np.minimum(size, n - np.arange(0, n, size))
-        epochs = 1 if len(sizes) == 1 else -(-self.steps // len(sizes))  # every order of all points is the same batch
+        epochs = 1 if len(sizes) == 1 else -(-self.steps // len(sizes))  # a batch of all points is the same in any order
         numbers = np.stack([_batch_numbers(seed, n, size, epochs) for seed in checks.as_seeds(seeds)], axis=-1)
         return Batches(numbers, sizes)
 
     def respond(self, weights: ArrayLike, seeds: Sequence[int]) -> Array:
-        """Outputs (B, R, M) after training with weights (B, N)."""
+        """Compute the outputs (B, R, M) after training with weights (B, N)."""
         return self._trained(self._descent.outputs, weights, seeds)
 
     def weight_jacobian(self, weights: ArrayLike, seeds: Sequence[int]) -> Array:
-        """d outputs / d w, shape (B, R, M, N): the exact derivative of `respond` through every step of training."""
+        """Compute d outputs / d w (B, R, M, N), the exact derivative of `respond` through every step of training."""
         return self._trained(self._descent.jacobian, weights, seeds)
 
     def weight_jacobian_column(self, weights: ArrayLike, seeds: Sequence[int], point: int) -> Array:
-        """d outputs / d w_point, shape (B, R, M): a column of `weight_jacobian` (to rounding) for a fraction of its price."""
+        """Compute d outputs / d w_point (B, R, M), a column of `weight_jacobian` up to rounding, for a fraction of its cost."""
         if not 0 <= point < self.n_points:
             raise ValueError(f"point {point}, expected a training point, 0 to {self.n_points - 1}")
         return self._trained(partial(self._descent.jacobian_column, point=point), weights, seeds)
 
     def amplification(self, weights: ArrayLike, seeds: Sequence[int]) -> Array:
-        """||d theta_t / d theta_0||_2 at every snapshot t, or after all steps: shape (B, R, K).
+        """Compute ||d theta_t / d theta_0||_2 at every snapshot t, or after all steps; shape (B, R, K).
 
-        The norm of the product of the Jacobians of all steps: by how much training amplifies a small change of the start, and
-        with it rounding. The derivatives of outputs feel up to its square.
+        It is the spectral norm of the product of the Jacobians of all steps, the largest factor by which training amplifies a
+        small change of the start or a rounding error. Errors in the derivatives of outputs grow by up to its square.
         """
         return self._trained(self._descent.amplification, weights, seeds)
 
     def linearize(self, weights: ArrayLike, seeds: Sequence[int]) -> Linearization:
-        """Gradients and Hessian of the full-batch L at the trained parameters, for weights (N,)."""
+        """Compute the gradients and the Hessian of the full-batch L at the trained parameters, for weights (N,)."""
         if len(self._times) > 1:
             raise ValueError(f"linearize with {len(self._times)} snapshots, expected one: use linearizations")
         return self.linearizations(weights, seeds)[0]
 
     def linearizations(self, weights: ArrayLike, seeds: Sequence[int]) -> tuple[Linearization, ...]:
-        """The same at every snapshot."""
+        """Compute the result of `linearize` at every snapshot."""
         w = checks.as_weight_vector(weights, self.n_points)
         params = self._trained(self._descent.parameters, w[None], seeds)[0]  # (R, K, P)
         return tuple(self._descent.at(np.ascontiguousarray(theta.T), w) for theta in params.swapaxes(0, 1))
 
     def checkpoints(self, weights: ArrayLike, seeds: Sequence[int]) -> tuple[Checkpoint, ...]:
-        """The same with the steps since the snapshot before and their mean rate_t / (1 - momentum), for `trajectory`."""
+        """Compute the linearization at every snapshot, with its number of steps and their mean rate.
+
+        The steps are those since the previous snapshot, and the rate is the mean of rate_t / (1 - momentum). The methods of
+        `theory.influence.trajectory` need them.
+        """
         rates = np.split(self._descent.rates, self._times[:-1])
         return tuple(
-            Checkpoint(at, len(some), float(some.mean()) / (1.0 - self.momentum))
-            for at, some in zip(self.linearizations(weights, seeds), rates, strict=True)
+            Checkpoint(at, len(segment), float(segment.mean()) / (1.0 - self.momentum))
+            for at, segment in zip(self.linearizations(weights, seeds), rates, strict=True)
         )
 
     def outputs(self, params: ArrayLike, X: ArrayLike) -> Array:
-        """f (R, n) at inputs X (n, d) for parameters (R, P), trained or not."""
+        """Compute f (R, n) at inputs X (n, d) for any parameters (R, P), trained or not."""
         inputs, theta = checks.as_queries(X, self.X.shape[1]), self._as_params(params)
         return self._network.outputs(theta, inputs).T.copy()
 
     def objective(self, weights: ArrayLike, *, tilts: Array, stiffness: float, centre: Array) -> Objective:
-        """(1/N) sum_j (w_j l_j - c_j f_j) + (stiffness/2) ||theta - centre||^2: tilts c (R, N), centre (R, P), weights (N,).
+        """Return the objective (1/N) sum_j (w_j l_j - c_j f_j) + (stiffness/2) ||theta - centre||^2.
 
-        L(theta; w) has no tilts, stiffness l2 and its centre at 0.
+        The weights are (N,), the tilts c (R, N) and the centre (R, P). L(theta; w) is the case with tilts 0, stiffness l2 and
+        centre 0.
         """
         w = checks.as_weight_vector(weights, self.n_points)[:, None]
         return Objective(self._network, self.X, self.y, self.loss, w, tilts.T, stiffness, self._as_params(centre))
 
     def _as_params(self, params: ArrayLike) -> Array:
-        """(P, R) from (R, P)."""
+        """Return parameters (R, P) as a contiguous array (P, R); raise ValueError for another shape."""
         values = np.asarray(params, dtype=np.float64)
         if values.ndim != 2 or values.shape[1] != self._network.n_params:
             raise ValueError(f"parameters have shape {values.shape}, expected (R, {self._network.n_params}): one row per seed")
         return np.ascontiguousarray(values.T)
 
     def _trained(self, work: Callable[[Array, Array, Batches], Result], weights: ArrayLike, seeds: Sequence[int]) -> Result:
+        """Call `work` with weights, initial parameters and batches; raise ArithmeticError if training diverges."""
         values = checks.as_weights(weights, self.n_points)
         initial = np.ascontiguousarray(self.initial_params(seeds).T)
         try:
@@ -217,7 +225,10 @@ class MLP:
 
 @lru_cache(maxsize=256)
 def _batch_numbers(seed: int, n_points: int, size: int, epochs: int) -> NDArray[np.integer]:
-    """(epochs, N): random orders of all points, cut into consecutive batches; the number of the batch that a point is in."""
+    """Draw for every epoch the number of the batch that contains each point; shape (epochs, N).
+
+    The batches are consecutive parts of a random order of all points.
+    """
     order = stream("MLP batch order", seed).permuted(np.tile(np.arange(n_points), (epochs, 1)), axis=1)
     return (np.argsort(order, axis=1) // size).astype(np.min_scalar_type(n_points))
 

@@ -1,4 +1,4 @@
-"""A threshold that moves with the weights: every path is flat, their average is not (T9)."""
+"""Define a threshold that moves with the weights: for each seed the response is flat, but its mean over seeds is not (T9)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,10 +18,11 @@ __all__ = ["MovingJump"]
 
 @dataclass(frozen=True, eq=False)
 class MovingJump:
-    """f_m = sign(r + a_m . w) with a_mi = y_i (x_i . x_qm) / N and r = init_scale times standard normal, by seed; sign(0) = 1.
+    """A threshold f_m = sign(r + a_m . w) with a_mi = y_i (x_i . x_qm) / N and sign(0) = 1.
 
-    For a given seed the derivative in w is 0 wherever it exists, but F(w) = E_r f = 2 Phi(a_m . w / init_scale) - 1 has
-    dF/dw_i = 2 phi(a_m . w / init_scale) a_mi / init_scale: all of it is the boundary term of T9.
+    The seed draws r, which is init_scale times standard normal. For a given seed the derivative in w is 0 wherever it exists. But
+    F(w) = E_r f = 2 Phi(a_m . w / init_scale) - 1 has dF/dw_i = 2 phi(a_m . w / init_scale) a_mi / init_scale; all of it is the
+    boundary term of T9.
 
     >>> learner = MovingJump([[1.0]], [1.0], [[1.0]])
     >>> sorted(set(learner.respond([[0.0]], seeds=range(8)).ravel().tolist())), learner.expected_response([[0.0]]).tolist()
@@ -51,32 +52,32 @@ class MovingJump:
         return len(self.X_query)
 
     def respond(self, weights: ArrayLike, seeds: Sequence[int]) -> Array:
-        """-1 or 1: (B, R, M)."""
+        """Compute f, which is -1 or 1, shape (B, R, M)."""
         values = checks.as_weights(weights, self.n_points)
         start = self.init_scale * normals("MovingJump threshold", checks.as_seeds(seeds))
         shift = np.einsum("bn,mn->bm", np.ascontiguousarray(values), self._slopes)
         return np.where(start[:, None] + shift[:, None] >= 0.0, 1.0, -1.0)
 
     def weight_jacobian(self, weights: ArrayLike, seeds: Sequence[int]) -> Array:
-        """The derivative for given seeds: 0, of shape (B, R, M, N)."""
+        """Return the derivative for given seeds, which is 0; shape (B, R, M, N)."""
         values = checks.as_weights(weights, self.n_points)
         return np.zeros((len(values), len(checks.as_seeds(seeds)), self.n_outputs, self.n_points))
 
     def expected_response(self, weights: ArrayLike) -> Array:
-        """F over all starts for weights (B, N): (B, M)."""
+        """Compute F(w), the mean of f over all starts r, for weights (B, N); shape (B, M)."""
         values = checks.as_weights(weights, self.n_points)
         at = np.einsum("bn,mn->bm", values, self._slopes) / self.init_scale
         return np.asarray(2.0 * scipy.special.ndtr(at) - 1.0, dtype=np.float64)
 
     def expected_derivative(self, weights: ArrayLike) -> Array:
-        """dF/dw over all starts at weights (N,): (N, M)."""
+        """Compute dF/dw at weights (N,), where F is the mean over all starts r; shape (N, M)."""
         at = self._slopes @ checks.as_weight_vector(weights, self.n_points) / self.init_scale
         density = np.exp(-0.5 * at**2) / np.sqrt(2.0 * np.pi)
         return (2.0 * density[:, None] * self._slopes / self.init_scale).T
 
     @cached_property
     def _slopes(self) -> Array:
-        """a: (M, N)."""
+        """Compute a, shape (M, N)."""
         return np.einsum("md,nd->mn", self.X_query, self.X) * self.y / self.n_points
 
 

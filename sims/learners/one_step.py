@@ -1,4 +1,4 @@
-"""One step of gradient descent on a linear model: F is affine in the weights for every start."""
+"""Define a linear model after one step of gradient descent; its F is affine in the weights for every start."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,11 +19,12 @@ LOSSES = ("logistic", "squared")
 
 @dataclass(frozen=True, eq=False)
 class OneStep:
-    """f = x_q . theta after one step on L = (1/N) sum_i w_i l_i + (l2/2) ||theta||^2 from a random theta_0.
+    """A linear model f = x_q . theta after one step on L = (1/N) sum_i w_i l_i + (l2/2) ||theta||^2 from a random theta_0.
 
-    theta = theta_0 (1 - eta l2) - (eta/N) sum_i w_i l'_i x_i with eta = learning_rate, and l' = sigmoid(x_i . theta_0) - y_i for
-    labels 0 and 1 (`loss="logistic"`) or x_i . theta_0 - y_i ("squared"). theta_0 = init_scale times standard normal / sqrt(d),
-    by seed. beta = LOO = D(w) for every p and w (T5: F is affine). X (N, d) is used as given.
+    The step gives theta = theta_0 (1 - eta l2) - (eta/N) sum_i w_i l'_i x_i with eta = learning_rate. Here
+    l'_i = sigmoid(x_i . theta_0) - y_i for labels 0 and 1 (`loss="logistic"`), or l'_i = x_i . theta_0 - y_i ("squared"). The
+    seed draws theta_0, which is init_scale times standard normal / sqrt(d). F is affine, so that beta = LOO = D(w) for every p
+    and w (T5). X (N, d) is used as given.
 
     >>> learner = OneStep([[1.0], [2.0]], [1.0, 0.0], [[1.0]], loss="squared", learning_rate=0.5)
     >>> one, two, both, none = learner.respond([[1, 0], [0, 1], [1, 1], [0, 0]], seeds=[3]).ravel()
@@ -58,7 +59,7 @@ class OneStep:
         return len(self.X_query)
 
     def initial_params(self, seeds: Sequence[int]) -> Array:
-        """theta_0: (R, d)."""
+        """Draw theta_0 for every seed, shape (R, d)."""
         values = checks.as_seeds(seeds)
         draws = np.empty((len(values), self.X.shape[1]))
         for row, seed in zip(draws, values, strict=True):
@@ -66,18 +67,18 @@ class OneStep:
         return self.init_scale * draws / np.sqrt(draws.shape[1])
 
     def respond(self, weights: ArrayLike, seeds: Sequence[int]) -> Array:
-        """f (B, R, M); a row gives the same bits whatever the batch."""
+        """Compute f (B, R, M); the bits of a row do not depend on the other rows of the batch."""
         values, start = checks.as_weights(weights, self.n_points), self.initial_params(seeds)
         at_start = np.einsum("rd,md->rm", (1.0 - self.learning_rate * self.l2) * start, self.X_query)
         return at_start + np.einsum("bn,rmn->brm", np.ascontiguousarray(values), self._effects(start))
 
     def weight_jacobian(self, weights: ArrayLike, seeds: Sequence[int]) -> Array:
-        """df/dw (B, R, M, N), the same for all weights."""
+        """Return df/dw (B, R, M, N), which is the same for all weights."""
         values = checks.as_weights(weights, self.n_points)
         return np.tile(self._effects(self.initial_params(seeds)), (len(values), 1, 1, 1))
 
     def _effects(self, start: Array) -> Array:
-        """-(eta/N) l'_i x_q . x_i: (R, M, N)."""
+        """Compute -(eta/N) l'_i x_q . x_i, shape (R, M, N)."""
         f = np.einsum("rd,nd->rn", start, self.X)
         fitted = np.asarray(scipy.special.expit(f), dtype=np.float64) if self.loss == "logistic" else f
         return (-self.learning_rate / self.n_points) * (fitted - self.y)[:, None] * np.einsum("md,nd->mn", self.X_query, self.X)

@@ -1,4 +1,4 @@
-"""Test your own learner: `check_learner` tries every law of `laws` on it; `report` says which are broken, and the cause."""
+"""Test your own learner: `check_learner` checks it against every law in `laws` and reports broken laws with likely causes."""
 
 from sims.testing.report import Finding, Report, check_learner
 

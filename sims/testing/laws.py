@@ -1,11 +1,12 @@
-"""The contract of learners, law by law: plain functions of a learner and weights that raise AssertionError.
+"""Define the contract of learners: one function per law, which raises AssertionError if a learner breaks the law.
 
-Two fits of one optimum along different paths (other summation order, other block) agree to rounding, eps times the square of the
-Hessian's condition number: RTOL = 1e-9 serves conditions up to 1e3. A learner that stops earlier is asked with its own `rtol`.
+Two fits of the same optimum along different paths (other summation order, other block) agree up to rounding, which is eps times
+the square of the Hessian's condition number. RTOL = 1e-9 is enough for condition numbers up to 1e3. A learner that stops its fit
+earlier needs its own `rtol`.
 
-The laws on other rows of the data keep 1/N fixed, as the project's objective does: a learner on N' rows gets weights times
-N' / N. A learner that is normalised otherwise says so by its attribute `normalization`, and one that takes weights 0 and 1 only
-by `masks_only = True` (`theory.response`). `sims.testing.check_learner` asks for all of them.
+Laws that use other rows of the data keep 1/N fixed, as the project's objective does: a learner on N' rows gets weights times
+N' / N. A learner with another normalisation declares it by its attribute `normalization`, and one that accepts only weights 0 and
+1 by `masks_only = True` (`theory.response`). `sims.testing.check_learner` checks all laws.
 """
 
 import dataclasses
@@ -51,22 +52,22 @@ __all__ = [
 ]
 
 RTOL = 1e-9
-ATOL = 1e-12  # outputs that cancel to 0 are exact only to eps times the terms, here of order 1
+ATOL = 1e-12  # outputs that cancel to 0 are exact only up to eps times their terms, which are of order 1 here
 DERIVATIVE_RTOL = 1e-8
 
 
 class Rebuild(Protocol):
-    """The same learner on other rows of its data, repeats allowed."""
+    """A function that makes the same learner on other rows of its data; rows may be repeated."""
 
     def __call__(self, rows: NDArray[np.intp], /) -> Learner: ...
 
 
 class CannotAskError(Exception):
-    """A law that has no meaning for a learner, or no answer; the message says why."""
+    """An error that says why a law cannot be checked for a learner."""
 
 
 def check_answers(learner: Learner, weights: Array, seeds: Sequence[int] = (0,)) -> None:
-    """Finite float64 of the promised shapes: respond (B, R, M), weight_jacobian (B, R, M, N)."""
+    """Check that answers are finite, float64 and of the right shape: respond (B, R, M), weight_jacobian (B, R, M, N)."""
     for name, method in methods(learner).items():
         shape = (len(weights), len(seeds), learner.n_outputs, learner.n_points)[: 3 if name == "respond" else 4]
         answer: Any = method(weights, seeds)
@@ -78,7 +79,10 @@ def check_answers(learner: Learner, weights: Array, seeds: Sequence[int] = (0,))
 
 
 def check_seeds(learner: Learner, weights: Array, seeds: Sequence[int] = (5, 0, 3)) -> None:
-    """One entry per seed, in the order given; the same seed gives the same bits, a second time, alone or among others."""
+    """Check that there is one entry per seed, in the given order, and that the same seed gives the same bits.
+
+    The bits must be the same at a second call, and with the seed alone or among others.
+    """
     check_answers(learner, weights, seeds)
     for name, method in methods(learner).items():
         answer = method(weights, seeds)
@@ -88,7 +92,7 @@ def check_seeds(learner: Learner, weights: Array, seeds: Sequence[int] = (5, 0, 
 
 
 def check_batch_equals_singles(learner: Learner, weights: Array, seeds: Sequence[int] = (0, 1), *, rtol: float = RTOL) -> None:
-    """Row b of a batch (B, N) is what that row gives alone; also a batch of no rows is an empty answer."""
+    """Check that row b of a batch (B, N) gets the same answer as alone, and that a batch of no rows gets an empty answer."""
     for name, method in methods(learner).items():
         singles = np.concatenate([method(row[None], seeds) for row in weights])
         assert_close(method(weights, seeds), singles, rtol=rtol, atol=ATOL, call=f"{name} of a batch against single rows")
@@ -99,7 +103,7 @@ def check_batch_equals_singles(learner: Learner, weights: Array, seeds: Sequence
 def check_blocks_do_not_matter(
     learner: Learner, weights: Array, block: int, seeds: Sequence[int] = (0,), *, rtol: float = RTOL
 ) -> None:
-    """The same rows before, across and after a block boundary of a long batch give the same answers."""
+    """Check that the same rows get the same answers before, across and after a block boundary of a long batch."""
     copies = block // len(weights) + 2
     for name, method in methods(learner).items():
         long = method(np.tile(weights, (copies, 1)), seeds)
@@ -116,7 +120,7 @@ def check_weight_zero_is_deletion(
     rtol: float = RTOL,
     rebuild: Rebuild | None = None,
 ) -> None:
-    """A point of weight 0 might as well not be in the data, for the response and for the derivative in the other weights."""
+    """Check that weight 0 for a point gives the same as data without it: the response, and its derivative in other weights."""
     absent = np.arange(learner.n_points) == point
     rest = np.flatnonzero(~absent)
     at = np.where(absent, 0.0, weights)
@@ -134,15 +138,19 @@ def check_weight_two_is_duplicate(
     rtol: float = RTOL,
     rebuild: Rebuild | None = None,
 ) -> None:
-    """A point of weight 2 v might as well be in the data twice with weight v; each copy has the derivative of the one point."""
+    """Check that a point of weight 2 v gives the same response as two copies of it with weight v.
+
+    The derivative in the weight of each copy must equal the derivative in the weight of the one point.
+    """
     if takes_masks_only(learner):
         raise CannotAskError("the learner takes weights 0 and 1 only (masks_only)")
     rows = np.append(np.arange(learner.n_points), point)
     doubled = np.where(np.arange(learner.n_points) == point, 2.0 * weights, weights)
     twice = _answers_on_rows(learner, rows, np.asarray(weights), seeds, rebuild)
     mine = _answers(learner, doubled, seeds, rows)
-    every = np.arange(len(rows))
-    _assert_same(mine, twice, every, every, rtol, f"point {point} at weight 2 v against twice at v, {_name(doubled)}")
+    all_columns = np.arange(len(rows))
+    call = f"point {point} at weight 2 v against twice at v, {_name(doubled)}"
+    _assert_same(mine, twice, all_columns, all_columns, rtol, call)
 
 
 def check_order_of_points_is_free(
@@ -154,20 +162,20 @@ def check_order_of_points_is_free(
     rtol: float = RTOL,
     rebuild: Rebuild | None = None,
 ) -> None:
-    """Points in another order: the same response, and the columns of the Jacobian in that order."""
+    """Check that points in another order give the same response, and the columns of the Jacobian in that order."""
     rows = np.asarray(order)
-    shuffled, every = _answers_on_rows(learner, rows, weights, seeds, rebuild), np.arange(len(rows))
-    _assert_same(
-        _answers(learner, weights, seeds, rows), shuffled, every, every, rtol, f"points in order {rows}, {_name(weights)}"
-    )
+    shuffled, all_columns = _answers_on_rows(learner, rows, weights, seeds, rebuild), np.arange(len(rows))
+    call = f"points in order {rows}, {_name(weights)}"
+    _assert_same(_answers(learner, weights, seeds, rows), shuffled, all_columns, all_columns, rtol, call)
 
 
 def check_derivative(learner: Learner, weights: ArrayLike, seeds: Sequence[int] = (0,), rtol: float = DERIVATIVE_RTOL) -> None:
-    """The Jacobian is the derivative of the response at weights (N,); where it is NaN, the response jumps as w_i leaves 0.
+    """Check that the Jacobian is the derivative of the response at weights (N,).
 
-    The tolerance is rtol of the largest derivative plus what differences cannot see, the rounding of F over steps of 1e-2.
-    Differences that do not converge to it decide only when they are further off than 10 times their own error. A
-    `weight_jacobian_column` is the column.
+    Where the Jacobian is NaN, the response must jump as w_i leaves 0. The tolerance is `rtol` times the largest derivative, plus
+    the rounding of F over steps of 1e-2, which finite differences cannot resolve. Where the differences do not reach this
+    tolerance, the law is broken only if the derivative is off by more than 10 times their own error. If the learner has
+    `weight_jacobian_column`, it must equal the column of the Jacobian.
     """
     if not isinstance(learner, DifferentiableLearner):
         raise CannotAskError("the learner has no weight_jacobian: the ledger judges what needs none")
@@ -205,7 +213,10 @@ def check_derivative(learner: Learner, weights: ArrayLike, seeds: Sequence[int] 
 
 
 def response_jumps(learner: Learner, weights: Array, seeds: Sequence[int] = (0,), step: float = 1e-9) -> NDArray[np.bool_]:
-    """Whether output m jumps as w_i leaves 0, (N, M): a step of 1e-9 moves it by more than a slope of 1e3 could."""
+    """Return whether output m jumps as w_i leaves 0, shape (N, M).
+
+    It jumps if a step of 1e-9 changes it by more than a slope of 1e3 could.
+    """
     absent = weights == 0.0
     moved = np.where(np.eye(len(weights), dtype=bool) & absent, step, weights)
     change = np.abs(mean_response(learner, moved, seeds) - mean_response(learner, weights[None], seeds))
@@ -213,8 +224,9 @@ def response_jumps(learner: Learner, weights: Array, seeds: Sequence[int] = (0,)
 
 
 def check_linearization(learner: Learner, weights: Array, seeds: Sequence[int] = (0,), *, rtol: float = 1e-6) -> None:
-    """Shapes; a symmetric Hessian; and -(1/N) grad f^T H^-1 grad l_i is D(w), asked where training converged to an isolated
-    optimum of the project's objective.
+    """Check the shapes of a linearization, the symmetry of its Hessian, and that -(1/N) grad f^T H^-1 grad l_i is D(w).
+
+    The last check needs training that has converged to an isolated optimum of the project's objective.
     """
     if not isinstance(learner, LinearizableLearner):
         raise CannotAskError("the learner has no linearize: Hessian influence is not judged")
@@ -250,7 +262,7 @@ def check_linearization(learner: Learner, weights: Array, seeds: Sequence[int] =
 
 
 def check_inputs_are_left_alone(learner: Learner, weights: Array, seeds: Sequence[int] = (0,)) -> None:
-    """Weights are not written to; what the caller does to answers and weights afterwards changes nothing."""
+    """Check that the learner does not write to the weights, and that later changes of weights or answers have no effect."""
     for name, method in methods(learner).items():
         rows = np.array(weights)
         first = method(rows, seeds)
@@ -263,7 +275,7 @@ def check_inputs_are_left_alone(learner: Learner, weights: Array, seeds: Sequenc
 
 
 def check_data_are_copied(learner: Learner, weights: Array, seeds: Sequence[int] = (0,)) -> None:
-    """The data that a learner was made of are neither written to nor kept."""
+    """Check that the learner copies its data: it neither writes to the caller's arrays nor reads them later."""
     names = [name for name in ("X", "y", "X_query") if name in _field_names(learner)]
     if not names:
         raise CannotAskError("no dataclass with fields X, y or X_query: the learner cannot be made again from copies")
@@ -278,11 +290,14 @@ def check_data_are_copied(learner: Learner, weights: Array, seeds: Sequence[int]
         assert_identical(method(weights, seeds), kept[name], call=f"{name} after the caller changed {', '.join(theirs)}")
 
 
-# --- what the laws are made of ---------------------------------------------------------------------------------------------
+# --- helpers of the laws ----------------------------------------------------------------------------------------------------
 
 
 def assert_close(value: Any, expected: Any, *, rtol: float = 0.0, atol: float = 0.0, call: str = "") -> None:
-    """Every entry within atol + rtol * max|expected|: the norm of the whole array sets the scale, as rounding does."""
+    """Raise AssertionError unless every entry is within atol + rtol * max|expected|.
+
+    The largest entry of the whole array sets the scale, because rounding errors have this scale too.
+    """
     value, expected = np.asarray(value), np.asarray(expected)
     _require(value.shape == expected.shape, f"{call}: shape {value.shape}, expected {expected.shape}")
     _require(bool(np.isfinite(value).all()), f"{call}: not finite: {value}")
@@ -292,34 +307,40 @@ def assert_close(value: Any, expected: Any, *, rtol: float = 0.0, atol: float = 
 
 
 def assert_identical(value: Any, expected: Any, *, call: str = "") -> None:
-    """Equal to the last bit, shape included."""
+    """Raise AssertionError unless both have the same shape and equal entries, without a tolerance."""
     value, expected = np.asarray(value), np.asarray(expected)
     _require(value.shape == expected.shape, f"{call}: shape {value.shape}, expected {expected.shape}")
     _require(np.array_equal(value, expected), f"{call}: not identical\nvalue    {value}\nexpected {expected}")
 
 
 def _require(condition: bool, message: str) -> None:
+    """Raise AssertionError with the message unless the condition holds."""
     if not condition:
         raise AssertionError(message)
 
 
 def methods(learner: Any) -> dict[str, Callable[[Array, Sequence[int]], Array]]:
-    """`respond`, and `weight_jacobian` where the learner has it."""
+    """Return the methods to check by name: `respond`, and `weight_jacobian` if the learner has it."""
     return {name: getattr(learner, name) for name in ("respond", "weight_jacobian") if hasattr(learner, name)}
 
 
 def _field_names(learner: Any) -> set[str]:
+    """Return the names of a dataclass's fields, or none for another class."""
     return {f.name for f in dataclasses.fields(learner)} if dataclasses.is_dataclass(learner) else set()
 
 
 def _name(weights: Array) -> str:
+    """Describe weights for an error message."""
     return f"weights {np.array2string(np.asarray(weights), precision=4, threshold=24, separator=', ')}"
 
 
 def _answers(
     learner: Any, weights: Array, seeds: Sequence[int], columns: NDArray[np.intp], scale: float = 1.0
 ) -> dict[str, Array]:
-    """By method: the response, and the chosen columns of the derivative in weights of which the learner gets `scale` times."""
+    """Return by method name the response and the chosen columns of its derivative in `weights`.
+
+    The learner gets `scale` times these weights.
+    """
     answers = {name: method(scale * weights[None], seeds) for name, method in methods(learner).items()}
     return {name: answer if name == "respond" else scale * answer[..., columns] for name, answer in answers.items()}
 
@@ -327,7 +348,7 @@ def _answers(
 def _answers_on_rows(
     learner: Any, rows: NDArray[np.intp], weights: Array, seeds: Sequence[int], rebuild: Rebuild | None
 ) -> dict[str, Array]:
-    """Those of the same learner on other rows of its data, with weights (N,) carried along and 1/N kept."""
+    """Return the answers of the same learner on other rows of its data; each row keeps its weight, and 1/N stays fixed."""
     moved = weights[rows]
     ratio = {
         "n_points": len(rows) / len(weights),
@@ -338,6 +359,7 @@ def _answers_on_rows(
 
 
 def _rebuilt(learner: Any, rows: NDArray[np.intp]) -> Learner:
+    """Return the same learner on other rows of its data; raise CannotAskError if this is not possible."""
     if not _field_names(learner) >= {"X", "y"}:
         raise CannotAskError(
             "the learner is no dataclass with fields X and y: pass rebuild=lambda rows: MyLearner(X[rows], y[rows])"
@@ -355,6 +377,7 @@ def _assert_same(
     rtol: float,
     call: str,
 ) -> None:
+    """Raise AssertionError unless the responses and the given columns of the Jacobians are equal up to rounding."""
     assert_close(mine["respond"], theirs["respond"], rtol=rtol, atol=ATOL, call=f"respond: {call}")
     if "weight_jacobian" in mine:
         value, expected = mine["weight_jacobian"][..., columns], theirs["weight_jacobian"][..., their_columns]
@@ -362,7 +385,7 @@ def _assert_same(
 
 
 def _slope(value: Array, expected: Array, n: int) -> str:
-    """The slope of a derivative on what it should be, named where it is a usual mistake."""
+    """Return the slope of a derivative on the expected one as text; the text names the mistake if the slope is a usual one."""
     if not value.size or not np.isfinite(expected).all() or not expected.any():
         return ""
     slope = float((value * expected).sum() / (expected * expected).sum())

@@ -1,7 +1,7 @@
-"""`check_learner` asks any learner for every law of the contract, and says which it breaks, where, and the likely cause.
+"""Check a learner against every law of the contract, and report which laws it breaks, where, and the likely cause.
 
     report = check_learner(MyLearner(X, y, X_query))
-    print(report)                    # passed, broken, and what could not be asked, with the reason
+    print(report)                    # laws that passed, that are broken, and that were skipped, with the reason
     report.raise_if_broken()
 
 The laws are in `sims.testing.laws`.
@@ -21,12 +21,12 @@ from theory.streams import stream
 __all__ = ["Finding", "Report", "check_learner"]
 
 PATIENCE = 30.0
-"""Seconds that the law of long batches may take."""
+"""The number of seconds that the check of long batches may take."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A law, and how it was broken or why it was not asked."""
+    """A law with the reason why it is broken or was skipped."""
 
     law: str
     reason: str
@@ -37,7 +37,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Report:
-    """What `check_learner` found."""
+    """The result of `check_learner`: the laws that passed, that are broken, and that were skipped."""
 
     learner: str
     passed: tuple[str, ...]
@@ -51,7 +51,7 @@ class Report:
         return "\n".join([self.learner, *(line.replace("\n", "\n           ") for line in found)])
 
     def raise_if_broken(self) -> None:
-        """AssertionError with the whole report, where a law is broken."""
+        """Raise AssertionError with the whole report if a law is broken."""
         if self.broken:
             raise AssertionError(str(self))
 
@@ -64,11 +64,12 @@ def check_learner(
     rebuild: contract.Rebuild | None = None,
     leave_out: Sequence[str] = (),
 ) -> Report:
-    """Ask every law at a few weights between 1/2 and 3/2, or at all points but one where `masks_only`, the same in every run.
+    """Check every law at a few weight vectors, which are the same in every run.
 
-    `rtol` is how exactly the learner solves its problem, relative to its largest output. `rebuild(rows)` makes the same learner
-    on other rows of its data; a dataclass with fields X and y needs none. `leave_out` names laws that are known not to hold, such
-    as "order is free" of a forest whose bootstrap draws rows by position: they are reported as skipped.
+    The weights are between 1/2 and 3/2; for a learner with `masks_only`, all weights are 1 except a single 0. `rtol` is the
+    accuracy with which the learner solves its problem, relative to its largest output. `rebuild(rows)` makes the same learner on
+    other rows of its data; a dataclass with fields X and y does not need it. `leave_out` names laws that are known not to hold,
+    which are reported as skipped. An example is "order is free" for a forest whose bootstrap draws rows by position.
     """
     n = learner.n_points
     unknown = set(leave_out) - set(_LIKELY)
@@ -77,22 +78,22 @@ def check_learner(
     rows = stream("check_learner weights", 0).uniform(0.5, 1.5, (4, n))
     weights: Array = (1.0 - np.eye(n))[np.arange(4) % n] if takes_masks_only(learner) else rows
     w, order = weights[0], np.roll(np.arange(n)[::-1], 2)
-    every: dict[str, Any] = {"rtol": rtol}
-    some: dict[str, Any] = {"rtol": rtol, "rebuild": rebuild}
+    tolerance: dict[str, Any] = {"rtol": rtol}
+    other_rows: dict[str, Any] = {"rtol": rtol, "rebuild": rebuild}
     laws: dict[str, Callable[[], None]] = {
         "answers are finite": lambda: contract.check_answers(learner, weights, seeds),
         "seeds decide": lambda: contract.check_seeds(learner, weights, seeds),
-        "batch is its rows": lambda: contract.check_batch_equals_singles(learner, weights, seeds, **every),
+        "batch is its rows": lambda: contract.check_batch_equals_singles(learner, weights, seeds, **tolerance),
         "place in a long batch is free": lambda: contract.check_blocks_do_not_matter(
-            learner, weights, _block_in_patience(learner, weights, seeds), seeds, **every
+            learner, weights, _block_in_patience(learner, weights, seeds), seeds, **tolerance
         ),
         "inputs are left alone": lambda: contract.check_inputs_are_left_alone(learner, weights, seeds),
         "data are copied": lambda: contract.check_data_are_copied(learner, weights, seeds),
         "weight 0 is deletion": lambda: _at_some_point(
-            n, lambda point: contract.check_weight_zero_is_deletion(learner, w, point, seeds, **some)
+            n, lambda point: contract.check_weight_zero_is_deletion(learner, w, point, seeds, **other_rows)
         ),
-        "weight 2 is a duplicate": lambda: contract.check_weight_two_is_duplicate(learner, w, n - 1, seeds, **some),
-        "order is free": lambda: contract.check_order_of_points_is_free(learner, w, order, seeds, **some),
+        "weight 2 is a duplicate": lambda: contract.check_weight_two_is_duplicate(learner, w, n - 1, seeds, **other_rows),
+        "order is free": lambda: contract.check_order_of_points_is_free(learner, w, order, seeds, **other_rows),
         "Jacobian is the derivative": lambda: contract.check_derivative(learner, w, seeds, max(rtol, contract.DERIVATIVE_RTOL)),
         "linearization is consistent": lambda: contract.check_linearization(learner, w, seeds, rtol=max(rtol, 1e-6)),
     }
@@ -138,7 +139,7 @@ _LIKELY = {
 
 
 def _at_some_point(n: int, ask: Callable[[int], None]) -> None:
-    """Ask about the first point without which the learner has an answer; where there is none, it cannot be asked."""
+    """Check the first point without which the learner has an answer; raise CannotAskError if there is no such point."""
     refused = ""
     for point in range(n):
         try:
@@ -149,7 +150,7 @@ def _at_some_point(n: int, ask: Callable[[int], None]) -> None:
 
 
 def _block_in_patience(learner: Learner, weights: Array, seeds: Sequence[int]) -> int:
-    """Rows of a block as the engine gives it, BLOCK at most; refuses where they would take too long."""
+    """Return the number of rows of the engine's blocks, at most BLOCK; raise CannotAskError if they would take too long."""
     block, start = min(block_rows_of(learner), BLOCK), time.perf_counter()
     for method in contract.methods(learner).values():
         method(weights, seeds)

@@ -1,6 +1,6 @@
-"""Learners made of other libraries' parts: `SklearnLearner` (scikit-learn, extra `sklearn`) and `JaxLearner` (JAX, extra `jax`).
+"""Collect learners that use other libraries: `SklearnLearner` (scikit-learn, extra `sklearn`), `JaxLearner` (JAX, extra `jax`).
 
-Each is loaded when it is asked for, so that neither library is needed for the other.
+Each learner is imported when its name is first used, so that it needs only its own library.
 """
 
 from importlib import import_module
@@ -16,6 +16,7 @@ _MODULES = {"JaxLearner": "gradient", "SklearnLearner": "estimator"}
 
 
 def __getattr__(name: str) -> Any:
+    """Import and return a learner of this package."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__} has no attribute {name!r}, expected one of {', '.join(__all__)}")
     return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

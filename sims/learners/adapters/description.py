@@ -1,7 +1,8 @@
-"""Functions and estimators as plain values: what a store is told of a learner that is made of them.
+"""Describe functions and estimators by plain values, so that a store can recognise a learner that contains them.
 
-Two objects that could answer differently must not look the same. A function is its source text and whatever else it reads; an
-estimator is its class, the file that defines it and its parameters; a library is its name and version.
+Two objects that could answer differently must not get the same description. A function is described by its source text and the
+values that it reads from outside; an estimator by its class, the file that defines the class, and its parameters; a library by
+its name and version.
 """
 
 import functools
@@ -22,7 +23,10 @@ _INSTALLED = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "platstdli
 
 
 def described(value: Any, name: str, _inside: tuple[int, ...] = ()) -> Any:
-    """A value as numbers, text, arrays, and lists and dicts of them; ValueError, with its `name`, where it cannot be told."""
+    """Describe a value by numbers, text, arrays, and lists and dicts of them; raise ValueError if that is not possible.
+
+    `name` is what an error message calls the value.
+    """
     if isinstance(value, float) and not np.isfinite(value):
         return str(value)  # NaN, too, must equal itself
     if value is None or isinstance(value, bool | int | float | str) or _is_number(value):
@@ -52,11 +56,12 @@ def described(value: Any, name: str, _inside: tuple[int, ...] = ()) -> Any:
 
 
 def _is_number(value: Any) -> bool:
+    """Return whether the value is a numpy array or scalar that contains no Python objects."""
     return isinstance(value, np.ndarray | np.generic) and not cast(Any, value).dtype.hasobject
 
 
 def _is_of_library(value: Any) -> bool:
-    """A function that an installed package defines: its version tells it, its source need not be read."""
+    """Return whether an installed package defines the function; then its file and version describe it."""
     if inspect.isfunction(value):
         return value.__code__.co_filename.startswith(_INSTALLED)  # a module's name can be missing or made up
     function = getattr(value, "__qualname__", None) is not None or isinstance(value, np.ufunc)
@@ -64,17 +69,19 @@ def _is_of_library(value: Any) -> bool:
 
 
 def _installed(module: str) -> bool:
+    """Return whether the module is built in, or belongs to an installed package or the standard library."""
     file = getattr(sys.modules.get(module.split(".")[0]), "__file__", None)
     return module.split(".")[0] in sys.builtin_module_names or (file is not None and file.startswith(_INSTALLED))
 
 
 def _library(module: str) -> str:
+    """Return the name of a module and the version of its package, if it has one."""
     root = sys.modules.get(module.split(".")[0])
     return f"{module} {getattr(root, '__version__', '')}".strip()
 
 
 def _of_file(value: Any, name: str) -> dict[str, str]:
-    """A class, or a function of an installed package: where it is, the version, and the sha256 of the file that defines it."""
+    """Describe a class, or a function of an installed package, by its full name, its version and the sha256 of its file."""
     module = str(getattr(value, "__module__", None) or "numpy")
     place = f"{module}.{getattr(value, '__qualname__', getattr(value, '__name__', ''))}"
     file = getattr(sys.modules.get(module), "__file__", None)
@@ -88,7 +95,7 @@ def _of_file(value: Any, name: str) -> dict[str, str]:
 
 
 def _function(function: Callable[..., Any], name: str, inner: Callable[[Any, str], Any]) -> dict[str, Any]:
-    """Source text, defaults, and the values that it reads from outside of itself."""
+    """Describe a function by its source text, its defaults, and the values that it reads from outside."""
     try:
         source, read = inspect.getsource(function), inspect.getclosurevars(function)
     except (OSError, TypeError) as error:
@@ -110,7 +117,7 @@ def _function(function: Callable[..., Any], name: str, inner: Callable[[Any, str
 
 
 def _instance(value: Any, name: str, inner: Callable[[Any, str], Any]) -> dict[str, Any]:
-    """An estimator by its parameters, any other object by its attributes."""
+    """Describe an estimator by its parameters, and any other object by its attributes."""
     if hasattr(value, "get_params"):
         parameters = cast(dict[str, Any], value.get_params(deep=False))
     elif hasattr(value, "__dict__"):

@@ -1,4 +1,4 @@
-"""Any scikit-learn estimator as a learner: one fit per weight vector and seed."""
+"""Turn any scikit-learn estimator into a learner, with one fit per weight vector and seed."""
 
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportAttributeAccessIssue=false
 # scikit-learn has no types.
@@ -32,22 +32,26 @@ OUTPUTS = ("margin", "probability", "regression")
 
 @dataclass(frozen=True, eq=False)
 class SklearnLearner:
-    """f at X_query (M, d) of a clone of `estimator`, fitted to the rows of X (N, d) and y (N,) with w_i > 0, sample_weight w_i.
+    """A scikit-learn `estimator`, cloned and fitted to the rows of X (N, d) and y (N,) with w_i > 0, with sample_weight w_i.
 
-    Weight 0 is deletion exactly: the row is not there, and a subset is `fit(X[rows], y[rows])` as one would write it. The
-    estimator's own objective is kept; most sum w_i l_i without dividing it, so that Ridge(alpha) is l2 = alpha / N and
-    LogisticRegression(C) is l2 = 1 / (C N) here. Every `random_state`, those of parts included, is the seed; an estimator without
-    one is fitted once for all seeds. There are no derivatives.
+    The outputs f are those at X_query (M, d). Weight 0 is exactly deletion: the row is left out, and a subset is fitted by
+    `fit(X[rows], y[rows])`. The estimator keeps its own objective. Most estimators do not divide sum_i w_i l_i, so that
+    Ridge(alpha) has l2 = alpha / N and LogisticRegression(C) has l2 = 1 / (C N) in this project's objective. Every
+    `random_state`, also of the estimator's parts, is set to the seed. An estimator without one is fitted once for all seeds.
+    There are no derivatives.
 
-    output: "margin" (a classifier's default: decision_function, or else the log-odds of predict_proba), "probability", or
-    "regression" (a regressor's default: predict, in the units of y). Margin and probability are of the class `positive`, the
-    larger of two labels unless stated; with more classes it must be, and the margin is its log-odds against all others.
+    `output` is "margin" (the default of classifiers: decision_function, or else the log-odds of predict_proba), "probability", or
+    "regression" (the default of regressors: predict, in the units of y). Margin and probability belong to the class `positive`.
+    Of two labels this is the larger one by default. With more classes you must name it, and its margin is the log-odds against
+    all other classes together.
 
-    undefined: what is answered where there is nothing to fit (fewer points than `min_points`, for classifiers a class of two
-    missing, or `positive` or every other): "error", or a number for all queries of such subsets.
+    `undefined` says what happens where a subset cannot be fitted: "error" raises a ValueError, and a number is the answer for all
+    queries. Such a subset has fewer points than `min_points`, or, for classifiers, no point of `positive` or no point of any
+    other class.
 
-    weights_to: the names of fit's parameters that get the weights; None finds `sample_weight` and, in a pipeline, that of every
-    step that has one (an unweighted scaler would see w_i = 0.5 as 1). Without any, weights other than 0 and 1 are refused.
+    `weights_to` names the parameters of `fit` that get the weights. None finds `sample_weight` and, in a pipeline, the
+    `sample_weight` of every step that has one (an unweighted scaler would treat w_i = 0.5 like 1). If there is none, weights
+    other than 0 and 1 are refused.
     """
 
     estimator: Any
@@ -95,11 +99,11 @@ class SklearnLearner:
 
     @property
     def masks_only(self) -> bool:
-        """Whether weights must be 0 or 1: nothing in this estimator takes a sample weight."""
+        """Return whether weights must be 0 or 1 because no part of the estimator takes a sample weight."""
         return not self.weights_to
 
     def fingerprint(self) -> dict[str, Any]:
-        """What decides every bit of the answers, for stores."""
+        """Return the values that decide every bit of the answers; stores recognise the learner by them."""
         model = _seeded(self.estimator, self._random, 0)
         fields = ("X", "y", "X_query", "output", "undefined", "min_points", "positive", "weights_to")
         return {
@@ -110,12 +114,12 @@ class SklearnLearner:
 
     @cached_property
     def _random(self) -> tuple[str, ...]:
-        """The parameters that take the seed."""
+        """Return the names of the parameters that are set to the seed."""
         names = self.estimator.get_params(deep=True)
         return tuple(name for name in names if name.split("__")[-1] == "random_state")
 
     def respond(self, weights: ArrayLike, seeds: Sequence[int]) -> Array:
-        """f (B, R, M) after fitting with weights (B, N)."""
+        """Compute f (B, R, M) after fitting with weights (B, N)."""
         values, numbers = checks.as_weights(weights, self.n_points), checks.as_seeds(seeds)
         if self.masks_only and not np.isin(values, (0.0, 1.0)).all():
             row = values[np.argwhere(~np.isin(values, (0.0, 1.0)))[0][0]]
@@ -129,7 +133,7 @@ class SklearnLearner:
         return answers
 
     def _answers(self, w: Array, seeds: Sequence[int]) -> Array:
-        """(R, M), or one row for all seeds where nothing is random."""
+        """Compute f (R, M) for one weight vector, or (1, M) for all seeds if nothing is random."""
         rows = np.flatnonzero(w)
         missing = self._missing(rows)
         if missing and isinstance(self.undefined, float):
@@ -142,12 +146,13 @@ class SklearnLearner:
         return np.stack([self._answer(w, rows, seed) for seed in (seeds if self._random else seeds[:1])])
 
     def _answer(self, w: Array, rows: NDArray[np.intp], seed: int) -> Array:
+        """Compute f (M,) for one weight vector and one seed; the error names both if the estimator fails."""
         model = _seeded(self.estimator, self._random, seed)
         try:
-            names = () if (w[rows] == 1.0).all() else self.weights_to or ()  # some draw other numbers where weights are given
+            names = () if (w[rows] == 1.0).all() else self.weights_to or ()  # some draw different random numbers with weights
             model.fit(self.X[rows], self.y[rows], **dict.fromkeys(names, w[rows]))
             answer = np.asarray(self._output_of(model, self.X_query.copy()), dtype=np.float64)
-        except Exception as error:  # whatever another library raises: it does not know which subset this is
+        except Exception as error:  # another library can raise any error, and does not know which subset this is
             raise ValueError(
                 f"{type(self.estimator).__name__} failed on {name_subset(w)}, seed {seed}: {type(error).__name__}: {error}"
             ) from error
@@ -160,7 +165,7 @@ class SklearnLearner:
         return answer
 
     def _missing(self, rows: NDArray[np.intp]) -> str:
-        """Why there is nothing to fit on these points, or nothing."""
+        """Return the reason why nothing can be fitted on these points, or an empty string."""
         if len(rows) < self.min_points:
             return f"has {len(rows)} points" if len(rows) else "is empty"
         if self.output == "regression":
@@ -171,6 +176,7 @@ class SklearnLearner:
         return ""
 
     def _output_of(self, model: Any, X: Array) -> Any:
+        """Compute the outputs of a fitted model at inputs X."""
         if self.output == "regression":
             return model.predict(X)
         column = list(model.classes_).index(self.positive)
@@ -187,6 +193,7 @@ class SklearnLearner:
         return len(np.unique(self.y)) == 2
 
     def _as_output(self) -> str:
+        """Return the kind of output; raise ValueError if it is unknown or the estimator has no default."""
         if self.output is not None:
             checks.one_of("output", self.output, OUTPUTS)
             return self.output
@@ -198,6 +205,7 @@ class SklearnLearner:
 
 
 def _as_classes(y: Any, n_points: int) -> NDArray[Any]:
+    """Return y as a read-only copy; raise ValueError unless it has shape (N,) and holds numbers or text."""
     values = np.array(y)
     if values.shape != (n_points,) or values.dtype.hasobject:
         raise ValueError(
@@ -208,6 +216,7 @@ def _as_classes(y: Any, n_points: int) -> NDArray[Any]:
 
 
 def _as_positive_class(classes: list[Any], positive: Any) -> Any:
+    """Return the class whose margin or probability is the output; raise ValueError if it is unknown or undecided."""
     if len(classes) < 2:
         raise ValueError(f"every label is {classes[0]!r}, expected two classes or more")
     if positive is None and len(classes) > 2:
@@ -218,17 +227,19 @@ def _as_positive_class(classes: list[Any], positive: Any) -> Any:
 
 
 def _as_answer(undefined: Any) -> float:
+    """Return the answer as a float; raise ValueError unless it is a finite number."""
     if isinstance(undefined, str) or not np.isfinite(undefined):
         raise ValueError(f"undefined is {undefined!r}, expected 'error' or a finite number")
     return float(undefined)
 
 
 def _seeded(estimator: Any, names: Sequence[str], seed: int) -> Any:
-    """A clone whose random states are the seed."""
+    """Return a clone whose random states are set to the seed."""
     return clone(estimator).set_params(**dict.fromkeys(names, seed))
 
 
 def _weight_parameters(estimator: Any, prefix: str = "") -> Iterator[str]:
+    """Yield the names of the parameters of `fit` that take sample weights."""
     if isinstance(estimator, Pipeline):
         for name, step in estimator.steps:
             yield from _weight_parameters(step, f"{prefix}{name}__")

@@ -1,7 +1,7 @@
-"""Any model written in JAX as a learner: trained on all weights and seeds at once, differentiated through its own training."""
+"""Turn any JAX model into a learner that trains many weights and seeds at once and differentiates through training."""
 
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUnknownLambdaType=false
-# What JAX transforms has no types.
+# Functions that JAX transforms have no types.
 
 import inspect
 from collections.abc import Callable, Sequence
@@ -29,24 +29,26 @@ except ImportError as error:
 __all__ = ["JaxLearner"]
 
 Params = Any
-"""Any pytree of floating-point arrays."""
+"""The parameters of a model: any pytree of floating-point arrays."""
 
 
 @dataclass(frozen=True, eq=False)
 class JaxLearner:
-    """f_m = output(theta, x_qm) after training on L(theta; w) = (1/N) sum_i w_i loss(theta, x_i, y_i) + (l2/2) ||theta||^2.
+    """A JAX model f_m = output(theta, x_qm), trained on L(theta; w) = (1/N) sum_i w_i loss(theta, x_i, y_i) + (l2/2) ||theta||^2.
 
-    `init(key)` gives the start of a seed from jax.random.key(seed), a pytree of floats; `loss(params, x, y)` and
-    `output(params, x)` are scalars for one row x (d,) of X (N, d) or X_query (M, d) and one label y. Training is `steps` steps of
-    gradient descent at `learning_rate`, or your own `train(params, weights, X, y) -> params`, with a parameter `key` where it
-    draws numbers: any steps that JAX can differentiate (lax.scan, lax.fori_loop). It must let weight 0 be deletion.
+    `init(key)` returns the start for key = jax.random.key(seed), a pytree of floats. `loss(params, x, y)` and `output(params, x)`
+    return a scalar for one row x (d,) of X (N, d) or X_query (M, d) and one label y. Training is `steps` steps of gradient
+    descent at `learning_rate`, or your own `train(params, weights, X, y) -> params`, with one more parameter `key` if it draws
+    numbers. `train` may take any steps that JAX can differentiate (lax.scan, lax.fori_loop). Weight 0 must be deletion in it.
 
-    Everything is computed in float64, whatever JAX is set to, on the device that JAX prefers; the same seeds give the same bits.
-    `mode` differentiates training "forward" (memory independent of the number of steps) or in "reverse" (faster where outputs
-    are fewer than points, keeps every step). `chunk` models are trained at once: more on a GPU, fewer where memory is short.
+    Everything is computed in float64, whatever the settings of JAX, on the device that JAX prefers. The same seeds give the same
+    bits. `mode="forward"` differentiates training with a memory that does not depend on the number of steps; "reverse" is faster
+    if there are fewer outputs than points, but stores every step. `chunk` models are trained at once: take more on a GPU, fewer
+    if memory is short.
 
-    Stores tell the functions by their source text and what they read outside of it; where that cannot be had, by `name`, any
-    text that you change with the functions. For worker processes they must be functions of a module, no lambdas.
+    Stores recognise the functions by their source text and the values that they read from outside. If the source text cannot be
+    read, give a `name`, any text that you change whenever you change the functions. For worker processes the functions must be
+    defined in a module; lambdas do not work.
     """
 
     init: Callable[[Any], Params] = field(repr=False)
@@ -84,7 +86,7 @@ class JaxLearner:
         self._require_scalars()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {f.name: getattr(self, f.name) for f in fields(self)}  # compiled functions stay here
+        return {f.name: getattr(self, f.name) for f in fields(self)}  # compiled functions are not pickled
 
     @property
     def n_points(self) -> int:
@@ -95,7 +97,7 @@ class JaxLearner:
         return len(self.X_query)
 
     def fingerprint(self) -> dict[str, Any]:
-        """What decides every bit of the answers, for stores."""
+        """Return the values that decide every bit of the answers; stores recognise the learner by them."""
         functions = ("init", "loss", "output", "train")
         options = ("X", "y", "X_query", "steps", "learning_rate", "l2", "mode", "chunk")
         return {
@@ -105,22 +107,22 @@ class JaxLearner:
         }
 
     def initial_params(self, seeds: Sequence[int]) -> Array:
-        """theta_0 (R, P): the leaves of the pytree, one after the other (jax.flatten_util.ravel_pytree)."""
+        """Return theta_0 (R, P), the leaves of the pytree one after the other (jax.flatten_util.ravel_pytree)."""
         with jax.enable_x64(True):
             return np.stack([np.asarray(self._raveled(_key(seed))) for seed in checks.as_seeds(seeds)])
 
     def respond(self, weights: ArrayLike, seeds: Sequence[int]) -> Array:
-        """Outputs (B, R, M) after training with weights (B, N)."""
+        """Compute the outputs (B, R, M) after training with weights (B, N)."""
         return self._mapped(self._compiled["respond"], weights, seeds, (self.n_outputs,), self.chunk)
 
     def weight_jacobian(self, weights: ArrayLike, seeds: Sequence[int]) -> Array:
-        """d outputs / d w, shape (B, R, M, N): the derivative of `respond` through every step of training."""
+        """Compute d outputs / d w (B, R, M, N), the derivative of `respond` through every step of training."""
         directions = self.n_points if self.mode == "forward" else self.n_outputs
         shape, chunk = (self.n_outputs, self.n_points), max(1, self.chunk // directions)
         return self._mapped(self._compiled["jacobian"], weights, seeds, shape, chunk)
 
     def linearize(self, weights: ArrayLike, seeds: Sequence[int]) -> Linearization:
-        """Gradients and Hessian of L at the trained parameters, for weights (N,)."""
+        """Compute the gradients and the Hessian of L at the trained parameters, for weights (N,)."""
         w, parts = checks.as_weight_vector(weights, self.n_points), list[list[Array]]()
         with jax.enable_x64(True):
             for seed in checks.as_seeds(seeds):
@@ -166,7 +168,7 @@ class JaxLearner:
 
     @cached_property
     def _compiled(self) -> dict[str, Callable[..., Any]]:
-        """Compiled once each: `respond` and `jacobian` for a chunk of (weights, start, key), `linearize` for one of them."""
+        """Return the compiled functions: `respond` and `jacobian` for a chunk of (weights, start, key), `linearize` for one."""
         derivative = jax.jacfwd if self.mode == "forward" else jax.jacrev
         replicas = (0, 0, 0, None, None, None)
         return {
@@ -188,7 +190,10 @@ class JaxLearner:
     def _mapped(
         self, kernel: Callable[..., Any], weights: ArrayLike, seeds: Sequence[int], shape: tuple[int, ...], chunk: int
     ) -> Array:
-        """The kernel of every (weights, seed), in chunks of one size, so that rounding does not depend on what else is asked."""
+        """Apply the kernel to every (weights, seed) in chunks of one fixed size.
+
+        Rounding therefore does not depend on the other weights and seeds of the call.
+        """
         values, numbers = checks.as_weights(weights, self.n_points), checks.as_seeds(seeds)
         answers = np.empty((len(values) * len(numbers), *shape))
         with jax.enable_x64(True):
@@ -204,6 +209,7 @@ class JaxLearner:
         return shaped
 
     def _require_finite(self, answers: Array, weights: Array, seeds: Sequence[int]) -> None:
+        """Raise ArithmeticError, with the weights and the seed, if an answer is not finite."""
         if not np.isfinite(answers).all():
             row, seed = (int(k) for k in np.argwhere(~np.isfinite(answers))[0][:2])
             raise ArithmeticError(
@@ -212,7 +218,7 @@ class JaxLearner:
             )
 
     def _require_scalars(self) -> None:
-        """The functions fit together: floats to start from, and scalars of float64."""
+        """Raise TypeError unless `init` returns floats, and `loss` and `output` return float64 scalars."""
         with jax.enable_x64(True):
             leaves = jax.tree.leaves(self.init(_key(0)))
             wrong = [str(jnp.asarray(leaf).dtype) for leaf in leaves if not jnp.issubdtype(jnp.asarray(leaf).dtype, jnp.floating)]
@@ -231,4 +237,5 @@ class JaxLearner:
 
 
 def _key(seed: int) -> Any:
+    """Return the JAX key of a seed."""
     return jax.random.key(seed, impl="threefry2x32")

@@ -1,1 +1,1 @@
-"""What learners with a linear predictor share: `erm` (their objective and its derivatives), `batched` (small systems)."""
+"""Collect what learners with a linear predictor share: `erm` (their objective and its derivatives), `batched` (small systems)."""

@@ -1,10 +1,10 @@
-"""What learners with a linear predictor and a quadratic penalty share: the objective's normalisation and its implicit derivative.
+"""Define the objective of learners with a linear predictor and a quadratic penalty, and its implicit derivatives.
 
 Up to a positive factor every objective here is
 
-    sum_i w_i l_i(theta) + c(w) (l2 / 2) ||theta||^2,        l_i a function of x_i . theta,
+    sum_i w_i l_i(theta) + c(w) (l2 / 2) ||theta||^2,
 
-and the four normalisations of the data term differ in c(w) only (T10).
+where l_i is a function of x_i . theta. The four normalisations of the data term differ only in c(w) (T10).
 """
 
 from collections.abc import Callable
@@ -27,20 +27,25 @@ __all__ = [
 ]
 
 Normalization = Literal["n_points", "sum", "weight_sum", "support"]
-"""What divides sum_i w_i l_i: the fixed N (the project's objective), 1, sum_i w_i, or the number of points with w_i > 0."""
+"""The names of what divides sum_i w_i l_i: the fixed N (as in the project's objective), 1, sum_i w_i, or the number of points
+with w_i > 0.
+"""
 
 NORMALIZATIONS: tuple[Normalization, ...] = ("n_points", "sum", "weight_sum", "support")
 
 
 def as_normalization(name: str) -> Normalization:
-    """One of the four names."""
+    """Return the name; raise ValueError unless it is one of the four."""
     if name not in NORMALIZATIONS:
         raise ValueError(f"normalization {name!r} is unknown, expected one of {NORMALIZATIONS}")
     return name
 
 
 def penalty_scale(normalization: Normalization, weights: Array) -> Array:
-    """c(w) for weights (N, B): shape (B,). The empty subset has no data term, so that any c > 0 gives theta = 0; 1 is used."""
+    """Compute c(w) for weights (N, B), shape (B,).
+
+    The empty subset has no data term, so that every c > 0 gives theta = 0; c = 1 is used.
+    """
     n, batch = weights.shape
     scale = {
         "n_points": lambda: np.full(batch, float(n)),
@@ -52,9 +57,10 @@ def penalty_scale(normalization: Normalization, weights: Array) -> Array:
 
 
 def penalty_slope(l2: float, normalization: Normalization, weights: Array) -> Array:
-    """l2 dc/dw_i for weights (N, B): shape (N, B). NaN where l2 c jumps: at w_i = 0 under "support", at w = 0 under "weight_sum".
+    """Compute l2 dc/dw_i for weights (N, B), shape (N, B); it is NaN where l2 c jumps.
 
-    A single point has the same c = 1 as none, so that under "support" nothing jumps at w = 0.
+    Under "support" it jumps at w_i = 0, and under "weight_sum" at w = 0. A single point has the same c = 1 as no point, so that
+    under "support" nothing jumps at w = 0.
     """
     slope = np.zeros_like(weights)
     if l2 == 0.0:
@@ -68,10 +74,11 @@ def penalty_slope(l2: float, normalization: Normalization, weights: Array) -> Ar
 
 
 def implicit_jacobian(X: Array, adjoint: Array, residuals: Array, theta: Array, penalty_slope: Array) -> Array:
-    """d(x_q . theta)/dw_i = -(H^-1 x_q)^T (a_i x_i + c'_i l2 theta), with grad l_i = a_i x_i: shape (N, M, B).
+    """Compute d(x_q . theta)/dw_i = -(H^-1 x_q)^T (a_i x_i + c'_i l2 theta), shape (N, M, B).
 
-    Exact at a stationary point (implicit function theorem), H = sum_i w_i Hess l_i + c l2 I. adjoint (d, M, B) is H^-1 x_q
-    for every query, residuals (N, B) are the a_i, theta is (d, B), penalty_slope (N, B) is c'_i l2.
+    Here grad l_i = a_i x_i and H = sum_i w_i Hess l_i + c l2 I. The formula is exact at a stationary point (implicit function
+    theorem). `adjoint` (d, M, B) is H^-1 x_q for every query, `residuals` (N, B) are the a_i, theta is (d, B), and
+    `penalty_slope` (N, B) is c'_i l2.
     """
     jacobian = (X @ adjoint.reshape(len(adjoint), -1)).reshape(len(X), *adjoint.shape[1:])
     jacobian *= -residuals[:, None]
@@ -92,15 +99,15 @@ def weight_hessian(
     weights: Array,
     penalty_slope: Array,
 ) -> WeightHessian:
-    """d^2 (x_q . theta) / dw_i dw_j at a stationary point, for one weight vector, in factors of rank d.
+    """Compute d^2 (x_q . theta) / dw_i dw_j at a stationary point, for one weight vector, as factors with K = d columns.
 
-    H theta_i = -(l'_i x_i + c'_i l2 theta), theta_i = dtheta/dw_i; differentiated once more in w_j, with c linear in w,
+    theta_i = dtheta/dw_i solves H theta_i = -(l'_i x_i + c'_i l2 theta). Differentiated once more in w_j, with c linear in w,
 
         -H theta_ij = l''_i x_i (x_i . theta_j) + l''_j x_j (x_j . theta_i) + l2 (c'_i theta_j + c'_j theta_i)
                       + sum_k w_k l'''_k x_k (x_k . theta_i) (x_k . theta_j).
 
-    hessian (d, d) is H = sum_k w_k l''_k x_k x_k^T + c l2 I; slopes, curvatures and thirds (N,) are l', l'' and l''' at x_k .
-    theta, penalty_slope (N,) is c'_i l2.
+    `hessian` (d, d) is H = sum_k w_k l''_k x_k x_k^T + c l2 I. `slopes`, `curvatures` and `thirds` (N,) are l', l'' and l''' at
+    x_k . theta. `penalty_slope` (N,) is c'_i l2.
     """
     inverse = np.asarray(scipy.linalg.inv(hessian), dtype=np.float64)
     along = -(X * slopes[:, None] + np.multiply.outer(penalty_slope, theta)) @ inverse  # (N, d), dtheta/dw
@@ -124,9 +131,10 @@ def linearization(
     penalty: float,
     n_seeds: int,
 ) -> Linearization:
-    """One fit, repeated for every seed: theta (d,), gradient (d,) and packed Hessian of L, and l', l'' (N,) of the points.
+    """Make the `Linearization` of one fit, repeated for every seed.
 
-    For both losses here the mean of l'^2 over targets drawn from the model is l'' itself.
+    The arguments are theta (d,), the gradient (d,) and the packed Hessian of L, and `slopes` and `curvatures` (N,), which are l'
+    and l'' of the points. For both losses here the mean of l'^2 over targets drawn from the model is l'' itself.
     """
     row, column = np.triu_indices(len(theta))
     hessian = np.empty((len(theta), len(theta)))
@@ -154,9 +162,9 @@ def linearization(
 
 
 def in_blocks(kernel: Callable[[Array], Array], weights: Array, n_seeds: int, shape: tuple[int, ...]) -> Array:
-    """Apply a kernel (N, B') -> (*shape, B') to blocks of the rows of weights (B, N): shape (B, R, *reversed(shape)).
+    """Apply a kernel (N, B') -> (*shape, B') to blocks of the rows of weights (B, N); shape (B, R, *reversed(shape)).
 
-    The blocks are small enough that what the kernel returns stays in the cache. These learners use no randomness: the answer is
+    The blocks are small enough for the kernel's result to stay in the cache. These learners use no randomness, so the answer is
     repeated for every seed.
     """
     outputs = np.empty((*shape, len(weights)))

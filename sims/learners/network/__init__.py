@@ -1,3 +1,5 @@
-"""What network learners share: `kernels` (compiled loops), `passes` (outputs and gradients), `descent` (training and derivatives
-through it), `objective` (minima near trained parameters), `proximal` (proximal Bregman responses).
+"""Collect what network learners share.
+
+The modules are `kernels` (compiled loops), `passes` (outputs and gradients), `descent` (training and its derivatives),
+`objective` (minima near trained parameters) and `proximal` (proximal Bregman responses).
 """

@@ -1,12 +1,12 @@
-"""Gradient descent on a network for many (weights, seed) replicas at once, and the exact derivatives of what it computes.
+"""Train a network by gradient descent for many (weights, seed) replicas at once, and differentiate the training exactly.
 
 With the objective's gradient g_t = (1/|batch_t|) sum_{i in batch_t} w_i grad l_i(theta_t) + l2 theta_t, a step is
 
     v_{t+1} = momentum v_t + g_t,        theta_{t+1} = theta_t - rate_t v_{t+1},        v_0 = 0.
 
-A change of w moves theta by tangents that obey the differentiated steps (forward mode), a change of theta_t moves an output by
-adjoints that obey their transpose (reverse mode). Both need H_t times a direction, never H_t. Replicas are trained in tiles that
-stay in the cache; b * S + s is the replica of weights b and seed s.
+Tangents are derivatives of theta_t in w; they obey the differentiated steps (forward mode). Adjoints are derivatives of an output
+in theta_t; they obey the transposed steps (reverse mode). Both need products of the Hessian H_t with a direction, never H_t
+itself. Replicas are trained in tiles that stay in the cache; b * S + s is the replica of weights b and seed s.
 """
 
 import dataclasses
@@ -30,7 +30,7 @@ Indices = NDArray[np.int64]
 
 
 class DivergedError(ArithmeticError):
-    """Training of row b of the weights with seed number s left the finite numbers at a step."""
+    """An error: training with weights number `row` and seed number `seed` is no longer finite at step `step`."""
 
     def __init__(self, row: int, seed: int, step: int) -> None:
         super().__init__(f"row {row}, seed number {seed}, step {step}")
@@ -38,14 +38,14 @@ class DivergedError(ArithmeticError):
 
 
 class Batches(NamedTuple):
-    """Step t of training is on batch t mod K of epoch t // K, K = len(sizes); after the last epoch comes the first."""
+    """The minibatches: step t uses batch t mod K of epoch t // K, K = len(sizes); after the last epoch comes the first."""
 
     numbers: NDArray[np.integer]  # (epochs, N, S): the batch of the epoch that a point is in, for every seed
     sizes: Indices  # (K,)
 
 
 class State(NamedTuple):
-    """Parameters and velocity (P, R) before a step; changed in place by it."""
+    """The parameters and the velocity (P, R) before a step, which changes both in place."""
 
     params: Array
     velocity: Array
@@ -56,7 +56,10 @@ class State(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Descent:
-    """What is trained and how: N points, M queries, T steps with their rates, outputs after each of `snapshots` (last: T)."""
+    """The training of one network on N points: T steps with their rates, and outputs for M queries after each of `snapshots`.
+
+    The last snapshot is T. S is the number of seeds, and K is the number of snapshots.
+    """
 
     network: Network
     X: Array  # (N, d)
@@ -69,18 +72,21 @@ class Descent:
     snapshots: tuple[int, ...]
 
     def outputs(self, weights: Array, initial: Array, batches: Batches) -> Array:
-        """Outputs (B, S, K M) for weights (B, N) and initial parameters (P, S), K snapshots: snapshot-major."""
+        """Compute the outputs (B, S, K M) for weights (B, N) and initial parameters (P, S).
+
+        Output k M + m belongs to snapshot k and query m.
+        """
         return self._in_tiles(_outputs, weights, initial, batches, (len(self.snapshots) * len(self.X_query),))
 
     def parameters(self, weights: Array, initial: Array, batches: Batches) -> Array:
-        """Parameters (B, S, K, P) at the snapshots."""
+        """Compute the parameters (B, S, K, P) at the snapshots."""
         return self._in_tiles(_parameters, weights, initial, batches, (len(self.snapshots), self.network.n_params))
 
     def jacobian(self, weights: Array, initial: Array, batches: Batches) -> Array:
-        """d outputs / d w, shape (B, S, K M, N), by the cheaper mode.
+        """Compute d outputs / d w, shape (B, S, K M, N), by the cheaper mode.
 
-        Forward: N products of a Hessian with a direction for every step. Reverse: M for every step before each snapshot, and
-        every step a second time, which costs about as much as one product.
+        Forward mode needs N products of a Hessian with a direction for every step. Reverse mode needs M products for every step
+        before each snapshot, and repeats every step, which costs about as much as one product.
         """
         (n, m), size = (len(self.X), len(self.X_query)), (len(self.snapshots) * len(self.X_query), len(self.X))
         if n * self.snapshots[-1] <= (m + 1) * sum(self.snapshots):
@@ -88,8 +94,11 @@ class Descent:
         return self._in_tiles(_reverse_jacobian, weights, initial, batches, size, directions=m, kept=3 * self.stride)
 
     def jacobian_column(self, weights: Array, initial: Array, batches: Batches, point: int) -> Array:
-        """d outputs / d w_point, shape (B, S, K M): forward mode in that direction only, for a fraction of the Jacobian."""
-        order = np.argsort(np.arange(len(self.X)) != point, kind="stable")  # it comes first
+        """Compute d outputs / d w_point, shape (B, S, K M), by forward mode in this direction only.
+
+        The cost is a fraction of that of the Jacobian.
+        """
+        order = np.argsort(np.arange(len(self.X)) != point, kind="stable")  # the point comes first
         ordered = dataclasses.replace(self, X=self.X[order], y=self.y[order])
         shuffled = Batches(batches.numbers[:, order], batches.sizes)
         size = (len(self.snapshots) * len(self.X_query), 1)
@@ -99,16 +108,16 @@ class Descent:
 
     @property
     def stride(self) -> int:
-        """Steps between the states that the reverse mode keeps: sqrt(T)."""
+        """Return the number of steps between the states that reverse mode stores, sqrt(T) rounded down."""
         return math.isqrt(self.snapshots[-1])
 
     def amplification(self, weights: Array, initial: Array, batches: Batches) -> Array:
-        """||d theta_t / d theta_0||, the spectral norm of the product of the steps' Jacobians, at the snapshots t: (B, S, K)."""
+        """Compute ||d theta_t / d theta_0||_2, the norm of the product of all steps' Jacobians, at snapshots t: (B, S, K)."""
         size = (len(self.snapshots),)
         return self._in_tiles(_amplification, weights, initial, batches, size, directions=self.network.n_params)
 
     def at(self, params: Array, weights: Array) -> Linearization:
-        """Of the full-batch objective with weights (N,), at parameters (P, R)."""
+        """Linearize the full-batch objective with weights (N,) at parameters (P, R)."""
         (size, replicas), loss, network = params.shape, LOSSES[self.loss], self.network
         outputs, shares = network.outputs(params, self.X), np.repeat(weights[:, None] / len(self.X), replicas, axis=1)
         slopes = loss.slope(outputs, self.y)
@@ -145,9 +154,10 @@ class Descent:
         directions: int = 0,
         kept: int = 0,
     ) -> Array:
-        """work(tile) (*size, R) for tiles whose buffers stay in the cache, put together as (B, S, *size).
+        """Compute work(tile), shape (*size, R), for all tiles, and put the results together as (B, S, *size).
 
-        What `kept` parameter vectors and some per direction take of memory is bounded too.
+        A tile is so small that its buffers stay in the cache. The memory of `kept` parameter vectors, and of the vectors for each
+        of `directions`, is bounded too.
         """
         (b, s), vector = (len(weights), initial.shape[1]), self.network.n_params
         replicas = min(_LARGEST_TILE, max(_SMALLEST_TILE, _CACHE_ENTRIES // (vector * (1 + 2 * directions))))
@@ -157,20 +167,23 @@ class Descent:
         for row in range(0, b, rows):
             for seed in range(0, s, seeds):
                 who = slice(row, row + rows), slice(seed, seed + seeds)
-                some, starts = weights[who[0]], initial[:, who[1]]
-                of_row, of_seed = (place.ravel() for place in np.indices((len(some), starts.shape[1])))
-                with np.errstate(over="ignore", invalid="ignore"):  # divergence shows in what is not finite
-                    tile = _Tile(self, some[of_row].T, starts[:, of_seed], batches, seed + of_seed)
+                tile_weights, starts = weights[who[0]], initial[:, who[1]]
+                of_row, of_seed = (place.ravel() for place in np.indices((len(tile_weights), starts.shape[1])))
+                with np.errstate(over="ignore", invalid="ignore"):  # divergence is found below, as values that are not finite
+                    tile = _Tile(self, tile_weights[of_row].T, starts[:, of_seed], batches, seed + of_seed)
                     values = work(tile)
                     if not np.isfinite(values).all():
                         place, step = tile.first_divergence(values)
                         raise DivergedError(row + int(of_row[place]), seed + int(of_seed[place]), step)
-                results[who] = np.moveaxis(values, -1, 0).reshape(len(some), -1, *size)
+                results[who] = np.moveaxis(values, -1, 0).reshape(len(tile_weights), -1, *size)
         return results
 
 
 class _Tile:
-    """Replicas that are trained together: weights (N, R), starts (P, R), numbers (R,) of their seeds among the batches."""
+    """Replicas that are trained together.
+
+    They have weights (N, R), initial parameters (P, R), and `seeds` (R,), which are the numbers of their seeds in `batches`.
+    """
 
     def __init__(self, plan: Descent, weights: Array, initial: Array, batches: Batches, seeds: Indices) -> None:
         self.plan, self.initial = plan, np.ascontiguousarray(initial)
@@ -188,24 +201,24 @@ class _Tile:
         )
 
     def start(self) -> State:
-        """Before the first step."""
+        """Return the state before the first step."""
         return State(self.initial.copy(), np.zeros_like(self.initial))
 
     def train(self, state: State, first: int, stop: int, trail: Array | None = None) -> None:
-        """Steps first .. stop - 1, in place; the parameters before each into trail (stop - first, P, R)."""
+        """Do steps first .. stop - 1 on the state in place; write the parameters before each into trail (stop - first, P, R)."""
         kernels.descend(self._job, self._rates(first, stop), first, *state, np.empty((0, 0, 0)) if trail is None else trail)
 
     def at_snapshots(self) -> Generator[Array]:
-        """Train, and stop at every snapshot with the parameters (P, R)."""
+        """Train, and yield the parameters (P, R) at every snapshot."""
         state = self.start()
         for first, stop in pairwise((0, *self.plan.snapshots)):
             self.train(state, first, stop)
             yield state.params
 
     def push(self, tangents: Array, *, of_weights: int) -> Generator[tuple[Array, Array]]:
-        """Train, and move tangents (K, P, R) of the parameters along; stop at every snapshot with parameters and tangents.
+        """Train together with K tangents (K, P, R), and yield the parameters and the tangents at every snapshot.
 
-        The first `of_weights` tangents are those of the weights of these points.
+        The first `of_weights` tangents are derivatives in the weights of the points with the same numbers.
         """
         state, speeds = self.start(), np.zeros(tangents.shape)
         for first, stop in pairwise((0, *self.plan.snapshots)):
@@ -213,9 +226,10 @@ class _Tile:
             yield state.params, tangents
 
     def pull(self, adjoint: Array, kept: dict[int, State], stop: int) -> Array:
-        """From adjoints (K, P, R) of the parameters before step `stop` back to the first: derivatives in the weights (K, N, R).
+        """Carry adjoints (K, P, R) of the parameters back from before step `stop` to the start.
 
-        The way is trained again in pieces, from states that were kept before some steps, the first among them.
+        Return the derivatives in the weights (K, N, R). The steps are repeated in pieces, from the states in `kept`; each was
+        stored before the step with its number, and step 0 is one of them.
         """
         velocity, result = np.zeros(adjoint.shape), np.zeros((len(adjoint), len(self.plan.X), adjoint.shape[2]))
         for first in sorted((t for t in kept if t < stop), reverse=True):
@@ -229,9 +243,10 @@ class _Tile:
         return contiguous(self.plan.rates[first:stop])
 
     def first_divergence(self, values: Array) -> tuple[int, int]:
-        """The replica whose parameters first left the finite numbers, and after how many steps.
+        """Return the replica whose parameters first were not finite, and the number of steps after which they were not.
 
-        If none did: the first replica with an entry of `values` (.., R) that is not finite, and the last step.
+        If the parameters of all replicas stay finite, return the first replica with an entry of `values` (.., R) that is not
+        finite, and the last step.
         """
         state = self.start()
         for t in range(self.plan.snapshots[-1]):
@@ -244,17 +259,17 @@ class _Tile:
 
 
 def _outputs(tile: _Tile) -> Array:
-    """(K M, R)."""
+    """Compute the outputs (K M, R)."""
     return np.concatenate([tile.plan.network.outputs(params, tile.plan.X_query) for params in tile.at_snapshots()])
 
 
 def _parameters(tile: _Tile) -> Array:
-    """(K, P, R)."""
+    """Compute the parameters (K, P, R) at the snapshots."""
     return np.stack([params.copy() for params in tile.at_snapshots()])
 
 
 def _forward_jacobian(tile: _Tile, moved: int) -> Array:
-    """(K M, moved, R)."""
+    """Compute the derivatives (K M, moved, R) in the weights of the first `moved` points by forward mode."""
     tangents, network, queries = np.zeros((moved, *tile.initial.shape)), tile.plan.network, tile.plan.X_query
     return np.concatenate(
         [
@@ -265,7 +280,7 @@ def _forward_jacobian(tile: _Tile, moved: int) -> Array:
 
 
 def _reverse_jacobian(tile: _Tile) -> Array:
-    """(K M, N, R), from states kept at every sqrt(T)-th step."""
+    """Compute the derivatives (K M, N, R) in all weights by reverse mode, with a state stored every sqrt(T) steps."""
     plan, kept, ends, state, before = tile.plan, dict[int, State](), list[Array](), tile.start(), 0
     for stop in sorted({*range(0, plan.snapshots[-1], plan.stride), *plan.snapshots}):
         tile.train(state, before, stop)
@@ -279,7 +294,7 @@ def _reverse_jacobian(tile: _Tile) -> Array:
 
 
 def _amplification(tile: _Tile) -> Array:
-    """(K, R)."""
+    """Compute the spectral norms (K, R) of d theta_t / d theta_0; NaN where a derivative is not finite."""
     size, replicas = tile.initial.shape
     norms: list[Array] = []
     for _, moved in tile.push(np.eye(size)[:, :, None] * np.ones(replicas), of_weights=0):
@@ -289,6 +304,6 @@ def _amplification(tile: _Tile) -> Array:
     return np.stack(norms)
 
 
-_CACHE_ENTRIES = 60_000  # of parameters and directions, in float64
+_CACHE_ENTRIES = 60_000  # float64 numbers of a tile's parameters and directions
 _SMALLEST_TILE, _LARGEST_TILE = 32, 64
-_TRAJECTORY_BYTES = 2**27  # of what one tile keeps of its way, and of its directions
+_TRAJECTORY_BYTES = 2**27  # bytes of the states that one tile stores, and of its directions

@@ -1,19 +1,19 @@
-"""Compiled: a small network, its derivatives and its training, for many replicas at once.
+"""Define compiled loops for a small network, its derivatives and its training, for many replicas at once.
 
-Arrays are replica-last and in C order: row p of parameters (P, R) is parameter p of all R replicas; per layer W (in, out)
-row-major, then b (out). Points come one after the other, and what belongs to the point at hand has one row per unit, hidden
-layers in order and then the output:
+Arrays are in C order, and replicas are their last axis: row p of parameters (P, R) is parameter p of all R replicas. Each layer
+has W (in, out) in row-major order, then b (out). The loops visit one point after the other. The arrays of the current point have
+one row per unit, first the hidden layers in order and then the output:
 
     values    a = act(z) of the hidden units, and f
-    tangents  their derivatives along a direction in the parameters
+    tangents  the derivatives of the values along a direction in the parameters
     deltas    d phi / d z
     pulls     d phi / d a
     moved     the derivatives of the deltas along the direction
 
-phi is the objective's term of the point, a function of f. These few rows stay in the fastest cache. A replica sees
-the same operations in the same order, whichever replicas are beside it.
+phi is the point's term of the objective, a function of f. These few rows stay in the fastest cache. Every replica goes through
+the same operations in the same order, whichever other replicas are computed with it.
 
-Loops run over rows that are named by their numbers: a slice, an array of its own, costs more than a row.
+Functions get row numbers instead of slices, because making a slice costs more than the work on one row.
 """
 
 import math
@@ -28,21 +28,21 @@ from theory.response import Array
 __all__ = ["ACTIVATIONS", "LOSSES", "Job", "Widths", "curvatures", "descend", "evaluate", "products", "pull", "push", "slopes"]
 
 Widths = NDArray[np.int64]
-"""(d, h_1, .., 1)."""
+"""The widths of the layers, (d, h_1, .., 1)."""
 
 Rows = tuple[Array, Array, Array, Array, Array]
-"""Values, deltas, pulls, tangents, moved: of one point, overwritten by the next."""
+"""The values, deltas, pulls, tangents and moved of one point; the next point overwrites them."""
 
 ACTIVATIONS = ("tanh", "softplus", "relu", "identity")
-"""By number, as `_activate`, `_times_slope` and `_add_bend` know them. The derivative of relu at 0 is taken as 0."""
+"""The activations; `_activate`, `_times_slope` and `_add_bend` use their positions. The derivative of relu at 0 is 0 here."""
 
 LOSSES = ("logistic", "squared")
-"""By number, as `_loss_slope` and `_loss_curvature` know them."""
+"""The losses; `_loss_slope` and `_loss_curvature` use their positions."""
 
 
 @compiled
 def evaluate(widths: Widths, activation: int, X: Array, params: Array, f: Array, values: Array, deltas: Array) -> None:
-    """f (n, R) at inputs X (n, d); values and deltas of phi = f (n, units, R), unless they have no rows."""
+    """Compute f (n, R) at inputs X (n, d), and the values and deltas of phi = f (n, units, R) unless these have no rows."""
     units, R = widths[1:].sum(), params.shape[1]
     some, back, pulls, gradient = np.empty((units, R)), np.empty((units, R)), np.empty((units, R)), np.empty(params.shape)
     for i in range(len(X)):
@@ -58,14 +58,14 @@ def evaluate(widths: Widths, activation: int, X: Array, params: Array, f: Array,
 
 @compiled
 def slopes(loss: int, f: Array, y: Array, out: Array) -> None:
-    """dl/df into out (n, R), for f (n, R) and targets y (n,)."""
+    """Write dl/df into out (n, R), for f (n, R) and targets y (n,)."""
     for i in range(len(f)):
         _loss_slope(loss, f[i], y[i], out[i])
 
 
 @compiled
 def curvatures(loss: int, slope: Array, out: Array) -> None:
-    """d^2l/df^2 into out (n, R), for dl/df (n, R)."""
+    """Write d^2l/df^2 into out (n, R), for dl/df (n, R)."""
     for i in range(len(slope)):
         _loss_curvature(loss, slope[i], out[i])
 
@@ -82,8 +82,9 @@ def products(
     gradient: Array,
     along: Array,
 ) -> None:
-    """Of sum_i phi_i(f_i) with phi' = slope (n, R) and phi'' = curvature (n, R): the gradient (P, R), and the Hessian times K
-    directions (K, P, R), into along.
+    """Compute the gradient (P, R) of sum_i phi_i(f_i), and write its Hessian times K directions (K, P, R) into `along`.
+
+    phi_i' = slope (n, R), and phi_i'' = curvature (n, R).
     """
     rows, df, none = _rows(widths, params), np.empty((len(directions), params.shape[1])), np.empty(0)
     values, deltas, pulls, _, _ = rows
@@ -101,10 +102,10 @@ def products(
 
 
 class Job(NamedTuple):
-    """What is trained on what: N points, R replicas.
+    """The training of R replicas on N points.
 
-    Step t is on batch t mod K of epoch t // K, K = len(sizes): for replica r the points i with
-    numbers[epoch, i, seeds[r]] = t mod K, which count w_i / sizes[t mod K]. After the last epoch comes the first.
+    Step t uses batch t mod K of epoch t // K, K = len(sizes). For replica r this batch contains the points i with
+    numbers[epoch, i, seeds[r]] = t mod K; each has the factor w_i / sizes[t mod K]. After the last epoch comes the first.
     """
 
     widths: Widths
@@ -122,9 +123,9 @@ class Job(NamedTuple):
 
 @compiled
 def descend(job: Job, rates: Array, first: int, params: Array, velocity: Array, trail: Array) -> None:
-    """Steps first, first + 1, .. at these rates, in place of parameters and velocity (P, R).
+    """Do steps first, first + 1, .. with these rates, on parameters and velocity (P, R) in place.
 
-    The parameters before step first + k go to trail[k] (P, R), if it has rows.
+    The parameters before step first + k are written to trail[k] (P, R), if `trail` has rows.
     """
     values, deltas, pulls, _, _ = _rows(job.widths, params)
     gradient, share, slope = np.empty(params.shape), np.empty(params.shape[1]), np.empty(params.shape[1])
@@ -149,9 +150,9 @@ def descend(job: Job, rates: Array, first: int, params: Array, velocity: Array, 
 def push(
     job: Job, rates: Array, first: int, params: Array, velocity: Array, tangents: Array, speeds: Array, of_weights: int
 ) -> None:
-    """The same steps, with the derivatives of parameters and velocity along K directions (K, P, R), in place.
+    """Do the steps of `descend`, and update the derivatives of parameters and velocity along K directions (K, P, R) in place.
 
-    The first `of_weights` directions are those of the weights of the first points, at unit speed.
+    The first `of_weights` directions are the weights of the first points: direction i is d / d w_i.
     """
     rows, R = _rows(job.widths, params), params.shape[1]
     gradient, along, df = np.empty(params.shape), np.empty(tangents.shape), np.empty((len(tangents), R))
@@ -171,10 +172,10 @@ def push(
 
 @compiled
 def pull(job: Job, rates: Array, first: int, trail: Array, adjoint: Array, velocity: Array, result: Array) -> None:
-    """The same steps backwards, from the last to step first, with the parameters (P, R) before step first + k in trail[k].
+    """Go through the steps of `descend` backwards, from the last to step `first`, and update the adjoints in place.
 
-    In place of adjoints of K functions (K, P, R): of theta_{t+1} and v_{t+1} after step t. Their derivatives in the weights are
-    added to result (K, N, R).
+    trail[k] (P, R) holds the parameters before step first + k. `adjoint` and `velocity` (K, P, R) are the adjoints of K functions
+    in the parameters and the velocity. The functions' derivatives in the weights are added to result (K, N, R).
     """
     rows, R = _rows(job.widths, trail[0]), trail.shape[2]
     gradient, df = np.empty(trail[0].shape), np.empty((len(adjoint), R))
@@ -209,10 +210,10 @@ def _visit(
     along: Array,
     df: Array,
 ) -> None:
-    """Point i in a step: adds to the gradient and to what the directions make of it; share times dl/df into slope.
+    """Add the terms of point i to the gradient and to `along`, its derivatives; write share times dl/df into slope.
 
-    `own`: the direction that moves its weight as well; one that there is not if df is wanted of any point; otherwise -1, and a
-    point of weight 0 is passed over.
+    `own` is the number of the direction that also moves the weight of point i, or -1 if there is none; then a point of weight 0
+    is skipped. A number beyond the last direction means that there is none, but that df is needed at every point.
     """
     values, deltas, pulls, _, _ = rows
     if own < 0:
@@ -233,7 +234,7 @@ def _visit(
 
 @inner
 def _share(job: Job, t: int, i: int, out: Array) -> None:
-    """1 / |batch| for the replicas that have point i in the batch of step t, 0 for the others."""
+    """Write 1 / |batch| for the replicas that have point i in the batch of step t, and 0 for the others."""
     epoch, number = divmod(t, len(job.sizes))
     part, row = 1.0 / job.sizes[number], job.numbers[epoch % len(job.numbers), i]
     for r in range(len(out)):
@@ -242,6 +243,7 @@ def _share(job: Job, t: int, i: int, out: Array) -> None:
 
 @inner
 def _step(params: Array, velocity: Array, gradient: Array, rate: float, momentum: float) -> None:
+    """Do one step with momentum on parameters and velocity in place."""
     for p in range(params.shape[0]):
         for r in range(params.shape[1]):
             velocity[p, r] = momentum * velocity[p, r] + gradient[p, r]
@@ -253,7 +255,8 @@ def _step(params: Array, velocity: Array, gradient: Array, rate: float, momentum
 
 @inner
 def _forward(widths: Widths, activation: int, x: Array, params: Array, values: Array) -> None:
-    first = below = here = 0  # rows: of this layer's parameters, of the values below, of its values
+    """Compute the values of all units from the inputs x of one point."""
+    first = below = here = 0  # first rows of this layer's parameters, of the values below it, and of its own values
     for layer in range(1, len(widths)):
         n_in, n_out = widths[layer - 1], widths[layer]
         _copy(params, first + n_in * n_out, values, here, n_out)
@@ -270,6 +273,7 @@ def _forward(widths: Widths, activation: int, x: Array, params: Array, values: A
 def _forward_along(
     widths: Widths, activation: int, x: Array, params: Array, values: Array, direction: Array, tangents: Array
 ) -> None:
+    """Compute the derivative of `_forward` along the direction."""
     first = below = here = 0
     for layer in range(1, len(widths)):
         n_in, n_out = widths[layer - 1], widths[layer]
@@ -297,9 +301,10 @@ def _along(
     along: Array,
     df: Array,
 ) -> None:
-    """After `_backward` with delta = phi' at f: adds what K directions make of it to along (K, P, R); those of f into df (K, R).
+    """Add the derivatives of the point's gradient along K directions to `along` (K, P, R), and write those of f into df (K, R).
 
-    phi'' = curvature (R,); direction `own` moves phi' by change (R,) as well.
+    It must follow `_backward` with the output's delta = phi'. phi'' = curvature (R,). Direction `own` also changes phi' itself,
+    by change (R,).
     """
     values, deltas, pulls, tangents, moved = rows
     top = len(moved) - 1
@@ -318,7 +323,7 @@ def _along(
 def _backward(
     widths: Widths, activation: int, x: Array, params: Array, values: Array, deltas: Array, pulls: Array, gradient: Array
 ) -> None:
-    """From the delta of the output to all others; adds to the gradient."""
+    """Compute all other deltas from the delta of the output, and add the point's term to the gradient."""
     first, here = len(params), len(values)
     for layer in range(len(widths) - 1, 0, -1):
         n_in, n_out = widths[layer - 1], widths[layer]
@@ -349,7 +354,7 @@ def _backward_along(
     moved: Array,
     along: Array,
 ) -> None:
-    """The derivative of `_backward` along the direction; adds to that of the gradient."""
+    """Compute the derivative of `_backward` along the direction, and add it to `along`."""
     first, here = len(params), len(values)
     for layer in range(len(widths) - 1, 0, -1):
         n_in, n_out = widths[layer - 1], widths[layer]
@@ -406,7 +411,7 @@ def _any(a: Array) -> bool:
 
 @inner
 def _add_inputs(params: Array, x: Array, z: Array, n_out: int) -> None:
-    """z += W^T x: of the first layer."""
+    """Add W^T x to z, for the first layer."""
     for i in range(len(x)):
         for j in range(n_out):
             p = i * n_out + j
@@ -416,7 +421,7 @@ def _add_inputs(params: Array, x: Array, z: Array, n_out: int) -> None:
 
 @inner
 def _add_layer(params: Array, first: int, n_in: int, values: Array, below: int, here: int, n_out: int) -> None:
-    """z += W^T a."""
+    """Add W^T a to z."""
     for i in range(n_in):
         for j in range(n_out):
             p = first + i * n_out + j
@@ -428,7 +433,7 @@ def _add_layer(params: Array, first: int, n_in: int, values: Array, below: int, 
 def _add_layer_along(
     params: Array, direction: Array, first: int, n_in: int, values: Array, tangents: Array, below: int, here: int, n_out: int
 ) -> None:
-    """z' += W'^T a + W^T a', in one pass over the rows."""
+    """Add W'^T a + W^T a' to z', in one pass over the rows."""
     for i in range(n_in):
         for j in range(n_out):
             p = first + i * n_out + j
@@ -438,7 +443,7 @@ def _add_layer_along(
 
 @inner
 def _add_bias(gradient: Array, bias: int, delta: Array, here: int, n_out: int) -> None:
-    """gradient += delta, of b."""
+    """Add delta to the gradient in b."""
     for j in range(n_out):
         for r in range(delta.shape[1]):
             gradient[bias + j, r] += delta[here + j, r]
@@ -446,7 +451,7 @@ def _add_bias(gradient: Array, bias: int, delta: Array, here: int, n_out: int) -
 
 @inner
 def _add_inputs_outer(gradient: Array, x: Array, delta: Array, n_out: int) -> None:
-    """gradient += x delta^T: of the first layer."""
+    """Add x delta^T to the gradient in W, for the first layer."""
     for i in range(len(x)):
         for j in range(n_out):
             p = i * n_out + j
@@ -456,7 +461,7 @@ def _add_inputs_outer(gradient: Array, x: Array, delta: Array, n_out: int) -> No
 
 @inner
 def _add_outer(gradient: Array, first: int, n_in: int, a: Array, below: int, delta: Array, here: int, n_out: int) -> None:
-    """gradient += a delta^T, of W."""
+    """Add a delta^T to the gradient in W."""
     for i in range(n_in):
         for j in range(n_out):
             p = first + i * n_out + j
@@ -477,7 +482,7 @@ def _add_outer_along(
     here: int,
     n_out: int,
 ) -> None:
-    """gradient' += a delta'^T + a' delta^T."""
+    """Add a delta'^T + a' delta^T to the derivative of the gradient in W."""
     for i in range(n_in):
         for j in range(n_out):
             p = first + i * n_out + j
@@ -487,7 +492,7 @@ def _add_outer_along(
 
 @inner
 def _add_down(params: Array, first: int, n_in: int, pull: Array, below: int, delta: Array, here: int, n_out: int) -> None:
-    """pull += W delta."""
+    """Add W delta to the pull."""
     for i in range(n_in):
         for j in range(n_out):
             p = first + i * n_out + j
@@ -499,7 +504,7 @@ def _add_down(params: Array, first: int, n_in: int, pull: Array, below: int, del
 def _add_down_along(
     params: Array, direction: Array, first: int, n_in: int, below: int, deltas: Array, moved: Array, here: int, n_out: int
 ) -> None:
-    """pull' += W delta' + W' delta."""
+    """Add W delta' + W' delta to the derivative of the pull."""
     for i in range(n_in):
         for j in range(n_out):
             p = first + i * n_out + j
@@ -512,7 +517,7 @@ def _add_down_along(
 
 @inner
 def _activate(activation: int, z: Array) -> None:
-    """a = act(z) in place, for rows z."""
+    """Replace the rows z by a = act(z)."""
     a = z.reshape(-1)
     if activation == 0:
         for r in range(len(a)):
@@ -530,7 +535,7 @@ def _activate(activation: int, z: Array) -> None:
 
 @inner
 def _times_slope(activation: int, values: Array, out: Array) -> None:
-    """out *= da/dz, written in the values a; rows."""
+    """Multiply the rows `out` by da/dz, expressed by the values a."""
     a, flat = values.reshape(-1), out.reshape(-1)
     if activation == 0:
         for r in range(len(a)):
@@ -546,7 +551,10 @@ def _times_slope(activation: int, values: Array, out: Array) -> None:
 
 @inner
 def _add_bend(activation: int, values: Array, tangents: Array, pulls: Array, out: Array) -> None:
-    """out += pull d^2a/dz^2 dz, for tangents da/dz dz: with (d^2a/dz^2) / (da/dz) written in the values a; rows."""
+    """Add pull * d^2a/dz^2 * dz to the rows `out`, where the tangents are da/dz * dz.
+
+    The factor (d^2a/dz^2) / (da/dz) is expressed by the values a.
+    """
     a, tangent, pull, flat = values.reshape(-1), tangents.reshape(-1), pulls.reshape(-1), out.reshape(-1)
     if activation == 0:
         for r in range(len(a)):
@@ -559,7 +567,7 @@ def _add_bend(activation: int, values: Array, tangents: Array, pulls: Array, out
 
 @inner
 def _loss_slope(loss: int, f: Array, y: float, out: Array) -> None:
-    """out = dl/df."""
+    """Write dl/df into out."""
     if loss == 0:
         sign = 2.0 * y - 1.0
         for r in range(len(f)):
@@ -572,7 +580,7 @@ def _loss_slope(loss: int, f: Array, y: float, out: Array) -> None:
 
 @inner
 def _loss_curvature(loss: int, slope: Array, out: Array) -> None:
-    """out = d^2l/df^2, written in dl/df."""
+    """Write d^2l/df^2, expressed by dl/df, into out."""
     if loss == 0:
         for r in range(len(slope)):
             out[r] = abs(slope[r]) - slope[r] * slope[r]
@@ -583,11 +591,12 @@ def _loss_curvature(loss: int, slope: Array, out: Array) -> None:
 
 @inner
 def _exponential(x: float) -> tuple[float, float]:
-    """exp x = 2^k (1 + rest) for |x| <= 700, as (2^k, rest) with |rest| < 0.42, correct to 2e-16 beside 1 and relative to itself.
+    """Compute exp x = 2^k (1 + rest) for |x| <= 700; return (2^k, rest) with |rest| < 0.42.
 
-    x = k log 2 + u, |u| <= log(2) / 2, and rest = u + u^2 (1/2! + u/3! + .. + u^11/13!), its terms summed in pairs (Estrin).
+    `rest` is correct to 2e-16, both absolutely and relative to itself. x = k log 2 + u with |u| <= log(2) / 2, and
+    rest = u + u^2 (1/2! + u/3! + .. + u^11/13!), whose terms are summed in pairs (Estrin).
     """
-    shifted = x * _PER_LOG_2 + _ROUND  # its last bits are the integer k
+    shifted = x * _PER_LOG_2 + _ROUND  # the last bits of this number are the integer k
     k = shifted - _ROUND
     u = (x - k * _LOG_2_HIGH) - k * _LOG_2_LOW
     v = u * u

@@ -1,10 +1,11 @@
-"""Objectives of a network at any parameters, to second order, and the minimum to which gradient flow leads from a start.
+"""Compute objectives of a network to second order, and the minimum to which gradient flow leads from a start.
 
     J(theta) = (1/N) sum_j (w_j l_j(theta) - c_j f_j(theta)) + (stiffness/2) ||theta - centre||^2
 
-In f_j a term has the derivatives w_j l_j' - c_j and w_j l_j'': tilts c move the first alone. L(theta; w) has c = 0 and centre 0.
-With w = 1 and c_j = l_j' at theta_s the sum is, up to a constant, that of the Bregman divergences of l_j from f_j(theta_s).
-Replicas, here trained models, are the last axis, as in `network`; each has its own tilts and centre.
+Term j has the derivatives w_j l_j' - c_j and w_j l_j'' in f_j: the tilts c change only the first. L(theta; w) is J with c = 0,
+stiffness l2 and centre 0. With w = 1 and c_j = l_j' at theta_s, the sum over j equals, up to a constant, the sum of the Bregman
+divergences of l_j from f_j(theta_s). Replicas, which are trained models here, are the last axis, as in the whole package
+`network`; each has its own tilts and centre.
 """
 
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ __all__ = ["Local", "Minimum", "Objective", "minimised"]
 
 
 class Local(NamedTuple):
-    """J and its derivatives at some parameters; magnitude sums the sizes of what J is made of: rounding is relative to it."""
+    """The value and the derivatives of J at given parameters; `magnitude` sums the sizes of J's terms, to judge rounding."""
 
     value: Array  # (R,)
     gradient: Array  # (R, P)
@@ -29,7 +30,7 @@ class Local(NamedTuple):
 
 
 class Minimum(NamedTuple):
-    """Where the search ended; `found` where it is a minimum, isolated and within the tolerance."""
+    """The end of a search; `found` is True where it is an isolated minimum within the tolerance."""
 
     params: Array  # (P, R)
     gradient_norm: Array  # (R,)
@@ -39,7 +40,7 @@ class Minimum(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Objective:
-    """J for R parameter vectors at once."""
+    """The objective J for R parameter vectors at once."""
 
     network: Network
     X: Array  # (N, d)
@@ -51,7 +52,7 @@ class Objective:
     centre: Array  # (P, R)
 
     def at(self, params: Array) -> Local:
-        """J to second order at parameters (P, R)."""
+        """Compute J and its first and second derivatives at parameters (P, R)."""
         (size, replicas), loss, shares = params.shape, LOSSES[self.loss], self.weights / len(self.X)
         f, tilts = self.network.outputs(params, self.X), self.tilts / len(self.X)
         losses, slopes = shares * loss.value(f, self.y), loss.slope(f, self.y)
@@ -70,12 +71,13 @@ class Objective:
 
 
 def minimised(objective: Objective, start: Array, tolerance: Array, *, max_steps: int = 5000) -> Minimum:
-    """The minimum of J to which gradient flow leads from `start` (P, R), to ||grad J|| <= tolerance (R,).
+    """Search the minimum of J to which gradient flow leads from `start` (P, R), until ||grad J|| <= tolerance (R,).
 
-    A step is the flow of J to second order for a time tau (exponential Rosenbrock-Euler; Hochbruck & Ostermann 2010): Newton's as
-    tau grows. It is taken if the gradient is then within `_DRIFT` ||grad J|| of what the second order says and J has not risen;
-    what was missed sets the next tau. `found` asks for a Newton step that is small beside the parameters too: where J has no
-    minimum its gradient also vanishes, far out, but Newton's steps do not.
+    A step follows the gradient flow of the second-order model of J for a time tau (exponential Rosenbrock-Euler; Hochbruck &
+    Ostermann 2010); for large tau it is Newton's step. The step is accepted if J has not risen and the new gradient differs from
+    the model's prediction by at most `_DRIFT` ||grad J||. This difference also sets the next tau. `found` also requires a Newton
+    step that is small relative to the parameters: where J has no minimum, its gradient vanishes far out too, but Newton's steps
+    do not.
     """
     params, here, steps = start.copy(), objective.at(start), 0
     tau, lengths = 1.0 / np.maximum(np.linalg.norm(here.hessian, axis=(1, 2)), _TINY), np.linalg.norm(start, axis=0)
@@ -87,7 +89,7 @@ def minimised(objective: Objective, start: Array, tolerance: Array, *, max_steps
         found = (norm <= tolerance) & (values[:, 0] > 0.0) & small
         if found.all() or (norm[~found] <= 1e-3 * tolerance[~found]).any() or steps == max_steps:
             return _ended(objective, params, here, found)
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # a step too far is not taken
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # a step that is too long is rejected below
             step, expected = _flow(values, vectors, modes, tau)
             trial = np.where(found, params, params + step)
             there = objective.at(trial)
@@ -100,7 +102,7 @@ def minimised(objective: Objective, start: Array, tolerance: Array, *, max_steps
 
 
 def _ended(objective: Objective, params: Array, here: Local, found: NDArray[np.bool_]) -> Minimum:
-    """With a last Newton step where a minimum was found, as far as rounding lets it help."""
+    """Return the end of the search, after a last Newton step for the minima that were found, where it lowers the gradient."""
     values, vectors = np.linalg.eigh(here.hessian)
     inverse = 1.0 / np.where(found[:, None], values, np.inf)
     last = params - np.einsum("rpk,rk,rqk,rq->pr", vectors, inverse, vectors, here.gradient)
@@ -110,18 +112,22 @@ def _ended(objective: Objective, params: Array, here: Local, found: NDArray[np.b
 
 
 def _flow(values: Array, vectors: Array, modes: Array, tau: Array) -> tuple[Array, Array]:
-    """-(1 - exp(-tau H)) H^-1 grad J (P, R), and exp(-tau H) grad J (R, P), for H = V diag(values) V^T and modes = V^T grad J."""
+    """Compute the step -(1 - exp(-tau H)) H^-1 grad J (P, R) and the predicted gradient exp(-tau H) grad J (R, P).
+
+    H = V diag(values) V^T, and modes = V^T grad J.
+    """
     exponent = -values * tau[:, None]
     time = np.where(values == 0.0, tau[:, None], -np.expm1(exponent) / np.where(values == 0.0, 1.0, values))
     return -np.einsum("rpk,rk->pr", vectors, time * modes), np.einsum("rpk,rk->rp", vectors, np.exp(exponent) * modes)
 
 
 def _chosen(who: NDArray[np.bool_], new: Local, old: Local) -> Local:
-    """`new` for the replicas `who`, `old` for the others."""
+    """Return `new` for the replicas `who` and `old` for the others."""
     return Local(*(np.where(who.reshape(-1, *[1] * (a.ndim - 1)), a, b) for a, b in zip(new, old, strict=True)))
 
 
-_DRIFT = 0.05  # ends where 0.01 does in 360 searches from random starts; 0.1 in all but 2, Newton with no bound in all but 57
-_STEP = 1e-6  # of the length of the parameters: the largest Newton step that is left at a minimum
-_ROUNDING = 1e-13  # of the magnitude of J: some hundred units in the last place
+# In 360 searches from random starts, 0.05 ended where 0.01 does; 0.1 did so in all but 2, Newton without a bound in all but 57.
+_DRIFT = 0.05
+_STEP = 1e-6  # the largest remaining Newton step at a minimum, relative to the length of the parameters
+_ROUNDING = 1e-13  # relative to the magnitude of J: some hundred units in the last place
 _TINY = float(np.finfo(np.float64).tiny)

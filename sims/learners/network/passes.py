@@ -1,7 +1,8 @@
-"""A small network for many replicas at once: outputs, gradients, and both along directions. The loops are in `kernels`.
+"""Compute outputs, gradients and Hessian products of a small network for many replicas at once.
 
-Arrays are replica-last. A network of widths d -> h_1 -> .. -> 1 has parameters (P, R): per layer W (in, out), row-major, then b
-(out), so that a layer's block is one matrix (in + 1, out, R) whose last row is the bias.
+The loops are in `kernels`. Replicas are the last axis of every array. A network of widths d -> h_1 -> .. -> 1 has parameters
+(P, R): each layer has W (in, out) in row-major order, then b (out). A layer's block is thus one matrix (in + 1, out, R) whose
+last row is the bias.
 """
 
 from collections.abc import Callable
@@ -20,9 +21,10 @@ __all__ = ["LOSSES", "Network", "contiguous"]
 
 @dataclass(frozen=True)
 class Loss:
-    """The loss l of one point in its output f: l and dl/df for f (n, R) and targets y (n,), d^2l/df^2 from dl/df.
+    """The loss l of one point as a function of its output f, with its derivatives.
 
-    `fisher` is the mean of (dl/df)^2 over targets drawn from the model at f: labels of probability p(f), or f plus noise of
+    `value` and `slope` compute l and dl/df for f (n, R) and targets y (n,). `curvature` computes d^2l/df^2 from dl/df. `fisher`
+    computes the mean of (dl/df)^2 over targets that are drawn from the model at f: labels of probability p(f), or f plus noise of
     variance 1.
     """
 
@@ -33,12 +35,14 @@ class Loss:
 
 
 def _slopes(loss: str, f: Array, y: Array) -> Array:
+    """Compute dl/df (n, R) for f (n, R) and targets y (n,)."""
     out = np.empty(f.shape)
     kernels.slopes(kernels.LOSSES.index(loss), contiguous(f), contiguous(y), out)
     return out
 
 
 def _curvatures(loss: str, slope: Array) -> Array:
+    """Compute d^2l/df^2 (n, R) from dl/df (n, R)."""
     out = np.empty(slope.shape)
     kernels.curvatures(kernels.LOSSES.index(loss), contiguous(slope), out)
     return out
@@ -58,33 +62,33 @@ LOSSES = {
         fisher=np.ones_like,
     ),
 }
-"""By name: l = log(1 + exp(-(2y - 1) f)) for labels y in {0, 1}, and l = (f - y)^2 / 2."""
+"""The losses by name: l = log(1 + exp(-(2y - 1) f)) for labels y in {0, 1}, and l = (f - y)^2 / 2."""
 
 
 @dataclass(frozen=True)
 class Network:
-    """Widths (d, h_1, .., 1) and the name of the activation of the hidden layers; the output is linear."""
+    """A network of widths (d, h_1, .., 1) whose hidden layers have the named activation; the output is linear."""
 
     widths: tuple[int, ...]
     activation: str
 
     @cached_property
     def shapes(self) -> tuple[tuple[int, int], ...]:
-        """(in + 1, out) of every layer."""
+        """Return (in + 1, out) of every layer."""
         return tuple((before + 1, after) for before, after in pairwise(self.widths))
 
     @property
     def n_params(self) -> int:
-        """P."""
+        """Return P, the number of parameters."""
         return sum(rows * columns for rows, columns in self.shapes)
 
     @cached_property
     def code(self) -> tuple[kernels.Widths, int]:
-        """As the kernels want it."""
+        """Return the widths and the number of the activation, the first two arguments of the kernels."""
         return np.array(self.widths, dtype=np.int64), kernels.ACTIVATIONS.index(self.activation)
 
     def layers(self, params: Array) -> list[Array]:
-        """Views (in + 1, out, ...) of parameters (P, ...)."""
+        """Return views (in + 1, out, ...) of parameters (P, ...), one per layer."""
         views: list[Array] = []
         start = 0
         for rows, columns in self.shapes:
@@ -93,13 +97,16 @@ class Network:
         return views
 
     def outputs(self, params: Array, X: Array) -> Array:
-        """f (n, R) at inputs X (n, d) for parameters (P, R)."""
+        """Compute f (n, R) at inputs X (n, d) for parameters (P, R)."""
         f = np.empty((len(X), params.shape[1]))
         kernels.evaluate(*self.code, contiguous(X), contiguous(params), f, _NONE, _NONE)
         return f
 
     def point_factors(self, params: Array, X: Array) -> list[tuple[Array, Array]]:
-        """Per layer: what enters it (n, in + 1, R) and df_n/dz (n, out, R), whose product is grad f_n there."""
+        """Compute for each layer its inputs (n, in + 1, R) and df_n/dz (n, out, R).
+
+        Their outer product is the layer's part of grad f_n.
+        """
         n, replicas = len(X), params.shape[1]
         values, deltas = (np.empty((n, sum(self.widths[1:]), replicas)) for _ in range(2))
         kernels.evaluate(*self.code, contiguous(X), contiguous(params), np.empty((n, replicas)), values, deltas)
@@ -112,22 +119,23 @@ class Network:
         ]
 
     def point_gradients(self, params: Array, X: Array) -> Array:
-        """grad f_n for every input: shape (n, P, R)."""
+        """Compute grad f_n for every input, shape (n, P, R)."""
         parts = [np.einsum("nir,nor->nior", *factors) for factors in self.point_factors(params, X)]
         return np.concatenate([part.reshape(len(part), -1, part.shape[-1]) for part in parts], axis=1)
 
     def products(self, params: Array, X: Array, slope: Array, curvature: Array, directions: Array) -> tuple[Array, Array]:
-        """Of sum_i phi_i(f_i) with phi' = slope (n, R) and phi'' = curvature (n, R): the gradient (P, R), and the Hessian times
-        directions (K, P, R).
+        """Compute the gradient (P, R) of sum_i phi_i(f_i), and its Hessian times directions (K, P, R).
+
+        phi_i' = slope (n, R), and phi_i'' = curvature (n, R).
         """
         gradient, along = np.empty(params.shape), np.empty(directions.shape)
-        given = contiguous(params), contiguous(slope), contiguous(curvature), contiguous(directions)
-        kernels.products(*self.code, contiguous(X), *given, gradient, along)
+        inputs = contiguous(params), contiguous(slope), contiguous(curvature), contiguous(directions)
+        kernels.products(*self.code, contiguous(X), *inputs, gradient, along)
         return gradient, along
 
 
 def contiguous(array: Array) -> Array:
-    """In C order and read-only: kernels are compiled once for every kind of array."""
+    """Return the array in C order and read-only, so that the kernels are compiled for one kind of array only."""
     view = np.ascontiguousarray(array).view()
     view.flags.writeable = False
     return view

@@ -1,7 +1,8 @@
-"""From leave-one-out to influence for trained networks, step by step, each step computed by exact optimisation.
+"""Decompose the difference between leave-one-out and influence for trained networks, each step by exact optimisation.
 
-The decomposition of Bae et al. 2022 (If Influence Functions are the Answer, Then What is the Question?, arXiv 2209.05364). With
-theta_s the parameters trained at w = 1, and point i removed (amount 1) or made lighter by a smaller amount, w = 1 - amount e_i:
+The decomposition is that of Bae et al. 2022 (If Influence Functions are the Answer, Then What is the Question?, arXiv
+2209.05364). theta_s are the parameters trained at w = 1. At w = 1 - amount e_i point i is removed (amount 1) or has less weight.
+Each stage gives a theta without i, and each gap lies between a stage and the stage before it:
 
     cold        train again from the start
     warm        argmin from theta_s of L(theta; w)                                                warm-start gap
@@ -10,10 +11,11 @@ theta_s the parameters trained at w = 1, and point i removed (amount 1) or made 
                     + ((damping + l2)/2) ||theta - theta_s||^2
     linearised  theta_s + (amount/N) (G + (damping + l2) I)^-1 grad l_i, f to first order         linearisation gap
 
-B_j = l(f_j) - l(f_j^s) - l'(f_j^s) (f_j - f_j^s) is the Bregman divergence of the loss from what theta_s says, (l2/2) ||theta -
-theta_s||^2 that of the penalty: the objective of pbrf has the gradient -(amount/N) grad l_i at theta_s, converged or not, and to
-second order the Gauss-Newton matrix G = (1/N) sum_j l_j'' grad f_j grad f_j^T. The paper's last gap, of the solver, is absent
-here. Where training has converged and f is linear in theta, proximal and pbrf are one.
+B_j = l(f_j) - l(f_j^s) - l'(f_j^s) (f_j - f_j^s) is the Bregman divergence of the loss from the outputs at theta_s, and
+(l2/2) ||theta - theta_s||^2 is the Bregman divergence of the penalty. Therefore the objective of pbrf has the gradient
+-(amount/N) grad l_i at theta_s, whether training has converged or not. The Hessian of (1/N) sum_j B_j at theta_s is the
+Gauss-Newton matrix G = (1/N) sum_j l_j'' grad f_j grad f_j^T. The paper's last gap, that of its linear solver, is absent here.
+Where training has converged and f is linear in theta, proximal and pbrf agree.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,15 +35,19 @@ __all__ = ["STAGES", "ProximalResponses", "proximal_responses"]
 STAGES = ("cold", "warm", "proximal", "pbrf", "linearised")
 
 TOLERANCE = 1e-11
-"""||grad|| of an objective where its search ends, relative to the size of what cancels in it, rounding of f and theta included.
+"""A search ends where ||grad|| of its objective is below this share of the terms that cancel in the gradient.
 
-That is (1/N) sum_j (|l_j'| + l_j'' |f_j|) ||grad f_j|| + stiffness ||theta|| at theta_s, stiffness l2 or l2 + damping.
+Their size, which includes the rounding of f and theta, is (1/N) sum_j (|l_j'| + l_j'' |f_j|) ||grad f_j|| + stiffness ||theta||
+at theta_s, where the stiffness is l2 or l2 + damping.
 """
 
 
 @dataclass(frozen=True)
 class ProximalResponses:
-    """Effects of every point on every query, one by one: f(theta_s) - f(theta without i), in the sign of LOO, (R, N, M)."""
+    """The effects of every point on every query in all five stages, f(theta_s) - f(theta without i), each of shape (R, N, M).
+
+    The sign is that of LOO.
+    """
 
     cold: Array
     warm: Array
@@ -51,7 +57,7 @@ class ProximalResponses:
     gradient_norms: Mapping[str, Array]  # ||grad|| of L at theta_s, "trained" (R,), and where each search ended (R, N)
 
     def attribution(self, stage: str) -> Attribution:
-        """The effects of one stage, with the gradient norms of its search, or of training where it has none."""
+        """Return the effects of one stage, with the gradient norms of its search, or of training if it has no search."""
         if stage not in STAGES:
             raise ValueError(f"stage {stage!r} is unknown, expected one of {', '.join(STAGES)}")
         norms = self.gradient_norms.get(stage, self.gradient_norms["trained"])
@@ -61,11 +67,12 @@ class ProximalResponses:
 def proximal_responses(
     learner: MLP, seeds: Sequence[int], *, damping: float, amount: float = 1.0, progress: bool = False
 ) -> ProximalResponses:
-    """Compute all five effects of taking `amount` of each point away; linearised is amount times damped Gauss-Newton influence.
+    """Compute the effects of all five stages if `amount` of the weight of each point is removed.
 
-    Source: Bae et al. 2022; theirs are losses of queries, ours outputs; their warm starts and PBRF train for some epochs, ours
-    are the minima to which gradient flow leads from theta_s, to `TOLERANCE`. Where it leads to no isolated minimum that is an
-    ArithmeticError: without l2 there may be none (separable classes) or a whole valley of them (more parameters than points).
+    `linearised` is amount times the damped Gauss-Newton influence. Source: Bae et al. 2022. Their effects are on losses of
+    queries, ours are on outputs. Their warm starts and PBRF train for some epochs; ours are the minima to which gradient flow
+    leads from theta_s, within `TOLERANCE`. If it leads to no isolated minimum, an ArithmeticError is raised: without l2 there may
+    be no minimum (separable classes) or a whole valley of them (more parameters than points).
 
     >>> X, y = np.array([[-1.0], [0.5], [1.0]]), np.array([0.0, 0.0, 1.0])
     >>> network = MLP(X, y, X[:1], hidden=(), loss="squared", steps=400, learning_rate=0.5, l2=0.1)  # linear, converged
@@ -89,7 +96,7 @@ def proximal_responses(
     for i in tqdm(range(n), desc="points", leave=False, disable=None if progress else True):
         for name, objective in _objectives(learner, trained, weights[i], damping):
             tolerance = TOLERANCE * (size + objective.stiffness * length)
-            with threads.limit(limits=1):  # small matrices: a second BLAS thread only waits
+            with threads.limit(limits=1):  # the matrices are small: a second BLAS thread would only wait
                 end = minimised(objective, trained.params.T, tolerance)
             _require_found(end, tolerance, seeds, name, f"point {i} at weight {1.0 - amount:g}")
             effects[name][:, i] = before - learner.outputs(end.params.T, learner.X_query)
@@ -102,10 +109,10 @@ _SEARCHES = ("warm", "proximal", "pbrf")
 
 
 def _objectives(learner: MLP, trained: Linearization, weights: Array, damping: float) -> Iterator[tuple[str, Objective]]:
-    """What the three stages minimise at weights (N,), up to constants.
+    """Yield the objectives that the three stages minimise at weights (N,), up to constants.
 
-    l2 at 0 and damping at theta_s are one spring of stiffness l2 + damping at their weighted mean. In pbrf the l_j that is left
-    over of B_j - amount l_j is (1 - amount) l_j, and the tilt stays.
+    The sum of (l2/2) ||theta||^2 and (damping/2) ||theta - theta_s||^2 is one square term of stiffness l2 + damping, centred at
+    the weighted mean of 0 and theta_s. In pbrf, B_i - amount l_i contains (1 - amount) l_i, and its tilt is unchanged.
     """
     slopes, theta, both = _fit(trained).slopes, trained.params, learner.l2 + damping
     none, between = np.zeros_like(slopes), damping / both * theta if both else np.zeros_like(theta)
@@ -115,6 +122,7 @@ def _objectives(learner: MLP, trained: Linearization, weights: Array, damping: f
 
 
 def _require_found(end: Minimum, tolerance: Array, seeds: Sequence[int], stage: str, where: str) -> None:
+    """Raise ArithmeticError unless the search has found an isolated minimum for every seed."""
     if not end.found.all():
         r = int(np.argmin(end.found))
         raise ArithmeticError(
@@ -125,7 +133,7 @@ def _require_found(end: Minimum, tolerance: Array, seeds: Sequence[int], stage: 
 
 
 def _damped_influence(trained: Linearization, damping: float, seeds: Sequence[int]) -> Array:
-    """-(1/N) grad f^T (G + (l2 + damping) I)^-1 grad l_i at w = 1: (R, N, M)."""
+    """Compute -(1/N) grad f^T (G + (l2 + damping) I)^-1 grad l_i at w = 1, shape (R, N, M)."""
     fit, (_, n, size) = _fit(trained), trained.point_gradients.shape
     gauss_newton = np.einsum("rn,rni,rnj->rij", fit.curvatures, fit.gradients, fit.gradients) / n
     damped = gauss_newton + (fit.penalty + damping) * np.eye(size)
@@ -141,11 +149,12 @@ def _damped_influence(trained: Linearization, damping: float, seeds: Sequence[in
 
 
 def _gradient_size(learner: MLP, trained: Linearization) -> Array:
-    """(1/N) sum_j (|l_j'| + l_j'' |f_j|) ||grad f_j||: (R,)."""
+    """Compute (1/N) sum_j (|l_j'| + l_j'' |f_j|) ||grad f_j||, shape (R,)."""
     fit, f = _fit(trained), learner.outputs(trained.params, learner.X)
     return ((np.abs(fit.slopes) + fit.curvatures * np.abs(f)) * np.linalg.norm(fit.gradients, axis=2)).mean(axis=1)
 
 
 def _fit(trained: Linearization) -> Fit:
+    """Return `trained.fit`, which an MLP always has."""
     assert trained.fit is not None, "an MLP always knows its training points"
     return trained.fit

@@ -1,1 +1,1 @@
-"""What all learners share: `checks` of what they are given."""
+"""Collect the code that all learners share: `checks` of their arguments, and the `representation` of a learner as text."""

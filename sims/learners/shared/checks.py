@@ -1,4 +1,4 @@
-"""Checks at the boundary of every learner: what was got, what was expected, what to do."""
+"""Check the arguments of learners; an error message says what was given, what was expected, and what to do."""
 
 from collections.abc import Sequence
 from numbers import Real
@@ -27,7 +27,7 @@ __all__ = [
 
 
 def as_design(X: ArrayLike, name: str = "X") -> Array:
-    """A finite matrix (rows, columns), copied so that later changes to the caller's array cannot reach the learner."""
+    """Return X as a read-only, finite matrix (rows, columns); it is a copy, so that the caller's later changes do not matter."""
     values = np.array(X, dtype=np.float64)
     if values.ndim != 2 or 0 in values.shape:
         raise ValueError(f"{name} has shape {values.shape}, expected (rows, columns) with at least one of each")
@@ -37,7 +37,7 @@ def as_design(X: ArrayLike, name: str = "X") -> Array:
 
 
 def as_queries(X_query: ArrayLike, n_columns: int) -> Array:
-    """A design with the columns of the training design."""
+    """Return the queries as a design matrix; raise ValueError unless it has as many columns as the training design."""
     values = as_design(X_query, "X_query")
     if values.shape[1] != n_columns:
         raise ValueError(f"X_query has {values.shape[1]} columns, X has {n_columns}: expected the same columns in the same order")
@@ -45,7 +45,7 @@ def as_queries(X_query: ArrayLike, n_columns: int) -> Array:
 
 
 def as_targets(y: ArrayLike, n_points: int) -> Array:
-    """A finite vector (N,)."""
+    """Return y as a read-only copy; raise ValueError unless it is a finite vector (N,)."""
     values = np.array(y, dtype=np.float64)
     if values.shape != (n_points,):
         hint = ": pass y[:, 0]" if values.shape == (n_points, 1) else ""
@@ -56,7 +56,7 @@ def as_targets(y: ArrayLike, n_points: int) -> Array:
 
 
 def as_labels(y: ArrayLike, n_points: int) -> Array:
-    """A vector (N,) of labels 0 and 1 in which both occur."""
+    """Return y as a read-only copy; raise ValueError unless it is a vector (N,) of labels 0 and 1 and both occur."""
     values = as_targets(y, n_points)
     wrong = np.flatnonzero(~np.isin(values, (0.0, 1.0)))
     if wrong.size:
@@ -67,48 +67,48 @@ def as_labels(y: ArrayLike, n_points: int) -> Array:
 
 
 def as_penalty(l2: float) -> float:
-    """A finite l2 >= 0."""
+    """Return l2 as a float; raise ValueError unless it is finite and >= 0."""
     if not (isinstance(l2, Real) and np.isfinite(l2) and l2 >= 0.0):
         raise ValueError(f"l2 = {l2!r}, expected a finite number >= 0")
     return float(l2)
 
 
 def as_positive(name: str, value: float) -> float:
-    """A finite number > 0."""
+    """Return the value as a float; raise ValueError unless it is finite and > 0."""
     if not (isinstance(value, Real) and np.isfinite(value) and value > 0.0):
         raise ValueError(f"{name} = {value!r}, expected a finite number > 0")
     return float(value)
 
 
 def as_fraction(name: str, value: float) -> float:
-    """A number from 0 to below 1."""
+    """Return the value as a float; raise ValueError unless 0 <= value < 1."""
     if not (isinstance(value, Real) and 0.0 <= value < 1.0):
         raise ValueError(f"{name} = {value!r}, expected 0 <= {name} < 1")
     return float(value)
 
 
 def as_count(name: str, value: int) -> int:
-    """A whole number >= 1."""
+    """Return the value as an integer; raise ValueError unless it is a whole number >= 1."""
     if not isinstance(value, Real) or not np.isfinite(value) or value != int(value) or value < 1:
         raise ValueError(f"{name} = {value!r}, expected a whole number >= 1")
     return int(value)
 
 
 def as_counts(name: str, values: Sequence[int]) -> tuple[int, ...]:
-    """Whole numbers >= 1, as many as there are."""
+    """Return the values as a tuple; raise ValueError unless they are a sequence of whole numbers >= 1, of any length."""
     if np.ndim(values) != 1:
         raise ValueError(f"{name} = {values!r}, expected a sequence of whole numbers >= 1, such as (4,) for a single one")
     return tuple(as_count(f"every number of {name}", value) for value in values)
 
 
 def one_of(name: str, value: str, allowed: Sequence[str]) -> None:
-    """One of the given names."""
+    """Raise ValueError unless the value is one of the allowed names."""
     if value not in allowed:
         raise ValueError(f"{name} {value!r} is unknown, expected one of {', '.join(allowed)}")
 
 
 def as_weights(weights: ArrayLike, n_points: int) -> Array:
-    """Weights (B, N), finite and not negative."""
+    """Return the weights as an array; raise ValueError unless they have shape (B, N) and are finite and not negative."""
     values = np.asarray(weights, dtype=np.float64)
     if values.ndim != 2 or values.shape[1] != n_points:
         raise ValueError(f"weights has shape {values.shape}, expected (B, {n_points}): one column per training point")
@@ -122,7 +122,7 @@ def as_weights(weights: ArrayLike, n_points: int) -> Array:
 
 
 def as_weight_vector(weights: ArrayLike, n_points: int) -> Array:
-    """One weight vector (N,)."""
+    """Return one weight vector; raise ValueError unless it has shape (N,) and is finite and not negative."""
     values = np.asarray(weights, dtype=np.float64)
     if values.shape != (n_points,):
         raise ValueError(f"weights has shape {values.shape}, expected ({n_points},): one weight per training point")
@@ -130,7 +130,7 @@ def as_weight_vector(weights: ArrayLike, n_points: int) -> Array:
 
 
 def as_seeds(seeds: Sequence[int]) -> tuple[int, ...]:
-    """Distinct integers >= 0, at least one."""
+    """Return the seeds as a tuple; raise ValueError unless they are distinct integers >= 0, at least one."""
     try:
         values = tuple(int(seed) for seed in seeds)
     except (TypeError, ValueError):
@@ -143,6 +143,7 @@ def as_seeds(seeds: Sequence[int]) -> tuple[int, ...]:
 
 
 def _require_finite(values: Array | NDArray[np.float64], name: str) -> None:
+    """Raise ValueError if an entry is not finite; the message names the entry."""
     if not np.isfinite(values).all():
         index = tuple(int(k) for k in np.argwhere(~np.isfinite(values))[0])
         where = f"row {index[0]}" + (f", column {index[1]}" if len(index) > 1 else "")

@@ -1,4 +1,4 @@
-"""How a learner is shown in messages and notebooks."""
+"""Define how a learner is shown in messages and notebooks."""
 
 from dataclasses import MISSING, fields
 from typing import Any
@@ -7,9 +7,10 @@ __all__ = ["short_repr"]
 
 
 def short_repr(self: Any) -> str:
-    """Name the class, N, M, and the options that are not at their default: `MLP(N=8, M=3, steps=50)`.
+    """Return the class name, N, M, and the options that differ from their default, such as `MLP(N=8, M=3, steps=50)`.
 
-    Options are the fields of the dataclass but those with `repr=False`, such as the data. A class uses it as its `__repr__`.
+    The options are the fields of the dataclass without those that have `repr=False`, such as the data. A class uses this function
+    as its `__repr__`.
     """
     options = {f.name: getattr(self, f.name) for f in fields(self) if f.repr}
     defaults = {f.name: f.default for f in fields(self) if f.default is not MISSING}
