@@ -18,7 +18,7 @@ from sims.retrain.layout import Settings, TableFolder, TableFormat, fingerprint_
 from sims.retrain.shape import TableShape
 from theory.response import Array
 from theory.storage import locked, sync, write_whole
-from theory.storage.files import remove, remove_leftovers
+from theory.storage.files import make_folder, remove, remove_leftovers
 
 if TYPE_CHECKING:  # imported where it is used: it takes longer than all else that a table needs
     import xarray as xr
@@ -99,10 +99,7 @@ def open_store(path: Path, settings: Settings, shape: TableShape) -> Generator[B
 
     Refused by name: a second writer; a store of other settings, with all that differs; damaged settings, a damaged journal.
     """
-    new = [folder for folder in (path, *path.parents) if not folder.exists()]
-    path.mkdir(parents=True, exist_ok=True)
-    for made in new:
-        sync(made.parent)
+    make_folder(path)
     folder, wanted = TableFolder(path), {**settings, "table": shape.as_json}
     with locked(folder.lock, str(path)):
         if not folder.run.exists():

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["BEFORE", "PARTIAL", "Content", "leftovers", "read_content", "remove", "remove_leftovers", "sync", "write_whole"]
+__all__ = ["BEFORE", "PARTIAL", "Content", "leftovers", "make_folder", "read_content", "remove", "remove_leftovers", "sync", "write_whole"]
 
 Content = bytes | Mapping[str, bytes]
 """Either the bytes of a file, or those of all files in a folder by their paths in it, such as "a/zarr.json"."""
@@ -21,7 +21,7 @@ def write_whole(path: Path, content: Content) -> Path:
     It is written under a name of its own, fsynced and then renamed. A folder needs two renames, so that for a moment only the
     earlier one is there, under its `.before` name: `read_content` looks there, too.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     unique = f".{path.name}.{uuid.uuid4().hex}"
     partial, before = path.with_name(unique + PARTIAL), path.with_name(unique + BEFORE)
     try:
@@ -44,6 +44,14 @@ def write_whole(path: Path, content: Content) -> Path:
         remove(partial)
     remove(before)
     return path
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those around it, where they do not exist, and wait until they are on the disk."""
+    new = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for made in new:
+        sync(made.parent)
 
 
 def read_content(path: Path) -> Content | None:

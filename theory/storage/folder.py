@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from theory.storage.files import Content, leftovers, read_content, remove, remove_leftovers, write_whole
+from theory.storage.files import Content, leftovers, make_folder, read_content, remove, remove_leftovers, write_whole
 from theory.storage.locks import is_locked, locked
 
 __all__ = ["MANIFEST", "ResultsFolder", "digest", "keep"]
@@ -36,7 +36,7 @@ class ResultsFolder:
     @classmethod
     def made(cls, path: Path) -> "ResultsFolder":
         """Make the folder and its manifest where they do not exist, and remove what killed writers left in it."""
-        path.mkdir(parents=True, exist_ok=True)
+        make_folder(path)
         folder = cls(path)
         with folder._locked():
             if not (path / MANIFEST).exists():

@@ -22,6 +22,7 @@ from assertions import assert_identical
 from wavy import Wavy
 
 from sims.learners import LeastSquares
+from sims.retrain import journal as journals
 from sims.retrain import provenance, response_table, store
 from sims.retrain import tables as retrain
 
@@ -128,7 +129,7 @@ def edit_line(path):
 def add_line(folder):
     fingerprint = json.loads((folder / "run.json").read_text())["fingerprint"]
     with (folder / "journal.jsonl").open("a") as journal:
-        journal.write(store._line(fingerprint, 1, 64 * "0"))
+        journal.write(journals.line(fingerprint, 1, 64 * "0"))
 
 
 def transplant(folder):
@@ -143,13 +144,13 @@ DAMAGES = {
     "a flipped byte": (lambda s: flip(chunk(s, 1)), "block 1 (subsets 32..63)"),
     "a truncated chunk": (lambda s: os.truncate(chunk(s, 1), 100), "block 1 (subsets 32..63)"),
     "an emptied chunk": (lambda s: chunk(s, 3).write_bytes(b""), "block 3 (subsets 96..127)"),
-    "a deleted chunk": (lambda s: chunk(s, 0).unlink(), "block 0 (subsets 0..31): its chunk is missing"),
-    "swapped chunks": (lambda s: swap(chunk(s, 1), chunk(s, 2)), "block 2 (subsets 64..95): its values are not those"),
-    "a flipped end of a journal line": (lambda s: flip_end(s / "journal.jsonl"), "line 1 of journal.jsonl was edited"),
-    "an edited journal line": (lambda s: edit_line(s / "journal.jsonl"), "line 2 of journal.jsonl, about block 1"),
-    "a journal line of nonsense": (lambda s: (s / "journal.jsonl").write_text("{}\n"), "line 1 of journal.jsonl was edited"),
-    "a second line about a block": (add_line, "line 5 of journal.jsonl gives block 1 (subsets 32..63) a second sha256"),
-    "the table of another run": (transplant, "line 1 of journal.jsonl, about block 0 (subsets 0..31), was edited or damaged"),
+    "a deleted chunk": (lambda s: chunk(s, 0).unlink(), "c.0.0.0 is missing"),
+    "swapped chunks": (lambda s: swap(chunk(s, 1), chunk(s, 2)), "c.0.2.0 are not those that were stored"),
+    "a flipped end of a journal line": (lambda s: flip_end(s / "journal.jsonl"), "journal.jsonl was edited"),
+    "an edited journal line": (lambda s: edit_line(s / "journal.jsonl"), "journal.jsonl, about block 1"),
+    "a journal line of nonsense": (lambda s: (s / "journal.jsonl").write_text("{}\n"), "journal.jsonl was edited"),
+    "a second line about a block": (add_line, "journal.jsonl gives block 1 (subsets 32..63) a second sha256"),
+    "the table of another run": (transplant, "journal.jsonl, about block 0 (subsets 0..31), was edited or damaged"),
     "a deleted journal": (lambda s: (s / "journal.jsonl").unlink(), "journal.jsonl is missing"),
 }
 
@@ -160,7 +161,7 @@ def test_damage_is_named_and_refused_and_repair_brings_the_same_table_back(name,
     damage(full)
     damages, _ = store.check(full)
     assert any(message in found.reason for found in damages), damages
-    with pytest.raises(OSError, match=r"is damaged: .*sims check .* --repair"):
+    with pytest.raises(OSError, match=r"sims check .* --repair"):
         response_table(SMALL, SEEDS, store=full)
     with pytest.raises(OSError, match="is damaged"):
         store.load(full)
@@ -172,18 +173,47 @@ def test_damage_is_named_and_refused_and_repair_brings_the_same_table_back(name,
     assert store.check(full) == ([], 0)
 
 
-@pytest.mark.parametrize("damage", [flip, Path.unlink, lambda file: os.truncate(file, 3)])
-def test_damaged_labels_of_seeds_are_named_and_repaired(full, damage):
-    (file,) = (full / "responses.zarr" / "seed" / "c").iterdir()
+def read_only(*table, store):
+    """The digest of a table of which no block may be computed."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(retrain, "_compute", lambda *_: pytest.fail("a block was computed"))
+        return digest(response_table(*table, store=store))
+
+
+METADATA = ["zarr.json", "responses/zarr.json", "seed/zarr.json", "seed/c/0"]
+
+
+def other_shape(file):
+    record = json.loads(file.read_text())
+    record["shape"][-1] += 1
+    file.write_text(json.dumps(record))
+
+
+def big_endian(file):
+    file.write_text(file.read_text().replace("little", "big"))
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        *((name, damage) for name in METADATA for damage in (flip, Path.unlink, lambda file: os.truncate(file, 3))),
+        *((name, damage) for name in METADATA[1:3] for damage in (other_shape, big_endian)),
+    ],
+)
+def test_damaged_metadata_cost_no_block_and_are_written_again_by_repair_or_by_the_next_run(full, tmp_path, truth, name, damage):
+    file = full / "responses.zarr" / name
+    sound = file.read_bytes()
     damage(file)
-    assert [found.reason for found in store.check(full)[0]] == [
-        "the seeds in responses.zarr are missing or not those of run.json"
-    ]
-    with pytest.raises(OSError, match="is damaged: the seeds"):
+    assert [found.reason.partition(" is ")[0] for found in store.check(full)[0]] == [str(file)]
+    with pytest.raises(OSError, match=f"is damaged: {file} is"):
         store.load(full)
-    store.check(full, repair=True)
-    assert store.check(full) == ([], 0)
-    assert_identical(store.load(full).seed.values, SEEDS)
+    shutil.copytree(full, tmp_path / "copy")
+    assert store.check(full, repair=True)[1] == 0
+    assert file.read_bytes() == sound
+    assert read_only(SMALL, SEEDS, store=tmp_path / "copy") == truth
+    for folder in (full, tmp_path / "copy"):
+        assert store.check(folder) == ([], 0)
+        assert_identical(store.load(folder).seed.values, SEEDS)
 
 
 @pytest.mark.parametrize("repair", [False, True])
@@ -193,26 +223,51 @@ def test_a_torn_last_line_is_named_and_its_block_computed_again_repaired_or_not(
     lines = journal.read_text().splitlines(keepends=True)
     journal.write_text("".join(lines[:-1]) + lines[-1][:kept])
     damages, missing = store.check(full, repair=repair)
-    assert ([damage.reason.split(":")[0] for damage in damages], missing) == (
-        [f"line {len(lines)} of journal.jsonl is torn"],
-        1,
-    )
+    assert ([damage.reason.split(":")[0] for damage in damages], missing) == ([f"line {len(lines)} of {journal} is torn"], 1)
     assert store.check(full)[0] == ([] if repair else damages)
     assert digest(response_table(SMALL, SEEDS, store=full)) == truth
     assert store.check(full) == ([], 0)
 
 
-@pytest.mark.parametrize("file", ["run.json", "responses.zarr/responses/zarr.json"])
-def test_what_cannot_be_repaired_is_refused_and_says_so(full, file):
-    flip(full / file)
-    with pytest.raises(OSError, match="delete"):
+@pytest.mark.parametrize("damage", [flip, Path.unlink, lambda file: file.write_text("{}")])
+def test_lost_settings_come_back_from_their_copy_and_cost_no_block(full, truth, damage):
+    damage(full / "run.json")
+    assert store.find_stores(full.parent) == [full]
+    assert [found.reason.partition(" ")[0] for found in store.check(full)[0]] == [str(full / "run.json")]
+    with pytest.raises(OSError, match=r"run.json.*sims check .* --repair"):
         response_table(SMALL, SEEDS, store=full)
+    store.check(full, repair=True)
+    assert store.check(full) == ([], 0)
+    assert read_only(SMALL, SEEDS, store=full) == truth
 
 
-def test_results_without_their_settings_are_refused(full):
-    (full / "run.json").unlink()
-    with pytest.raises(OSError, match=r"has results but no run.json"):
+def test_without_settings_and_their_copy_nothing_can_be_trusted_and_a_person_must_delete(full):
+    flip(full / "run.json")
+    flip(full / "responses.zarr/zarr.json")
+    for repair in (False, True):
+        (damage,), _ = store.check(full, repair=repair)
+        assert f"delete {full} to start again" in damage.reason
+
+
+def test_a_lost_array_is_computed_again_after_a_repair(full, truth):
+    shutil.rmtree(full / "responses.zarr")
+    with pytest.raises(OSError, match=r"chunk .* is missing.*sims check .* --repair"):
         response_table(SMALL, SEEDS, store=full)
+    assert store.check(full, repair=True)[1] == 4
+    assert digest(response_table(SMALL, SEEDS, store=full)) == truth
+    assert store.check(full) == ([], 0)
+
+
+def test_a_check_needs_no_permission_to_write_and_disturbs_no_writer(full):
+    with store.open_store(full, provenance.settings_of(SMALL), retrain.table_shape(SMALL, SEEDS)):
+        assert store.check(full) == ([], 0)
+    lock = full / "lock"
+    before = {file: file.stat().st_mtime_ns for file in full.rglob("*")}
+    store.check(full)
+    assert {file: file.stat().st_mtime_ns for file in full.rglob("*")} == before
+    lock.unlink()
+    assert store.check(full) == ([], 0)
+    assert not lock.exists()
 
 
 def test_the_check_command_names_damage_with_exit_1_and_repairs_it(answer, full):
@@ -376,11 +431,12 @@ def test_whichever_call_to_the_disk_fails_the_table_is_right_or_refused_and_the_
 def test_a_line_follows_its_chunk_on_the_disk_and_nothing_goes_on_before_the_line_is_there_too(tmp_path, monkeypatch):
     """What a power cut leaves: every call that orders what reaches the disk, and every file as it was at its fsync."""
     calls, synced = [], {}
+    partial = re.compile(r"\.([^/]+)\.[0-9a-f]{32}\.partial")  # what is written, before it gets its name
 
     def called(name, path):
         if path.is_relative_to(tmp_path):
-            calls.append((name, str(path.relative_to(tmp_path))))
-            synced[path] = os.stat(path)
+            calls.append((name, partial.sub(r"\1", str(path.relative_to(tmp_path)))))
+            synced[calls[-1][1]] = os.stat(path)
 
     def by_descriptor(name, function):
         def wrapped(descriptor, *args):
@@ -409,7 +465,7 @@ def test_a_line_follows_its_chunk_on_the_disk_and_nothing_goes_on_before_the_lin
 
     made = of_store.index(("replace", "s/run.json"))
     assert of_store[made - 1 : made + 3] == [
-        ("fsync", "s/run.json.partial"),
+        ("fsync", "s/run.json"),
         ("replace", "s/run.json"),
         ("fsync", "s"),
         ("fsync", "new"),
@@ -429,7 +485,7 @@ def test_a_line_follows_its_chunk_on_the_disk_and_nothing_goes_on_before_the_lin
         ("fsync", "s"),
     ]
     for block in range(4):
-        then, now = synced[tmp_path / "new" / folder / f"c.0.{block}.0"], chunk(tmp_path / "new" / "s", block).stat()
+        then, now = synced[f"new/{folder}/c.0.{block}.0"], chunk(tmp_path / "new" / "s", block).stat()
         assert (then.st_ino, then.st_size, then.st_mtime_ns) == (now.st_ino, now.st_size, now.st_mtime_ns), (
             "written after its fsync"
         )
