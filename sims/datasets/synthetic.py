@@ -48,7 +48,8 @@ def xor(n_points: int = 8) -> DataSet:
 def two_moons(n_points: int = 10) -> DataSet:
     """Return points on two interleaved half circles of radius 1, plus normal noise of standard deviation 0.2, and 8 queries.
 
-    Labels alternate. Label 0: (cos t, sin t), label 1: (1 - cos t, 1/2 - sin t), t uniform on (0, pi); both moved by (-1/2, -1/4).
+    Labels alternate. Label 0: (cos t, sin t), label 1: (1 - cos t, 1/2 - sin t), t uniform on (0, pi), both moved by
+    (-1/2, -1/4).
     """
 
     def draw(count: int, seed: int) -> tuple[Array, Array]:

@@ -1,4 +1,4 @@
-"""Results on disk: one zarr group per case, under one folder per experiment."""
+"""The module stores results on disk: one zarr group per case, in one folder per experiment."""
 
 import re
 import shutil
@@ -13,12 +13,12 @@ __all__ = ["case_folder", "read", "save", "table_folder"]
 
 
 def case_folder(out: Path, experiment: str, case: str) -> Path:
-    """out/<experiment>/<case>.zarr, with what a file name cannot hold replaced."""
+    """Return the folder out/<experiment>/<case>.zarr; characters that are unsafe in file names become "_"."""
     return out / experiment / f"{_file_name(case)}.zarr"
 
 
 def table_folder(out: Path, experiment: str, case: str, part: str = "") -> Path:
-    """out/<experiment>/<case>.table, or <case>.<part>.table, for responses."""
+    """Return the folder for responses: out/<experiment>/<case>.table, or <case>.<part>.table."""
     return out / experiment / f"{_file_name(f'{case}.{part}' if part else case)}.table"
 
 
@@ -27,9 +27,9 @@ def _file_name(text: str) -> str:
 
 
 def save(result: "xr.Dataset", out: Path) -> Path:
-    """Write a result, in place of an earlier one, so that it is there whole or not at all; return its folder.
+    """Write a result completely or not at all, in place of an earlier one; return its folder.
 
-    `xarray.open_zarr(folder)` reads it: the metadata of all variables stand in one file, and every chunk has a checksum.
+    `xarray.open_zarr(folder)` reads it. The metadata of all variables are in one file, and every chunk has a checksum.
     """
     from zarr.codecs import Crc32cCodec, ZstdCodec
     from zarr.errors import ZarrUserWarning
@@ -50,7 +50,7 @@ def save(result: "xr.Dataset", out: Path) -> Path:
 
 
 def read(out: Path, experiment: str) -> "list[xr.Dataset]":
-    """The stored results of an experiment, in the order of their file names; none where nothing is stored."""
+    """Return the stored results of an experiment in the order of their file names; the list is empty if nothing is stored."""
     import xarray as xr
 
     return [xr.open_zarr(case).load() for case in sorted((out / experiment).glob("*.zarr"))]
