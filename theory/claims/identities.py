@@ -127,7 +127,7 @@ def local_datamodel_is_the_derivative(this: Claim, results: Results) -> Verdict:
     sources=("Owen 1972, Management Sci. 18:P64", "own derivation from T1"),
 )
 def expansion_starts_at_leave_one_out(this: Claim, results: Results) -> Verdict:
-    """Compare the sum of all orders with beta. The first order alone is leave-one-out: beta tends to it, not to D(1), as p -> 1."""
+    """Compare the sum of all orders with beta. The first order is leave-one-out: beta tends to it, not to D(1), as p -> 1."""
     cases = results["expansion"]
     evidence = [Evidence(ds.attrs["case"], float(ds.truncation_error[:, -1].max())) for ds in cases]
     first = ", ".join(f"{float(ds.truncation_error[-1, 0]):.1e}" for ds in cases)

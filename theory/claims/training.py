@@ -116,7 +116,10 @@ def unconverged_training_breaks_influence(this: Claim, results: Results) -> Verd
     sources=("Karchmer 2025, essay", "Ilyas et al. 2022, ICML (datamodels)"),
 )
 def network_datamodel_is_the_derivative(this: Claim, results: Results) -> Verdict:
-    """Compare beta with D(1) at the end of training, where the mildest case decides; the condition gives the error after one step."""
+    """Compare beta with D(1) at the end of training, where the mildest case decides.
+
+    The condition gives the error after one step.
+    """
     cases = results["training_time"]
     first, last = ([_errors(ds, _ESSAY)[0][k] for ds in cases] for k in (0, -1))
     spread = [float(_errors(ds, _ESSAY)[1][-1]) for ds in cases]
