@@ -1,1 +1,1 @@
-"""Pictures: each reads stored results and theory, never sims."""
+"""The package draws pictures from stored results and `theory`; it never imports `sims`."""

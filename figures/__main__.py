@@ -26,9 +26,10 @@ _REPORT = "report"
     "--check", is_flag=True, help="Write nothing; exit status 1 unless all files are what results and scripts give today."
 )
 def cli(names: tuple[str, ...], source: Path, out: Path | None, check: bool) -> None:
-    """Draw the figures NAME... from stored results only, as PNG and SVG, each with a JSON sidecar that says what it was made of.
+    """Draw the figures NAME... from stored results as PNG and SVG, each with a JSON sidecar that records what it was made of.
 
-    Without a NAME all figures that there are results for, and report.html, one page with everything; `report` is that page alone.
+    Without a NAME, draw all figures that have results, and write report.html, one page with everything. NAME `report` writes
+    only that page.
     """
     from figures.catalogue import names as known
 
@@ -46,7 +47,7 @@ def cli(names: tuple[str, ...], source: Path, out: Path | None, check: bool) -> 
 
 
 def _results(asked: Sequence[str], source: Path, whole: bool) -> "Results":
-    """Of all experiments, or of those that the figures asked for need."""
+    """Read the results of all experiments if `whole`, or else those that the figures `asked` need."""
     from figures.catalogue import figure_module
     from figures.results import read, read_all
 
@@ -61,7 +62,7 @@ def _results(asked: Sequence[str], source: Path, whole: bool) -> "Results":
 
 
 def _pictures(names: Sequence[str], results: "Results") -> "Iterator[tuple[str, Picture | Absent]]":
-    """Each figure, drawn, or why it cannot be."""
+    """Yield the name of each figure, with its picture or the reason why it cannot be drawn."""
     from figures.attempts import attempt
     from figures.catalogue import figure_module
     from figures.pictures import draw_picture
@@ -74,7 +75,11 @@ def _pictures(names: Sequence[str], results: "Results") -> "Iterator[tuple[str, 
 
 
 def _draw(names: Sequence[str], results: "Results", source: Path, folder: Path, page: Path | None) -> None:
-    """Save the figures named, or all; what nobody asked for by name may be missing."""
+    """Save the named figures, or all, and the report if there is a `page`.
+
+    Raises ClickException if a named figure cannot be drawn, or if the report lacks something because of an error; other figures
+    may be missing.
+    """
     from figures.attempts import Absent
     from figures.catalogue import names as known
     from figures.pictures import write
@@ -96,7 +101,7 @@ def _draw(names: Sequence[str], results: "Results", source: Path, folder: Path, 
 
 
 def _report(results: "Results", found: "Sequence[Picture | Absent]", source: Path) -> "tuple[bytes, list[Absent]]":
-    """The page, and what should have been on it."""
+    """Return the report page, and the parts that are missing on it because of an error."""
     from figures.attempts import Absent
     from figures.pictures import Picture
     from figures.report import Page, render_report
@@ -109,7 +114,10 @@ def _report(results: "Results", found: "Sequence[Picture | Absent]", source: Pat
 
 
 def _check(asked: Sequence[str], results: "Results", source: Path, folder: Path, page: Path | None) -> None:
-    """Compare the files of the figures asked for, or of all that were drawn, and the report."""
+    """Compare the files of the figures `asked`, or of all that were drawn, and the report, with today's results; then exit.
+
+    The exit status is 1 if anything differs, else 0.
+    """
     from figures.catalogue import names as known
     from figures.pictures import Picture
     from figures.sidecars import is_drawn, mismatches, other_versions
@@ -150,7 +158,7 @@ def _check(asked: Sequence[str], results: "Results", source: Path, folder: Path,
 
 
 def main() -> None:
-    """Run the command line; what a user can mend is one line, not a traceback."""
+    """Run the command line; errors that a user can correct are printed as one line without a traceback."""
     try:
         cli(standalone_mode=False)
     except click.ClickException as error:

@@ -1,4 +1,4 @@
-"""Keep an error in one part of the report from ending the others: it is listed at the end and on the page."""
+"""The module keeps an error in one part of the report from stopping the others; the error is listed on the page instead."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,10 @@ Made = TypeVar("Made")
 
 @dataclass(frozen=True)
 class Absent:
-    """A part that cannot be made of the results, and why. A `fault` is an unforeseen error; other parts just have no results."""
+    """An absent part cannot be made from the results, for the given reason.
+
+    It is a `fault` if an unforeseen error is the cause; otherwise the results have nothing to show.
+    """
 
     what: str
     reason: str
@@ -24,9 +27,9 @@ class Absent:
 
 
 def attempt(what: str, experiments: Sequence[str], results: Results, make: Callable[[], Made]) -> Made | Absent:
-    """Call `make` if all experiments have results; return what it makes, or why it cannot.
+    """Call `make` if all experiments have results; return what it makes, or the reason why it cannot.
 
-    `make` raises ValueError where the results have nothing to show; other errors that odd data cause are faults.
+    `make` must raise ValueError if the results have nothing to show. Other errors that unusual data cause are faults.
     """
     missing = [experiment for experiment in experiments if not results.get(experiment)]
     if missing:

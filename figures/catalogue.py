@@ -1,4 +1,4 @@
-"""Find the figures of this package: every module `fig_NAME` is one."""
+"""The module finds the figures of this package: every module `fig_NAME` is one."""
 
 import importlib
 import pkgutil
@@ -13,17 +13,17 @@ __all__ = ["FigureModule", "figure_module", "names"]
 
 
 class FigureModule(Protocol):
-    """What a figure's file defines; the first line of its docstring is the caption."""
+    """A figure module defines these names; the first line of its docstring is the caption."""
 
     __doc__: str | None
     __name__: str
     EXPERIMENTS: tuple[str, ...]
-    """Whose results `data` reads."""
+    """The experiments whose results `data` takes, in this order."""
     CLAIMS: tuple[str, ...]
-    """The claims that the picture illustrates, the one it belongs to first."""
+    """The claims that the picture illustrates; the report shows it with the first of them that was judged."""
 
     def data(self, *results: "Sequence[xr.Dataset]") -> Any:
-        """The numbers of the picture, from the results of each experiment; ValueError where they have none for it."""
+        """Return the numbers of the picture from the results of each experiment; raise ValueError if there are none."""
         ...
 
     def alt(self, data: Any) -> str:
@@ -31,7 +31,7 @@ class FigureModule(Protocol):
         ...
 
     def draw(self, data: Any) -> "Figure":
-        """The picture."""
+        """Draw the picture from the data."""
         ...
 
 

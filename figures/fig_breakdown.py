@@ -34,7 +34,7 @@ _MEASURES = ("slope", "relative_error", "pearson", "spearman")
 
 @dataclass(frozen=True)
 class Map:
-    """One map: a verdict and the relative error behind it per cell (rows, columns)."""
+    """A map has a verdict and a relative error in every cell (rows, columns)."""
 
     title: str
     rows: tuple[str, list[str]]
@@ -44,7 +44,7 @@ class Map:
 
 
 def data(damping: Sequence[xr.Dataset], width: Sequence[xr.Dataset], solver: Sequence[xr.Dataset]) -> list[Map]:
-    """Influence against D(1) and against leave-one-out for networks, against D(1) for solvers on the first, linear case."""
+    """Return maps of influence against D(1) by damping and time, D(1) and leave-one-out by width and l2, and D(1) by solver."""
     maps: list[Map] = []
     network, widths, solved = damping[-1], width[0], solver[0]
     steps = ("training time (gradient steps)", [f"{int(t):,}" for t in network.time])
@@ -77,7 +77,7 @@ def _map(title: str, rows: tuple[str, list[str]], columns: tuple[str, list[str]]
 
 
 def alt(maps: list[Map]) -> str:
-    """How many cells of each map may be trusted."""
+    """Describe how many cells of each map may be trusted."""
     parts = [
         f"{one.title}: {sum(row.count(Trust.TRUST) for row in one.verdict)} of {one.error.size} trusted, "
         f"{sum(row.count(Trust.RANK_ONLY) for row in one.verdict)} for ranks only"
@@ -87,7 +87,7 @@ def alt(maps: list[Map]) -> str:
 
 
 def draw(maps: list[Map]) -> Figure:
-    """Two maps per row, cells coloured by what the score may be used for, with the relative error in them."""
+    """Draw two maps per row; the colour of a cell says what the score may be used for, the number is its relative error."""
     with mpl.rc_context(style()):
         rows = -(-len(maps) // 2)
         heights = [max(len(m.rows[1]) for m in maps[2 * k : 2 * k + 2]) for k in range(rows)]

@@ -30,7 +30,7 @@ _STEPS = {
 
 @dataclass(frozen=True)
 class Panel:
-    """Of one case at one time: signed shares of ||beta - score||, sizes relative to ||beta||, with standard errors."""
+    """A panel shows one case at one time: for every step its signed share of the gap and its size relative to ||beta||."""
 
     title: str
     gap: float  # ||beta - score|| / ||beta||
@@ -41,7 +41,7 @@ class Panel:
 
 
 def data(results: Sequence[xr.Dataset]) -> list[Panel]:
-    """Learners that are solved exactly, then the last of the networks, at its second time and at its last."""
+    """Return panels for the learners that are solved exactly, then for the last network at its second and its last time."""
     exact, networks = ([ds for ds in results if (ds.sizes["time"] > 1) == several] for several in (False, True))
     return [_panel(ds.isel(time=0)) for ds in exact] + [_panel(ds.isel(time=k)) for ds in networks[-1:] for k in (1, -1)]
 
@@ -57,7 +57,7 @@ def _panel(ds: xr.Dataset) -> Panel:
 
 
 def alt(panels: list[Panel]) -> str:
-    """The share of every step, panel by panel."""
+    """Describe the share of every step, panel by panel."""
     steps = [label.split("\n")[-1] for label in _STEPS.values()]
     parts = [
         f"{panel.title}, gap {panel.gap:.2g} of the datamodel's norm: "
@@ -68,7 +68,7 @@ def alt(panels: list[Panel]) -> str:
 
 
 def draw(panels: list[Panel]) -> Figure:
-    """A waterfall per panel: bars telescope from 0 to the whole gap."""
+    """Draw a waterfall per panel: each bar starts where the one before ends, from 0 to the whole gap."""
     with mpl.rc_context(style()):
         columns = min(2, len(panels))
         rows = -(-len(panels) // columns)

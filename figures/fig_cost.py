@@ -22,7 +22,7 @@ _MARKERS = ("o", "s", "^", "D")
 
 @dataclass(frozen=True)
 class Curve:
-    """Microseconds per fit against N, of one engine: median over rounds, with the fastest and the slowest round."""
+    """A curve gives the microseconds per fit of one engine by N: the median, the fastest and the slowest round."""
 
     engine: str
     n_points: NDArray[np.int64]
@@ -32,7 +32,7 @@ class Curve:
 
 
 def data(results: Sequence[xr.Dataset]) -> list[Curve]:
-    """A curve per engine of the benchmark."""
+    """Return a curve for every engine of the benchmark."""
     (result,) = results
     cost = 1e6 * result.seconds / 2.0**result.n_points
     return [
@@ -48,7 +48,7 @@ def data(results: Sequence[xr.Dataset]) -> list[Curve]:
 
 
 def alt(curves: list[Curve]) -> str:
-    """The median time of every engine at the smallest and at the largest size."""
+    """Describe the median time of every engine at the smallest and at the largest size."""
     parts = [
         f"{curve.engine}: " + ", ".join(f"{curve.median[k]:,.3g} µs at N = {curve.n_points[k]}" for k in (0, -1))
         for curve in curves
@@ -57,7 +57,7 @@ def alt(curves: list[Curve]) -> str:
 
 
 def draw(curves: list[Curve]) -> Figure:
-    """Time per fit on a logarithmic axis; bars span the rounds."""
+    """Draw the time per fit on a logarithmic axis, with bars from the fastest to the slowest round."""
     with mpl.rc_context(style()):
         figure = Figure(figsize=(8, 4.6), layout="constrained")
         axes = figure.subplots()

@@ -29,7 +29,10 @@ _SERIES = {
 
 @dataclass(frozen=True)
 class Panel:
-    """Relative error of the predicted change by share of points removed, with standard errors over groups (0: all groups)."""
+    """A panel gives relative errors of the predicted change by share of points removed, with standard errors over groups.
+
+    Standard errors are 0 where all groups were used.
+    """
 
     title: str
     removed: NDArray[np.float64]  # share of N
@@ -38,7 +41,7 @@ class Panel:
 
 
 def data(results: Sequence[xr.Dataset]) -> list[Panel]:
-    """A panel per case, the smallest N first."""
+    """Return a panel per case, the smallest N first."""
     panels: list[Panel] = []
     for ds in sorted(results, key=lambda ds: int(ds.attrs["n_points"])):
         n = int(ds.attrs["n_points"])
@@ -51,7 +54,7 @@ def data(results: Sequence[xr.Dataset]) -> list[Panel]:
 
 
 def alt(panels: list[Panel]) -> str:
-    """Errors where fewest and where most points are removed."""
+    """Describe the errors where fewest and where most points are removed."""
     parts = [
         f"{panel.title}, {panel.removed[0]:.0%} and {panel.removed[-1]:.0%} of the points removed: "
         + ", ".join(f"{_SERIES[name][0]} {error[0]:.2g} and {error[-1]:.2g}" for name, error in panel.error.items())
@@ -61,7 +64,7 @@ def alt(panels: list[Panel]) -> str:
 
 
 def draw(panels: list[Panel]) -> Figure:
-    """Error against the share of points removed."""
+    """Draw the errors against the share of points removed."""
     with mpl.rc_context(style()):
         columns = min(2, len(panels))
         rows = -(-len(panels) // columns)

@@ -27,7 +27,7 @@ _MEASURES = {"relative_error": "relative error", "spearman": "rank correlation (
 
 @dataclass(frozen=True)
 class Panel:
-    """One case and measure: by depth, for every reference, within one seed, with standard errors."""
+    """A panel gives one measure of one case within one seed, by depth and reference, with standard errors."""
 
     title: str
     measure: str
@@ -38,7 +38,7 @@ class Panel:
 
 
 def data(results: Sequence[xr.Dataset]) -> list[list[Panel]]:
-    """A row of panels per case: the exact Hessian's influence for single trained models."""
+    """Return a row of panels per case, for exact-Hessian influence of single trained models."""
     rows: list[list[Panel]] = []
     for ds in results:
         rows.append([])
@@ -54,7 +54,7 @@ def data(results: Sequence[xr.Dataset]) -> list[list[Panel]]:
 
 
 def alt(rows: list[list[Panel]]) -> str:
-    """The shallowest and the deepest network of every case."""
+    """Describe the values for the shallowest and the deepest network of every case."""
     parts = [
         f"{panel.title}, {_MEASURES[panel.measure]} from {panel.depth[0]} to {panel.depth[-1]} hidden layers: "
         + ", ".join(f"{panel.value[name][0]:.2g} to {panel.value[name][-1]:.2g} {label}" for name, (label, *_) in _SERIES.items())
@@ -65,7 +65,7 @@ def alt(rows: list[list[Panel]]) -> str:
 
 
 def draw(rows: list[list[Panel]]) -> Figure:
-    """Error and rank correlation against the number of hidden layers."""
+    """Draw the error and the rank correlation against the number of hidden layers."""
     with mpl.rc_context(style()):
         figure = Figure(figsize=(11.0, 3.3 * len(rows) + 1.5), layout="constrained")
         figure.suptitle("Deeper networks: influence loses the size of leave-one-out, hardly its order", fontsize=14)

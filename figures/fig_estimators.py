@@ -31,7 +31,7 @@ _LOOKS = {
 
 @dataclass(frozen=True)
 class Curve:
-    """Numbers of subsets, means over designs and their standard errors, where defined."""
+    """A curve holds the numbers m of subsets, means over designs and their standard errors, where these are defined."""
 
     m: NDArray[np.int64]
     value: NDArray[np.float64]
@@ -40,7 +40,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Panel:
-    """Relative errors of one case at one p."""
+    """A panel shows the relative errors of one case at one p."""
 
     title: str
     p: float
@@ -50,7 +50,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Estimates:
-    """Panels by p and case; coverage by p, mean over cases; retrainings saved at p = 1/2 against OLS, case by case."""
+    """The estimates are panels by p and case, coverage by p (mean over cases), and retrainings saved against OLS at p = 1/2."""
 
     panels: dict[float, list[Panel]]
     coverage: dict[float, dict[str, Curve]]
@@ -59,7 +59,7 @@ class Estimates:
 
 
 def data(results: Sequence[xr.Dataset]) -> Estimates:
-    """All curves; estimators that are undefined at a p have none there."""
+    """Return all curves; an estimator that is undefined at some p has no curve there."""
     probabilities = results[0].p.values.tolist()
     panels = {p: [_panel(ds, p) for ds in results] for p in probabilities}
     coverage = {p: _coverage(results, p) for p in probabilities}
@@ -86,7 +86,7 @@ def _coverage(results: Sequence[xr.Dataset], p: float) -> dict[str, Curve]:
 
 
 def _curve(results: Sequence[xr.Dataset], p: float, name: str, quality: str) -> Curve:
-    """Mean over cases, which have their own designs."""
+    """Return the mean curve of an estimator over cases; the cases have independent designs."""
     at = {"p": p, "estimator": name, "quality": quality}
     value = np.mean([ds.measured.sel(at).values for ds in results], axis=0)
     error = np.sqrt(np.sum([ds.measured_error.sel(at).values ** 2 for ds in results], axis=0)) / len(results)
@@ -95,7 +95,7 @@ def _curve(results: Sequence[xr.Dataset], p: float, name: str, quality: str) -> 
 
 
 def alt(estimates: Estimates) -> str:
-    """Per p, from the least to the largest error over cases, with most retrainings."""
+    """Describe for every p the smallest and the largest error over cases, with most retrainings."""
     parts: list[str] = []
     for p, panels in estimates.panels.items():
         ends = {name: [panel.curves[name].value[-1] for panel in panels if name in panel.curves] for name in _LOOKS}
@@ -108,7 +108,7 @@ def alt(estimates: Estimates) -> str:
 
 
 def draw(estimates: Estimates) -> Figure:
-    """A row of errors per p, a column per case; coverage at each p below."""
+    """Draw the errors with a row per p and a column per case, and below them the coverage at each p."""
     rows, columns = len(estimates.panels), max(map(len, estimates.panels.values()))
     with mpl.rc_context(style()):
         figure = Figure(figsize=(3.6 * max(columns, 3), 3.3 * (rows + 1) + 1.6), layout="constrained")

@@ -22,7 +22,7 @@ _COLOURS = (BLUE, ORANGE, GREEN)
 
 @dataclass(frozen=True)
 class Panel:
-    """Slope of beta on D(1) by p and eta T, with standard errors over seeds."""
+    """A panel gives the slope of beta on D(1) by p and eta T, with standard errors over seeds."""
 
     title: str
     n_seeds: int
@@ -33,7 +33,7 @@ class Panel:
 
 
 def data(results: Sequence[xr.Dataset]) -> list[Panel]:
-    """A panel per case, the linear model first."""
+    """Return a panel per case, the linear model first."""
     panels: list[Panel] = []
     for ds in sorted(results, key=lambda ds: options(ds).get("hidden") != "none"):
         kind = "linear model" if options(ds).get("hidden") == "none" else "network"
@@ -45,7 +45,7 @@ def data(results: Sequence[xr.Dataset]) -> list[Panel]:
 
 
 def alt(panels: list[Panel]) -> str:
-    """First and last slope for every p."""
+    """Describe the first and the last slope for every p."""
     parts = [
         f"{panel.title}: "
         + ", ".join(f"{s[0]:.2f} to {s[-1]:.2f} at p = {p:g}" for p, s in zip(panel.p, panel.slope, strict=True))
@@ -55,7 +55,7 @@ def alt(panels: list[Panel]) -> str:
 
 
 def draw(panels: list[Panel]) -> Figure:
-    """Slopes with bars, and 1/p as dashed lines."""
+    """Draw slopes with error bars, and 1/p as dashed lines."""
     with mpl.rc_context(style()):
         figure = Figure(figsize=(max(5.4 * len(panels) + 0.6, 8.0), 4.6), layout="constrained")
         figure.suptitle("The datamodel outgrows the derivative as training goes on", fontsize=14)

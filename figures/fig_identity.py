@@ -30,7 +30,7 @@ _PREFERRED = (("spector", "logistic"), ("longley", "least_squares"))
 
 @dataclass(frozen=True)
 class Panel:
-    """One scatter: beta (N, M) at p = 1/2 against a candidate (N, M)."""
+    """A panel is one scatter plot of beta (N, M) at p = 1/2 against a candidate (N, M)."""
 
     case: str
     title: str
@@ -42,7 +42,10 @@ class Panel:
 
 
 def data(results: Sequence[xr.Dataset]) -> list[list[Panel]]:
-    """A row of panels for the penalised learner on Spector and one on Longley, or else two others, the largest case of each."""
+    """Return a row of panels for logistic regression on Spector and for ridge on Longley, or else for two other problems.
+
+    Each row shows the case with most points.
+    """
     rows: list[list[Panel]] = []
 
     for ds in _chosen(results):
@@ -56,6 +59,7 @@ def data(results: Sequence[xr.Dataset]) -> list[list[Panel]]:
 
 
 def _chosen(results: Sequence[xr.Dataset]) -> list[xr.Dataset]:
+    """Return the cases to show; raise ValueError if no penalised case has its average derivative."""
     largest: dict[tuple[str, str], xr.Dataset] = {}
     for ds in sorted(results, key=lambda ds: ds.sizes["point"]):
         if "average_derivative" in ds and options(ds).get("undefined") != "min_norm":
@@ -69,7 +73,7 @@ def _chosen(results: Sequence[xr.Dataset]) -> list[xr.Dataset]:
 
 
 def alt(rows: list[list[Panel]]) -> str:
-    """What each candidate is worth, learner by learner."""
+    """Describe the slope and the relative error for each candidate, learner by learner."""
     parts: list[str] = []
     for panels in rows:
         found = [
@@ -84,7 +88,7 @@ def alt(rows: list[list[Panel]]) -> str:
 
 
 def draw(rows: list[list[Panel]]) -> Figure:
-    """A row of scatters per learner, with the diagonal, and slope, correlation and relative error in each."""
+    """Draw a row of scatter plots per learner, each with the diagonal, slope, correlation and relative error."""
     with mpl.rc_context(style()):
         figure = Figure(figsize=(12, 3.5 * len(rows)), layout="constrained")
         figure.suptitle("A uniform-subset datamodel measures an average derivative, not the derivative at w = 1", fontsize=14)

@@ -27,7 +27,7 @@ _TITLES = {"bistable": "two wells, gradient descent from a random start", "movin
 
 @dataclass(frozen=True)
 class Panel:
-    """Slope on the exact dF/dw by number of seeds, with standard errors."""
+    """A panel gives the slope of each estimate on the exact dF/dw by number of seeds, with standard errors."""
 
     title: str
     n_seeds: NDArray[np.int64]
@@ -36,7 +36,7 @@ class Panel:
 
 
 def data(results: Sequence[xr.Dataset]) -> list[Panel]:
-    """A panel per learner."""
+    """Return a panel per learner."""
     panels: list[Panel] = []
     for ds in results:
         slope, spread = ({name: v.sel(quantity=name).values for name in _SERIES} for v in (ds.slope, ds.slope_error))
@@ -46,7 +46,7 @@ def data(results: Sequence[xr.Dataset]) -> list[Panel]:
 
 
 def alt(panels: list[Panel]) -> str:
-    """The slope of each estimate with all seeds averaged."""
+    """Describe the slope of each estimate with all seeds averaged."""
     parts = [
         f"{panel.title}, {panel.n_seeds[-1]:,} seeds: "
         + ", ".join(f"{panel.slope[name][-1]:.2f} for the {label}" for name, (label, *_) in _SERIES.items())
@@ -56,7 +56,7 @@ def alt(panels: list[Panel]) -> str:
 
 
 def draw(panels: list[Panel]) -> Figure:
-    """Slopes against the number of seeds; 1 is right."""
+    """Draw the slopes against the number of seeds; 1 is right."""
     with mpl.rc_context(style()):
         figure = Figure(figsize=(5.4 * len(panels) + 0.6, 4.6), layout="constrained")
         figure.suptitle("Averaging derivatives over seeds does not give the derivative of the average", fontsize=14)

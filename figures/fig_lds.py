@@ -28,7 +28,7 @@ _DATAMODELS = {0.5: ("datamodel fitted at p = 0.5", ORANGE, "o"), 0.9: ("datamod
 
 @dataclass(frozen=True)
 class Panel:
-    """One case and target: LDS of datamodels by retrainings, and of the attributions without."""
+    """A panel gives for one case and target the LDS of datamodels by retrainings, and the LDS of other attributions."""
 
     case: str
     target: str
@@ -39,7 +39,7 @@ class Panel:
 
 
 def data(results: Sequence[xr.Dataset]) -> list[list[Panel]]:
-    """A row of panels per case, one for each target."""
+    """Return a row of panels per case, with one panel for each target."""
     rows: list[list[Panel]] = []
     for ds in sorted(results, key=lambda ds: int(ds.attrs["n_points"])):
         steps = f", {int(options(ds)['steps']):,} steps" if "steps" in options(ds) else ""
@@ -57,7 +57,7 @@ def data(results: Sequence[xr.Dataset]) -> list[list[Panel]]:
 
 
 def alt(rows: list[list[Panel]]) -> str:
-    """Per target, from the least to the largest score over cases: datamodels with most retrainings, and scores without."""
+    """Describe for every target the range of the LDS over cases, for datamodels with most retrainings and for other scores."""
     parts: list[str] = []
     for panels in zip(*rows, strict=True):
         fitted = {label: [panel.datamodel[p][0][-1] for panel in panels] for p, (label, *_) in _DATAMODELS.items()}
@@ -71,7 +71,7 @@ def alt(rows: list[list[Panel]]) -> str:
 
 
 def draw(rows: list[list[Panel]]) -> Figure:
-    """LDS against the number of retrainings."""
+    """Draw the LDS against the number of retrainings."""
     with mpl.rc_context(style()):
         columns = len(rows[0])
         figure = Figure(figsize=(3.9 * columns + 0.8, 2.7 * len(rows) + 1.7), layout="constrained")
@@ -105,7 +105,7 @@ def _lines(ax: Axes, panel: Panel) -> None:
 
 
 def _labels(counts: NDArray[np.int64]) -> list[str]:
-    """Of the ticks: none where the label before it, on a logarithmic axis, is too near."""
+    """Return the labels of the ticks; a label is empty if the one before it is too near on the logarithmic axis."""
     labels, last = list[str](), 0.0
     for count in counts:
         near = count < 1.4 * last

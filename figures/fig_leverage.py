@@ -22,7 +22,7 @@ _LOOKS = ((ORANGE, "o"), (BLUE, "s"), (GREEN, "^"))
 
 @dataclass(frozen=True)
 class Points:
-    """Leverage h and the slope of leave-one-out on influence for every point of a case."""
+    """The points of a case have a leverage h, and a slope of leave-one-out on influence."""
 
     label: str
     leverage: NDArray[np.float64]
@@ -30,13 +30,13 @@ class Points:
 
 
 def data(results: Sequence[xr.Dataset]) -> list[Points]:
-    """One set of points per case."""
+    """Return one set of points per case."""
     names = [f"{data_name(ds)}, {learner_name(ds)}" for ds in results]
     return [Points(name, ds.leverage.values, ds.ratio.values) for name, ds in zip(names, results, strict=True)]
 
 
 def alt(cases: list[Points]) -> str:
-    """The largest leverage of every case and its ratio beside the law."""
+    """Describe the largest leverage of every case, its ratio, and the ratio that the law gives."""
     parts: list[str] = []
     for case in cases:
         k = int(np.argmax(case.leverage))
@@ -46,7 +46,7 @@ def alt(cases: list[Points]) -> str:
 
 
 def draw(cases: list[Points]) -> Figure:
-    """Ratios against leverage, with the law."""
+    """Draw the ratios against leverage, with the curve of the law."""
     with mpl.rc_context(style()):
         figure = Figure(figsize=(8.4, 5.2), layout="constrained")
         figure.suptitle("Influence misses leave-one-out by the factor 1 / (1 - leverage)", fontsize=14)

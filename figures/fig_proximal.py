@@ -36,7 +36,7 @@ _MEASURES = {"pearson": "correlation of influence with ..", "slope": "influence 
 
 @dataclass(frozen=True)
 class Panel:
-    """Of one case: sizes of the gaps by time, and correlation and slope of damped Gauss-Newton influence on each stage."""
+    """A panel gives the sizes of the gaps of one case by time, and compares damped Gauss-Newton influence with each stage."""
 
     title: str
     n_seeds: int
@@ -46,7 +46,7 @@ class Panel:
 
 
 def data(results: Sequence[xr.Dataset]) -> list[Panel]:
-    """A panel per case."""
+    """Return a panel per case."""
     return [
         Panel(
             data_name(ds),
@@ -64,7 +64,7 @@ def _pair(ds: xr.Dataset, name: str, **at: str) -> tuple[NDArray[np.float64], ND
 
 
 def alt(panels: list[Panel]) -> str:
-    """The gaps at the end of training, and what influence is close to there."""
+    """Describe the gaps at the end of training, and how influence compares with each stage there."""
     parts = [
         f"{panel.title}: "
         + ", ".join(f"{name} {size[-1]:.2g}" for name, (size, _) in panel.gap.items() if np.isfinite(size[-1]))
@@ -83,7 +83,7 @@ def alt(panels: list[Panel]) -> str:
 
 
 def draw(panels: list[Panel]) -> Figure:
-    """A row per case: gaps, correlation, slope, by training time."""
+    """Draw a row per case: gaps, correlation and slope by training time."""
     with mpl.rc_context(style()):
         figure = Figure(figsize=(13.0, 3.5 * len(panels) + 1.9), layout="constrained")
         figure.suptitle("Influence follows the proximal response and leave-one-out in direction, not in size", fontsize=14)

@@ -26,7 +26,10 @@ Values = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class BySize:
-    """At one p, by number of points, means over outputs: slope of beta on (1/p) D(1; l2/p) less 1, and the gain."""
+    """The curves at one p by number of points are the slope of beta on (1/p) D(1; l2/p) less 1, and the gain.
+
+    Values are means over outputs.
+    """
 
     p: float
     n_points: NDArray[np.int64]
@@ -39,7 +42,10 @@ class BySize:
 
 @dataclass(frozen=True)
 class ByPenalty:
-    """At one p, by l2: p times the slope of beta on D(1), and the slope on (1/p) D(1; l2/p), means over outputs."""
+    """The curves at one p by l2 are p times the slope of beta on D(1), and the slope of beta on (1/p) D(1; l2/p).
+
+    Values are means over outputs.
+    """
 
     p: float
     l2: Values
@@ -51,7 +57,7 @@ class ByPenalty:
 
 @dataclass(frozen=True)
 class Scales:
-    """Both, with what they hold fixed and where the data are from."""
+    """The scales are all curves by size and by penalty, with the values that are held fixed and a title that names the data."""
 
     title: str
     smallest_l2: float
@@ -61,8 +67,9 @@ class Scales:
 
 
 def data(results: Sequence[xr.Dataset]) -> Scales:
-    """By size where l2 is smallest, by l2 at the size that has most of them. Errors of means are those of one output: all share
-    their subsets.
+    """Return the curves by size for the smallest l2, and the curves by l2 for the size with most values of l2.
+
+    The standard error of a mean over outputs is the mean of their standard errors, since all outputs share their subsets.
     """
     smallest = min(float(ds.attrs["l2"]) for ds in results)
     sizes = [int(ds.attrs["n_points"]) for ds in results]
@@ -110,7 +117,7 @@ def _by_penalty(cases: Sequence[xr.Dataset], p: float) -> ByPenalty:
 
 
 def alt(scales: Scales) -> str:
-    """Excess and gain at the smallest and the largest size."""
+    """Describe the slope less 1 and the gain at the smallest and the largest size."""
     first, last = (scales.by_size[0].n_points[k] for k in (0, -1))
     parts = [
         f"p = {one.p:g}: slope less 1 {one.excess[0]:.2g} to {one.excess[-1]:.2g}, gain {one.gain[0]:.2g} to {one.gain[-1]:.2g}"
@@ -123,7 +130,7 @@ def alt(scales: Scales) -> str:
 
 
 def draw(scales: Scales) -> Figure:
-    """Excess by size, slopes by penalty, gain by size."""
+    """Draw the slope less 1 by size, slopes by penalty, and the gain by size."""
     with mpl.rc_context(style()):
         figure = Figure(figsize=(14.5, 5.6), layout=ConstrainedLayoutEngine(w_pad=0.12))
         figure.suptitle("At realistic size β is (1/p) D(1; l2/p); the rest falls as 1/N", fontsize=14)

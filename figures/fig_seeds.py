@@ -22,7 +22,10 @@ _PAIRINGS = {"same seeds": (BLUE, "s"), "other seeds": (ORANGE, "o")}
 
 @dataclass(frozen=True)
 class Panel:
-    """Relative error of the datamodel over all subsets by number of seeds averaged, with standard errors over groups of seeds."""
+    """A panel gives the relative error of the datamodel over all subsets by number of seeds averaged.
+
+    Standard errors are over groups of seeds.
+    """
 
     title: str
     averaged: NDArray[np.int64]
@@ -32,7 +35,7 @@ class Panel:
 
 
 def data(results: Sequence[xr.Dataset]) -> list[Panel]:
-    """A panel per case, the noisiest first."""
+    """Return a panel per case, the noisiest first."""
     panels: list[Panel] = []
     for ds in results:
         at = {"estimate": "beta", "target": "all subsets", "quality": "relative_error"}
@@ -44,7 +47,7 @@ def data(results: Sequence[xr.Dataset]) -> list[Panel]:
 
 
 def alt(panels: list[Panel]) -> str:
-    """The error with one seed and with all, on other seeds."""
+    """Describe the error on other seeds with one seed and with most seeds averaged."""
     parts = [
         f"{panel.title}: {panel.error['other seeds'][0]:.2f} with one seed, {panel.error['other seeds'][-1]:.2f} with "
         f"{panel.averaged[-1]} on other seeds ({panel.error['same seeds'][-1]:.2f} on the same)"
@@ -54,7 +57,7 @@ def alt(panels: list[Panel]) -> str:
 
 
 def draw(panels: list[Panel]) -> Figure:
-    """Errors against the number of seeds."""
+    """Draw the errors against the number of seeds."""
     with mpl.rc_context(style()):
         figure = Figure(figsize=(max(3.4 * len(panels) + 0.8, 8.0), 4.3), layout="constrained")
         figure.suptitle("Averaging over seeds removes what seeds disagree on, not what is not linear", fontsize=14)

@@ -22,7 +22,10 @@ _DEGREES = (("degree 1: what a linear datamodel can say", BLUE), ("degree 2", OR
 
 @dataclass(frozen=True)
 class Bar:
-    """Shares of degrees 1, 2, 3 and of all higher ones for one learner at p = 1/2; the standard error is that of degree 1."""
+    """A bar gives the shares of degrees 1, 2, 3 and of all higher ones for one learner at p = 1/2.
+
+    The standard error is that of degree 1.
+    """
 
     label: str
     share: NDArray[np.float64]  # (4,)
@@ -31,7 +34,7 @@ class Bar:
 
 
 def data(results: Sequence[xr.Dataset]) -> list[Bar]:
-    """A bar per case, the most linear first."""
+    """Return a bar per case, the most linear first."""
     bars: list[Bar] = []
     for ds in results:
         share = ds.share.sel(p=0.5).values
@@ -43,13 +46,13 @@ def data(results: Sequence[xr.Dataset]) -> list[Bar]:
 
 
 def alt(bars: list[Bar]) -> str:
-    """Share of degree 1 and LDS of every learner."""
+    """Describe the share of degree 1 and the LDS of every learner."""
     parts = [f"{bar.label}: {bar.share[0]:.0%} (LDS {bar.lds:.2f})" for bar in bars]
     return f"Stacked bars of the variance of the response by degree of interaction. Shares of degree 1: {'. '.join(parts)}."
 
 
 def draw(bars: list[Bar]) -> Figure:
-    """Stacked horizontal bars."""
+    """Draw stacked horizontal bars."""
     with mpl.rc_context(style()):
         figure = Figure(figsize=(10.5, 0.45 * len(bars) + 2.0), layout="constrained")
         least, most = bars[-1].share[0], bars[0].share[0]

@@ -26,7 +26,7 @@ _SERIES = {
 
 @dataclass(frozen=True)
 class Panel:
-    """Relative error against D(1) by training time, for both estimates, with standard errors over seeds."""
+    """A panel gives the relative errors of both estimates against D(1) by training time, with standard errors over seeds."""
 
     title: str
     n_seeds: int
@@ -36,7 +36,7 @@ class Panel:
 
 
 def data(results: Sequence[xr.Dataset]) -> list[Panel]:
-    """A panel per case, the penalised ones first."""
+    """Return a panel per case, the penalised ones first."""
     panels: list[Panel] = []
     for ds in sorted(results, key=lambda ds: (options(ds).get("l2") == "0", ds.attrs["case"])):
         at = ds.measured.sel(measure="relative_error"), ds.measured_error.sel(measure="relative_error")
@@ -48,7 +48,7 @@ def data(results: Sequence[xr.Dataset]) -> list[Panel]:
 
 
 def alt(panels: list[Panel]) -> str:
-    """First and last error of both estimates."""
+    """Describe the first and the last error of both estimates."""
     parts = [
         f"{panel.title}: "
         + ", ".join(
@@ -66,7 +66,7 @@ def _ending(error: float) -> str:
 
 
 def draw(panels: list[Panel]) -> Figure:
-    """Log-log lines per case; undefined influence (a singular Hessian) is a gap."""
+    """Draw the errors of each case on logarithmic axes; undefined influence (a singular Hessian) leaves a gap in the line."""
     with mpl.rc_context(style()):
         columns = min(2, len(panels))
         rows = -(-len(panels) // columns)

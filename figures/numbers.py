@@ -1,4 +1,4 @@
-"""Collect the numbers of a results folder in one table: the evidence of every verdict, and the small variables of every case."""
+"""The module collects the numbers of all results in one table: the evidence of verdicts, and the small variables of cases."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,11 +15,12 @@ MOST = 100
 """Largest number of values per case that a variable may have to be in the table."""
 
 _SAMPLES = {"point", "output", "seed"}
+"""Dimensions that keep a variable out of the table."""
 
 
 @dataclass(frozen=True)
 class Number:
-    """One row: a claim's id or an experiment, the case, the quantity with its coordinates, and the value."""
+    """A number is one row: `source` (a claim's id or an experiment), the case, the quantity, its coordinates `at`, the value."""
 
     source: str
     case: str
@@ -29,9 +30,9 @@ class Number:
 
 
 def numbers(verdicts: Sequence[tuple[Claim, Verdict]], results: Results) -> list[Number]:
-    """List the evidence of every verdict, then every variable without points, outputs or seeds of at most `MOST` values.
+    """List the evidence of every verdict, then the variables of at most `MOST` values that have no points, outputs or seeds.
 
-    Undefined numbers are left out.
+    Undefined numbers (NaN) are left out.
     """
     rows = [
         Number(claim.id, item.case, verdict.measure, "", item.figure)
@@ -43,6 +44,7 @@ def numbers(verdicts: Sequence[tuple[Claim, Verdict]], results: Results) -> list
 
 
 def _summary(experiment: str, ds: xr.Dataset) -> Iterator[Number]:
+    """Yield the numbers of the small variables of one case."""
     for name in sorted(map(str, ds.data_vars)):
         values = ds[name]
         if _SAMPLES & set(map(str, values.dims)) or values.size > MOST or values.dtype.kind not in "biuf":

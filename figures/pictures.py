@@ -1,4 +1,4 @@
-"""Draw a figure and its sidecar, which records results, scripts, versions and the sha256 of the files."""
+"""The module draws a figure and makes its sidecar, which records results, scripts, versions and the sha256 of the files."""
 
 import hashlib
 import json
@@ -22,12 +22,12 @@ from figures.style import render
 __all__ = ["Picture", "Results", "digest", "draw_picture", "versions", "write"]
 
 Results = Mapping[str, Sequence[xr.Dataset]]
-"""Experiment name -> its cases."""
+"""Name of an experiment -> the results of its cases."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure as files, with the texts that the report shows and the record of its sidecar."""
+    """A picture holds a figure as files, the texts that the report shows with it, and the record for its sidecar."""
 
     name: str
     caption: str
@@ -37,15 +37,16 @@ class Picture:
     record: Mapping[str, Any]
 
     def save(self, folder: Path) -> list[Path]:
-        """Write NAME.png, NAME.svg and NAME.json, each whole or not at all; the sidecar last."""
+        """Write NAME.png, NAME.svg and last the sidecar NAME.json, each completely or not at all; return their paths."""
         sidecar = json.dumps(self.record, indent=2).encode() + b"\n"
         return [write(folder / f"{self.name}.{suffix}", content) for suffix, content in {**self.files, "json": sidecar}.items()]
 
 
 def draw_picture(name: str, results: Results) -> Picture:
-    """Draw the figure `name` from results that have all its experiments.
+    """Draw the figure `name` from results that include all its experiments.
 
-    Its title says what was found on the project's data sets. On a user's own it may not be so: the caption stands there instead.
+    The title states what was found on the project's data sets. It may be wrong for a user's own data or learner; there the
+    caption takes its place.
     """
     module, caption = figure_module(name), str(figure_module(name).__doc__).splitlines()[0]
     data = module.data(*(results[experiment] for experiment in module.EXPERIMENTS))
@@ -65,11 +66,11 @@ def draw_picture(name: str, results: Results) -> Picture:
 
 
 _SHARED = ("results.py", "style.py")
-"""Files that decide how every picture looks, beside its own."""
+"""Files that decide how every picture looks, in addition to its own script."""
 
 
 def _cases(results: Sequence[xr.Dataset]) -> dict[str, Any]:
-    """Return by case the sha256 of the data, the config and, where the result has them, the seeds."""
+    """Return for each case the sha256 of the data, the config and, if the result has them, the seeds."""
     return {
         str(ds.attrs.get("case", position)): {
             "sha256": fingerprint(ds),
@@ -96,7 +97,7 @@ def digest(content: bytes) -> str:
 
 
 def write(file: Path, content: bytes) -> Path:
-    """Write a file so that it is there whole or not at all, in place of an earlier one."""
+    """Write a file completely or not at all, in place of an earlier one; return its path."""
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(f"{file.name}.partial")
     try:

@@ -1,7 +1,7 @@
-"""Write report.html: one page with everything in a results folder, which needs no other file and runs no text from outside.
+"""The module makes report.html, one page with everything in a results folder.
 
-The page is made of the results alone, so the same results give the same bytes. Every text from outside is escaped, and the only
-script and style that may run are the ones of `templates/`, by their sha256 in the page's content security policy.
+The page needs no other file. It depends only on the results, so the same results give the same bytes. Every text from the results
+is escaped. The page's content security policy allows only the script and the style of `templates/`, by their sha256.
 """
 
 import base64
@@ -27,14 +27,14 @@ from theory.claims import Claim, Ledger, Status, Verdict
 __all__ = ["Page", "render_report"]
 
 HEADLINES = ("C6", "T2", "C6 networks", "C3", "C8", "C10")
-"""Claims whose verdicts stand first on the page."""
+"""Claims whose verdicts come first on the page."""
 
 Verdicts = Sequence[tuple[Claim, Verdict]]
 
 
 @dataclass(frozen=True)
 class Page:
-    """The parts of the page; `absent` are the pictures that could not be drawn."""
+    """A page has these parts; `absent` are the pictures that could not be drawn."""
 
     results: Results
     ledger: Ledger
@@ -44,7 +44,7 @@ class Page:
 
 
 def render_report(page: Page) -> tuple[bytes, list[Absent]]:
-    """Render the page; returns also everything that is missing on it."""
+    """Return the page as bytes, and a list of everything that is missing on it."""
     budget = attempt("the error budget", ("budget",), page.results, lambda: [_budget(ds) for ds in page.results["budget"]])
     unjudged = [Absent(f"claim {c.id}", reason, fault=c in page.ledger.faults) for c, reason in page.ledger.not_judged]
     absent = [*unjudged, *page.absent, *([budget] if isinstance(budget, Absent) else [])]
@@ -57,7 +57,7 @@ def render_report(page: Page) -> tuple[bytes, list[Absent]]:
         lstrip_blocks=True,
     )
     environment.filters |= {"number": _number, "anchor": _anchor, "picture": _data_uri, "size": _size}
-    homes = _homes(page.pictures, verdicts)
+    homes = _claim_of_each_picture(page.pictures, verdicts)
     html = environment.get_template("report.html.j2").render(
         families=_families(verdicts),
         headlines=[(c, v) for name in HEADLINES for c, v in verdicts if c.id == name],
@@ -78,19 +78,22 @@ def render_report(page: Page) -> tuple[bytes, list[Absent]]:
 
 
 def _families(verdicts: Verdicts) -> list[tuple[str, Verdicts]]:
-    """The essay's claims, C1, C2, .., and all others."""
+    """Split the verdicts into those on the essay's claims (C1, C2, ..) and all others, with a title for each."""
     essay = [(c, v) for c, v in verdicts if c.id.startswith("C")]
     others = [(c, v) for c, v in verdicts if not c.id.startswith("C")]
     return [(title, family) for title, family in (("The essay's claims", essay), ("What is true instead", others)) if family]
 
 
 def _counts(verdicts: Verdicts) -> list[tuple[str, list[tuple[Status, int]]]]:
-    """How many verdicts of each kind, by family."""
+    """Count the verdicts of each status, for both families of claims."""
     return [(title, [(s, sum(v.status is s for _, v in family)) for s in Status]) for title, family in _families(verdicts)]
 
 
-def _homes(pictures: Sequence[Picture], verdicts: Verdicts) -> dict[str, str]:
-    """Picture -> id of the first of its claims that was judged, under which it stands; pictures without one are left out."""
+def _claim_of_each_picture(pictures: Sequence[Picture], verdicts: Verdicts) -> dict[str, str]:
+    """Return for each picture the claim with which the page shows it: the first of its claims that was judged.
+
+    Pictures whose claims were not judged are left out.
+    """
     judged = {claim.id for claim, _ in verdicts}
     firsts = {picture.name: next((c for c in picture.claims if c in judged), None) for picture in pictures}
     return {name: first for name, first in firsts.items() if first is not None}
@@ -98,7 +101,10 @@ def _homes(pictures: Sequence[Picture], verdicts: Verdicts) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class _Cell:
-    """Size of a step relative to ||beta|| and its signed share of the whole gap, with standard errors where they can be seen."""
+    """A cell gives the size of a step relative to ||beta||, and its signed share of the whole gap.
+
+    Standard errors are added unless they are too small to matter.
+    """
 
     size: str
     share: str
@@ -106,7 +112,7 @@ class _Cell:
 
 @dataclass(frozen=True)
 class _Budget:
-    """A case: its training times, and per step a cell for each; None where the chain does not have the step."""
+    """A budget belongs to one case; each step has a cell for every training time, or None if the chain lacks the step there."""
 
     case: str
     times: list[str]
@@ -130,17 +136,17 @@ def _cell(size: float, size_error: float, share: float, share_error: float) -> _
 
 
 def _environment(results: Results) -> dict[str, list[tuple[str, int]]]:
-    """Attributes that say with what the results were computed: each with its values and the number of cases that have it."""
+    """Return the attributes that record how results were computed: name -> (value, number of cases that have this value)."""
     found: dict[str, Counter[str]] = {}
     for cases in results.values():
         for ds in cases:
-            for name in (name for name, value in ds.attrs.items() if isinstance(value, str) and name not in _QUESTION):
+            for name in (name for name, value in ds.attrs.items() if isinstance(value, str) and name not in _WHAT_WAS_COMPUTED):
                 found.setdefault(name, Counter())[ds.attrs[name]] += 1
     return {name: sorted(counter.items()) for name, counter in found.items()}
 
 
-_QUESTION = {"experiment", "case", "data", "learner", "options", "unit", "config"}
-"""Attributes that say what was computed."""
+_WHAT_WAS_COMPUTED = {"experiment", "case", "data", "learner", "options", "unit", "config"}
+"""Attributes that record what was computed, not how."""
 
 
 def _case(ds: xr.Dataset) -> dict[str, str]:
@@ -156,7 +162,7 @@ def _case(ds: xr.Dataset) -> dict[str, str]:
 
 
 def _inline(environment: jinja2.Environment, file: str) -> dict[str, Any]:
-    """A style or a script with the hash by which the content security policy admits it."""
+    """Return the text of a style or a script, and the hash by which the content security policy allows it."""
     assert environment.loader is not None
     text = environment.loader.get_source(environment, file)[0]
     digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
@@ -176,5 +182,5 @@ def _data_uri(picture: Picture) -> str:
 
 
 def _size(picture: Picture) -> tuple[int, int]:
-    """Width and height in pixels, from the header of the PNG."""
+    """Return width and height in pixels, from the header of the PNG."""
     return struct.unpack(">II", picture.files["png"][16:24])

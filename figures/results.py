@@ -1,4 +1,4 @@
-"""Read stored results, and name their cases as pictures do."""
+"""The module reads stored results, and gives their cases the names that pictures use."""
 
 import hashlib
 import json
@@ -69,19 +69,19 @@ def fingerprint(ds: xr.Dataset) -> str:
 
 
 def config_of(ds: xr.Dataset) -> Any:
-    """Return the configuration that the case was run with: its attribute `config`, as values."""
+    """Return the configuration that the case was run with: its attribute `config`, read from JSON."""
     return json.loads(ds.attrs.get("config", "null"))
 
 
 def is_users(ds: xr.Dataset) -> bool:
-    """Return whether the case is of a user's own data (recorded as a dict, not by name) or learner (recorded with a name)."""
+    """Return whether the case uses a user's own data (recorded as a dict, not a name) or learner (recorded with a name)."""
     problem = (config_of(ds) or {}).get("problem") or {}
     return isinstance(problem.get("data"), dict) or "name" in problem
 
 
 @dataclass(frozen=True)
 class Retrainings:
-    """The number of stored tables of responses, of the fits in them, and the machines that computed them."""
+    """The class holds the number of stored tables of responses, of the fits in them, and the machines that computed them."""
 
     tables: int
     fits: int
@@ -100,12 +100,12 @@ def retrainings(folder: Path) -> Retrainings:
 
 
 def data_name(ds: xr.Dataset) -> str:
-    """Return data set and number of training points of a case, as a text that matplotlib draws as it is: "Two moons, N = 8"."""
+    """Return data set and number of points of a case, such as "Two moons, N = 8", with $ escaped for matplotlib."""
     return f"{data_label(ds)}, N = {_attribute(ds, 'n_points')}"
 
 
 def data_label(ds: xr.Dataset) -> str:
-    """Return the data set of a case as such a text: "Two moons"."""
+    """Return the data set of a case, such as "Two moons", with $ escaped for matplotlib."""
     printable = re.sub(r"[\x00-\x1f\x7f]", "\N{REPLACEMENT CHARACTER}", str(_attribute(ds, "data")).replace("_", " "))
     return f"{printable[:1].upper()}{printable[1:]}".replace("$", r"\$")
 
@@ -122,7 +122,7 @@ def options(ds: xr.Dataset) -> dict[str, str]:
 
 
 def _attribute(ds: xr.Dataset, name: str) -> Any:
-    """An attribute of a result; a ValueError names the command to run again where an earlier version did not write it."""
+    """Return an attribute of a result; raise ValueError, with the command to rerun, if an earlier version did not write it."""
     if name not in ds.attrs:
         raise ValueError(
             f"{ds.attrs.get('case', 'a result')} has no attribute {name!r}: an earlier version stored it; run again "

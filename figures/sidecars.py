@@ -1,4 +1,7 @@
-"""Check that pictures still show what the results say: compare files with sidecars, and sidecars with a picture drawn now."""
+"""The module checks that stored pictures still agree with the results.
+
+It compares files with their sidecars, and sidecars with a picture drawn from today's results.
+"""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -26,7 +29,7 @@ def mismatches(folder: Path, name: str, now: Picture | Absent) -> list[str]:
 
 
 def other_versions(folder: Path, now: Picture) -> list[str]:
-    """List the versions that have changed since a figure was drawn, so that its bytes cannot be compared."""
+    """List the versions that have changed since a figure was drawn; if there are any, bytes cannot be compared."""
     before, after = _read(folder, now.name)["versions"], now.record["versions"]
     return [
         f"{name} {before.get(name)}, now {after.get(name)}" for name in {**before, **after} if before.get(name) != after.get(name)
@@ -46,7 +49,7 @@ def _read(folder: Path, name: str) -> Mapping[str, Any]:
 
 
 def _damages(folder: Path, sidecar: Mapping[str, Any]) -> Iterator[str]:
-    """Find files that are missing or are not those that the sidecar records."""
+    """Yield a text for each file that is missing or differs from the one that the sidecar records."""
     for name, sha256 in sidecar["files"].items():
         file = folder / name
         if not file.is_file():
@@ -56,7 +59,7 @@ def _damages(folder: Path, sidecar: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _differences(sidecar: Mapping[str, Any], now: Picture) -> Iterator[str]:
-    """Find what has changed in results, scripts or bytes between the stored picture and one drawn today."""
+    """Yield a text for each change in results, scripts or bytes between the stored picture and one drawn today."""
     record, causes = now.record, 0
     for experiment in dict.fromkeys([*sidecar["results"], *record["results"]]):
         before, after = sidecar["results"].get(experiment, {}), record["results"].get(experiment, {})

@@ -1,4 +1,4 @@
-"""One look for every figure: colour-blind-safe, readable at the width of a README, the same bytes for the same data."""
+"""The module gives all figures one look: safe for colour-blind readers, readable in a README, and reproducible byte for byte."""
 
 import io
 
@@ -12,7 +12,7 @@ BLUE, ORANGE, GREEN, PINK, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#
 
 
 def style() -> dict[str, object]:
-    """Settings of matplotlib, for `with mpl.rc_context(style())`."""
+    """Return the settings of matplotlib, for `with mpl.rc_context(style())`."""
     return {
         "font.family": "DejaVu Sans",
         "font.size": 11,
@@ -28,7 +28,7 @@ def style() -> dict[str, object]:
 
 
 def render(figure: Figure) -> dict[str, bytes]:
-    """PNG and SVG, by suffix, without dates or versions in them."""
+    """Return the figure as PNG and SVG, by suffix, without dates or versions in them."""
     files = {"png": {"Software": None}, "svg": {"Date": None}}
     rendered: dict[str, bytes] = {}
     with mpl.rc_context(style()):

@@ -1,6 +1,7 @@
-"""Data sets: `real` ones, `synthetic` ones, and a user's own file (`user_file`, read by `csv_file`); `base` says what one is.
+"""The package makes data sets: `real` ones, `synthetic` ones, and those from a user's own CSV file (`user_file`, `csv_file`).
 
-To add one, write a function with `@register` in `real` or `synthetic`, or in a new file here, which is found without a list.
+`base` defines the class `DataSet`. To add a data set, write a function with `@register` in `real`, in `synthetic` or in a new
+file of this package. Every module of the package is imported, so a new file needs no entry in a list.
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""What a data set is, and the registry of all that have a name."""
+"""The module defines the class `DataSet` and keeps the registry of all data sets that have a name."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,24 +13,26 @@ __all__ = ["DataSet", "by_name", "checked_size", "names", "register", "standardi
 
 @dataclass(frozen=True, eq=False)
 class DataSet:
-    """Training points, queries and where they come from."""
+    """A data set holds training points, query points and their source."""
 
     name: str
     X: Array  # (N, d)
     y: Array  # (N,)
     X_query: Array  # (M, d)
     columns: tuple[str, ...]  # d names
-    unit: str  # of a learner's output
+    unit: str  # of the output of a learner trained on it
     source: str
     train_rows: tuple[int, ...] = ()  # rows of the original file, the first one is 0
     query_rows: tuple[int, ...] = ()
-    labels: tuple[str, ...] = ()  # of the file, for y = 0 and for y = 1, where they are not these numbers
+    labels: tuple[str, ...] = ()  # the file's own target values for y = 0 and for y = 1; empty if not recorded
 
 
 def standardised(values: Array, rows: NDArray[np.int64], columns: Sequence[str], source: str) -> Array:
-    """Columns (rows of the file, d) less the mean of the training rows, over their standard deviation (divisor N).
+    """Return `values` (rows of the file, d), each column standardised by the training rows `rows`.
 
-    Each is first scaled by a power of two, which changes no digit and keeps the squares of any finite numbers finite.
+    Subtract the mean of the training rows and divide by their standard deviation (divisor N). Each column is first scaled by a
+    power of two: that changes no digit and keeps the squares of any finite numbers finite. Raises ValueError if a column is
+    constant among the training rows, or varies so little there that a standardised value is not finite.
     """
     low, high = values[rows].min(axis=0), values[rows].max(axis=0)
     if (low == high).any():
@@ -49,7 +51,7 @@ _registry: dict[str, Callable[..., DataSet]] = {}
 
 
 def names() -> tuple[str, ...]:
-    """Every data set that `by_name` knows.
+    """Return the names of all data sets that `by_name` knows, in alphabetical order.
 
     >>> "spector" in names()
     True
@@ -58,7 +60,7 @@ def names() -> tuple[str, ...]:
 
 
 def by_name(name: str, n_points: int | None = None) -> DataSet:
-    """A data set by name, with its own default or the given number of training points.
+    """Return the data set `name` with `n_points` training points, or with its own default number.
 
     >>> data = by_name("spector", 8)
     >>> data.X.shape, data.columns, data.y.tolist()
@@ -70,13 +72,13 @@ def by_name(name: str, n_points: int | None = None) -> DataSet:
 
 
 def register(function: Callable[..., DataSet]) -> Callable[..., DataSet]:
-    """Make a data set known by the name of its function `name(n_points=...) -> DataSet`."""
+    """Register the function `name(n_points=...) -> DataSet`, so that `by_name` finds its data set by the function's name."""
     _registry[function.__name__] = function
     return function
 
 
 def checked_size(n_points: int, limit: int, name: str) -> int:
-    """Return the number of points, or refuse it where the data set has fewer."""
+    """Return `n_points`; raise ValueError unless it is between 1 and `limit`."""
     if not 1 <= n_points <= limit:
         raise ValueError(f"n_points = {n_points}, expected 1 to {limit} for {name}")
     return n_points

@@ -1,7 +1,8 @@
-"""Read a CSV file of numbers and a target: nothing is guessed, and what cannot be used is refused by column and line.
+"""The module reads a CSV file of numbers and a target; it guesses nothing, and its errors name the column and the line.
 
-Everything is read as text by the standard library's `csv`, which knows the line of every row, and then converted: no cell, row or
-column is filled, renamed or left out silently. Rows stream: a file costs 8 bytes per number, and the text of its target.
+The standard library's `csv` reads every cell as text and knows the line of every row; then the cells are converted. No cell, row
+or column is filled, renamed or left out silently. Rows are read one at a time, so a file takes 8 bytes of memory per number, plus
+the text of its target column.
 """
 
 import csv
@@ -24,22 +25,26 @@ from theory.response import Array
 __all__ = ["MAX_FEATURES", "CsvTable", "digest", "number", "quoted", "read_csv"]
 
 MAX_FEATURES = 50
-"""Columns of X that a learner can have here: fits on all subsets take time and memory of the order of their square."""
+"""Largest number of columns of X: fits on all subsets take time and memory of the order of the square of this number."""
 
 _MISSING = frozenset({"", "na", "n/a", "nan", "null", "#n/a"})
+"""Cells that count as a missing value, in lower case."""
 
 
 @dataclass(frozen=True, eq=False)
 class CsvTable:
-    """The features, and the target as it stands in the file."""
+    """A table holds the features of a CSV file as numbers, and its target column as text."""
 
     columns: tuple[str, ...]  # of X
-    X: Array  # (rows, columns), not to be written to
+    X: Array  # (rows, columns), read-only
     target: tuple[str, ...]
 
 
 def digest(path: Path) -> str:
-    """sha256 of a text file; read again only where its size or time has changed."""
+    """Return the sha256 of a text file; read the file again only if its size or time has changed.
+
+    Raises FileNotFoundError if there is no such file, and ValueError if it is no file, is UTF-16 or has a NUL byte.
+    """
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist, expected a CSV file")
     if not path.is_file():
@@ -64,7 +69,11 @@ def _digest(path: Path, _time: int, size: int) -> str:
 
 
 def read_csv(path: Path, target: str | None, drop: Sequence[str] = ()) -> CsvTable:
-    """All rows. The first line names the columns; all but the target and those to drop must be finite numbers that vary."""
+    """Return all rows of a CSV file, whose first line names the columns.
+
+    Every column must hold finite numbers that are not all equal, except the target and the columns in `drop`. Raises ValueError,
+    with column and line, if the file cannot be used.
+    """
     digest(path)
     rows = _rows(path)
     header = [name.strip() for _, names in islice(rows, 1) for name in names]
@@ -98,7 +107,10 @@ def read_csv(path: Path, target: str | None, drop: Sequence[str] = ()) -> CsvTab
 
 
 def number(text: str) -> float | None:
-    """The number in a cell, as Python reads it but for underscores and foreign digits; None where it holds text."""
+    """Return the number in a cell as Python reads it, or None if the cell is not a number.
+
+    Underscores (1_000) and non-ASCII digits, which Python would accept, also give None.
+    """
     try:
         return float(text) if text.isascii() and "_" not in text else None
     except ValueError:
@@ -106,13 +118,17 @@ def number(text: str) -> float | None:
 
 
 def quoted(noun: str, names: Sequence[str], most: int = 12) -> str:
-    """Write names for a message: column 'a', columns 'a', 'b', ..; of many, only the first."""
+    """Return `noun` and names for a message, such as "column 'a'" or "columns 'a', 'b'", with at most `most` names."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return f"{noun}{'s' if len(names) > 1 else ''} {', '.join(map(repr, names[:most]))}{more}"
 
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """The rows as text, each with its line in the file (its last, where a quoted field has several); empty lines have none."""
+    """Yield the line number and the cells (as text) of every row; skip empty lines.
+
+    If a quoted field spans several lines, the number is that of the row's last line. Raises ValueError if the file is not CSV or
+    not UTF-8.
+    """
     with path.open(encoding="utf-8-sig", newline="") as file:
         rows = csv.reader(file, strict=True)
         try:
@@ -127,7 +143,7 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def _choose(path: Path, header: Sequence[str], target: str | None, drop: Sequence[str]) -> tuple[list[int], int]:
-    """Which columns are features, and which one is the target."""
+    """Return the positions of the feature columns and the position of the target; raise ValueError if the header is unfit."""
     if not any(header):
         raise ValueError(f"{path} is empty, expected a line that names the columns, then rows of numbers")
     other = next((mark for mark in ";\t|" if mark in header[0]), None)
@@ -161,19 +177,21 @@ def _choose(path: Path, header: Sequence[str], target: str | None, drop: Sequenc
 
 
 def _close(name: str, header: Sequence[str]) -> str:
+    """Return a question such as ", did you mean 'age'?" with the columns whose names are similar, or an empty text."""
     by_lower = {other.lower(): other for other in header}
     close = [by_lower[found] for found in difflib.get_close_matches(name.lower(), list(by_lower), n=3)]
     return f", did you mean {' or '.join(map(repr, close))}?" if close else ""
 
 
 def _fault(cell: str) -> str:
+    """Return why a cell is no finite number: "missing", "text" or "infinite"."""
     if cell.strip().lower() in _MISSING:
         return "missing"
     return "text" if number(cell) is None else "infinite"
 
 
 def _refuse(path: Path, header: Sequence[str], goal: int, faults: dict[tuple[str, int], tuple[int, str]]) -> None:
-    """Text first, in all columns that have it; then the first cell that is missing or infinite."""
+    """Raise ValueError if there are faults: name all columns that hold text, or else the first missing or infinite cell."""
     texts = {header[column]: where for (what, column), where in faults.items() if what == "text"}
     if texts:
         line, text = next(iter(texts.values()))
@@ -192,4 +210,5 @@ def _refuse(path: Path, header: Sequence[str], goal: int, faults: dict[tuple[str
 
 
 def _dropped(names: Sequence[str], most: int = 12) -> str:
+    """Return the `--drop` options that leave out the columns `names`, at most `most` of them."""
     return " ".join(f"--drop {shlex.quote(name)}" for name in names[:most]) + (" .." if len(names) > most else "")

@@ -1,8 +1,8 @@
-"""Real data sets, all of which ship inside statsmodels.
+"""The module loads real data sets, all of which ship with statsmodels.
 
-A design is an intercept column of ones followed by the named columns, each standardised by the mean and standard deviation
-(divisor N) of the training rows; regression targets are standardised likewise, so one unit of the output is one standard
-deviation of the target. Which rows train is a fixed rule given in each docstring, and written down in `train_rows`.
+A design has an intercept column of ones, then the named columns. Each of these is standardised by the mean and the standard
+deviation (divisor N) of the training rows. Regression targets are standardised in the same way, so that one unit of the output is
+one standard deviation of the target. A fixed rule in each docstring chooses the training rows; `train_rows` records them.
 """
 
 import importlib
@@ -19,7 +19,7 @@ __all__ = ["fair", "longley", "spector", "stackloss"]
 
 @register
 def longley(n_points: int = 16) -> DataSet:
-    """US employment 1947-1962 (Longley 1967; used by Cook 1977): 16 years, 6 nearly collinear columns.
+    """Return US employment 1947-1962 (Longley 1967; used by Cook 1977): 16 years, 6 nearly collinear columns.
 
     Columns: GNPDEFL (GNP deflator, index), GNP (million dollars), UNEMP (thousands unemployed), ARMED (thousands in the armed
     forces), POP (thousands of age 14 and over), YEAR; target TOTEMP, thousands employed. Training rows: the first n_points years.
@@ -33,7 +33,7 @@ def longley(n_points: int = 16) -> DataSet:
 
 @register
 def stackloss(n_points: int = 16) -> DataSet:
-    """Ammonia lost from a plant on 21 days (Brownlee 1965), famous for its outliers, the days 1, 3, 4 and 21.
+    """Return the ammonia lost from a plant on 21 days (Brownlee 1965), known for its outliers, days 1, 3, 4 and 21.
 
     Columns: AIRFLOW (rate of operation), WATERTEMP (cooling water, degrees Celsius), ACIDCONC (acid concentration, per 1000 minus
     500); target STACKLOSS, ten times the percentage lost. Training rows: the first n_points days. Queries: all 21 days.
@@ -44,10 +44,10 @@ def stackloss(n_points: int = 16) -> DataSet:
 
 @register
 def spector(n_points: int = 16) -> DataSet:
-    """Whether a student's grade improved under a new way of teaching (Spector & Mazzeo 1980): 32 students, 11 of whom improved.
+    """Return the grades of 32 students, 11 of whom improved, under a new way of teaching (Spector & Mazzeo 1980).
 
     Columns: GPA (grade point average), TUCE (score in an economics test), PSI (1 if taught in the new way); target GRADE, 1 if
-    improved. Training rows: the first n_points/2 students of each class, in the order of the file. Queries: all the others.
+    the grade improved. Training rows: the first n_points/2 students of each class, in the order of the file. Queries: all others.
     """
     if n_points % 2 or not 2 <= n_points <= 22:
         raise ValueError(
@@ -63,7 +63,7 @@ def spector(n_points: int = 16) -> DataSet:
 
 @register
 def fair(n_points: int = 200) -> DataSet:
-    """Extramarital affairs of 6,366 women (Fair 1978, survey of Redbook magazine): large enough for sampled subsets.
+    """Return a survey of 6,366 women about extramarital affairs (Fair 1978, Redbook magazine): enough points to sample subsets.
 
     Columns: rate_marriage, age, yrs_married, children, religious, educ, occupation, occupation_husb (codes and years as in the
     source); target: 1 if affairs > 0. Training rows: the first n_points of a fixed random order (the file is sorted by the
@@ -88,6 +88,7 @@ def _statsmodels_table(name: str) -> dict[str, Array]:
 def _from_statsmodels(
     name: str, target: str, rows: NDArray[np.int64], queries: NDArray[np.int64], unit: str, source: str, *, binary: bool = False
 ) -> DataSet:
+    """Return a data set of statsmodels with the given training rows and query rows, standardised; a binary target is 0 or 1."""
     table = _statsmodels_table(name)
     y = table.pop(target)
     X = np.column_stack(list(table.values()))

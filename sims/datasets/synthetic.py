@@ -1,4 +1,4 @@
-"""Synthetic data sets, and designs with a prescribed difficulty: eigenvalues, leverages, separation of two classes."""
+"""The module makes synthetic data sets, and designs with prescribed eigenvalues, leverages or separation of two classes."""
 
 from collections.abc import Sequence
 
@@ -14,14 +14,14 @@ __all__ = ["noisy_line", "one_point", "two_classes", "two_moons", "with_eigenval
 
 @register
 def one_point(n_points: int = 1) -> DataSet:
-    """x = 1, y = 1, asked for at x = 1: the smallest problem there is. With l2 = 1, F(w) = w / (w + 1)."""
+    """Return the smallest problem: one point x = 1, y = 1, and the query x = 1. Ridge with l2 = 1 gives F(w) = w / (w + 1)."""
     one = np.ones((checked_size(n_points, 1, "one_point"), 1))
     return DataSet("one_point", one, one[:, 0], one, ("x",), "units of y", "by hand", (0,), (0,))
 
 
 @register
 def noisy_line(n_points: int = 64) -> DataSet:
-    """y = 1 + x + standard normal noise on an orthogonal design (intercept and one column, XᵀX = N I), queries x = -1 and 2."""
+    """Return y = 1 + x + standard normal noise on an orthogonal design (intercept and x, XᵀX = N I); queries at x = -1 and 2."""
     x = with_eigenvalues(n_points, [1.0], seed=0)
     X = np.column_stack([np.ones(n_points), (x - x.mean(axis=0)) / x.std(axis=0)])
     y = X.sum(axis=1) + stream("noisy_line", 0).standard_normal(n_points)
@@ -32,7 +32,10 @@ def noisy_line(n_points: int = 64) -> DataSet:
 
 @register
 def xor(n_points: int = 8) -> DataSet:
-    """Four corners (-1, -1), (1, 1): label 0, (-1, 1), (1, -1): label 1, in turn, plus normal noise of sd 0.35; 8 queries."""
+    """Return points at the four corners of a square, plus normal noise of standard deviation 0.35, and 8 queries.
+
+    Corners (-1, -1) and (1, 1) have label 0, corners (-1, 1) and (1, -1) label 1. Points take the four corners in turn.
+    """
 
     def draw(count: int, seed: int) -> tuple[Array, Array]:
         corners = np.array([[-1.0, -1.0], [-1.0, 1.0], [1.0, 1.0], [1.0, -1.0]])[np.arange(count) % 4]
@@ -43,9 +46,10 @@ def xor(n_points: int = 8) -> DataSet:
 
 @register
 def two_moons(n_points: int = 10) -> DataSet:
-    """Two half circles of radius 1, interleaved, labels in turn, plus normal noise of sd 0.2; 8 queries.
+    """Return points on two interleaved half circles of radius 1, plus normal noise of standard deviation 0.2, and 8 queries.
 
-    Label 0: (cos t, sin t), label 1: (1 - cos t, 1/2 - sin t), t uniform on (0, pi); both moved by (-1/2, -1/4).
+    Labels alternate. Label 0: (cos t, sin t), label 1: (1 - cos t, 1/2 - sin t), t uniform on (0, pi), both moved by
+    (-1/2, -1/4).
     """
 
     def draw(count: int, seed: int) -> tuple[Array, Array]:
@@ -58,13 +62,16 @@ def two_moons(n_points: int = 10) -> DataSet:
 
 
 def _two_columns(name: str, X: Array, y: Array, X_query: Array) -> DataSet:
+    """Return a data set of two columns; raise ValueError if it has fewer than 4 training points."""
     if len(X) < 4:
         raise ValueError(f"n_points = {len(X)}, expected at least 4 for {name}")
     return DataSet(name, X, y, X_query, ("x1", "x2"), "logit", "synthetic")
 
 
 def with_eigenvalues(n_points: int, eigenvalues: Sequence[float], seed: int) -> Array:
-    """A random design (N, d) for which (1/N) X^T X has exactly the given eigenvalues (random orthonormal bases on both sides).
+    """Return a random design X (N, d) for which (1/N) X^T X has exactly the given eigenvalues.
+
+    X = sqrt(N) U diag(eigenvalues)^(1/2) V^T with random orthonormal columns in U (N, d) and V (d, d).
 
     >>> X = with_eigenvalues(10, [4.0, 1.0], seed=0)
     >>> np.linalg.eigvalsh(X.T @ X / 10).round(9).tolist()
@@ -81,10 +88,10 @@ def with_eigenvalues(n_points: int, eigenvalues: Sequence[float], seed: int) -> 
 
 
 def with_leverages(leverages: Sequence[float], n_columns: int, seed: int) -> Array:
-    """A random design (N, d) whose points have exactly the given leverages h_i = x_i^T (X^T X)^-1 x_i.
+    """Return a random design X (N, d) whose points have exactly the given leverages h_i = x_i^T (X^T X)^-1 x_i.
 
-    They must lie in [0, 1] and sum to d. Built by N - 1 plane rotations of the rows of [I; 0], each of which gives one row its
-    norm (constructive Schur-Horn theorem: Chan & Li 1983).
+    Leverages must lie in [0, 1] and sum to d. The design comes from N - 1 plane rotations of the rows of [I; 0]; each rotation
+    gives one row its norm (constructive Schur-Horn theorem: Chan & Li 1983).
 
     >>> X = with_leverages([0.5, 0.5, 0.75, 0.25], n_columns=2, seed=0)
     >>> np.diag(X @ np.linalg.inv(X.T @ X) @ X.T).round(9).tolist()
@@ -111,10 +118,11 @@ def with_leverages(leverages: Sequence[float], n_columns: int, seed: int) -> Arr
 
 
 def two_classes(n_points: int, n_columns: int, gap: float, seed: int) -> tuple[Array, NDArray[np.float64]]:
-    """A design with intercept (N, 1 + columns) and balanced labels whose first column separates the classes by exactly `gap`.
+    """Return a design (N, 1 + columns) and balanced labels; the first column after the intercept separates the classes by `gap`.
 
-    gap > 0: separable, the nearest points of the two classes are `gap` apart; gap < 0: the classes overlap by |gap|, and no
-    direction separates them when the other columns carry no information. Check with `sims.learners.logistic.is_separable`.
+    If gap > 0, the classes are separable and their nearest points are exactly `gap` apart in that column. If gap < 0, the classes
+    overlap by |gap|, and no direction separates them when the other columns carry no information. Check with
+    `sims.learners.logistic.is_separable`.
 
     >>> X, y = two_classes(6, 1, gap=0.5, seed=0)
     >>> float((X[y == 1, 1].min() - X[y == 0, 1].max()).round(9))
@@ -132,7 +140,7 @@ def two_classes(n_points: int, n_columns: int, gap: float, seed: int) -> tuple[A
 
 
 def _rotate_to_norm(row: Array, other: Array, norm2: float) -> Array:
-    """Rotate two rows in their plane so that the first has squared norm `norm2`, which lies between theirs."""
+    """Return two rows (2, d), rotated in their plane so that the first has squared norm `norm2`, which lies between theirs."""
     a, b, g = row @ row - norm2, other @ other - norm2, row @ other
     t = -a / (g + np.copysign(np.sqrt(max(g * g - a * b, 0.0)), g)) if (g or a * b) else 0.0  # a + 2 g t + b t^2 = 0
     c = 1.0 / np.hypot(1.0, t)

@@ -1,4 +1,4 @@
-"""A CSV file as a data set: which rows train and which are asked for, drawn by seed, and written down."""
+"""The module turns a user's CSV file into a data set: it draws training rows and query rows by a seed and records them."""
 
 import json
 import re
@@ -20,30 +20,33 @@ __all__ = ["Task", "UserData", "as_user_data", "write_down"]
 Task = Literal["two classes", "number"]
 
 LEAST_POINTS = 4
-"""Training points: three are removed at once, and what is left must be a training set."""
+"""Least number of training points: up to three are removed at once, and the rest must be a training set."""
 
 
 @dataclass(frozen=True)
 class UserData:
-    """A CSV file, and all that decides which of its rows train and are asked for; `as_user_data` makes one."""
+    """A description names a CSV file and holds all values that decide its training rows and query rows.
+
+    Make one with `as_user_data`, which checks the file.
+    """
 
     path: str
     target: str
     task: Task  # what the target is taken for: one of two classes, or a number
-    sha256: str  # of the file: another content is other data
+    sha256: str  # of the file: if its content changes, it is another data set
     n_queries: int = 8
     seed: int = 0
     drop: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
-        """The file's name, safe for folders and titles: "my data.csv" is "my_data.csv"."""
+        """Return the file's name in characters that are safe in folders and titles: "my data.csv" gives "my_data.csv"."""
         return re.sub(r"[^A-Za-z0-9._-]+", "_", Path(self.path).name)
 
     def load(self, n_points: int | None) -> DataSet:
-        """N training points and `n_queries` other rows, drawn without replacement; see `_choose_rows` and `_as_data_set`.
+        """Return a data set of `n_points` training points and `n_queries` other rows, drawn without replacement.
 
-        Refused where the file has changed since it was described.
+        See `_choose_rows` and `_as_data_set`. Raises ValueError if `n_points` is None or the file has changed since it was read.
         """
         if n_points is None:
             raise ValueError(f"{self.label}: a number of training points is needed")
@@ -55,7 +58,11 @@ class UserData:
 def as_user_data(
     path: Path, target: str | None, *, task: Task | None = None, n_queries: int = 8, seed: int = 0, drop: Sequence[str] = ()
 ) -> UserData:
-    """A file whose content can be used: read once, every check made. Without a task: two classes if the target has two values."""
+    """Read a CSV file once, check that its content can be used, and return its description.
+
+    Without a `task`, the task is "two classes" if the target has two different values, else "number". Raises ValueError if the
+    file or its target cannot be used.
+    """
     sha256, table = digest(path), read_csv(path, target, drop)
     values = _values(table.target)
     task = task or ("two classes" if len(values) == 2 else "number")
@@ -81,9 +88,10 @@ def as_user_data(
 
 
 def write_down(user: UserData, n_points: int, out: Path) -> Path:
-    """OUT/<file>-<N>.rows.json: which rows of the file train and are asked for, and everything that decided it.
+    """Write OUT/<file>-<N>.rows.json, which records the training rows, the query rows and all values that decided them.
 
-    A folder holds results of one description of a file: where it differs in anything, it is refused and says in what.
+    A folder holds results of only one description of a file. Raises ValueError, with the differences, if `out` holds those of
+    another description.
     """
     for written in sorted(out.glob(f"{user.label}-*.rows.json")):
         found, wanted = json.loads(written.read_text())["data"], json.loads(json.dumps(asdict(user)))
@@ -121,7 +129,11 @@ def _load(user: UserData, n_points: int) -> DataSet:
 
 
 def _as_data_set(user: UserData, table: CsvTable, n_points: int) -> DataSet:
-    """An intercept and the features, standardised by the training rows; y in {0, 1}, or standardised likewise."""
+    """Return the data set: an intercept, the features standardised by the training rows, and the target y.
+
+    y is 0 or 1 for two classes, else it is standardised like the features. Raises ValueError if a feature or a numerical target
+    is constant among the training rows.
+    """
     values = _values(table.target)
     code = np.array([values.index(_value(text, values)) for text in table.target]) if len(values) == 2 else None
     rows, queries = _choose_rows(user, len(table.target), code, n_points)
@@ -162,10 +174,11 @@ def _as_data_set(user: UserData, table: CsvTable, n_points: int) -> DataSet:
 def _choose_rows(
     user: UserData, n_rows: int, code: NDArray[np.int64] | None, n_points: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Training rows and queries in the order of the file, without replacement, from the stream of `seed`.
+    """Return training rows and query rows, drawn without replacement by `user.seed`, each in the order of the file.
 
-    With two classes the training rows have each in its share of the file, rounded, but at least two of either where the file has
-    two: without one point both are still there. Queries are drawn from all other rows.
+    With two classes, each class has the same share of the training rows as of the file, rounded, but at least two rows if the
+    file has two: both classes are then still there when any one point is removed. Queries are drawn from all other rows. Raises
+    ValueError if there are too few rows or training points.
     """
     wanted = n_points + user.n_queries
     if n_points < LEAST_POINTS or n_rows < wanted:
@@ -186,7 +199,10 @@ def _choose_rows(
 
 
 def _values(target: Sequence[str]) -> tuple[str, ...]:
-    """The different values of a target, in order: of numbers, where all are, or of text. Numbers that are equal are one value."""
+    """Return the different values of a target, sorted as numbers if all are numbers, else as text.
+
+    Texts that are equal as numbers, such as "1" and "1.0", count as one value.
+    """
     different = sorted(set(target))
     numbers = [number(text) for text in different]
     if any(value is None for value in numbers):
@@ -198,5 +214,5 @@ def _values(target: Sequence[str]) -> tuple[str, ...]:
 
 
 def _value(text: str, values: Sequence[str]) -> str:
-    """The one of the two values that a cell has."""
+    """Return which of the two `values` a cell has: the same text, or an equal number."""
     return text if text in values else next(value for value in values if number(value) == number(text))

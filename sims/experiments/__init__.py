@@ -1,4 +1,4 @@
-"""Experiments: every file here defines one, `EXPERIMENT`, and is found without a list."""
+"""The package holds the experiments: every module in it defines one as `EXPERIMENT` and needs no entry in a list."""
 
 import importlib
 import pkgutil
@@ -9,7 +9,10 @@ __all__ = ["Experiment", "all_experiments"]
 
 
 def all_experiments() -> dict[str, Experiment]:
-    """Find every experiment of this package, by name; a file without one, or two with one name, are an error."""
+    """Return every experiment of this package by its name.
+
+    Raises ValueError if a module has no `EXPERIMENT`, or if two experiments have the same name.
+    """
     found: dict[str, Experiment] = {}
     for info in pkgutil.iter_modules(__path__):
         if info.ispkg:  # shared

@@ -1,4 +1,7 @@
-"""The average-derivative identity (T2) for networks that were not trained to an optimum: any time, any law."""
+"""The experiment checks the average-derivative identity (T2) on networks at any training time, for several laws of weights.
+
+The networks need not have reached an optimum.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,7 +28,10 @@ LAWS: dict[str, Callable[[float], ProductLaw]] = {"Bernoulli": Bernoulli, "TwoPo
 
 @dataclass(frozen=True)
 class AverageDerivativeConfig:
-    """A network, training times, a law and its parameter, Gauss nodes (few first), how many seeds."""
+    """A config sets the network, the training times, the laws with their parameters, the numbers of Gauss nodes and of seeds.
+
+    `nodes` are in increasing order.
+    """
 
     problem: Problem
     times: tuple[int, ...] = (1, 50, 500)
@@ -35,11 +41,11 @@ class AverageDerivativeConfig:
 
 
 def run(config: AverageDerivativeConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
-    """Relative error of the average derivative against the optimal datamodel, per law, number of nodes and training time.
+    """Measure the relative error of the average derivative against the optimal datamodel, by law, nodes and training time.
 
-    Both sides are the mean over the same seeds, so that nothing has a standard error. For Gaussian weights the datamodel itself
-    is a quadrature with the most nodes. `node_change` says how far the quadrature has converged, without beta; `essay_error` is
-    ||D(1) - beta|| / ||beta||.
+    Both are means over the same seeds, so no value has a standard error. For laws other than Bernoulli the datamodel itself is a
+    quadrature with the largest number of nodes. `node_change` shows how far the quadrature of the average derivative has
+    converged; it does not use beta. `essay_error` is ||D(1) - beta|| / ||beta||.
     """
     learner = config.problem.build(snapshots=config.times, steps=max(config.times))
     assert isinstance(learner, MLP)
@@ -63,7 +69,7 @@ def run(config: AverageDerivativeConfig, *, retrain: Retrain = in_memory, progre
         )
 
     def errors(estimate: Array, beta: Array) -> list[float]:
-        """One relative error per training time."""
+        """Return one relative error per training time."""
         split = [np.split(x, len(config.times), axis=1) for x in (estimate, beta)]
         return [relative_error(*pair) for pair in zip(*split, strict=True)]
 

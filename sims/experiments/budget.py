@@ -1,4 +1,4 @@
-"""The error budget from the exact datamodel down to a practical influence score, and what every score predicts."""
+"""The experiment measures each error between the exact datamodel and a practical influence score, and how well scores predict."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -32,7 +32,10 @@ __all__ = ["EXPERIMENT", "BudgetConfig", "run"]
 
 @dataclass(frozen=True)
 class BudgetConfig:
-    """A learner, training times (none: it is solved exactly), seeds, and what practice would choose for the scores."""
+    """A config sets the learner, its training times, the number of seeds and the settings of the scores.
+
+    A learner without `times` is solved exactly.
+    """
 
     problem: Problem
     times: tuple[int, ...] = ()
@@ -41,12 +44,13 @@ class BudgetConfig:
 
 
 def run(config: BudgetConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
-    """The chains beta -> D(1/2) -> D(1) -> .. -> score and beta -> leave-one-out -> D(1), at every training time.
+    """Split beta - score into steps along two chains of effects, at every training time.
 
-    `budget` has the steps of both, `closure` how exactly they add up to beta - score. `prediction` says how well the sum of each
-    effect over absent points predicts F over all subsets, and over those with one or two points removed; `measured` how close
-    each is to D(1), leave-one-out and beta. Time 0 stands for a learner that is solved exactly. An effect that is not defined
-    for some seed is left out of the chain, its neighbours then make one step.
+    The chains are beta -> D(1/2) -> D(1) -> .. -> score and beta -> leave-one-out -> D(1). `budget` has the steps of both.
+    `closure` is the error with which the steps add up to the difference of the two ends. `prediction` measures how well the sum
+    of each effect over the absent points predicts F over all subsets, and over those with at most two points removed. `measured`
+    compares each effect with D(1), leave-one-out and beta. Time 0 stands for a learner that is solved exactly. An effect that is
+    undefined for some seed is left out of its chain; its two neighbours are then joined by one step.
     """
     times = config.times or (0,)
     learner = config.problem.build(**({"snapshots": config.times, "steps": max(config.times)} if config.times else {}))

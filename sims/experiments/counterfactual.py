@@ -1,4 +1,7 @@
-"""Who predicts best what happens without k points: datamodels, derivatives, influence or leave-one-out?"""
+"""The experiment asks which attribution predicts best how the response changes when k training points are removed.
+
+It compares datamodels, derivatives, influence, leave-one-out and Newton steps.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -32,9 +35,10 @@ QUALITIES = ("relative_error", "slope", "lds")
 
 @dataclass(frozen=True)
 class CounterfactualConfig:
-    """A learner, numbers k of removed points, seeds; for many points how many subsets each datamodel and each k may draw.
+    """A config sets the learner, the numbers k of removed points, the seeds, and how many subsets are drawn.
 
-    `retrainings` = 0: all subsets are retrained on, beta is exact and every k has all its groups.
+    Each datamodel is fitted to `retrainings` subsets, and each k has `groups` groups of removed points. With `retrainings` = 0
+    nothing is drawn: the learner is retrained on all subsets, beta is exact and each k has all its groups.
     """
 
     problem: Problem
@@ -45,16 +49,19 @@ class CounterfactualConfig:
 
 
 def run(config: CounterfactualConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
-    """F(1) - F(1_S) for S with k points less against what each estimate says: sums of effects, and one Newton step per group.
+    """Compare the change F(1) - F(1_S), for subsets S without k points, with the prediction of each estimate.
 
-    Of the seed average throughout. Standard errors are those over the groups that were drawn (bootstrap), NaN where all were
-    retrained on. The LDS is that within the groups of k points. What cannot be defined is NaN.
+    F is the average over seeds. Predictions are sums of effects over the removed points, or one Newton step for the group.
+    Standard errors are over the drawn groups (bootstrap); they are NaN if all groups were used. The LDS is computed within the
+    groups of k points. An undefined prediction gives NaN.
     """
     learner, seeds = config.problem.build(), tuple(range(config.n_seeds))
     ones = np.ones(learner.n_points)
     full = retrain(learner, seeds, part="all points", weights=ones[None]).mean
     exact = config.retrainings == 0
-    effects, groups = _of_all(learner, seeds, config, retrain) if exact else _of_samples(learner, seeds, config, retrain)
+    effects, groups = (
+        _from_all_subsets(learner, seeds, config, retrain) if exact else _from_drawn_subsets(learner, seeds, config, retrain)
+    )
     (at,) = linearizations(learner, seeds)
     effects |= {
         "D(1)": derivatives(learner, ones, seeds)[0].mean(axis=0),
@@ -83,13 +90,13 @@ def run(config: CounterfactualConfig, *, retrain: Retrain = in_memory, progress:
 
 
 Groups = dict[int, tuple[Array, Array]]
-"""k -> subsets (B, N) without k points, and F on them (B, M)."""
+"""For each k, the subsets (B, N) without k points, and F on them (B, M)."""
 
 
-def _of_all(
+def _from_all_subsets(
     learner: ParametricLearner, seeds: tuple[int, ...], config: CounterfactualConfig, retrain: Retrain
 ) -> tuple[dict[str, Array], Groups]:
-    """Effects of retraining, and groups, from the table of all subsets."""
+    """Compute the effects that need retraining, and the groups, from the table of all subsets."""
     responses, n = retrain(learner, seeds).mean, learner.n_points
     effects = {f"beta (p = {p:g})": optimal_datamodel(responses, Bernoulli(p)).coefficients for p in PROBABILITIES}
     masks, removed = all_masks(n), n - sizes(n)
@@ -97,10 +104,13 @@ def _of_all(
     return {**effects, "LOO": leave_one_out(responses)}, groups
 
 
-def _of_samples(
+def _from_drawn_subsets(
     learner: ParametricLearner, seeds: tuple[int, ...], config: CounterfactualConfig, retrain: Retrain
 ) -> tuple[dict[str, Array], Groups]:
-    """The same from independent draws: OLS for beta, N + 1 retrainings for leave-one-out, `groups` subsets of every size."""
+    """Estimate the effects that need retraining, and draw groups, where not all subsets can be used.
+
+    beta is fitted by OLS to independent draws, leave-one-out takes N + 1 retrainings, and each k has `groups` subsets.
+    """
     n, effects = learner.n_points, dict[str, Array]()
     for p in PROBABILITIES:
         design = independent(Bernoulli(p), n_subsets=config.retrainings, n_points=n, seed=0)
@@ -116,7 +126,7 @@ def _of_samples(
 
 
 def _quality(predicted: Array, actual: Array, *, drawn: bool) -> Measured:
-    """Measure predicted against actual changes (B, M) by `QUALITIES`; NaN where the prediction is undefined."""
+    """Measure predicted against actual changes (B, M) by `QUALITIES`; return NaN if the prediction is undefined."""
 
     def qualities(p: Array, a: Array) -> list[float]:
         return [relative_error(p, a), slope(p, a), lds(p, a)]
@@ -129,7 +139,7 @@ def _quality(predicted: Array, actual: Array, *, drawn: bool) -> Measured:
 
 
 def _resized(config: CounterfactualConfig, n_points: int) -> CounterfactualConfig:
-    """Without the groups of as many points as there are, or more."""
+    """Return the config for `n_points` points, without the k that are not less than `n_points`."""
     fewer = tuple(k for k in config.removed if k < n_points)
     if not fewer:
         raise ValueError(f"n_points = {n_points}, expected at least 2: a point is removed and one is left")
@@ -140,7 +150,7 @@ _NETWORK: Mapping[str, Any] = {"hidden": (4,), "l2": 0.01, "learning_rate": 0.5,
 
 
 def _user_case(problem: Problem, small: bool) -> CounterfactualConfig:
-    """All groups, or for more points than can be enumerated, groups and subsets that are drawn."""
+    """Make a case with all groups, or with drawn groups and subsets if there are too many points to use all subsets."""
     n, convex = problem.n_points or 0, problem.learner in CONVEX
     trained = problem if convex else problem.changed(steps=100 if small else 500)
     n_seeds = 1 if convex else 4
@@ -153,7 +163,7 @@ def _user_case(problem: Problem, small: bool) -> CounterfactualConfig:
 
 EXPERIMENT = Experiment(
     name="counterfactual",
-    question="Which attribution predicts best what happens without k points?",
+    question="Which attribution predicts best how the response changes when k points are removed?",
     cases=(
         CounterfactualConfig(Problem("spector", "logistic", (("l2", 0.1),)), removed=tuple(range(1, 16))),
         CounterfactualConfig(Problem("longley", "least_squares", (("l2", 0.1),)), removed=tuple(range(1, 16))),

@@ -1,4 +1,4 @@
-"""How much damping helps or harms an influence score, at every stage of training."""
+"""The experiment measures how much damping helps or harms an influence score, at every stage of training."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ __all__ = ["EXPERIMENT", "DampingMapConfig", "run"]
 
 @dataclass(frozen=True)
 class DampingMapConfig:
-    """A network, when to look, what is added to which curvature, how many seeds."""
+    """A config sets the network, the training times, the dampings, the curvatures that they are added to, and the seeds."""
 
     problem: Problem
     times: tuple[int, ...] = (1, 10, 100, 1000, 10000)
@@ -27,7 +27,10 @@ class DampingMapConfig:
 
 
 def run(config: DampingMapConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
-    """Influence with curvature + damping I against D(1), leave-one-out and beta, by training time; NaN where it is singular."""
+    """Compare influence with the matrix curvature + damping I with D(1), leave-one-out and beta, at every training time.
+
+    Values are NaN where that matrix is singular for some seed.
+    """
     learner = config.problem.build(snapshots=config.times, steps=max(config.times))
     seeds, n_times = tuple(range(config.n_seeds)), len(config.times)
     exact = dict(zip(config.times, references(learner, seeds, retrain(learner, seeds).samples, n_times), strict=True))

@@ -1,4 +1,4 @@
-"""One to three hidden layers: does influence get worse with depth, as Basu et al. 2021 found?"""
+"""The experiment asks whether influence gets worse with the number of hidden layers (0 to 3), as Basu et al. 2021 found."""
 
 from dataclasses import astuple, dataclass
 
@@ -20,7 +20,7 @@ __all__ = ["EXPERIMENT", "DepthConfig", "run"]
 
 @dataclass(frozen=True)
 class DepthConfig:
-    """A network, the width of its layers, how many of them, how many seeds."""
+    """A config sets the network, the width of its hidden layers, the numbers of hidden layers, and the number of seeds."""
 
     problem: Problem
     width: int = 4
@@ -29,9 +29,10 @@ class DepthConfig:
 
 
 def run(config: DepthConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
-    """Influence against D(1), leave-one-out and beta for networks of every depth, after the same number of steps.
+    """Compare influence with D(1), leave-one-out and beta for networks of every depth, after the same number of steps.
 
-    `single_seed` is the mean over seeds of the same measures within one seed: what a user with one trained model sees.
+    `measured` compares averages over seeds. `single_seed` applies the same measures within one seed and averages them over seeds:
+    this is what a user with one trained model sees.
     """
     seeds = tuple(range(config.n_seeds))
     learners = {depth: config.problem.build(hidden=(config.width,) * depth) for depth in config.depths}
@@ -64,7 +65,7 @@ def run(config: DepthConfig, *, retrain: Retrain = in_memory, progress: bool = F
 
 
 def _within_seeds(scores: Array, reference: Array) -> Measured:
-    """Measure how close scores and reference, (R, N, M), are within one seed: the mean over seeds."""
+    """Measure how close scores and reference, both (R, N, M), are within one seed; return the mean over seeds."""
     each = np.array([astuple(compare(*pair)) for pair in zip(scores, reference, strict=True)])
     return measured(each.mean(axis=0), each.std(axis=0, ddof=1) / np.sqrt(len(each)), measure=MEASURES)
 

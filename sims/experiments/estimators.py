@@ -1,4 +1,7 @@
-"""How many retrainings an estimated datamodel needs: every estimator and design against the exact beta of the same learner."""
+"""The experiment measures how many retrainings an estimated datamodel needs.
+
+It compares every estimator and design with the exact beta of the same learner.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -27,21 +30,22 @@ __all__ = ["EXPERIMENT", "EstimatorsConfig", "run"]
 ESTIMATORS = ("OLS", "difference of means", "ridge", "LASSO", "control variate", "antithetic pairs", "fold-over")
 PENALISED = ("ridge", "LASSO")
 RESIDUALS = ("noise stability", "OLS")
-"""Ways to the variance that the best linear datamodel leaves, B_{>=2}: `theory.sampling.stability`, and OLS's mean square."""
+"""Estimators of B_{>=2}, the variance that the best linear datamodel leaves: `theory.sampling.stability`, and OLS residuals."""
 
 QUALITIES = ("relative_error", "slope", "coverage")
-"""||estimate - exact|| / ||exact||; <estimate, exact> / ||exact||^2; the share of exact values in their own 95% intervals."""
+"""||estimate - exact|| / ||exact||; <estimate, exact> / ||exact||^2; the share of exact values inside their 95% intervals."""
 
 LEAST_PRESENCE = 10.0
-"""Fewer subsets with, or without, a point than this are expected: no design is drawn."""
+"""Least expected number of subsets with a point, and without it; no design is drawn if fewer are expected."""
 
 
 @dataclass(frozen=True)
 class EstimatorsConfig:
-    """A learner; inclusion probabilities; numbers m of subsets, multiples of 32; seeds averaged; how many designs of each kind.
+    """A config sets the learner, the inclusion probabilities, the numbers m of subsets, the seeds and the numbers of designs.
 
-    Ridge and LASSO choose their strength by cross-validation, which costs: they get fewer designs. A weight derivative and a
-    second one cost `prices` retrainings, by the clock where all are batched (`theory.sampling.surrogates.measured_prices`).
+    `sizes` are multiples of 32, and F is averaged over `n_seeds` seeds. Ridge and LASSO choose their penalty by cross-validation,
+    which is slow, so they get `penalised_designs` designs only. `prices` are the costs of a first and of a second weight
+    derivative in retrainings, by measured times where all are batched (`theory.sampling.surrogates.measured_prices`).
     """
 
     problem: Problem
@@ -55,7 +59,7 @@ class EstimatorsConfig:
 
 @dataclass(frozen=True)
 class _Exact:
-    """What is known of the whole table at one p, and the surrogate at p 1."""
+    """The exact values at one p come from the whole table; they are stored with the surrogate at p 1."""
 
     table: Array  # F (2**N, M)
     p: float
@@ -64,17 +68,18 @@ class _Exact:
     surrogate: Quadratic
 
     def responses(self, masks: Array) -> Array:
-        """F on subsets (.., N), looked up: nothing is retrained. A subset drawn twice counts twice in m."""
+        """Look up F on subsets (.., N) in the table, without retraining. A subset that is drawn twice counts twice in m."""
         return self.table[(masks @ 2.0 ** np.arange(masks.shape[-1])).astype(np.intp)]
 
 
 def run(config: EstimatorsConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
-    """`QUALITIES` of estimates of beta^(p) and of B_{>=2} from m responses, mean over independent designs, with standard errors.
+    """Measure estimates of beta^(p) and of B_{>=2} from m responses by `QUALITIES`: means over independent designs.
 
-    Outputs are pooled. NaN where an estimator has no design and where it has no interval (ridge, LASSO, one replicate of a
-    fold-over). Independent draws need m >= 2N and `LEAST_PRESENCE`; pairs p = 1/2 and m >= 4N; fold-over p = 1/2 and m a multiple
-    of 2 n, the order n of its matrix being the least power of 2 that is N or more, and 16 or more.
-    Noise stability has m/4 chains of 4 subsets, and D(p 1) as its linear function.
+    Outputs are pooled, and standard errors are over designs. A value is NaN if the estimator has no design for m and p, or no
+    interval (ridge, LASSO, one replicate of a fold-over). Independent draws need m >= 2N and `LEAST_PRESENCE`. Antithetic pairs
+    need p = 1/2 and m >= 4N. A fold-over needs p = 1/2 and an m that is a multiple of 2 n; the order n of its matrix is the least
+    power of 2 that is at least N and at least 16. Noise stability uses m/4 chains of 4 subsets, and D(p 1) as its linear
+    function.
     """
     learner, seeds = config.problem.build(), tuple(range(config.n_seeds))
     responses = retrain(learner, seeds).mean
@@ -87,10 +92,10 @@ def run(config: EstimatorsConfig, *, retrain: Retrain = in_memory, progress: boo
         exact = _Exact(responses, p, beta, degree_mass(responses, p)[2:].sum(axis=0), surrogate)
 
         def of_coefficients(estimator: str, m: int, exact: _Exact = exact) -> Measured:
-            return _mean_over_designs(partial(_coefficients, exact, estimator, m), designs[estimator])
+            return _mean_over_designs(partial(_coefficient_qualities, exact, estimator, m), designs[estimator])
 
         def of_residual(estimator: str, m: int, exact: _Exact = exact) -> Measured:
-            return _mean_over_designs(partial(_residual, exact, estimator, m), config.designs)
+            return _mean_over_designs(partial(_residual_qualities, exact, estimator, m), config.designs)
 
         quality[p] = table(of_coefficients, estimator=ESTIMATORS, m=config.sizes)
         residual[p] = table(of_residual, residual_estimator=RESIDUALS, m=config.sizes)
@@ -114,14 +119,14 @@ def run(config: EstimatorsConfig, *, retrain: Retrain = in_memory, progress: boo
 
 
 def _mean_over_designs(qualities: Callable[[int], list[float]], designs: int) -> Measured:
-    """Average `QUALITIES` of what a design estimates, given by its seed, over designs of seeds 0, 1, .."""
+    """Average the `QUALITIES` that `qualities(seed)` returns over designs with the seeds 0, 1, .., designs - 1."""
     each = np.array([qualities(seed) for seed in range(designs)])
     error = each.std(axis=0, ddof=1) / np.sqrt(designs)
     return measured(each.mean(axis=0), error, errors_over="designs", quality=QUALITIES)
 
 
-def _coefficients(exact: _Exact, estimator: str, m: int, seed: int) -> list[float]:
-    design = _design(exact, estimator, m, seed)
+def _coefficient_qualities(exact: _Exact, estimator: str, m: int, seed: int) -> list[float]:
+    design = _draw_design(exact, estimator, m, seed)
     if design is None:
         return [np.nan] * len(QUALITIES)
     fitted = _fit(exact, estimator, design)
@@ -130,8 +135,8 @@ def _coefficients(exact: _Exact, estimator: str, m: int, seed: int) -> list[floa
     return [relative_error(fitted.coefficients, exact.beta), slope(fitted.coefficients, exact.beta), covered]
 
 
-def _design(exact: _Exact, estimator: str, m: int, seed: int) -> Design | None:
-    """m subsets; None where there are none of that kind, or too few to tell the points apart."""
+def _draw_design(exact: _Exact, estimator: str, m: int, seed: int) -> Design | None:
+    """Draw a design of m subsets; return None if that kind has no design for m and p, or if m is too small for N points."""
     n, law = len(exact.beta), Bernoulli(exact.p)
     if estimator == "antithetic pairs":
         return antithetic(law, n_subsets=m, n_points=n, seed=seed) if exact.p == 0.5 and m >= 4 * n else None
@@ -151,9 +156,9 @@ def _fit(exact: _Exact, estimator: str, design: Design) -> SampledDatamodel:
     return fit_sampled(design, responses, _METHODS.get(estimator, "ols"))
 
 
-def _residual(exact: _Exact, estimator: str, m: int, seed: int) -> list[float]:
+def _residual_qualities(exact: _Exact, estimator: str, m: int, seed: int) -> list[float]:
     if estimator == "OLS":
-        design = _design(exact, "OLS", m, seed)
+        design = _draw_design(exact, "OLS", m, seed)
         if design is None:
             return [np.nan] * len(QUALITIES)
         found, covered = _fit(exact, "OLS", design).residual_variance, np.nan
@@ -165,7 +170,7 @@ def _residual(exact: _Exact, estimator: str, m: int, seed: int) -> list[float]:
 
 
 def _coverage(low: Array, high: Array, value: Array) -> float:
-    """The share of values in their intervals; NaN where an interval is."""
+    """Return the share of values that lie in their intervals, or NaN if some interval is NaN."""
     inside = ((low <= value) & (value <= high)).astype(np.float64)
     return float(np.where(np.isnan(low + high), np.nan, inside).mean())
 
@@ -176,7 +181,7 @@ _NETWORK = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5))
 
 
 def _user_case(problem: Problem, small: bool) -> EstimatorsConfig | str:
-    """At the prices of the cases above: the clock is not asked, so that results repeat."""
+    """Make a case with fixed prices, those of the cases below; measured prices would change the results from run to run."""
     chosen, convex = replace(problem, n_queries=6), problem.learner in CONVEX
     designs: dict[str, Any] = {"sizes": (32, 128), "designs": 10, "penalised_designs": 2} if small else {"designs": 50}
     if convex:
@@ -188,7 +193,7 @@ def _user_case(problem: Problem, small: bool) -> EstimatorsConfig | str:
 
 EXPERIMENT = Experiment(
     name="estimators",
-    question="How many retrainings does an estimated datamodel need, by which estimator and design, and are its errors honest?",
+    question="How many retrainings does a datamodel need with each estimator and design, and do its intervals cover the truth?",
     cases=(
         EstimatorsConfig(Problem("spector", "logistic", (("l2", 0.1),), n_points=14, n_queries=6), prices=(60.0, 1100.0)),
         EstimatorsConfig(Problem("spector", "logistic", (("l2", 0.001),), n_points=14, n_queries=6), prices=(75.0, 1150.0)),

@@ -1,4 +1,4 @@
-"""What lies between the datamodel coefficient and the derivative at w = 1, term by term."""
+"""The experiment splits the difference between the datamodel coefficient and the derivative at w = 1 into terms."""
 
 from dataclasses import dataclass
 
@@ -23,7 +23,7 @@ __all__ = ["EXPERIMENT", "ExpansionConfig", "run"]
 
 @dataclass(frozen=True)
 class ExpansionConfig:
-    """A problem; inclusion probabilities; Gauss nodes on the path w_i: 1 -> 0."""
+    """A config sets the problem, the inclusion probabilities, the Gauss nodes on the path w_i: 1 -> 0, and the seeds."""
 
     problem: Problem
     probabilities: tuple[float, ...] = (0.5, 0.75, 0.9, 0.99)
@@ -32,11 +32,11 @@ class ExpansionConfig:
 
 
 def run(config: ExpansionConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
-    """T3: beta^(p) from leave-one-out; T5: beta - D(1) as interaction plus curvature; T4 and T8 beside them.
+    """Compute the terms of T3 (beta^(p) from leave-one-out) and of T5 (beta - D(1)), and the relations of T4 and T8.
 
-    At p = 1/2, beta = D(1) - interaction - curvature with interaction_i = 2 sum_{A with i, |A| >= 2} Fhat(A) from the Walsh
-    coefficients of the table and curvature_i = int_0^1 (1 - t) d_i^2 F(1 - t e_i) dt = D_i(1) - int_0^1 D_i(1 - t e_i) dt from
-    derivatives, each computed without the other.
+    T5 says that at p = 1/2, beta = D(1) - interaction - curvature. Here interaction_i = 2 sum_{A with i, |A| >= 2} Fhat(A) comes
+    from the Walsh coefficients of the table, and curvature_i = int_0^1 (1 - t) d_i^2 F(1 - t e_i) dt = D_i(1) - int_0^1 D_i(1 - t
+    e_i) dt comes from derivatives. Each is computed without the other.
     """
     learner, seeds, p_values = config.problem.build(), config.seeds, config.probabilities
     n = learner.n_points
@@ -71,13 +71,13 @@ def run(config: ExpansionConfig, *, retrain: Retrain = in_memory, progress: bool
 
 
 def _interaction(table: Array) -> Array:
-    """2 sum_{A contains i, |A| >= 2} Fhat(A) for every point: (N, M)."""
+    """Compute 2 sum_{A contains i, |A| >= 2} Fhat(A) for every point i: (N, M)."""
     higher = np.where(sizes(len(table).bit_length() - 1)[:, None] >= 2, walsh(table), 0.0)
     return np.stack([2.0 * split(higher, i)[1].sum(axis=0) for i in range(len(table).bit_length() - 1)])
 
 
 def _mean_derivative_to_removal(learner: ParametricLearner, seeds: tuple[int, ...], nodes: int) -> Array:
-    """int_0^1 D_i(1 - t e_i) dt by Gauss-Legendre: (N, M). T4 says that it is leave-one-out."""
+    """Compute int_0^1 D_i(1 - t e_i) dt by Gauss-Legendre quadrature: (N, M). By T4 it equals leave-one-out."""
     x, weights = special.roots_legendre(nodes)
     n = learner.n_points
     paths = np.ones((n, nodes, n))
@@ -88,7 +88,10 @@ def _mean_derivative_to_removal(learner: ParametricLearner, seeds: tuple[int, ..
 
 
 def _russo_margulis(table: Array, p: float) -> float:
-    """sum_i beta_i^(p) against d/dp of the Bernstein polynomial E_p F = sum_k p^k (1-p)^(N-k) sum_{|S|=k} F(S)."""
+    """Return the largest error of sum_i beta_i^(p) against d/dp E_p F, relative to the largest |d/dp E_p F| over outputs.
+
+    E_p F = sum_k p^k (1-p)^(N-k) sum_{|S|=k} F(S) is a Bernstein polynomial in p.
+    """
     n = len(table).bit_length() - 1
     k = np.arange(n + 1)[:, None]
     bernstein = k * p ** np.maximum(k - 1, 0) * (1 - p) ** (n - k) - (n - k) * p**k * (1 - p) ** np.maximum(n - k - 1, 0)

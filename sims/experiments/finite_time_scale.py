@@ -1,4 +1,4 @@
-"""The factor between beta and D(1) grows with training time from 1 to 1/p (T6)."""
+"""The experiment measures how the factor between beta and D(1) grows with training time, from 1 to 1/p (T6)."""
 
 from dataclasses import dataclass
 
@@ -21,7 +21,10 @@ __all__ = ["EXPERIMENT", "FiniteTimeConfig", "run"]
 
 @dataclass(frozen=True)
 class FiniteTimeConfig:
-    """A learner without penalty, trained with small steps; inclusion probabilities; times t for which p t is whole."""
+    """A config sets the learner, the inclusion probabilities, the training times and the number of seeds.
+
+    The learner has no penalty and takes small steps. p t must be a whole number for every probability p and time t.
+    """
 
     problem: Problem
     probabilities: tuple[float, ...] = (0.25, 0.5, 0.75)
@@ -30,10 +33,11 @@ class FiniteTimeConfig:
 
 
 def run(config: FiniteTimeConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
-    """Slope of beta^(p) at time t on D(1) at time t, and on (1/p) D(1) at time p t, the law of gradient flow.
+    """Measure the slope of beta^(p) at time t on D(1) at time t, and on (1/p) D(1) at time p t.
 
-    Without penalty F(c w; t) = F(w; c t) for gradient flow, so that D(p 1; t) = (1/p) D(1; p t) up to O(learning rate):
-    `flow_error`. beta^(p) differs from it by interactions only. Standard errors are those of the mean over seeds (jackknife).
+    Without penalty, gradient flow has F(c w; t) = F(w; c t), so that D(p 1; t) = (1/p) D(1; p t). Gradient descent has this up to
+    O(learning rate), which `flow_error` measures. beta^(p) differs from D(p 1; t) by interactions only. Standard errors are those
+    of the mean over seeds (jackknife). Raises ValueError if some p t is not a whole number.
     """
     wanted = sorted({round(p * t) for t in config.times for p in (1.0, *config.probabilities)})
     if any(abs(p * t - round(p * t)) > 1e-9 for t in config.times for p in config.probabilities):
@@ -80,7 +84,7 @@ _NETWORK = (("hidden", (4,)), ("learning_rate", 0.02))
 
 
 def _user_case(problem: Problem, small: bool) -> FiniteTimeConfig:
-    """Without penalty, and with small steps."""
+    """Make a case without penalty and with small steps."""
     free = problem.changed("l2", learning_rate=0.02)
     if small:
         return FiniteTimeConfig(free, times=(4, 64, 1024), n_seeds=4)

@@ -1,4 +1,7 @@
-"""Removing k points at once: summed influence, one Newton step, summed datamodel coefficients, against retraining."""
+"""The experiment removes k points at once and compares predictions of the change with retraining.
+
+The predictions are summed influence, one Newton step and summed datamodel coefficients, among others.
+"""
 
 from dataclasses import dataclass
 
@@ -23,17 +26,18 @@ __all__ = ["EXPERIMENT", "GroupRemovalConfig", "run"]
 
 @dataclass(frozen=True)
 class GroupRemovalConfig:
-    """A learner and how many seeds (1 where there is no randomness)."""
+    """A config sets the learner and the number of seeds (1 for a learner without randomness)."""
 
     problem: Problem
     n_seeds: int = 1
 
 
 def run(config: GroupRemovalConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
-    """F(1) - F(1_S) over every S with k points less, k = 1 .. N - 1: what each method predicts, by slope, relative error and LDS.
+    """Measure how well each method predicts F(1) - F(1_S) over every subset S without k points, k = 1 .. N - 1.
 
-    All subsets, so that nothing is sampled but the seeds, whose standard errors are jackknifed (NaN for one seed). The LDS is
-    that within the groups of k points. A Newton step is undefined (NaN) at a k for which the Hessian of some group is singular.
+    The measures are slope, relative error and LDS within the groups of k points. All subsets are used, so only the seeds are
+    sampled; standard errors over seeds come from the jackknife (NaN for one seed). A Newton step is undefined (NaN) at a k for
+    which the Hessian of some group is singular.
     """
     learner = config.problem.build()
     seeds, n = tuple(range(config.n_seeds)), learner.n_points
@@ -68,7 +72,7 @@ _QUALITIES = ("slope", "relative_error", "lds")
 
 
 def _quality(predicted: Array, actual: Array) -> Measured:
-    """Measure how close the seed averages of changes (R, groups, M) are; NaN where the prediction is undefined."""
+    """Measure how close the seed averages of two changes (R, groups, M) are; return NaN if the prediction is undefined."""
 
     def qualities(p: Array, a: Array) -> list[float]:
         return [slope(p, a), relative_error(p, a), lds(p, a)]

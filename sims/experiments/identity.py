@@ -1,4 +1,4 @@
-"""Is the optimal datamodel coefficient the derivative of the response in the data weights?"""
+"""The experiment asks whether the optimal datamodel coefficient is the derivative of the response in the data weights."""
 
 import json
 from collections.abc import Sequence
@@ -27,7 +27,10 @@ __all__ = ["EXPERIMENT", "IdentityConfig", "run"]
 
 @dataclass(frozen=True)
 class IdentityConfig:
-    """A problem; p of the datamodels; Gauss nodes of the average derivative (none: left out); local scales."""
+    """A config sets the problem, the inclusion probabilities, the Gauss nodes, the scales of local datamodels, and the seeds.
+
+    `nodes` are those of the average derivative, which is left out if there are none.
+    """
 
     problem: Problem | GivenLearner
     probabilities: tuple[float, ...] = (0.2, 0.5, 0.8, 0.9, 0.99)
@@ -37,24 +40,25 @@ class IdentityConfig:
 
 
 def run(config: IdentityConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
-    """Retrain on all subsets; beta^(p) beside D(1), D(p1), LOO, Hessian influence and the average derivative, for every p.
+    """Compare beta^(p) with D(1), D(p1), leave-one-out, Hessian influence and the average derivative, for every p.
 
-    Effects have dims (.., point, output), in the unit of the output per unit of weight. Nothing is sampled and nothing has a
-    standard error: `optimality`, `finite_difference_error` and `average_derivative_error` say how exact the numbers are. What a
-    learner cannot be asked for is left out, and the attribute `left_out` says why, by variable.
+    The learner is retrained on all subsets. Effects have dimensions (.., point, output), in units of the output per unit of
+    weight. Nothing is sampled, so no value has a standard error: `optimality`, `finite_difference_error` and
+    `average_derivative_error` show how exact the numbers are. A variable that the learner cannot give is left out, and the
+    attribute `left_out` gives the reason for each.
     """
     learner, seeds, p_values = config.problem.build(), config.seeds, config.probabilities
     responses = retrain(learner, seeds).mean
     models = [optimal_datamodel(responses, Bernoulli(p)) for p in p_values]
     beta, loo = np.stack([model.coefficients for model in models]), leave_one_out(responses)
-    optimality = [_optimality(responses, model, p) for p, model in zip(p_values, models, strict=True)]
+    optimality = [_normal_equation_error(responses, model, p) for p, model in zip(p_values, models, strict=True)]
     effect, left_out = effect_coords(loo), dict[str, str]()
     variables: Variables = {
         "beta": (array(beta, p=p_values, **effect), "optimal datamodel coefficient, Bernoulli(p) subsets"),
         "leave_one_out": (array(loo, **effect), "F(1) - F(1 - e_i)"),
-        **_near_one(learner, config, left_out),
-        **_inside(learner, config, responses, beta, left_out, progress),
-        **_linearization(learner, seeds, left_out),
+        **_derivatives_near_one(learner, config, left_out),
+        **_derivatives_inside(learner, config, responses, beta, left_out, progress),
+        **_hessian_influence(learner, seeds, left_out),
         "r_squared": (
             array([model.r_squared for model in models], p=p_values, output=effect["output"]),
             "R^2 of the optimal linear datamodel",
@@ -80,8 +84,8 @@ _REFERENCES = {
 }
 
 
-def _near_one(learner: Learner, config: IdentityConfig, left_out: dict[str, str]) -> Variables:
-    """What weights about 1 tell: D(1), exact or by differences that converged, and local datamodels."""
+def _derivatives_near_one(learner: Learner, config: IdentityConfig, left_out: dict[str, str]) -> Variables:
+    """Compute the variables that need weights near 1: D(1), exact or by converged differences, and local datamodels."""
     seeds, ones = config.seeds, np.ones(learner.n_points)
     if takes_masks_only(learner):
         names = ("finite_difference", "derivative", "local_beta", "local_error")
@@ -97,7 +101,7 @@ def _near_one(learner: Learner, config: IdentityConfig, left_out: dict[str, str]
     }
     if isinstance(learner, DifferentiableLearner):
         derivative, how = weight_derivative(learner, ones, seeds), "D(1): dF/dw at w = 1"
-    elif reason := _not_trusted(numerical, local, config.scales):
+    elif reason := _why_not_trusted(numerical, local, config.scales):
         left_out |= dict.fromkeys(("derivative", "local_error"), f"{type(learner).__name__} has no weight_jacobian, and {reason}")
         return variables
     else:
@@ -108,11 +112,12 @@ def _near_one(learner: Learner, config: IdentityConfig, left_out: dict[str, str]
     return variables
 
 
-def _not_trusted(numerical: FiniteDifference, local: Array, scales: Sequence[float]) -> str:
-    """Why differences are not D(1) to 1e-7 of itself, or nothing.
+def _why_not_trusted(numerical: FiniteDifference, local: Array, scales: Sequence[float]) -> str:
+    """Return the reason why differences may not give D(1) to a relative error of 1e-7, or an empty text if they do.
 
-    They must also be what local datamodels tend to: an iterative fit is smooth while it takes the same number of steps, so that
-    small differences converge, and jumps where it takes one more. beta(s) = D(1) + O(s^2), extrapolated once: O(s^4).
+    The differences must also agree with the limit of local datamodels. An iterative fit is smooth in w while it takes the same
+    number of steps, so small differences converge, but it jumps where it takes one more step. Local datamodels have beta(s) =
+    D(1) + O(s^2); one extrapolation leaves O(s^4).
     """
     size = np.linalg.norm(numerical.derivative)
     if not np.isfinite(numerical.error).all() or not np.linalg.norm(numerical.error) <= 1e-7 * size:
@@ -126,10 +131,10 @@ def _not_trusted(numerical: FiniteDifference, local: Array, scales: Sequence[flo
     return f"differences and local datamodels disagree by {gap:.1g}: F jumps near w = 1, or fits stop early" if gap > 1e-3 else ""
 
 
-def _inside(
+def _derivatives_inside(
     learner: Learner, config: IdentityConfig, table: Array, beta: Array, left_out: dict[str, str], progress: bool
 ) -> Variables:
-    """Exact derivatives away from w = 1: at w = p1, and averaged over every law."""
+    """Compute exact derivatives away from w = 1: at w = p1, and averaged over the law of every p."""
     if not isinstance(learner, DifferentiableLearner):
         left_out |= dict.fromkeys(("derivative_at_p", "average_derivative"), f"{type(learner).__name__} has no weight_jacobian")
         return {}
@@ -160,7 +165,8 @@ def _inside(
     }
 
 
-def _linearization(learner: Learner, seeds: Sequence[int], left_out: dict[str, str]) -> Variables:
+def _hessian_influence(learner: Learner, seeds: Sequence[int], left_out: dict[str, str]) -> Variables:
+    """Compute Hessian influence at w = 1, the least eigenvalue of the Hessian and the norm of the gradient."""
     if not isinstance(learner, LinearizableLearner):
         left_out["hessian_influence"] = f"{type(learner).__name__} has no linearize"
         return {}
@@ -178,8 +184,11 @@ def _linearization(learner: Learner, seeds: Sequence[int], left_out: dict[str, s
     return {"hessian_influence": (array(influence, **effect_coords(influence)), text), **variables}
 
 
-def _optimality(table: Array, model: Datamodel, p: float) -> float:
-    """Largest |E[residual]| and |E[residual (w_i - p)]| / sd(w_i), relative to sd(F): 0 at the optimal linear predictor."""
+def _normal_equation_error(table: Array, model: Datamodel, p: float) -> float:
+    """Return the largest of |E[residual]| and |E[residual (w_i - p)]| / sd(w_i), relative to sd(F).
+
+    It is 0 for the optimal linear predictor.
+    """
     masks = all_masks(len(model.coefficients))
     probabilities = product_probabilities(np.tile([1.0 - p, p], (masks.shape[1], 1)))
     weighted = probabilities[:, None] * (table - model.predict(masks))
@@ -189,7 +198,10 @@ def _optimality(table: Array, model: Datamodel, p: float) -> float:
 
 
 def _resized(config: IdentityConfig, n_points: int) -> IdentityConfig:
-    """Above 16 points without the average derivative, about N 2^(N-1) weight Jacobians per node, and with one local scale."""
+    """Return the config for `n_points` points; above 16 without the average derivative and with one local scale only.
+
+    The average derivative would take about N 2^(N-1) weight Jacobians per node.
+    """
     cheap = config if n_points <= 16 else replace(config, nodes=(), scales=config.scales[-1:])
     return with_points(cheap, n_points)
 
@@ -201,7 +213,10 @@ _JUMPS = IdentityConfig(Problem(*_MIN_NORM, n_points=8), nodes=(64, 128))
 
 
 def _user_case(problem: Problem, small: bool) -> IdentityConfig:
-    """Scales small enough for the order of any problem's local error; as many nodes as take a minute or so."""
+    """Make a case with scales that are small enough to show the order of the local error on any problem.
+
+    The number of nodes is chosen so that they take about a minute.
+    """
     n, n_columns = problem.load().X.shape
     cost = n * 2 ** (n - 1) * n_columns**2
     nodes = (8, 16) if cost <= 1e6 else (4, 8) if cost <= 4e6 else ()

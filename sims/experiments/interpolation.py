@@ -1,4 +1,7 @@
-"""Models that fit every point exactly: the derivative in the weights is 0, the effect of a removal is not (T11)."""
+"""The experiment studies models that fit every point exactly.
+
+Their derivative in the weights is 0, but the effect of removing a point is not (T11).
+"""
 
 from dataclasses import dataclass
 
@@ -17,7 +20,7 @@ __all__ = ["EXPERIMENT", "InterpolationConfig", "run"]
 
 @dataclass(frozen=True)
 class InterpolationConfig:
-    """Random features on a data set: widths without penalty, and penalties at the largest width."""
+    """A config sets random features on a data set, widths without penalty, penalties at the largest width, and the seeds."""
 
     problem: Problem
     widths: tuple[int, ...] = (2, 4, 8, 16, 32)
@@ -26,10 +29,10 @@ class InterpolationConfig:
 
 
 def run(config: InterpolationConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
-    """||D(1)||, ||beta|| and ||leave-one-out|| of the seed average against width (l2 = 0) and against l2 (largest width).
+    """Compute ||D(1)||, ||beta|| and ||leave-one-out|| of the seed average, by width (l2 = 0) and by l2 (largest width).
 
-    Every learner has a table of its own. All exact for the given seeds; `_error` is the standard error over seeds of the norm, by
-    jackknife.
+    Every learner has its own table of all subsets, so the norms are exact for the given seeds. Variables that end in `_error` are
+    the standard errors of the norms over seeds, by the jackknife.
     """
     seeds = tuple(range(config.n_seeds))
 

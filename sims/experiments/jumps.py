@@ -1,4 +1,4 @@
-"""The derivative of an average is not the average of derivatives where training jumps (T9)."""
+"""The experiment shows that the derivative of an average is not the average of derivatives where training jumps (T9)."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,10 @@ __all__ = ["EXPERIMENT", "JumpsConfig", "run"]
 
 @dataclass(frozen=True)
 class JumpsConfig:
-    """A learner that jumps in w for a given seed; numbers of seeds; the step of differences of F; groups for standard errors."""
+    """A config sets the learner, the numbers of seeds, the step of the differences of F, and the groups for standard errors.
+
+    For a given seed the learner's response jumps in w.
+    """
 
     problem: Problem
     n_seeds: tuple[int, ...] = (64, 256, 1024, 4096, 16384)
@@ -28,10 +31,12 @@ class JumpsConfig:
 
 
 def run(config: JumpsConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
-    """E_r of path-wise derivatives, differences of F with common seeds, beta: against dF/dw over all starts, in closed form.
+    """Compare three estimates with dF/dw, which has a closed form when F is the mean over all starts.
 
-    `slope` is that of every estimate on the exact dF/dw; its standard error comes from `groups` equal groups of the seeds. The
-    difference quotient has order 2 in `step`: `difference_bias` is what it misses for infinitely many seeds.
+    The estimates are the mean of path-wise derivatives over seeds, the difference quotient of F with the same seeds on both
+    sides, and beta. `slope` is the slope of an estimate on the exact dF/dw; its standard error comes from `groups` equal groups
+    of the seeds. The difference quotient has order 2 in `step`, and `difference_bias` is its relative error for infinitely many
+    seeds. Raises TypeError if the learner has no closed form.
     """
     learner = config.problem.build()
     if not isinstance(learner, Bistable | MovingJump):
@@ -45,7 +50,7 @@ def run(config: JumpsConfig, *, retrain: Retrain = in_memory, progress: bool = F
         "difference of F": ((moved[:n] - moved[n:]) / (2.0 * config.step)).swapaxes(0, 1),
         "beta": _datamodels(retrain(learner, seeds).samples),
     }
-    exact = [_exact(learner, row) for row in moves]
+    exact = [_exact_response(learner, row) for row in moves]
     quotient = (np.stack(exact[:n]) - np.stack(exact[n:])) / (2.0 * config.step)
     effect, quantity = effect_coords(truth), {"quantity": tuple(per_seed)}
     estimates = [x.mean(axis=0) for x in per_seed.values()]
@@ -67,13 +72,13 @@ def run(config: JumpsConfig, *, retrain: Retrain = in_memory, progress: bool = F
 
 
 def _datamodels(samples: Array) -> Array:
-    """beta of every seed, (R, N, M): beta is linear in F, so that all seeds are outputs of one table."""
+    """Compute beta of every seed, (R, N, M). As beta is linear in F, all seeds can be the outputs of one table."""
     n_seeds, subsets, outputs = samples.shape
     beta = optimal_datamodel(samples.swapaxes(0, 1).reshape(subsets, -1)).coefficients
     return beta.reshape(-1, n_seeds, outputs).swapaxes(0, 1)
 
 
-def _exact(learner: Bistable | MovingJump, weights: Array) -> Array:
+def _exact_response(learner: Bistable | MovingJump, weights: Array) -> Array:
     return learner.limit_response(weights) if isinstance(learner, Bistable) else learner.expected_response(weights[None])[0]
 
 

@@ -1,4 +1,4 @@
-"""The linear datamodeling score of every attribution, and of datamodels by how many retrainings they were given."""
+"""The experiment measures the linear datamodeling score (LDS) of attributions, and of datamodels by number of retrainings."""
 
 from dataclasses import dataclass, replace
 
@@ -23,7 +23,7 @@ __all__ = ["EXPERIMENT", "QUALITIES", "TARGETS", "LdsConfig", "run"]
 
 PROBABILITIES = (0.5, 0.9)
 TARGETS = (*(f"p = {p:g}" for p in PROBABILITIES), "1 to 3 removed")
-"""Subsets whose responses are predicted: all of them fresh."""
+"""Kinds of subsets whose responses are predicted; no attribution was fitted to these subsets."""
 
 ESTIMATES = ("D(1)", "LOO", *SCORES, *TRAINED)
 QUALITIES = ("lds", "pearson", "relative_error", "slope")
@@ -31,7 +31,7 @@ QUALITIES = ("lds", "pearson", "relative_error", "slope")
 
 @dataclass(frozen=True)
 class LdsConfig:
-    """A learner, numbers of retrainings that a datamodel may have, fresh subsets per target, seeds."""
+    """A config sets the learner, the retrainings of a datamodel, the fresh subsets per target, the seeds and score settings."""
 
     problem: Problem
     retrainings: tuple[int, ...]
@@ -41,11 +41,11 @@ class LdsConfig:
 
 
 def run(config: LdsConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
-    """How well sums of effects over absent points predict F of the seed average on subsets that nobody has seen.
+    """Measure how well sums of effects over absent points predict F, averaged over seeds, on fresh subsets.
 
-    `score` has the attributions that retrain nothing, or N + 1 times (leave-one-out); `datamodel` OLS on the first m of
-    independent draws at the p given. Standard errors are over fresh subsets (bootstrap). NaN: undefined, or fewer subsets than
-    OLS needs.
+    `score` holds the attributions that need no retraining on subsets, and leave-one-out, which needs N + 1 retrainings.
+    `datamodel` holds OLS on the first m independent draws at each p. Standard errors are over fresh subsets (bootstrap). A value
+    is NaN if it is undefined, or if OLS has too few subsets.
     """
     learner, seeds, steps = config.problem.build(), tuple(range(config.n_seeds)), int(config.problem.number("steps"))
     n, ones = learner.n_points, np.ones(learner.n_points)
@@ -56,7 +56,7 @@ def run(config: LdsConfig, *, retrain: Retrain = in_memory, progress: bool = Fal
     (followed,) = along_training(config.problem, (steps,) if steps else (), seeds, config.practice)
     effects |= {name: score.mean(axis=0) for name, score in followed.items()}
 
-    fresh = dict(zip(TARGETS, _fresh(n, config.n_subsets), strict=True))
+    fresh = dict(zip(TARGETS, _fresh_subsets(n, config.n_subsets), strict=True))
     responses = {t: retrain(learner, seeds, part=f"fresh {t}", weights=masks).mean for t, masks in fresh.items()}
     most = max(config.retrainings)
     designs = {p: independent(Bernoulli(p), n_subsets=most, n_points=n, seed=0) for p in PROBABILITIES}
@@ -67,7 +67,7 @@ def run(config: LdsConfig, *, retrain: Retrain = in_memory, progress: bool = Fal
 
     def of_datamodel(p: float, retrainings: int) -> Measured:
         design = replace(designs[p], masks=designs[p].masks[:retrainings])
-        beta = _beta(design, sampled[p][:retrainings])
+        beta = _ols_coefficients(design, sampled[p][:retrainings])
         return table(lambda target: _quality(beta, fresh[target], responses[target]), target=TARGETS)
 
     variables: Variables = {
@@ -84,8 +84,8 @@ def run(config: LdsConfig, *, retrain: Retrain = in_memory, progress: bool = Fal
     return with_conditioning(result, [learner], seeds)
 
 
-def _fresh(n: int, count: int) -> list[Array]:
-    """Subsets of every target, (count, N) each."""
+def _fresh_subsets(n: int, count: int) -> list[Array]:
+    """Draw the fresh subsets of every target, (count, N) each."""
     draws = [Bernoulli(p).draw(n_subsets=count, n_points=n, rng=stream(f"lds p={p:g}", 0)) for p in PROBABILITIES]
     rng, few = stream("lds few", 0), np.ones((count, n))
     for row in few:
@@ -93,8 +93,8 @@ def _fresh(n: int, count: int) -> list[Array]:
     return [*draws, few]
 
 
-def _beta(design: Design, responses: Array) -> Array | None:
-    """OLS, or None where there are too few different subsets."""
+def _ols_coefficients(design: Design, responses: Array) -> Array | None:
+    """Return the coefficients that OLS gives, or None if there are too few different subsets."""
     try:
         return fit_sampled(design, responses).coefficients
     except (ValueError, np.linalg.LinAlgError):
@@ -102,7 +102,7 @@ def _beta(design: Design, responses: Array) -> Array | None:
 
 
 def _quality(effect: Array | None, masks: Array, actual: Array) -> Measured:
-    """Measure the sums of effects over absent points against responses by `QUALITIES`; NaN where the effect is undefined."""
+    """Measure the sums of effects over absent points against responses by `QUALITIES`; return NaN if the effect is undefined."""
     value = errors = [np.nan] * len(QUALITIES)
     if effect is not None and np.isfinite(effect).all():
         predicted = -(1.0 - masks) @ effect
@@ -126,7 +126,7 @@ def _user_case(problem: Problem, small: bool) -> LdsConfig:
 
 EXPERIMENT = Experiment(
     name="lds",
-    question="Which attribution ranks the responses to other training sets best, and what do retrainings buy?",
+    question="Which attribution ranks the responses to other training sets best, and how much do more retrainings help?",
     cases=(
         LdsConfig(Problem("spector", "logistic", (("l2", 0.1),)), retrainings=(32, 64, 128, 256, 1024)),
         LdsConfig(Problem("fair", "logistic", (("l2", 0.01),), n_points=200), retrainings=(250, 300, 500, 1000, 3000, 10_000)),

@@ -1,4 +1,4 @@
-"""Leave-one-out over influence, point by point, against leverage: the law 1 / (1 - h) of T4."""
+"""The experiment compares the ratio of leave-one-out to influence at each point with 1 / (1 - h), h its leverage (T4)."""
 
 from dataclasses import dataclass
 
@@ -18,16 +18,16 @@ __all__ = ["EXPERIMENT", "LeverageConfig", "run"]
 
 @dataclass(frozen=True)
 class LeverageConfig:
-    """A linear learner."""
+    """A config sets the problem: a linear learner on a data set."""
 
     problem: Problem
 
 
 def run(config: LeverageConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
-    """h_i, influence, the Newton step influence / (1 - h_i), and leave-one-out. Everything is exact for the one model there is.
+    """Compute the leverages h_i, influence, the Newton step influence / (1 - h_i), and leave-one-out, all of them exactly.
 
-    `ratio` is <LOO_i, I_i> / <I_i, I_i> over outputs: by how much influence must be multiplied to be leave-one-out; NaN for a
-    point without influence.
+    `ratio` is <LOO_i, I_i> / <I_i, I_i> over outputs, the factor that takes influence I_i to leave-one-out. It is NaN for a point
+    without influence.
     """
     learner = config.problem.build()
     at = learner.linearize(np.ones(learner.n_points), (0,))

@@ -1,4 +1,4 @@
-"""Which factor and which objective: upweighting by w or by eps, and what divides the data term (T10)."""
+"""The experiment compares upweighting by w and by eps, and objectives whose data term has different divisors (T10)."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ __all__ = ["EXPERIMENT", "NormalisationConfig", "run"]
 
 @dataclass(frozen=True)
 class NormalisationConfig:
-    """A problem, and the step of the difference quotient in eps."""
+    """A config sets the problem, the step of the difference quotient in eps, and the seeds."""
 
     problem: Problem
     step: float = 1e-3
@@ -28,10 +28,11 @@ class NormalisationConfig:
 
 
 def run(config: NormalisationConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
-    """First-order predictions of removing a point, in w and in eps, beside the truth; four objectives.
+    """Compare first-order predictions of removing a point, in w and in eps, with the truth, and compare four objectives.
 
     eps upweights one point: theta_eps = argmin (1/N) sum_j l_j + eps l_i + penalty, so that w_i = 1 + N eps and removal is
-    eps = -1/N. `removal_slope` measures every prediction of F(1) - F(1 - e_i) against the truth: 1 is right, 1/N too small by N.
+    eps = -1/N. `removal_slope` is the slope of each prediction on the true F(1) - F(1 - e_i): 1 is right, 1/N is too small by the
+    factor N.
     """
     learner, seeds, n = config.problem.build(), config.seeds, config.problem.build().n_points
     table = retrain(learner, seeds).mean
@@ -74,7 +75,7 @@ def run(config: NormalisationConfig, *, retrain: Retrain = in_memory, progress: 
 
 
 def _derivative_in_eps(learner: Learner, step: float, seeds: tuple[int, ...]) -> Array:
-    """Difference quotient of order 4 in eps at 0, one point at a time: (N, M)."""
+    """Compute dF/deps at eps = 0 by a difference quotient of order 4, one point at a time: (N, M)."""
     n = learner.n_points
     eps, stencil = step / n * np.array([-2.0, -1.0, 1.0, 2.0]), np.array([1.0, -8.0, 8.0, -1.0]) / (12.0 * step / n)
     weights = 1.0 + n * np.multiply.outer(np.eye(n), eps).transpose(0, 2, 1)  # (N, 4, N)
@@ -82,14 +83,14 @@ def _derivative_in_eps(learner: Learner, step: float, seeds: tuple[int, ...]) ->
 
 
 def _removal(learner: Learner, seeds: tuple[int, ...]) -> Array:
-    """F(1) - F(1 - e_i) by N + 1 retrainings: (N, M)."""
+    """Compute F(1) - F(1 - e_i) by N + 1 retrainings: (N, M)."""
     n = learner.n_points
     outputs = mean_response(learner, np.vstack([np.ones(n), 1.0 - np.eye(n)]), seeds)
     return outputs[0] - outputs[1:]
 
 
 def _jump(learner: Learner, seeds: tuple[int, ...], nearly: float = 1e-10) -> float:
-    """How far F moves between w_i = 1e-10 and w_i = 0, relative to leave-one-out: 0 where F is continuous."""
+    """Return ||F(w_i = nearly) - F(w_i = 0)|| relative to leave-one-out, over all points; it is about 0 if F is continuous."""
     n = learner.n_points
     absent, almost = (mean_response(learner, 1.0 - (1.0 - w) * np.eye(n), seeds) for w in (0.0, nearly))
     return float(np.linalg.norm(almost - absent) / np.linalg.norm(_removal(learner, seeds)))
@@ -99,7 +100,7 @@ _SPECTOR, _LONGLEY = ("spector", "logistic", (("l2", 0.1),)), ("longley", "least
 
 EXPERIMENT = Experiment(
     name="normalisation",
-    question="Which factor takes a derivative to a removal, and what does dividing by N, by sum w or by |supp w| change?",
+    question="Which factor turns a derivative into a removal, and what changes if the loss is divided by N, sum w or |supp w|?",
     cases=(NormalisationConfig(Problem(*_SPECTOR)), NormalisationConfig(Problem(*_LONGLEY))),
     small=(NormalisationConfig(Problem(*_SPECTOR, n_points=8)), NormalisationConfig(Problem(*_LONGLEY, n_points=8))),
     run=run,

@@ -1,4 +1,7 @@
-"""From leave-one-out to influence in networks by the stages of Bae et al. 2022, beside the project's own budget."""
+"""The experiment goes from leave-one-out to influence in networks by the stages of Bae et al. 2022.
+
+It complements the error budget of `budget`.
+"""
 
 from dataclasses import dataclass
 
@@ -21,15 +24,15 @@ from theory.response import Array
 __all__ = ["EXPERIMENT", "STAGES", "STEPS", "ProximalConfig", "run"]
 
 STAGES = ("beta", "LOO", "warm start", "proximity", "PBRF", "damped GN", "damped GN by CG")
-"""Effects of a point, from the exact datamodel to the practical score; `proximal_responses` says what most minimise."""
+"""Effects of a point, from the exact datamodel to the practical score; see `proximal_responses` for their objectives."""
 
 STEPS = ("interactions", "warm-start gap", "proximity gap", "non-convergence gap", "linearisation gap", "solver gap")
-"""What is between them: the last five are those of Bae et al. 2022, in their order."""
+"""Differences between successive `STAGES`; the last five are the gaps of Bae et al. 2022, in their order."""
 
 
 @dataclass(frozen=True)
 class ProximalConfig:
-    """A network, when its training ends, how many seeds, the damping of the proximity term, iterations of the solver."""
+    """A config sets the network, the training times, the seeds, the damping of the proximity term and the solver's iterations."""
 
     problem: Problem
     times: tuple[int, ...] = (1, 10, 100, 1000, 10000)
@@ -39,9 +42,10 @@ class ProximalConfig:
 
 
 def run(config: ProximalConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
-    """The chain of `STAGES` for training that ends at each of the times; every stage by exact optimisation, all points.
+    """Compute the chain of `STAGES` for all points, for training that ends at each of the times.
 
-    `explained` says what the practical end of the chain, damped Gauss-Newton influence, is close to: each earlier stage and D(1).
+    Every stage between is found by exact optimisation. `explained` compares damped Gauss-Newton influence with D(1) and with each
+    of the first five stages.
     """
     seeds = tuple(range(config.n_seeds))
     learners, budgets = {time: config.problem.build(steps=time) for time in config.times}, dict[int, Budget]()

@@ -1,4 +1,7 @@
-"""How large the datamodel coefficient is beside the derivative: the 1/p law, the l2/p law, and weights of mean 1 (T6)."""
+"""The experiment measures the factor between the datamodel coefficient and the derivative (T6).
+
+It tests the 1/p law, the l2/p law, and laws of weights with mean 1.
+"""
 
 from dataclasses import dataclass
 
@@ -20,7 +23,7 @@ __all__ = ["EXPERIMENT", "ScaleConfig", "run"]
 
 @dataclass(frozen=True)
 class ScaleConfig:
-    """A problem; inclusion probabilities; how many weight vectors to draw per law (0: enumerate all of them)."""
+    """A config sets the problem, the inclusion probabilities, the weight vectors drawn per law (0: all of them) and the seeds."""
 
     problem: Problem
     probabilities: tuple[float, ...] = (0.25, 0.5, 0.75, 0.9)
@@ -29,11 +32,11 @@ class ScaleConfig:
 
 
 def run(config: ScaleConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
-    """Slope of beta on D(1) per law and output, with its standard error, beside the slope that T6 predicts.
+    """Measure the slope of beta on D(1) for every law and output, and compare it with the slope that T6 predicts.
 
-    Laws: Bernoulli(p), weights {0, 2} (mean 1) and, when sampling, Poisson(1). Predicted: 1/p at leading order in 1/N without
-    penalty; with penalty, slope 1 on (1/p) D(1; l2/p) = D(p1; l2) instead. Enumerated slopes have standard error 0; sampled ones
-    have that of OLS with HC3 covariances (MacKinnon & White 1985).
+    The laws are Bernoulli(p), weights {0, 2} (mean 1) and, if weights are drawn, Poisson(1). Without penalty T6 predicts 1/p at
+    leading order in 1/N; with a penalty it predicts slope 1 on (1/p) D(1; l2/p) = D(p1; l2). Slopes from all weight vectors have
+    standard error 0; those from drawn ones have the error of OLS with HC3 covariances (MacKinnon & White 1985).
     """
     learner = config.problem.build()
     laws: dict[str, ProductLaw] = {f"Bernoulli({p:g})": Bernoulli(p) for p in config.probabilities}

@@ -1,4 +1,7 @@
-"""The scale laws of T6 on hundreds to thousands of real points, where beta can only be estimated from sampled subsets."""
+"""The experiment tests the scale laws of T6 on hundreds to thousands of real points.
+
+There beta can only be estimated from sampled subsets.
+"""
 
 from dataclasses import dataclass, replace
 
@@ -22,13 +25,14 @@ __all__ = ["EXPERIMENT", "ScaleAtSizeConfig", "run", "second_order_slope"]
 ESTIMATORS = ("OLS", "control variate")
 
 PRICES, EVALUATION = Prices(jacobian=5.0, hessian=240.0), 0.2
-"""In retrainings, by the clock on one core (`measured_prices`), rounded up over the cases below: what a weight
-derivative and a second one cost, and what the surrogate costs on every subset."""
+"""Costs in retrainings of a first and a second weight derivative, and of the surrogate on one subset.
+
+They were measured on one core (`measured_prices`) and rounded up over the cases below."""
 
 
 @dataclass(frozen=True)
 class ScaleAtSizeConfig:
-    """A problem with second weight derivatives, inclusion probabilities, how many subsets are drawn for each."""
+    """A config sets a problem with second weight derivatives, the inclusion probabilities, and the subsets drawn for each."""
 
     problem: Problem
     probabilities: tuple[float, ...] = (0.25, 0.5, 0.75, 0.9)
@@ -36,13 +40,15 @@ class ScaleAtSizeConfig:
 
 
 def run(config: ScaleAtSizeConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
-    """Slope <beta, D> / <D, D> of beta^(p) on D(1) and on D(p 1) = (1/p) D(1; l2/p), per p and output, with HC3 errors.
+    """Measure the slope <beta, D> / <D, D> of beta^(p) on D(1) and on D(p 1) = (1/p) D(1; l2/p), for every p and output.
 
-    beta is estimated twice from the same independent draws: by OLS, and by OLS of what the second-order expansion about p 1
-    leaves, whose own datamodel is known (`taylor_surrogate`). Predicted are 1/p for the first slope without a penalty, and for
-    the second 1, corrected by `second_order_slope` (T6). `gain` is the variance of OLS over that of the control variate, summed
-    over points, at equal cost: with all that the surrogate costs counted in retrainings. HC3 errors are conservative where m is
-    not many times N (variances by 1/(1 - N/m)); what `unexplained` subtracts is HC2, which is not.
+    beta is estimated twice from the same independent draws: by OLS, and with a control variate. The control variate is the
+    second-order expansion about p 1 (`taylor_surrogate`): OLS fits what it leaves of F, and its own datamodel is known. T6
+    predicts 1/p for the first slope without a penalty, and 1 for the second slope, corrected by `second_order_slope`. `gain` is
+    the variance of OLS over that of the control variate, summed over points, at equal cost; all costs of the surrogate are
+    counted in retrainings. Standard errors are HC3. They are conservative unless m is many times N (variances by
+    1/(1 - N/m)); `unexplained` subtracts HC2 variances, which are not. Raises TypeError if the learner has no second weight
+    derivatives, and ValueError if some output depends on no training point.
     """
     learner = config.problem.build()
     if not isinstance(learner, TwiceDifferentiableLearner):
@@ -88,7 +94,9 @@ _TEXTS = {
 
 
 def second_order_slope(learner: TwiceDifferentiableLearner, surrogate: Quadratic, p: float, *, step: float = 0.02) -> Array:
-    """Slope of beta^(p) on D = D(p 1), (M,), up to terms of relative order 1/N^2 (T6, expanded about p 1 with any penalty):
+    """Predict the slope of beta^(p) on D = D(p 1), (M,), up to terms of relative order 1/N^2 (T6).
+
+    The expansion about p 1, with any penalty, gives
 
         1 + [(1/2 - p) sum_i D_i d_i^2 F + (p (1 - p) / 2) sum_i D_i d_i sum_j d_j^2 F] / sum_i D_i^2     at p 1.
 
@@ -106,7 +114,10 @@ def second_order_slope(learner: TwiceDifferentiableLearner, surrogate: Quadratic
 
 
 def _slopes_and_gain(masks: Array, responses: Array, surrogate: Quadratic, p: float, at_one: Array) -> xr.Dataset:
-    """Compute `_TEXTS`, by estimator and output. Both estimators are linear in what they fit: beta = A^T y with one A."""
+    """Compute the variables of `_TEXTS`, by estimator and output.
+
+    Both estimators are linear in the values y that they fit, with the same matrix A: beta = A^T y.
+    """
     n_rows, (n, k) = len(masks), at_one.shape
     require_memory(8 * 6 * n_rows * n, f"least squares on {n_rows} subsets of {n} points", "draw fewer subsets")
     rows = regression.centred(masks, np.hstack([responses, responses - surrogate(masks)]), np.ones(n_rows))
@@ -139,12 +150,12 @@ def _slopes_and_gain(masks: Array, responses: Array, surrogate: Quadratic, p: fl
 
 
 def _per_slope(derivative: Array) -> Array:
-    """c = D / <D, D>, for which <c, beta> is the slope: (N, M)."""
+    """Return c = D / <D, D>, (N, M), for which <c, beta> is the slope of beta on D."""
     return derivative / (derivative**2).sum(axis=0)
 
 
 def _gain(ols: Array, variate: Array, cost_per_row: float) -> tuple[Array, Array]:
-    """sum_r a_r / sum_r b_r at equal cost for summands (m, M), and the error of the ratio of two sums over independent rows."""
+    """Return sum_r ols_r / sum_r variate_r at equal cost, and its standard error, for summands (m, M) from independent rows r."""
     ratio = ols.sum(axis=0) / variate.sum(axis=0)
     error = np.sqrt(len(ols)) * (ols - ratio * variate).std(axis=0, ddof=1) / variate.sum(axis=0)
     cost = 1.0 + EVALUATION + cost_per_row
@@ -156,7 +167,7 @@ def _fair(n_points: int, l2: float, draws: int) -> ScaleAtSizeConfig:
 
 
 def _user_case(problem: Problem, small: bool) -> ScaleAtSizeConfig | str:
-    """For more points than can be enumerated: `scale` has the others."""
+    """Make a case if the problem has too many points to use all subsets; `scale` covers smaller problems."""
     if problem.learner not in CONVEX:
         return f"is for --learner {' or '.join(CONVEX)}"
     if not why_not_enumerable(problem):

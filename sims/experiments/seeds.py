@@ -1,4 +1,7 @@
-"""Is the seed average easier to predict than one trained model? By how many seeds are averaged, same and other seeds."""
+"""The experiment asks whether the average over seeds is easier to predict than one trained model.
+
+It varies the number of seeds that are averaged, and predicts models with the same and with other seeds.
+"""
 
 from dataclasses import dataclass
 
@@ -20,12 +23,15 @@ __all__ = ["EXPERIMENT", "SeedsConfig", "run"]
 
 ESTIMATES = ("beta", "LOO", "D(1)")
 PAIRINGS = ("same seeds", "other seeds")
-"""Predicted are the very models that the effects are of, or as many with other seeds."""
+"""Models that are predicted: those that the effects were computed from, or as many models with other seeds."""
 
 
 @dataclass(frozen=True)
 class SeedsConfig:
-    """A learner, how many seeds there are, and how many are averaged; every number divides half of them."""
+    """A config sets the learner, the number of seeds, and the numbers of seeds that are averaged.
+
+    Every number in `averaged` must divide half the number of seeds.
+    """
 
     problem: Problem
     n_seeds: int = 64
@@ -33,11 +39,13 @@ class SeedsConfig:
 
 
 def run(config: SeedsConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
-    """How well effects of R averaged seeds predict the average of the same R models, and of R others, on all their subsets.
+    """Measure how well the effects of R averaged seeds predict the average of the same R models, and of R other models.
 
-    For every R the seeds fall into disjoint groups, which are paired for `other seeds` and predict each other. Values are means
-    over groups, errors those of the mean over what is independent, groups or pairs of them (NaN for one). `noise` is the share of
-    the variance over subsets of an average of R that other R do not have: no effect of one group can predict it in the other.
+    The predictions are for the subsets of each target. For every R the seeds fall into disjoint groups; for `other seeds` the
+    groups are paired, and the two groups of a pair predict each other. Values are means over groups. Standard errors are over
+    independent observations: groups, or pairs of groups (NaN if there is only one). `noise` is the share of a group's variance
+    over subsets that another group does not have: the effects of one group cannot predict it in the other. Raises ValueError if
+    some number in `averaged` does not divide half the seeds.
     """
     half = config.n_seeds // 2
     bad = [count for count in config.averaged if half % count]
@@ -70,18 +78,18 @@ def run(config: SeedsConfig, *, retrain: Retrain = in_memory, progress: bool = F
 
 
 def _averages(values: Array, count: int) -> Array:
-    """(R, ..) as means over consecutive groups: (R / count, ..)."""
+    """Average values (R, ..) over consecutive groups of `count`: (R / count, ..)."""
     return values.reshape(-1, count, *values.shape[1:]).mean(axis=1)
 
 
 def _orders(groups: int) -> dict[str, NDArray[np.int64]]:
-    """Say for each of `PAIRINGS` which group every group predicts: itself, or its partner half-way round."""
+    """Return for each of `PAIRINGS` the group that every group predicts: itself, or the group half the number of groups away."""
     every = np.arange(groups, dtype=np.int64)
     return dict(zip(PAIRINGS, (every, (every + groups // 2) % groups), strict=True))
 
 
 def _mean_over_groups(effects: Array, targets: Array, order: NDArray[np.int64]) -> Measured:
-    """Average over groups g, whose effects predict the group order[g], how well they do: dimensions (target, quality)."""
+    """Measure how well the effects of each group g predict group order[g], averaged over g: dimensions (target, quality)."""
     rows = target_rows(effects.shape[1]).values()
     each = np.array([[prediction_quality(e, t, r) for r in rows] for e, t in zip(effects, targets[order], strict=True)])
     partner_first = order < np.arange(len(order))
@@ -92,7 +100,7 @@ def _mean_over_groups(effects: Array, targets: Array, order: NDArray[np.int64]) 
 
 
 def _noise(targets: Array) -> float:
-    """1 - Cov(F_a, F_b) / Var F, pooled over outputs and pairs of groups a, b; variances over all subsets."""
+    """Return 1 - Cov(F_a, F_b) / Var F over all subsets, pooled over outputs and over pairs of groups a, b."""
     centred = targets - targets.mean(axis=1, keepdims=True)
     partner = centred[_orders(len(centred))["other seeds"]]
     return float(1.0 - (centred * partner).sum() / (centred**2).sum())

@@ -1,4 +1,4 @@
-"""What an approximate solve costs, by how many products it may take and how ill-conditioned the Hessian is."""
+"""The experiment measures the error of an approximate solver, by its number of Hessian products and the condition number."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,22 +18,22 @@ from theory.response import Array, Linearization
 __all__ = ["EXPERIMENT", "SolverMapConfig", "run"]
 
 
-def _largest(at: Linearization) -> float:
+def _largest_eigenvalue(at: Linearization) -> float:
     return float(np.linalg.eigvalsh(at.hessian).max())
 
 
 SOLVERS: Mapping[str, Callable[[int, Linearization], dict[str, Any]]] = {
     "conjugate_gradients": lambda k, at: {"iterations": k},
-    "lissa": lambda k, at: {"depth": k, "scale": _largest(at)},
+    "lissa": lambda k, at: {"depth": k, "scale": _largest_eigenvalue(at)},
     "low_rank": lambda k, at: {"rank": min(k, at.params.shape[1])},
     "nystroem": lambda k, at: {"rank": min(k, at.params.shape[1])},
 }
-"""Options of a solver that may take k products with the Hessian (low rank: k directions, at most all)."""
+"""Options with which a solver takes k products with the Hessian (low-rank solvers: k directions, at most all)."""
 
 
 @dataclass(frozen=True)
 class SolverMapConfig:
-    """A penalised linear learner, its penalties (which set the condition number), numbers of products."""
+    """A config sets a linear learner, its penalties (which decide the condition number) and the numbers of products."""
 
     problem: Problem
     penalties: tuple[float, ...] = (1.0, 1e-1, 1e-2, 1e-3, 1e-4)
@@ -41,7 +41,7 @@ class SolverMapConfig:
 
 
 def run(config: SolverMapConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
-    """Influence by every solver against D(1), leave-one-out and beta. Everything is exact: there is one seed and no error bar."""
+    """Compare influence by every solver with D(1), leave-one-out and beta; with one seed, no value has a standard error."""
     exact, at = dict[float, dict[str, Array]](), dict[float, Linearization]()
     for l2 in config.penalties:
         learner = config.problem.build(l2=l2)
@@ -66,7 +66,7 @@ def run(config: SolverMapConfig, *, retrain: Retrain = in_memory, progress: bool
 
 EXPERIMENT = Experiment(
     name="solver_map",
-    question="How many products with the Hessian does a solver need, and what does it return before?",
+    question="How many products with the Hessian does a solver need, and how large is its error with fewer?",
     cases=(
         SolverMapConfig(Problem("longley", "least_squares", n_points=12)),
         SolverMapConfig(Problem("spector", "logistic", (("l2", 0.1),), n_points=12)),

@@ -1,4 +1,4 @@
-"""How linear is F in its training set? The share of its variance over subsets that each degree of interaction has."""
+"""The experiment measures how linear F is in its training set: the share of its variance that each degree of interaction has."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ __all__ = ["EXPERIMENT", "SpectrumConfig", "run"]
 
 @dataclass(frozen=True)
 class SpectrumConfig:
-    """A learner, inclusion probabilities, how many seeds (1 where there is no randomness)."""
+    """A config sets the learner, the inclusion probabilities and the number of seeds (1 for a learner without randomness)."""
 
     problem: Problem | GivenLearner
     probabilities: tuple[float, ...] = (0.25, 0.5, 0.75, 0.9)
@@ -32,10 +32,11 @@ class SpectrumConfig:
 
 
 def run(config: SpectrumConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
-    """Shares B_k / Var_p F of the seed average over Bernoulli(p) subsets (T8), degrees 1 .. N, outputs pooled.
+    """Compute the shares B_k / Var_p F of the seed average over Bernoulli(p) subsets (T8), for degrees k = 1 .. N.
 
-    `r_squared` is that of the optimal linear datamodel, the share of degree 1; `lds` its rank correlation over all subsets, the
-    same weight for each, whatever p. Standard errors over seeds by the jackknife (NaN: one seed).
+    Outputs are pooled. `r_squared` is the R^2 of the optimal linear datamodel, which is the share of degree 1. `lds` is its rank
+    correlation with F over all subsets, each with the same weight whatever p is. Standard errors over seeds come from the
+    jackknife (NaN for one seed).
     """
     learner, seeds = config.problem.build(), tuple(range(config.n_seeds))
     n, samples = learner.n_points, retrain(learner, seeds).samples
@@ -51,20 +52,20 @@ def run(config: SpectrumConfig, *, retrain: Retrain = in_memory, progress: bool 
     variables: Variables = {
         "share": (share, "B_k / Var F, of the variance over subsets"),
         "r_squared": (share.sel(degree=1, drop=True), "R^2 of the optimal linear datamodel"),
-        "lds": (of_average(_score), "Spearman of the linear datamodel over all subsets, mean over outputs"),
+        "lds": (of_average(_rank_correlation), "Spearman of the linear datamodel over all subsets, mean over outputs"),
     }
     return labelled("spectrum", config, variables).assign_attrs(n_seeds=config.n_seeds)
 
 
 def _shares(responses: Array, p: float) -> Array:
-    """Divide the variance over subsets among the degrees 1 .. N; NaN (undefined) where F does not vary."""
+    """Return the shares of the degrees 1 .. N in the variance over subsets; they are NaN (undefined) if F does not vary."""
     mass = degree_mass(responses, p)[1:].sum(axis=1)
     varies = (np.ptp(responses, axis=0) > 1e-12 * np.abs(responses).max(axis=0)).any()
     return mass / mass.sum() if varies else np.full_like(mass, np.nan)
 
 
-def _score(responses: Array, p: float) -> float:
-    """Rank-correlate the datamodel's predictions with F over all subsets."""
+def _rank_correlation(responses: Array, p: float) -> float:
+    """Return the rank correlation of the datamodel's predictions with F over all subsets."""
     masks = all_masks(len(responses).bit_length() - 1)
     return lds(optimal_datamodel(responses, Bernoulli(p)).predict(masks), responses)
 

@@ -1,4 +1,4 @@
-"""Where the essay's identity and Hessian influence are right as training goes on: from one step to convergence."""
+"""The experiment asks when in training, from one step to convergence, the essay's identity and Hessian influence are right."""
 
 from dataclasses import dataclass
 
@@ -21,7 +21,10 @@ __all__ = ["EXPERIMENT", "TrainingTimeConfig", "run"]
 
 @dataclass(frozen=True)
 class TrainingTimeConfig:
-    """A network on a data set, when to look, how many seeds, cut-offs of the pseudo-inverse."""
+    """A config sets the network, the training times, the seeds, the cut-offs of the pseudo-inverse, and the jitter.
+
+    `jitter` is the move of the start from which `conditioning` measures rounding.
+    """
 
     problem: Problem
     times: tuple[int, ...] = (1, 3, 10, 30, 100, 300, 1000, 3000, 10000)
@@ -38,14 +41,15 @@ PAIRS = (
     ("influence", "beta"),
     ("influence", "leave_one_out"),
 )
-"""Estimate and reference of every comparison."""
+"""The estimate and the reference of every comparison."""
 
 
 def run(config: TrainingTimeConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
-    """beta, D(1), D(1/2), leave-one-out and exact-Hessian influence at several training times of one run, on all subsets.
+    """Compare beta, D(1), D(1/2), leave-one-out and exact-Hessian influence at several times of one training run.
 
-    Standard errors are those of the mean over seeds: the jackknife for measures. Where a seed's Hessian is singular the
-    influence and its measures are NaN (undefined). `rounding` is what rounding alone can move F, D(1) and beta by, relative.
+    The learner is retrained on all subsets. Standard errors are those of the mean over seeds, by the jackknife for measures. If
+    the Hessian of some seed is singular, influence and its measures are NaN (undefined). `rounding` is the relative change of F,
+    D(1) and beta that rounding alone can make.
     """
     learner = config.problem.build(snapshots=config.times, steps=max(config.times))
     assert isinstance(learner, MLP)
@@ -101,7 +105,7 @@ _NAMES = {
 
 
 def _mean(effects: Array) -> Measured:
-    """Label the mean of effects (R, N, M) over seeds, and its standard error."""
+    """Return the mean of effects (R, N, M) over seeds and its standard error, with named axes."""
     mean, error = effects.mean(axis=0), effects.std(axis=0, ddof=1) / np.sqrt(len(effects))
     return measured(mean, error, **effect_coords(mean))
 
@@ -117,7 +121,7 @@ def _user_case(problem: Problem, small: bool) -> TrainingTimeConfig:
 
 EXPERIMENT = Experiment(
     name="training_time",
-    question="Which is right when: the essay's identity early in training, Hessian influence at convergence?",
+    question="Is the essay's identity right early in training, and Hessian influence at convergence?",
     cases=(
         TrainingTimeConfig(Problem("xor", "mlp", _NETWORK)),
         TrainingTimeConfig(Problem("two_moons", "mlp", _NETWORK, n_points=8)),

@@ -1,4 +1,7 @@
-"""From fewer parameters than points to many more, with and without a penalty: where influence scores stay right."""
+"""The experiment asks where influence scores are right, from fewer parameters than points to many more.
+
+It varies the width of a network and the penalty.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,12 +27,12 @@ METHODS: Mapping[str, Mapping[str, Any]] = {
     "damped": {"method": "damped", "damping": 1e-2},
     "damped Gauss-Newton": {"method": "gauss_newton", "damping": 1e-2},
 }
-"""What is measured in every cell."""
+"""Influence methods that are measured for every width and penalty, with their options."""
 
 
 @dataclass(frozen=True)
 class WidthMapConfig:
-    """A network with one hidden layer, its widths, penalties, how many seeds."""
+    """A config sets a network with one hidden layer, its widths, the penalties and the number of seeds."""
 
     problem: Problem
     widths: tuple[int, ...] = (1, 2, 4, 8)
@@ -38,7 +41,7 @@ class WidthMapConfig:
 
 
 def run(config: WidthMapConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
-    """Influence scores against D(1), leave-one-out and beta for every width and penalty, after the same number of steps."""
+    """Compare influence scores with D(1), leave-one-out and beta for every width and penalty, after equally many steps."""
     seeds, widths, penalties = tuple(range(config.n_seeds)), config.widths, config.penalties
     learners = {(width, l2): config.problem.build(hidden=(width,), l2=l2) for width, l2 in product(widths, penalties)}
     at = {place: linearizations(learner, seeds)[0] for place, learner in learners.items()}
@@ -72,7 +75,7 @@ def _user_case(problem: Problem, small: bool) -> WidthMapConfig:
 
 EXPERIMENT = Experiment(
     name="width_map",
-    question="Do influence scores survive more parameters than points, and what does a penalty change?",
+    question="Are influence scores still right with more parameters than points, and what does a penalty change?",
     cases=(WidthMapConfig(Problem("two_moons", "mlp", _NETWORK, n_points=8)),),
     small=(
         WidthMapConfig(

@@ -1,4 +1,4 @@
-"""The essay's claims (Karchmer, January 2025), judged on the exact experiments of convex learners."""
+"""The module judges claims of the essay (Karchmer, January 2025) on the exact experiments with convex learners."""
 
 import numpy as np
 import xarray as xr
@@ -29,7 +29,7 @@ __all__: list[str] = []
     ),
 )
 def influence_is_the_derivative(this: Claim, results: Results) -> Verdict:
-    """Hessian influence against dF/dw by finite differences, which know nothing of the Hessian."""
+    """Compare Hessian influence with dF/dw by finite differences, which do not use the Hessian."""
     cases = results["identity"]
     evidence = [Evidence(ds.attrs["case"], relative_error(ds.hessian_influence, ds.finite_difference)) for ds in cases]
     eigenvalue, gradient = min(float(ds.least_eigenvalue) for ds in cases), max(float(ds.gradient_norm) for ds in cases)
@@ -60,9 +60,9 @@ def influence_is_the_derivative(this: Claim, results: Results) -> Verdict:
     ),
 )
 def datamodel_is_the_derivative(this: Claim, results: Results) -> Verdict:
-    """The essay's identity for uniform subsets. The largest relative error decides; the slope says how large the failure is.
+    """Compare beta of uniform subsets with D(1). The largest relative error decides; the slope shows the size of a failure.
 
-    The slope shown is that of the case with the least error: a failure there is a failure everywhere.
+    The slope shown is that of the case with the smallest error: if the identity fails there, it fails in every case.
     """
     cases = {ds.attrs["case"]: ds.beta_against.sel(p=0.5, reference="D(1)") for ds in results["identity"]}
     slopes, errors = ({case: float(m.sel(measure=name)) for case, m in cases.items()} for name in ("slope", "relative_error"))
@@ -96,7 +96,7 @@ def datamodel_is_the_derivative(this: Claim, results: Results) -> Verdict:
     sources=("Karchmer 2025, essay", "Koh & Liang 2017, ICML, section 2.1"),
 )
 def prediction_is_taylor(this: Claim, results: Results) -> Verdict:
-    """Two factors: 1 in w but 1/N in eps (T10), and then the gap of C6 between beta and dF/dw."""
+    """Compare beta with (1/N) dF/dw. They differ by the factor N (1/N belongs to eps, not to w, T10) and by the gap of C6."""
     cases = results["normalisation"]
     rules = {name: [ds.prediction.sel(rule=name) for ds in cases] for name in ("(1/N) dF/dw", "(1/N) dF/deps", "datamodel beta")}
     pairs = list(zip(rules["datamodel beta"], rules["(1/N) dF/dw"], rules["(1/N) dF/deps"], strict=True))
@@ -116,4 +116,5 @@ def prediction_is_taylor(this: Claim, results: Results) -> Verdict:
 
 
 def _relative_norm(error: xr.DataArray, reference: xr.DataArray) -> float:
+    """Return ||error|| / ||reference||."""
     return float(np.linalg.norm(error) / np.linalg.norm(reference))

@@ -1,4 +1,4 @@
-"""The project's identities (T1-T5, T8, T10), judged on the same results as the essay's claims."""
+"""The module judges the project's identities (T1-T5, T8, T10) on the same results as the essay's claims."""
 
 from collections.abc import Sequence
 
@@ -31,7 +31,7 @@ __all__: list[str] = []
     ),
 )
 def datamodel_is_optimal(this: Claim, results: Results) -> Verdict:
-    """The gradient satisfies the normal equations of the least-squares problem that defines beta, on every table."""
+    """Check on every table that the gradient satisfies the normal equations of the least-squares problem that defines beta."""
     evidence = [Evidence(ds.attrs["case"], float(ds.optimality.max())) for ds in results["identity"]]
     return this.decide(evidence, condition="any learner")
 
@@ -52,10 +52,10 @@ def datamodel_is_optimal(this: Claim, results: Results) -> Verdict:
     sources=("Goldstein & Reinert 1997, Ann. Appl. Probab. 7:935",),
 )
 def datamodel_is_an_average_derivative(this: Claim, results: Results) -> Verdict:
-    """The repaired form of C6. Where F jumps at w_i = 0, the mean jump is what the average derivative misses.
+    """Compare beta with the average derivative plus the mean jump of F at w_i = 0; this is the corrected form of C6.
 
-    An error beyond the tolerance where the average derivative still changes with the number of nodes is the quadrature's: it
-    says nothing.
+    If the average derivative still changes with the number of nodes, an error above the tolerance may come from the quadrature.
+    Such a case does not count.
     """
     evidence: list[Evidence] = []
     decays: list[str] = []
@@ -99,7 +99,10 @@ def datamodel_is_an_average_derivative(this: Claim, results: Results) -> Verdict
     sources=("Goldstein & Reinert 1997, Ann. Appl. Probab. 7:935", "own derivation from T2"),
 )
 def local_datamodel_is_the_derivative(this: Claim, results: Results) -> Verdict:
-    """Weights 1 - s or 1 + s: the order is measured between the two smallest scales. This is where the essay is right."""
+    """Measure the order in s of ||beta - D(1)||, for weights 1 - s or 1 + s, between the two smallest scales s.
+
+    In the limit s -> 0 the essay is right.
+    """
     cases = [ds for ds in results["identity"] if ds.sizes["scale"] > 1 and float(ds.local_error[-1]) > ROUNDING]
     if not cases:
         raise NothingToJudgeError("identity has no two scales at which the error is more than rounding")
@@ -124,7 +127,7 @@ def local_datamodel_is_the_derivative(this: Claim, results: Results) -> Verdict:
     sources=("Owen 1972, Management Sci. 18:P64", "own derivation from T1"),
 )
 def expansion_starts_at_leave_one_out(this: Claim, results: Results) -> Verdict:
-    """All orders add up to beta; the first alone is leave-one-out, and beta tends to it, not to D(1), as p -> 1."""
+    """Compare the sum of all orders with beta. The first order is leave-one-out: beta tends to it, not to D(1), as p -> 1."""
     cases = results["expansion"]
     evidence = [Evidence(ds.attrs["case"], float(ds.truncation_error[:, -1].max())) for ds in cases]
     first = ", ".join(f"{float(ds.truncation_error[-1, 0]):.1e}" for ds in cases)
@@ -147,7 +150,7 @@ def expansion_starts_at_leave_one_out(this: Claim, results: Results) -> Verdict:
     sources=("Cook 1977, Technometrics 19:15", "Pregibon 1981, Ann. Statist. 9:705"),
 )
 def leave_one_out_is_derivative_minus_curvature(this: Claim, results: Results) -> Verdict:
-    """The curvature term comes from derivatives on the path, leave-one-out from the table."""
+    """Compare D(1) - curvature with leave-one-out: curvature comes from derivatives on the path, leave-one-out from the table."""
     cases = results["expansion"]
     errors = [relative_error(ds.derivative - ds.curvature, ds.leave_one_out) for ds in cases]
     evidence, open_ends = _where_resolved(this, cases, errors, *_NODES)
@@ -170,7 +173,10 @@ def leave_one_out_is_derivative_minus_curvature(this: Claim, results: Results) -
     sources=("Saunshi et al. 2022, arXiv 2210.01072, thm 2.2", "own derivation from T1 and T4"),
 )
 def gap_is_interaction_plus_curvature(this: Claim, results: Results) -> Verdict:
-    """Walsh coefficients give the interaction, derivatives the curvature; neither uses beta."""
+    """Compare D(1) - interaction - curvature with beta.
+
+    The interaction comes from Walsh coefficients, the curvature from derivatives; neither uses beta.
+    """
     cases = results["expansion"]
     errors = [relative_error(ds.derivative - ds.interaction - ds.curvature, ds.beta) for ds in cases]
     evidence, open_ends = _where_resolved(this, cases, errors, *_NODES)
@@ -188,7 +194,11 @@ def gap_is_interaction_plus_curvature(this: Claim, results: Results) -> Verdict:
 def _where_resolved(
     this: Claim, cases: Sequence[xr.Dataset], errors: Sequence[float], change: str, meaning: str
 ) -> tuple[list[Evidence], str]:
-    """Errors that are within the tolerance, or whose numerical reference is, by its variable `change`; and the other cases."""
+    """Return the errors that can be judged as evidence, and a text that names the other cases.
+
+    An error can be judged if it is within the tolerance, or if the numerical reference is accurate to the tolerance by its
+    variable `change`.
+    """
     evidence: list[Evidence] = []
     open_ends: list[str] = []
     for ds, error in zip(cases, errors, strict=True):
@@ -212,7 +222,7 @@ def _where_resolved(
     sources=("O'Donnell 2014, Analysis of Boolean Functions", "Margulis 1974; Russo 1981 (percolation)"),
 )
 def masses_add_up(this: Claim, results: Results) -> Verdict:
-    """Both against numbers that the datamodel does not use."""
+    """Compare the sum of masses with Var F, and the sum of coefficients with d/dp E F, which do not use the datamodel."""
     cases = results["expansion"]
     evidence = [Evidence(ds.attrs["case"], max(float(ds.parseval_error), float(ds.russo_margulis_error.max()))) for ds in cases]
     linear = ", ".join(f"{float(ds.r_squared[0].min()):.3f} to {float(ds.r_squared[0].max()):.3f}" for ds in cases)
@@ -236,7 +246,7 @@ def masses_add_up(this: Claim, results: Results) -> Verdict:
     sources=("Koh & Liang 2017, ICML, section 2.1", "own derivation"),
 )
 def normalisation_is_a_choice(this: Claim, results: Results) -> Verdict:
-    """Each relation against its own retraining; the derivative in eps by differences of order 4."""
+    """Compare each relation with its own retraining; the derivative in eps comes from differences of order 4."""
     cases = results["normalisation"]
     factors = [abs(float(ds.eps_over_w) / ds.sizes["point"] - 1.0) for ds in cases]
     evidence, open_ends = _where_resolved(this, cases, factors, "eps_change", "of dF/deps from its step to twice the step")
@@ -256,5 +266,5 @@ _NODES = "node_change", "of the quadrature on the path from half the nodes to al
 
 
 def _order(scales: np.ndarray, errors: np.ndarray) -> float:
-    """The exponent k in error ~ s^k between two scales."""
+    """Return the exponent k in error ~ s^k between two scales."""
     return float(np.log(errors[0] / errors[1]) / np.log(scales[0] / scales[1]))

@@ -1,4 +1,4 @@
-"""The essay's claims about practical influence scores, beside exact ones and beside datamodels."""
+"""The module judges the essay's claims about practical influence scores, compared with exact scores and with datamodels."""
 
 from itertools import pairwise
 
@@ -35,8 +35,10 @@ _SPLIT = ("pseudo-inverse", "damped H", "damped GN", "damped GN by CG")  # the f
     ),
 )
 def approximations_add_errors(this: Claim, results: Results) -> Verdict:
-    """At the end of training, against D(1): the error of a damped Gauss-Newton score by few conjugate gradients, less that of
-    the exact Hessian, or of its pseudo-inverse where it is singular. The case with the least of it decides.
+    """Subtract the error of exact influence from that of practical influence, both against D(1) at the end of training.
+
+    Practical influence uses the damped Gauss-Newton matrix and few iterations of conjugate gradients. Exact influence uses the
+    exact Hessian, or its pseudo-inverse where the Hessian is singular. The case with the smallest difference decides.
     """
     evidence: list[Evidence] = []
     split: list[str] = []
@@ -62,7 +64,10 @@ def approximations_add_errors(this: Claim, results: Results) -> Verdict:
 
 
 def _best_damping(ds: xr.Dataset) -> str:
-    """Error without damping and with the best, at the earliest and the last time, and 1 / (learning rate x steps)."""
+    """Describe the errors without damping and with the best damping, at the first and the last time.
+
+    The text also gives 1 / (learning rate x steps).
+    """
     error = ds.measured.sel(reference="D(1)", measure="relative_error", curvature="hessian")
     notes: list[str] = []
     for k in (0, -1):
@@ -77,7 +82,7 @@ def _best_damping(ds: xr.Dataset) -> str:
 
 
 def _products(ds: xr.Dataset) -> str:
-    """For the worst-conditioned problem."""
+    """Describe how many products with the Hessian each solver needs on the worst-conditioned problem."""
     worst = ds.isel(l2=int(ds.condition.argmax("l2")))
     error, counts = worst.measured.sel(reference="D(1)", measure="relative_error"), list[str]()
     for solver in ds.solver.values:
@@ -101,10 +106,10 @@ def _products(ds: xr.Dataset) -> str:
     sources=("Karchmer 2025, essay", "Park et al. 2023, ICML (TRAK, LDS)", "Bae et al. 2024, NeurIPS (SOURCE)"),
 )
 def datamodels_predict_better(this: Claim, results: Results) -> Verdict:
-    """LDS of exact beta less that of the best Hessian-based score, chosen in hindsight, for every regime of every case.
+    """Subtract the LDS of the best Hessian-based score, chosen in hindsight, from that of exact beta, in every regime and case.
 
-    Regimes: F of all subsets, or of those with at most two points removed; the first and the last training time. The claim holds
-    if beta wins in every regime, and holds when F of all subsets is predicted if it wins there.
+    A regime predicts F of all subsets, or of those with at most two points removed, at the first or the last training time. The
+    claim holds if beta has the larger LDS in every regime. It holds only for F of all subsets if beta has the larger LDS there.
     """
     evidence: list[Evidence] = []
     errors: list[float] = []
@@ -145,7 +150,10 @@ def datamodels_predict_better(this: Claim, results: Results) -> Verdict:
 
 
 def _retrainings(ds: xr.Dataset) -> str:
-    """How many retrainings at p = 1/2 a datamodel needs to match the best Hessian-based score on fresh subsets, per point."""
+    """Describe how many retrainings per point a datamodel at p = 1/2 needs to match the best Hessian-based score.
+
+    Both predict F of fresh subsets.
+    """
     lds, n = {"quality": "lds"}, int(ds.attrs["n_points"])
     notes: list[str] = []
     for target in ds.target.values:

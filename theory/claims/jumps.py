@@ -1,4 +1,4 @@
-"""Claims about training that jumps in the weights: two wells, moving thresholds, interpolators."""
+"""The module judges claims about training that jumps in the weights: two wells, moving thresholds, interpolators."""
 
 from theory.claims.registry import Claim, Results, claim
 from theory.claims.verdict import Evidence, Status, Verdict
@@ -20,9 +20,10 @@ __all__: list[str] = []
     sources=("Karchmer 2025, essay", "Mlodozeniec et al. 2025 (distributional data attribution)"),
 )
 def seed_average_helps(this: Claim, results: Results) -> Verdict:
-    """Jumps: F over seeds has a derivative that no seed has, and differences of F find it. Interpolators: no average repairs.
+    """Check that differences of the seed average F give dF/dw for learners that jump, where no single seed has this derivative.
 
-    Where path-wise derivatives find it too, or differences have too few seeds, nothing is decided.
+    For interpolators, averaging does not help; the condition shows this. The verdict is inconclusive if path-wise derivatives
+    also give dF/dw, or if there are too few seeds.
     """
     evidence: list[Evidence] = []
     uncertainty: list[float] = []
@@ -58,7 +59,7 @@ def seed_average_helps(this: Claim, results: Results) -> Verdict:
     sources=("Glasserman 2004, Monte Carlo Methods in Financial Engineering, section 7.2",),
 )
 def average_has_a_boundary_term(this: Claim, results: Results) -> Verdict:
-    """Differences of F agree with the closed form within 3 standard errors; path-wise derivatives never do."""
+    """Check that differences of F agree with the closed form within 3 standard errors, and that path-wise derivatives do not."""
     cases, unsure = results["jumps"], False
     evidence: list[Evidence] = []
     for ds in cases:
@@ -88,7 +89,7 @@ def average_has_a_boundary_term(this: Claim, results: Results) -> Verdict:
     sources=("Hastie et al. 2022, Ann. Statist. 50:949",),
 )
 def interpolators_have_no_derivative(this: Claim, results: Results) -> Verdict:
-    """At the largest width, without penalty, averaged over seeds."""
+    """Compare the norms of D(1) and beta at the largest width, without penalty, for the average over seeds."""
     cases = results["interpolation"]
     evidence = [
         Evidence(ds.attrs["case"], float(ds["size"].sel(effect="D(1)")[-1] / ds["size"].sel(effect="beta")[-1])) for ds in cases

@@ -1,4 +1,4 @@
-"""The one judge: every claim gets a verdict on results, or the reason why it has none."""
+"""The module judges claims: every claim gets a verdict on results, or the reason why it has none."""
 
 import textwrap
 from collections import Counter
@@ -55,9 +55,9 @@ _WIDTH = 118
 
 
 def judge(results: Results, why: Mapping[str, str] | None = None) -> Ledger:
-    """Judge every claim once. A claim that lacks the results of an experiment is not judged, never passed.
+    """Judge every claim once. A claim that lacks the results of an experiment gets no verdict.
 
-    `why` says of experiments why they have no results.
+    `why` gives for experiments without results the reason.
     """
     outcomes = [(claim, outcome(claim, results, why)) for claim in all_claims()]
     return Ledger(
@@ -70,7 +70,7 @@ def judge(results: Results, why: Mapping[str, str] | None = None) -> Ledger:
 def outcome(claim: Claim, results: Results, why: Mapping[str, str] | None = None) -> Verdict | NotJudged:
     """Judge one claim, or say why it cannot be judged.
 
-    Errors that results of another version or undefined figures cause are faults, with the experiments to run again.
+    If results of another version or undefined figures cause an error, it is a fault; the reason names the experiments to rerun.
     """
     if missing := [name for name in claim.experiments if not results.get(name)]:
         return NotJudged("; ".join(f"{name} {(why or {}).get(name, 'has no results')}" for name in missing))

@@ -1,4 +1,4 @@
-"""The essay's claims about what predicts the response to other training sets."""
+"""The module judges the essay's claims about what predicts the response to other training sets."""
 
 import numpy as np
 
@@ -25,9 +25,9 @@ __all__: list[str] = []
     ),
 )
 def linear_datamodels_are_accurate(this: Claim, results: Results) -> Verdict:
-    """1 - R^2 of the optimal linear datamodel over uniform subsets, learner by learner: no fit from samples does better.
+    """Compute 1 - R^2 of the optimal linear datamodel over uniform subsets, for each learner; no fit from samples does better.
 
-    The tolerance is the share of the variance over subsets that a remarkably accurate predictor may leave.
+    The tolerance is the share of the variance over subsets that a remarkably accurate predictor may leave unexplained.
     """
     cases = results["spectrum"]
     evidence = [Evidence(ds.attrs["case"], 1.0 - float(ds.r_squared.sel(p=0.5))) for ds in cases]
@@ -60,7 +60,10 @@ def linear_datamodels_are_accurate(this: Claim, results: Results) -> Verdict:
     sources=("Karchmer 2025, essay", "Koh et al. 2019, NeurIPS (groups)", "Ilyas et al. 2022, ICML (datamodels)"),
 )
 def datamodels_suit_small_perturbations(this: Claim, results: Results) -> Verdict:
-    """Removing one point: relative error of uniform beta less that of D(1). The condition says where the two cross."""
+    """Subtract the relative error of D(1) from that of uniform beta, when one point is removed.
+
+    The condition gives the number of removed points from which beta is better.
+    """
     evidence: list[Evidence] = []
     uncertainty: list[float] = []
     notes: list[str] = []
@@ -102,8 +105,9 @@ def datamodels_suit_small_perturbations(this: Claim, results: Results) -> Verdic
     ),
 )
 def averages_are_easier(this: Claim, results: Results) -> Verdict:
-    """Relative error over all subsets of beta, fitted to R seeds and tested on R others: one seed less the largest R that has an
-    error of its own, which takes two pairs of groups.
+    """Compare the relative error over all subsets of beta for R = 1 with that for the largest R that has a standard error.
+
+    beta is fitted to R seeds and tested on R other seeds. A standard error needs at least two pairs of groups of R seeds.
     """
     evidence: list[Evidence] = []
     uncertainty: list[float] = []

@@ -1,4 +1,4 @@
-"""Claims: what they state, how they are judged, and the list of all that are registered by `@claim`."""
+"""The module defines what a claim states and how it is judged, and lists all claims that `@claim` registers."""
 
 import importlib
 import json
@@ -21,7 +21,7 @@ Results = Mapping[str, Sequence["xr.Dataset"]]
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement, why it is true or not, how it is tested, and the function that judges it. All texts are plain, without markup.
+    """A claim has a statement, an idea why it is true or not, a test, and a function that judges it. Its texts have no markup.
 
     `measure` names the figure that decides and `tolerance` is its limit; the docstring of `judgement` says how the figure is
     computed. The claim needs results of all its `experiments`, and of each at least one case that has all variables in `needs`
@@ -86,7 +86,7 @@ class Claim:
 
 
 def _left_out(case: "xr.Dataset", needs: Sequence[str]) -> str:
-    """Why a case lacks variables, by its attribute `left_out`; a KeyError where it does not say so."""
+    """Return the reason why a case lacks variables, from its attribute `left_out`; raise KeyError if that gives no reason."""
     reasons: dict[str, str] = json.loads(case.attrs.get("left_out", "{}"))
     return "; ".join(dict.fromkeys(reasons[need] for need in needs if need not in case))
 

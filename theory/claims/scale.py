@@ -1,4 +1,4 @@
-"""The laws of scale (T6): the factor 1/p between beta and D(1), with a penalty, in finite time and at realistic size."""
+"""The module judges the laws of scale (T6): the factor 1/p between beta and D(1), penalties, finite time and realistic size."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from theory.claims.verdict import CLOSE, ROUNDING, Evidence, NothingToJudgeError
 __all__: list[str] = []
 
 COLUMNS_PER_POINT = 0.05
-"""Of the subsets, d/(pN): the laws are of leading order in it."""
+"""Largest number of columns per point of a subset, d/(pN), at which the laws are tested; they hold to leading order in it."""
 
 
 @claim(
@@ -29,7 +29,10 @@ COLUMNS_PER_POINT = 0.05
     sources=("own derivation from T2 and Euler's theorem on homogeneous functions",),
 )
 def scale_is_one_over_p(this: Claim, results: Results) -> Verdict:
-    """Slope on D(1) over the predicted one, without penalty and with at most d/N = 0.05 columns per point: 1 + O(1/N)."""
+    """Compare the slope of beta on D(1) with the predicted slope: their ratio should be 1 + O(1/N).
+
+    Only cases without penalty and with at most d/N = 0.05 columns per point count.
+    """
     cases = [ds for ds in results["scale"] if _is_leading(ds)]
     if not cases:
         raise NothingToJudgeError("scale has no case without penalty (l2 = 0) that has 20 points or more per column")
@@ -59,7 +62,7 @@ def scale_is_one_over_p(this: Claim, results: Results) -> Verdict:
 
 
 def _is_leading(ds: xr.Dataset) -> bool:
-    """Whether the law 1/p holds to leading order."""
+    """Return whether a case has no penalty and so few columns per point that the law 1/p holds to leading order."""
     return float(ds.columns_per_point) <= COLUMNS_PER_POINT and float(ds.attrs["l2"]) == 0.0
 
 
@@ -75,7 +78,10 @@ def _is_leading(ds: xr.Dataset) -> bool:
     sources=("own derivation",),
 )
 def penalty_scales_with_p(this: Claim, results: Results) -> Verdict:
-    """Exact for every p; how near beta comes to it is a matter of interactions and is reported as a slope."""
+    """Compare both sides of the law, which is exact for every p.
+
+    How close beta is to it depends on interactions; the condition gives the slope.
+    """
     evidence = [Evidence(ds.attrs["case"], float(ds.rescaling_error.max())) for ds in results["scale"]]
     slopes = ", ".join(
         f"{float(ds.slope_at_mean.sel(law='Bernoulli(0.5)').mean()):.2f} ({ds.attrs['case']})" for ds in results["scale"]
@@ -99,8 +105,10 @@ def penalty_scales_with_p(this: Claim, results: Results) -> Verdict:
     sources=("own derivation",),
 )
 def slope_grows_with_time(this: Claim, results: Results) -> Verdict:
-    """The law of gradient flow, D(p 1; t) = (1/p) D(1; p t), decides at every time: its error is of the order of the rate;
-    and the slope of beta itself after few steps, |slope - 1|. A slope that ends no larger, by 2 standard errors, fails the claim.
+    """Compute the error of the law of gradient flow at every time, and |slope of beta on D(1) - 1| after few steps.
+
+    The law is D(p 1; t) = (1/p) D(1; p t); for gradient descent its error is of the order of the learning rate. The claim fails
+    if a slope is not larger at the end than at the start by more than 2 standard errors.
     """
     cases = results["finite_time_scale"]
     evidence = [Evidence(f"law of flow: {ds.attrs['case']}", float(ds.flow_error.max(skipna=False))) for ds in cases]
@@ -134,7 +142,10 @@ def slope_grows_with_time(this: Claim, results: Results) -> Verdict:
     sources=("own derivation from T6", "Fair 1978, J. Polit. Econ. 86:45 (data)"),
 )
 def scale_at_size(this: Claim, results: Results) -> Verdict:
-    """|slope of beta on it - 1| where subsets have at most 0.05 columns per point; the condition says how it falls with N."""
+    """Compute |slope of beta on (1/p) D(1; l2/p) - 1| where subsets have at most 0.05 columns per point.
+
+    The condition shows how it falls with N.
+    """
     cases = sorted(results["scale_at_size"], key=lambda ds: (float(ds.attrs["l2"]), int(ds.attrs["n_points"])))
     evidence: list[Evidence] = []
     errors: list[float] = []
@@ -157,7 +168,10 @@ def scale_at_size(this: Claim, results: Results) -> Verdict:
 
 
 def _by_size(cases: Sequence[xr.Dataset]) -> str:
-    """Excess at the p nearest to 1/2 by N, at the smallest l2, and what second and third derivatives leave of it."""
+    """Describe slope - 1 for every N, at the p nearest to 1/2 and the smallest l2.
+
+    The text also gives the part that second and third derivatives do not predict.
+    """
     chosen = [ds.sel(p=0.5, method="nearest") for ds in cases if ds.attrs["l2"] == cases[0].attrs["l2"]]
     slopes = [ds.slope_at_mean.sel(estimator="control variate") for ds in chosen]
     excess = ", ".join(f"{float(s.mean()) - 1.0:.3f}" for s in slopes)
@@ -167,7 +181,7 @@ def _by_size(cases: Sequence[xr.Dataset]) -> str:
 
 
 def _by_penalty(cases: Sequence[xr.Dataset]) -> str:
-    """p times the slope on D(1) itself, where the penalty is largest."""
+    """Describe p times the slope of beta on D(1) itself, for the case with the largest penalty."""
     largest = cases[-1]
     scaled = largest.p * largest.slope.sel(estimator="control variate")
     return (

@@ -1,4 +1,4 @@
-"""The essay's claims about models that are not trained to an optimum or have many."""
+"""The module judges the essay's claims about models that are not trained to an optimum, or that have many optima."""
 
 import numpy as np
 import xarray as xr
@@ -12,7 +12,7 @@ _ESSAY, _INFLUENCE = "beta on D(1)", "Hessian influence on D(1)"
 
 
 def _errors(ds: xr.Dataset, pair: str) -> tuple[xr.DataArray, xr.DataArray]:
-    """Relative error at every training time, and its standard error."""
+    """Return the relative error of a pair at every training time, and its standard error."""
     at = {"pair": pair, "measure": "relative_error"}
     return ds.measured.sel(at), ds.measured_error.sel(at)
 
@@ -31,9 +31,9 @@ def _errors(ds: xr.Dataset, pair: str) -> tuple[xr.DataArray, xr.DataArray]:
     sources=("Koh & Liang 2017, ICML, section 4.2", "Basu et al. 2021, ICLR", "Schioppa et al. 2023, NeurIPS"),
 )
 def influence_is_ill_defined(this: Claim, results: Results) -> Verdict:
-    """The end of training: where the Hessian is singular at every cut-off, does any cut-off of the pseudo-inverse give D(1)?
+    """Find the smallest error of the pseudo-inverse influence against D(1) over cut-offs, at the end of training.
 
-    Without such a case nothing can be said.
+    Only cases whose Hessian is singular at every cut-off count. Without such a case the verdict is inconclusive.
     """
     evidence: list[Evidence] = []
     notes: list[str] = []
@@ -70,9 +70,9 @@ def influence_is_ill_defined(this: Claim, results: Results) -> Verdict:
     sources=("Koh & Liang 2017, ICML, section 4.2", "Bae et al. 2022, NeurIPS", "Bae et al. 2024, NeurIPS (SOURCE)"),
 )
 def unconverged_training_breaks_influence(this: Claim, results: Results) -> Verdict:
-    """The least error of exact-Hessian influence against D(1) among the early times: large in every case, or the claim fails.
+    """Find the smallest error of exact-Hessian influence against D(1) at early times; it must be large in every case.
 
-    It holds only when where some case has no negative eigenvalue then.
+    The claim holds only under a condition if some case has no negative eigenvalue at these times.
     """
     evidence: list[Evidence] = []
     notes: list[str] = []
@@ -116,7 +116,10 @@ def unconverged_training_breaks_influence(this: Claim, results: Results) -> Verd
     sources=("Karchmer 2025, essay", "Ilyas et al. 2022, ICML (datamodels)"),
 )
 def network_datamodel_is_the_derivative(this: Claim, results: Results) -> Verdict:
-    """Holds at the start of training only; at its end the mildest case decides."""
+    """Compare beta with D(1) at the end of training, where the mildest case decides.
+
+    The condition gives the error after one step.
+    """
     cases = results["training_time"]
     first, last = ([_errors(ds, _ESSAY)[0][k] for ds in cases] for k in (0, -1))
     spread = [float(_errors(ds, _ESSAY)[1][-1]) for ds in cases]
@@ -149,9 +152,9 @@ def network_datamodel_is_the_derivative(this: Claim, results: Results) -> Verdic
     ),
 )
 def datamodels_are_defined_everywhere(this: Claim, results: Results) -> Verdict:
-    """beta is finite at every time in every case, and is the average derivative wherever the quadrature converged.
+    """Check that beta is finite at every time in every case, and compare it with the average derivative.
 
-    Convergence of the quadrature is judged by its own last change (below 1e-6), which knows nothing of beta.
+    The comparison uses only cases whose quadrature has converged: its last change, which does not use beta, is below 1e-6.
     """
     finite = all(bool(np.isfinite(ds.beta).all()) for ds in results["training_time"])
     evidence: list[Evidence] = []

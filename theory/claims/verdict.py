@@ -1,4 +1,4 @@
-"""A verdict: the status of a claim, the figure that decides it, and the evidence case by case."""
+"""The module defines a verdict: the status of a claim, the figure that decides it, and the evidence of every case."""
 
 import html
 import textwrap
@@ -15,7 +15,7 @@ ROUNDING = 1e-9
 
 
 class Status(StrEnum):
-    """What can be said of a claim."""
+    """A status is what a verdict says about a claim."""
 
     HOLDS = "HOLDS"
     HOLDS_WHEN = "HOLDS WHEN"

@@ -1,5 +1,6 @@
-"""What experiments share.
+"""The package holds the code that experiments share.
 
-`problem` (a learner on a data set), `experiment` (config, cases and run), `labels` (results with named dimensions), `results` (on
-disk), `cases` (run many, store each), `user_cases` (on a user's own data); `effects`, `scores`, `conditioning` are measurements.
+`problem` builds a learner on a data set, and `experiment` defines what an experiment is. `labels` gives results named dimensions,
+`results` stores them, `cases` runs many cases, and `user_cases` makes cases from a user's own data. `effects`, `scores` and
+`conditioning` compute measurements.
 """

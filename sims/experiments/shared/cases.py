@@ -23,7 +23,7 @@ __all__ = ["Job", "jobs_of", "run_cases", "user_jobs"]
 
 @dataclass(frozen=True)
 class Job:
-    """One case of an experiment."""
+    """A job is one case of an experiment."""
 
     experiment: str
     config: Any
@@ -33,7 +33,11 @@ class Job:
 
 
 def jobs_of(experiments: Sequence[Experiment], *, small: bool = False, points: int | None = None) -> list[Job]:
-    """Every case; with `points` resized to that many training points, where the data set has them."""
+    """Return the jobs of every case, or of the small cases, of the given experiments.
+
+    With `points`, each case is resized to that many training points, and left out with a message if it cannot have them. Raises
+    ValueError if no case is left.
+    """
     jobs: list[Job] = []
     for experiment in experiments:
         for config in experiment.small if small else experiment.cases:
@@ -54,7 +58,7 @@ def jobs_of(experiments: Sequence[Experiment], *, small: bool = False, points: i
 
 
 def user_jobs(problem: Problem, *, small: bool = False) -> tuple[list[Job], dict[str, str]]:
-    """A case of every experiment that has one for a learner on the user's own data; and of the others, why they have none."""
+    """Return the jobs for a learner on a user's own data, and for every other experiment the reason why it has no case."""
     jobs, left_out = list[Job](), dict[str, str]()
     for experiment in all_experiments().values():
         case = experiment.user_case(problem, small) if experiment.user_case else "needs a learner of its own"
@@ -68,10 +72,11 @@ def user_jobs(problem: Problem, *, small: bool = False) -> tuple[list[Job], dict
 def run_cases(
     jobs: Sequence[Job], *, out: Path, executor: engine.Executor | int = 1, quiet: bool = False
 ) -> dict[str, list[xr.Dataset]]:
-    """The results of every case by experiment, in the order of the jobs; each is on disk as soon as it is done.
+    """Run the jobs and return their results by experiment, in the order of the jobs; store each result as soon as it is done.
 
-    Several cases share a number of processes case by case; a single one, or any other executor, block by block. Tables of
-    responses are stored beside the results, so that a run that was stopped resumes. Nothing here changes a bit of a result.
+    If `executor` is a number of processes and there are several jobs, each process runs whole cases. Otherwise the executor
+    shares the blocks of each table. Tables of responses are stored beside the results, so that an interrupted run can resume.
+    The executor does not change any bit of a result. Raises ValueError, with the name of the job, if a case fails.
     """
     by_case = isinstance(executor, int) and len(jobs) > 1
     work = partial(_run, out=out, executor=1 if by_case else executor, progress=not quiet and not (by_case and executor != 1))
@@ -88,6 +93,7 @@ def run_cases(
 
 
 def _run(jobs: tuple[Job, ...], *, out: Path, executor: engine.Executor | int, progress: bool) -> list[tuple[xr.Dataset, float]]:
+    """Run jobs one after the other; return the result of each and its time in seconds."""
     results: list[tuple[xr.Dataset, float]] = []
     for job in jobs:
         start = time.perf_counter()

@@ -1,4 +1,4 @@
-"""How far rounding alone can move the responses and derivatives of a trained network."""
+"""The module measures how far rounding alone can move the responses and derivatives of a trained network."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from theory.subsets import all_masks
 __all__ = ["CONDITIONED", "conditioning", "with_conditioning", "with_rounding_warning"]
 
 CONDITIONED = ("F", "D(1)", "beta")
-"""Quantities whose `rounding` is measured: F(1), dF/dw at w = 1, the datamodel of uniform subsets."""
+"""Quantities whose `rounding` is measured: F(1), dF/dw at w = 1, and the datamodel of uniform subsets."""
 
 _TOLERANCE = 1e-6
 _N_DATAMODEL_SEEDS = 4
@@ -25,11 +25,11 @@ _JITTER = 2.0**-40
 def conditioning(
     learner: MLP, seeds: Sequence[int], samples: Array, derivative: Array, *, times: Sequence[int], jitter: float = _JITTER
 ) -> Variables:
-    """`amplification` by seed, and `rounding` of `CONDITIONED`, at some of the learner's snapshots.
+    """Measure `amplification` of every seed, and `rounding` of the quantities `CONDITIONED`, at some of the learner's snapshots.
 
-    `rounding` is the relative change when every start moves by `jitter`, scaled to eps sqrt(time), one rounding per step, and at
-    least eps: the largest over seeds, for beta over the first 4. `samples` (R, 2^N, K M) and `derivative` (R, N, K M) are the
-    learner's own.
+    `amplification` is the norm of the product of the Jacobians of all steps. `rounding` is the relative change of a quantity when
+    every start moves by `jitter`, scaled to a move by eps sqrt(time) (one rounding per step), and at least eps. It is the largest
+    over seeds; for beta, over the first 4 seeds. `samples` (R, 2^N, K M) and `derivative` (R, N, K M) are those of the learner.
     """
     moved, ones, first = (
         dataclasses.replace(learner, jitter=jitter),
@@ -52,7 +52,7 @@ def conditioning(
 
 
 def with_rounding_warning(result: xr.Dataset) -> xr.Dataset:
-    """The same with an attribute `warning` where rounding alone can move the result by more than 1e-6."""
+    """Return the result, with an attribute `warning` if rounding alone can move it by more than 1e-6."""
     worst = result["rounding"].max("of")
     if float(worst.max()) <= _TOLERANCE:
         return result
@@ -62,19 +62,19 @@ def with_rounding_warning(result: xr.Dataset) -> xr.Dataset:
 
 
 def with_conditioning(result: xr.Dataset, learners: Sequence[object], seeds: Sequence[int]) -> xr.Dataset:
-    """The same with attributes that say how far to trust derivatives at w = 1, where these are networks.
+    """Return the result, with attributes that tell how far rounding affects F(1) and D(1) if some learners are networks.
 
-    `amplification` is the largest ||product of the Jacobians of all steps||, `rounding` what rounding alone can change of F(1) or
-    D(1) of a seed, relative and measured as in `conditioning`: the largest over networks, seeds and snapshots. The second can be
-    large where the first is not, since training may forget in the end what it has amplified before. Above 1e-6 there is a
-    `warning`. Learners of other kinds are not trained in steps, and add nothing.
+    `amplification` is the largest ||product of the Jacobians of all steps||. `rounding` is the largest relative change of F(1) or
+    D(1) of a seed that rounding alone can make, measured as in `conditioning`. Both are the largest over networks, seeds and
+    snapshots. `rounding` can be large where `amplification` is not, since later steps may shrink a change that earlier steps
+    amplified. If `rounding` is above 1e-6, there is also a `warning`. Learners that are not networks add nothing.
     """
     networks = [learner for learner in learners if isinstance(learner, MLP)]
     if not networks:
         return result
     ones = [np.ones((1, network.n_points)) for network in networks]
     norms = [network.amplification(w, seeds).max() for network, w in zip(networks, ones, strict=True)]
-    rounding = np.array([_of_derivatives(network, w, seeds) for network, w in zip(networks, ones, strict=True)])
+    rounding = np.array([_rounding_at_one(network, w, seeds) for network, w in zip(networks, ones, strict=True)])
     result = result.assign_attrs(amplification=float(np.max(norms)), rounding=float(rounding.max()))
     if rounding.max() <= _TOLERANCE:
         return result
@@ -87,8 +87,8 @@ def with_conditioning(result: xr.Dataset, learners: Sequence[object], seeds: Seq
     return result.assign_attrs(warning=text)
 
 
-def _of_derivatives(learner: MLP, ones: Array, seeds: Sequence[int]) -> list[float]:
-    """Rounding of F(1) and of D(1), the largest over snapshots."""
+def _rounding_at_one(learner: MLP, ones: Array, seeds: Sequence[int]) -> list[float]:
+    """Return the rounding of F(1) and of D(1), the largest over snapshots."""
     moved = dataclasses.replace(learner, jitter=_JITTER)
     changes = [
         (learner.respond(ones, seeds).swapaxes(0, 1), moved.respond(ones, seeds).swapaxes(0, 1)),
@@ -99,18 +99,21 @@ def _of_derivatives(learner: MLP, ones: Array, seeds: Sequence[int]) -> list[flo
 
 
 def _rounding(changes: Sequence[tuple[Array, Array]], times: Sequence[int], jitter: float) -> Array:
-    """Relative changes of pairs by a start that moved by `jitter`, scaled to one rounding per step and at least eps: (of, K)."""
+    """Return the relative changes of pairs (before, after) when the start moves by `jitter`: (of, K).
+
+    They are scaled to one rounding per step, and are at least eps.
+    """
     scale = np.finfo(np.float64).eps / jitter * np.sqrt(times)
-    return np.maximum([scale * _change(*pair, len(times)) for pair in changes], np.finfo(np.float64).eps)
+    return np.maximum([scale * _relative_change(*pair, len(times)) for pair in changes], np.finfo(np.float64).eps)
 
 
 def _datamodels(samples: Array) -> Array:
-    """beta of every seed, (R, N, K M), from tables (R, 2^N, K M)."""
+    """Compute beta of every seed, (R, N, K M), from tables (R, 2^N, K M)."""
     return np.stack([optimal_datamodel(table).coefficients for table in samples])
 
 
-def _change(before: Array, after: Array, times: int) -> Array:
-    """||after - before|| / ||before|| of effects (R, N, K M) at every time, the largest over seeds: (K,)."""
+def _relative_change(before: Array, after: Array, times: int) -> Array:
+    """Return ||after - before|| / ||before|| of effects (R, N, K M) at every time, the largest over seeds: (K,)."""
     split = [x.reshape(*x.shape[:2], times, -1) for x in (after - before, before)]
     moved, size = (np.linalg.norm(x, axis=(1, 3)) for x in split)
     relative = np.divide(moved, size, out=np.full_like(moved, np.inf), where=size > 0.0)

@@ -1,4 +1,4 @@
-"""Effects of every seed at every training time, and how close estimates are to them."""
+"""The module computes effects of every seed at every training time, and measures how close estimates are to them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple
@@ -45,28 +45,29 @@ PREDICTED = ("lds", "relative_error", "slope")
 """Measures of predicted against retrained responses of subsets."""
 
 COLUMNS = ("size", "share", *MEASURES)
-"""Of a step of a budget: ||step|| / ||first effect||, its signed share of the whole gap; its end measured against its start."""
+"""Values for a step of a budget: ||step|| / ||first effect||; its signed share of the whole gap; `MEASURES` of its end against
+its start."""
 
 TARGETS = ("all subsets", "1 or 2 removed")
-"""Which responses are predicted; `target_rows` finds them in a table."""
+"""Kinds of subsets whose responses are predicted; `target_rows` finds their rows in a table."""
 
 Rows = NDArray[np.bool_]
-"""Which subsets of a table: (2**N,)."""
+"""Selected subsets of a table: (2**N,)."""
 
 
 def split_by_time(effects: Array, n_times: int) -> list[Array]:
-    """Split effects (R, N, K M), whose outputs of K snapshots stand one after the other, into one (R, N, M) for each snapshot."""
+    """Split effects (R, N, K M), which hold the M outputs of K snapshots in turn, into one array (R, N, M) for each snapshot."""
     by_time = effects.reshape(*effects.shape[:2], n_times, -1)
     return [by_time[:, :, k] for k in range(n_times)]
 
 
 def derivatives(learner: ParametricLearner, weights: Array, seeds: Sequence[int], n_times: int = 1) -> list[Array]:
-    """Compute D(w) of every seed, (R, N, M), one for each snapshot."""
+    """Compute D(w) of every seed: one array (R, N, M) for each snapshot."""
     return split_by_time(learner.weight_jacobian(weights[None], seeds)[0].swapaxes(1, 2), n_times)
 
 
 def references(learner: ParametricLearner, seeds: Sequence[int], samples: Array, n_times: int = 1) -> list[dict[str, Array]]:
-    """Compute `REFERENCES` of every seed, (R, N, M), for each snapshot, from the tables `samples` (R, 2**N, K M)."""
+    """Compute the `REFERENCES` of every seed, (R, N, M), for each snapshot, from the tables `samples` (R, 2**N, K M)."""
     effects = (
         derivatives(learner, np.ones(learner.n_points), seeds, n_times),
         split_by_time(np.stack([leave_one_out(table) for table in samples]), n_times),
@@ -76,13 +77,13 @@ def references(learner: ParametricLearner, seeds: Sequence[int], samples: Array,
 
 
 def linearizations(learner: ParametricLearner, seeds: Sequence[int]) -> tuple[Linearization, ...]:
-    """Linearise the learner at w = 1: once for every snapshot of a network, once otherwise."""
+    """Linearise the learner at w = 1: once for each snapshot of a network, or once for any other learner."""
     ones = np.ones(learner.n_points)
     return learner.linearizations(ones, seeds) if isinstance(learner, MLP) else (learner.linearize(ones, seeds),)
 
 
 def scores_or_undefined(at: Linearization, method: str = "exact", **options: Any) -> Array:
-    """Compute influence scores (R, N, M), all of them NaN where the curvature of some seed is singular."""
+    """Compute influence scores (R, N, M); return NaN for all of them if the curvature of some seed is singular."""
     try:
         return influence(at, method, **options).scores
     except np.linalg.LinAlgError:
@@ -90,7 +91,7 @@ def scores_or_undefined(at: Linearization, method: str = "exact", **options: Any
 
 
 def accuracy(estimate: Array, reference: Array) -> Measured:
-    """Measure how close the seed averages of two effects (R, N, M) are, by `MEASURES`; NaN where the estimate is undefined."""
+    """Measure by `MEASURES` how close the seed averages of two effects (R, N, M) are; return NaN if the estimate is undefined."""
     value = errors = [np.nan] * len(MEASURES)
     if np.isfinite(estimate).all():
         value = astuple(compare(estimate.mean(axis=0), reference.mean(axis=0)))
@@ -104,7 +105,7 @@ def accuracies(estimate: Array, exact: Mapping[str, Array]) -> Measured:
 
 
 def measured_step(step: Step | None) -> Measured:
-    """Label `COLUMNS` of a step; NaN for a step that a budget does not have."""
+    """Return the labelled values `COLUMNS` of a step; return NaN for a step that a budget does not have."""
     if step is None:
         return measured([np.nan] * len(COLUMNS), [np.nan] * len(COLUMNS), column=COLUMNS)
     values = (step.size, step.share, *astuple(step.measured))
@@ -117,7 +118,10 @@ def target_rows(n: int) -> dict[str, Rows]:
 
 
 def prediction(effects: Array, samples: Array, target: str) -> Measured:
-    """Measure how well the seed average of effects (R, N, M) predicts that of samples (R, 2**N, M); NaN where undefined."""
+    """Measure how well the seed average of effects (R, N, M) predicts that of samples (R, 2**N, M).
+
+    Values are NaN if the effects are undefined.
+    """
     value = errors = [np.nan] * len(PREDICTED)
     if np.isfinite(effects).all():
         quality = partial(prediction_quality, rows=target_rows(effects.shape[1])[target])
@@ -126,10 +130,10 @@ def prediction(effects: Array, samples: Array, target: str) -> Measured:
 
 
 def prediction_quality(effect: Array, responses: Array, rows: Rows) -> list[float]:
-    """Compute `PREDICTED` of an effect (N, M) on some rows of a table of all subsets (2**N, M).
+    """Compute the measures `PREDICTED` of an effect (N, M) on some rows of a table of all subsets (2**N, M).
 
-    It predicts F(1) - F(S) = sum of the effects of the points not in S. Slope and relative error are of the differences from the
-    mean over the rows, so that no method is judged by its intercept.
+    The prediction is F(1) - F(S) = sum of the effects of the points not in S. Slope and relative error use differences from the
+    mean over the rows, so that the intercept of a method does not matter.
     """
     predicted, actual = -((1.0 - all_masks(len(effect)))[rows] @ effect), responses[rows]
     centred = predicted - predicted.mean(axis=0), actual - actual.mean(axis=0)

@@ -1,4 +1,4 @@
-"""What every experiment is made of: a frozen config per case, and `run(config) -> labelled data set`."""
+"""The module defines an experiment: it has a frozen config per case, and `run(config)` returns a labelled data set."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -18,39 +18,40 @@ __all__ = ["Config", "Experiment", "Retrain", "in_memory", "with_points"]
 
 
 class Retrain(Protocol):
-    """`response_table` with store, executor and progress settled."""
+    """A function of this type calls `response_table` with a fixed store, executor and progress bar."""
 
     def __call__(self, learner: Learner, seeds: Sequence[int], *, part: str = "", weights: ArrayLike | None = None) -> Responses:
-        """Every table of an experiment has a `part` of its own, by which it is stored and resumed."""
+        """Return the responses; every table of an experiment has its own name `part`, by which it is stored and resumed."""
         ...
 
 
 def in_memory(learner: Learner, seeds: Sequence[int], *, part: str = "", weights: ArrayLike | None = None) -> Responses:
-    """`response_table` without a store."""
+    """Return the responses from `response_table` without a store."""
     return response_table(learner, seeds, weights=weights)
 
 
 class Config(Protocol):
-    """A frozen dataclass with everything that decides an experiment's result."""
+    """A config is a frozen dataclass with everything that decides the result of an experiment."""
 
     @property
     def problem(self) -> "Problem | GivenLearner":
-        """What is retrained."""
+        """Return the learner and data set that are retrained."""
         ...
 
 
 def with_points(config: Any, n_points: int) -> Any:
-    """The same config with n_points training points."""
+    """Return the same config with `n_points` training points."""
     return dataclasses.replace(config, problem=dataclasses.replace(config.problem, n_points=n_points))
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """What is asked, the cases in full and in small, and `run(config, *, retrain, progress)` that answers for one.
+    """An experiment has a question, full and small cases, and a function that computes the answer for one case.
 
-    `resize(config, n_points)` is a case with another number of training points; it may leave out what would cost too much.
-    `user_case(problem, small)` is the case for a learner on the user's own data, or says in words why there is none;
-    None: it makes sense on data sets of its own only. `user_cases.user_case` has what most need.
+    The function is `run(config, *, retrain, progress)`. `resize(config, n_points)` returns a case with another number of training
+    points; it may leave out parts that would take too long. `user_case(problem, small)` returns the case for a learner on a
+    user's own data, or a text with the reason why there is none. `user_case` is None if the experiment only makes sense on its
+    own data sets. `user_cases.user_case` makes the function that most experiments need.
     """
 
     name: str

@@ -1,7 +1,7 @@
-"""Label arrays when they are made, and results with what was run.
+"""The module gives arrays named axes, and makes labelled results from them.
 
-`array` names the axes of numbers, `measured` those of a measurement with its standard errors; `table` puts such things together,
-one for every combination of labels; `labelled` makes the result of an experiment of them.
+`array` names the axes of numbers, and `measured` those of a measurement and its standard errors. `table` joins arrays or
+measurements, one for every combination of labels. `labelled` makes the result of an experiment, and records what was run.
 """
 
 import dataclasses
@@ -24,17 +24,17 @@ MEASURES = ("slope", "relative_error", "pearson", "spearman")
 """The fields of `theory.metrics.Comparison`, in their order."""
 
 Measured = xr.Dataset
-"""A measurement: variables `value` and `error`, its standard error, with the same dimensions."""
+"""A measurement: the variables `value` and `error` (its standard error), with the same dimensions."""
 
 Variables = dict[str, tuple[xr.DataArray | Measured, str]]
-"""Variables of a result: name -> (labelled numbers, what they are)."""
+"""Variables of a result: name -> (labelled numbers, text that says what they are)."""
 
 _Labelled = TypeVar("_Labelled", xr.DataArray, xr.Dataset)
 _ByLabels = Callable[[Any], _Labelled] | Callable[[Any, Any], _Labelled] | Callable[[Any, Any, Any], _Labelled]
 
 
 def array(values: Any, **coords: Any) -> xr.DataArray:
-    """Name the axes of an array, one by each coordinate, in their order.
+    """Return an array whose axes are named by the coordinates, in their order.
 
     >>> array([[1.0, 2.0]], p=[0.5], output=range(2)).dims
     ('p', 'output')
@@ -43,7 +43,7 @@ def array(values: Any, **coords: Any) -> xr.DataArray:
 
 
 def measured(values: Any, errors: Any, *, errors_over: str = "seeds", **coords: Any) -> Measured:
-    """Name the axes of a measurement and of its standard errors, which are those over seeds, or whatever else varies."""
+    """Return a measurement with named axes; `errors` are standard errors over seeds, or over what `errors_over` names."""
     error = array(errors, **coords).assign_attrs(long_name=f"its standard error over {errors_over}")
     return xr.Dataset({"value": array(values, **coords), "error": error})
 
@@ -66,7 +66,7 @@ def table(function: _ByLabels[_Labelled], **coords: Iterable[Any]) -> _Labelled:
 
 
 def labelled(experiment: str, config: Any, variables: Variables) -> xr.Dataset:
-    """Make a result of labelled variables; a measurement becomes NAME and NAME_error. The attributes say what was run."""
+    """Return a result with the given variables; a measurement becomes NAME and NAME_error. Attributes record what was run."""
     data = list[xr.DataArray]()
     for name, (found, text) in variables.items():
         is_measured = isinstance(found, xr.Dataset)
@@ -89,15 +89,16 @@ def labelled(experiment: str, config: Any, variables: Variables) -> xr.Dataset:
 
 
 def _coordinate(labels: Any) -> Any:
+    """Return labels as an array that zarr can store."""
     values = np.asarray(list(labels))
     return values.astype(object) if values.dtype.kind == "U" else values  # zarr has no stable fixed-width strings
 
 
 def effect_coords(effect: Array) -> dict[str, Any]:
-    """Coordinates of an effect (N, M)."""
+    """Return the coordinates `point` and `output` of an effect (N, M)."""
     return {"point": np.arange(effect.shape[0]), "output": np.arange(effect.shape[1])}
 
 
 def progress_bar(title: str, shown: bool) -> Callable[[Iterable[int]], Iterable[int]]:
-    """Make a progress bar for a loop; it is silent where it is not `shown`, or the output is no terminal."""
+    """Return a function that adds a progress bar to a loop; no bar appears unless `shown` and the output is a terminal."""
     return lambda loop: tqdm(loop, desc=title, leave=False, disable=None if shown else True)

@@ -1,4 +1,4 @@
-"""A problem: a learner on a data set, or a learner that the user made."""
+"""The module defines a problem: a learner on a data set, or a learner that the user made."""
 
 import dataclasses
 import importlib
@@ -14,20 +14,19 @@ __all__ = ["GivenLearner", "Option", "ParametricLearner", "Problem", "ProblemFac
 
 
 class ParametricLearner(DifferentiableLearner, LinearizableLearner, Protocol):
-    """A learner whose responses, exact derivatives and linearisation are all known."""
+    """A parametric learner gives responses, exact weight derivatives and linearisations."""
 
 
 Option = float | str | tuple[int, ...]
-"""A value that a learner is built with."""
+"""A value of an option of a learner."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A learner on a data set: `LEARNER` of module `sims.learners.<learner>`, built with `options` such as l2.
+    """A problem is a learner on a data set: `LEARNER` of module `sims.learners.<learner>`, built with `options` such as l2.
 
-    The data set is one of `sims.datasets`, by name, or the user's own. A learner that has a bias of its own (`has_bias`) does not
-    get the data set's column of ones: two would be one too many. `n_queries` keeps the first few outputs only, where more would
-    cost too much.
+    The data set is named (one of `sims.datasets`) or the user's own. A learner with its own bias (`has_bias`) does not get the
+    data set's column of ones, which would be a second bias. `n_queries` keeps only the first queries, to save time.
     """
 
     data: str | UserData
@@ -38,33 +37,33 @@ class Problem:
 
     @property
     def name(self) -> str:
-        """As the ledger shows it: data set, number of training points, learner and options."""
+        """Return the name that the ledger shows: data set, number of training points, learner and options."""
         options = (f"{key}={value}" for key, value in self.shown_options().items())
         return " ".join([f"{self.label}-{len(self.load().X)}", self.learner, *options])
 
     def shown_options(self) -> dict[str, str]:
-        """Options of the learner as names and results show them: "0.1", "4x4", "none" for no hidden layer."""
+        """Return the options of the learner as texts for names and results: "0.1", "4x4", "none" for no hidden layer."""
         return {key: _shown(value) for key, value in self.options}
 
     @property
     def label(self) -> str:
-        """Of the data set."""
+        """Return the name of the data set."""
         return self.data if isinstance(self.data, str) else self.data.label
 
     def changed(self, *without: str, **changes: Option) -> "Problem":
-        """The same without some options, and with others added or changed."""
+        """Return the same problem without the options `without`, and with the options `changes` added or changed."""
         kept = {key: value for key, value in self.options if key not in without}
         return dataclasses.replace(self, options=tuple({**kept, **changes}.items()))
 
     def number(self, option: str, default: float = 0.0) -> float:
-        """An option that is a number."""
+        """Return an option that is a number, or `default` if it is not set; raise TypeError if it is no number."""
         value = dict(self.options).get(option, default)
         if not isinstance(value, int | float):
             raise TypeError(f"{option} of {self.name} is {value!r}, expected a number")
         return float(value)
 
     def facts(self) -> dict[str, Any]:
-        """Say what a result says of the problem: N, options, the unit of outputs, rows of the original file, classes."""
+        """Return the attributes of a result: N, options, the unit of outputs, rows of the original file, class labels."""
         used = self.load()
         return {
             "n_points": len(used.X),
@@ -76,17 +75,17 @@ class Problem:
         }
 
     def described(self) -> dict[str, Any]:
-        """Everything that decides it, as plain values."""
+        """Return everything that decides the problem, as plain values."""
         return dataclasses.asdict(self)
 
     def load(self) -> datasets.DataSet:
-        """The data set, with `n_points` training points or its own default."""
+        """Return the data set, with `n_points` training points or its own default number."""
         if isinstance(self.data, UserData):
             return self.data.load(self.n_points)
         return datasets.by_name(self.data, self.n_points)
 
     def build(self, **changes: Option) -> ParametricLearner:
-        """The learner, with some of its options changed."""
+        """Build the learner, with some of its options changed."""
         data, kind = self.load(), importlib.import_module(f"sims.learners.{self.learner}").LEARNER
         columns = [name != "intercept" or not has_own_bias(kind) for name in data.columns]
         return kind(data.X[:, columns], data.y, data.X_query[: self.n_queries, columns], **{**dict(self.options), **changes})
@@ -99,7 +98,7 @@ def _shown(value: Option) -> str:
 
 
 class ProblemFacts(Protocol):
-    """What a result says of the problem that it is about: a `Problem`, or a learner of the user's own."""
+    """A problem gives these facts to its results; it is a `Problem` or a `GivenLearner`."""
 
     @property
     def name(self) -> str: ...
@@ -114,7 +113,7 @@ class ProblemFacts(Protocol):
 
 @dataclass(frozen=True)
 class GivenLearner:
-    """A learner that the user made, in place of a `Problem`: for experiments that ask nothing of its data and options."""
+    """A given learner was made by the user and takes the place of a `Problem`, if an experiment needs no data or options."""
 
     given: Learner
     name: str
@@ -123,21 +122,21 @@ class GivenLearner:
 
     @property
     def learner(self) -> str:
-        """Its class."""
+        """Return the name of the learner's class."""
         return type(self.given).__name__
 
     def shown_options(self) -> dict[str, str]:
-        """None: a given learner is built already."""
+        """Return no options, since the learner is already built."""
         return {}
 
     def facts(self) -> dict[str, Any]:
-        """Say the number of points and the unit of the outputs; the options are known to the learner alone."""
+        """Return the number of points and the unit of the outputs; only the learner knows its options."""
         return {"n_points": self.given.n_points, "options": "{}", "unit": self.unit}
 
     def described(self) -> dict[str, Any]:
-        """Its names: what decides the learner stands in the store of its table."""
+        """Return the names of the learner; the store of its table records everything that decides it."""
         return {"data": self.label, "learner": self.learner, "name": self.name}
 
     def build(self) -> Learner:
-        """The learner."""
+        """Return the learner."""
         return self.given

@@ -1,4 +1,4 @@
-"""Every influence score that the experiments compare, computed as practice would."""
+"""The module computes every influence score that the experiments compare, with the settings of common practice."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -17,7 +17,10 @@ __all__ = ["HESSIAN_BASED", "PRACTICE", "SCORES", "TRAINED", "Practice", "along_
 
 @dataclass(frozen=True)
 class Practice:
-    """Cut-off of the pseudo-inverse, damping, iterations of conjugate gradients, checkpoints that methods on training see."""
+    """The settings are the cut-off of the pseudo-inverse, the damping, the iterations of conjugate gradients and the checkpoints.
+
+    Methods that follow training see `checkpoints_per_decade` checkpoints for each factor of 10 in the number of steps.
+    """
 
     cutoff: float = 1e-6
     damping: float = 1e-2
@@ -42,19 +45,19 @@ SCORES: Mapping[str, Score] = {
     "damped empirical Fisher": lambda c, at: scores_or_undefined(at, "empirical_fisher", damping=c.damping),
     "TRAK": lambda c, at: trak(at, dimension=-(-at.params.shape[1] // 2), seed=0).scores,  # half as many dimensions as parameters
 }
-"""Of the trained model: name -> scores (R, N, M), NaN where undefined."""
+"""Scores that use the trained model only: name -> function that returns scores (R, N, M), NaN where undefined."""
 
 HESSIAN_BASED = [name for name in SCORES if name != "TRAK"]
 TRAINED = ("TracIn", "gradient dot product", "SOURCE")
-"""Of the way that training took: what `along_training` has."""
+"""Scores that follow training from checkpoint to checkpoint; `along_training` computes them."""
 
 
 def along_training(
     problem: Problem, times: tuple[int, ...], seeds: tuple[int, ...], practice: Practice
 ) -> list[dict[str, Array]]:
-    """`TRAINED` at every time, from checkpoints spread evenly over the logarithm of the steps.
+    """Compute the scores `TRAINED` at every time, from checkpoints that are evenly spaced in the logarithm of the steps.
 
-    Nothing for a learner that is solved exactly, which has no times.
+    Return one empty dict if there are no times, that is for a learner that is solved exactly.
     """
     if not times:
         return [{}]

@@ -1,4 +1,4 @@
-"""What an experiment does with a user's own data: for which learners, up to how many points, and with which case."""
+"""The module decides for which learners and numbers of points an experiment has a case on a user's own data."""
 
 from collections.abc import Callable, Mapping
 
@@ -11,11 +11,11 @@ __all__ = ["CONVEX", "ENUMERABLE", "NETWORKS", "user_case", "user_problem", "why
 CONVEX, NETWORKS = ("logistic", "least_squares"), ("mlp",)
 
 ENUMERABLE: Mapping[str, int] = {"logistic": 16, "least_squares": 16, "mlp": 10}
-"""Training points up to which an experiment may retrain on all 2^N subsets; by cost, minutes on two cores."""
+"""Largest number of training points for which experiments retrain on all 2^N subsets; that takes minutes on two cores."""
 
 
 def user_problem(data: UserData, learner: str, n_points: int, l2: float | None = None) -> Problem:
-    """A learner on the user's data. Penalties and rates are those that most cases of the experiments have."""
+    """Return the problem of a learner on the user's data, with the penalty and learning rate that most experiments use."""
     if learner in CONVEX:
         return Problem(data, learner, (("l2", 0.1 if l2 is None else l2),), n_points)
     loss, rate = ("logistic", 0.5) if data.task == "two classes" else ("squared", 0.1)
@@ -26,8 +26,10 @@ def user_problem(data: UserData, learner: str, n_points: int, l2: float | None =
 def user_case(
     make: Callable[[Problem, bool], Config], *, learners: tuple[str, ...] = (*CONVEX, *NETWORKS), at_most: int | None = None
 ) -> Callable[[Problem, bool], Config | str]:
-    """`Experiment.user_case` of an experiment on all subsets: make(problem, small) for these learners, up to as many points as
-    can be enumerated, or `at_most`.
+    """Return the function `Experiment.user_case` for an experiment that retrains on all subsets.
+
+    It returns `make(problem, small)` for the given learners and at most `at_most` points (by default `ENUMERABLE`); otherwise it
+    returns a text with the reason.
     """
 
     def case(problem: Problem, small: bool) -> Config | str:
@@ -39,6 +41,6 @@ def user_case(
 
 
 def why_not_enumerable(problem: Problem, at_most: int | None = None) -> str | None:
-    """Why all subsets of this problem cannot be retrained on, if they cannot."""
+    """Return the reason why the problem cannot be retrained on all subsets, or None if it can."""
     limit, n = ENUMERABLE[problem.learner] if at_most is None else at_most, problem.n_points or 0
     return f"retrains on all 2^N subsets, N = {n} is more than {limit}" if n > limit else None
