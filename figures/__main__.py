@@ -82,7 +82,7 @@ def _draw(names: Sequence[str], results: "Results", source: Path, folder: Path, 
     """
     from figures.attempts import Absent
     from figures.catalogue import names as known
-    from figures.pictures import write
+    from theory.storage import keep
 
     found: list[Picture | Absent] = []
     for name, made in _pictures(known() if page else names, results):
@@ -95,7 +95,7 @@ def _draw(names: Sequence[str], results: "Results", source: Path, folder: Path, 
             click.echo(f"figure: {', '.join(map(str, made.save(folder)))}")
     if page:
         html, faults = _report(results, found, source)
-        click.echo(f"report: {write(page, html)}")
+        click.echo(f"report: {keep(page, html)}")
         if faults:
             raise click.ClickException(f"{page} lacks what an error kept from it: {'; '.join(map(str, faults))}")
 

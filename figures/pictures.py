@@ -1,8 +1,6 @@
 """The module draws a figure and makes its sidecar, which records results, scripts, versions and the sha256 of the files."""
 
-import hashlib
 import json
-import os
 import platform
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -18,8 +16,9 @@ import figures
 from figures.catalogue import figure_module
 from figures.results import config_of, fingerprint, is_users
 from figures.style import render
+from theory.storage import digest, keep
 
-__all__ = ["Picture", "Results", "digest", "draw_picture", "versions", "write"]
+__all__ = ["Picture", "Results", "draw_picture", "versions"]
 
 Results = Mapping[str, Sequence[xr.Dataset]]
 """Name of an experiment -> the results of its cases."""
@@ -39,7 +38,7 @@ class Picture:
     def save(self, folder: Path) -> list[Path]:
         """Write NAME.png, NAME.svg and last the sidecar NAME.json, each completely or not at all; return their paths."""
         sidecar = json.dumps(self.record, indent=2).encode() + b"\n"
-        return [write(folder / f"{self.name}.{suffix}", content) for suffix, content in {**self.files, "json": sidecar}.items()]
+        return [keep(folder / f"{self.name}.{suffix}", content) for suffix, content in {**self.files, "json": sidecar}.items()]
 
 
 def draw_picture(name: str, results: Results) -> Picture:
@@ -89,21 +88,3 @@ def versions() -> dict[str, str]:
         "freetype": ft2font.__freetype_version__,
         **{package: version(package) for package in packages},
     }
-
-
-def digest(content: bytes) -> str:
-    """Return the sha256 of bytes."""
-    return hashlib.sha256(content).hexdigest()
-
-
-def write(file: Path, content: bytes) -> Path:
-    """Write a file completely or not at all, in place of an earlier one; return its path."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f"{file.name}.partial")
-    try:
-        partial.write_bytes(content)
-        os.replace(partial, file)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-    return file

@@ -9,6 +9,8 @@ from typing import Any
 
 import xarray as xr
 
+from theory import storage
+
 __all__ = [
     "Retrainings",
     "config_of",
@@ -34,27 +36,18 @@ _LEARNERS = {
 
 def read(folder: Path, experiment: str) -> list[xr.Dataset]:
     """Read the results of all cases of an experiment in a results folder, sorted by file name."""
-    cases = sorted((folder / experiment).glob("*.zarr"))
+    cases = storage.read(folder, experiment)
     if not cases:
         raise FileNotFoundError(
             f"no results of {experiment!r} in {folder}, expected {folder / experiment}/*.zarr: run first "
             f"`python -m sims run {experiment} --out {folder}`"
         )
-    return [_read_case(case) for case in cases]
-
-
-def _read_case(case: Path) -> xr.Dataset:
-    try:
-        return xr.open_zarr(case, consolidated=False, chunks=None).load()
-    except Exception as error:  # whatever the codecs say of a damaged chunk
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"{case} cannot be read ({reason}): delete it and run its experiment again") from error
+    return cases
 
 
 def read_all(folder: Path) -> dict[str, list[xr.Dataset]]:
     """Read the results of every experiment in a results folder, by name."""
-    names = sorted({case.parent.name for case in folder.glob("*/*.zarr")})
-    return {name: read(folder, name) for name in names}
+    return {name: read(folder, name) for name in storage.experiments_in(folder)}
 
 
 def fingerprint(ds: xr.Dataset) -> str:
@@ -90,13 +83,21 @@ class Retrainings:
 
 def retrainings(folder: Path) -> Retrainings:
     """Count the fits of every stored table: its subsets times its seeds."""
-    stores = [json.loads(file.read_text()) for file in sorted(folder.glob("*/*.table/run.json"))]
-    machines = {
-        f"{made['machine']}, vector extensions {' '.join(made['simd'])}, BLAS kernels {' '.join(made['blas'])}"
-        for made in (store["hardware"] for store in stores)
-    }
-    fits = sum(store["table"]["n_subsets"] * len(store["table"]["seeds"]) for store in stores)
-    return Retrainings(len(stores), fits, tuple(sorted(machines)))
+    machines: set[str] = set()
+    fits = tables = 0
+    for file in sorted(folder.glob("*/*.table/run.json")):
+        try:
+            run = dict(json.loads(file.read_bytes()))
+            sound = run.pop("fingerprint") == storage.json_digest(run)
+            made, table = run["hardware"], run["table"]
+            machines.add(f"{made['machine']}, vector extensions {' '.join(made['simd'])}, BLAS kernels {' '.join(made['blas'])}")
+            fits += table["n_subsets"] * len(table["seeds"])
+        except (ValueError, LookupError, TypeError):
+            sound = False
+        if not sound:
+            raise ValueError(f"{file} was edited or damaged: `python -m sims check '{folder}' --repair`")
+        tables += 1
+    return Retrainings(tables, fits, tuple(sorted(machines)))
 
 
 def data_name(ds: xr.Dataset) -> str:

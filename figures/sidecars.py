@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from figures.attempts import Absent
-from figures.pictures import Picture, digest
+from figures.pictures import Picture
+from theory.storage import digest
 
 __all__ = ["is_drawn", "mismatches", "other_versions"]
 

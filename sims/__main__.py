@@ -1,11 +1,13 @@
 """The command line: list | explain | run | verify | check."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import click
@@ -144,6 +146,7 @@ def verify(
     from sims.ledger.text import ledger_text, missing_text, verdict_json
     from sims.retrain.provenance import environment
     from theory.claims import judge
+    from theory.storage import keep
 
     left_out: dict[str, str] = {}
     if file is None:
@@ -156,7 +159,7 @@ def verify(
         out, problem = described_problem(file, out, small=small, **user)
         jobs, left_out = user_jobs(problem, small=small)
     if json_file is not None:
-        json_file.parent.mkdir(parents=True, exist_ok=True)  # fails before anything is computed
+        _require_writable(json_file)
     with _executor(workers, dask, small) as executor:
         results = run_cases(jobs, out=out, executor=executor)
     ledger = judge(results, left_out)
@@ -168,34 +171,47 @@ def verify(
         claims = [{"id": claim.id, "statement": claim.statement, **verdict_json(verdict)} for claim, verdict in ledger.verdicts]
         reasons = {claim.id: reason for claim, reason in ledger.not_judged}
         record = {"claims": claims, "not_judged": reasons, "environment": environment()}
-        json_file.write_text(json.dumps(record, indent=2) + "\n")
+        keep(json_file, (json.dumps(record, indent=2) + "\n").encode())
         click.echo(f"ledger:  {json_file}")
     _draw(out)
 
 
 @cli.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--repair", is_flag=True, help="Drop damaged blocks, so that the next run computes them again.")
+@click.option("--repair", is_flag=True, help="Drop what is damaged, so that the next run makes it again.")
 def check(folder: Path, repair: bool) -> None:
-    """Compare every stored block in FOLDER, or in folders below it, with its sha256. Exit status 1 where one is damaged."""
-    from sims.retrain import store
+    """Compare everything stored in FOLDER and below it with its sha256: tables, results, pictures, reports, settings.
 
-    stores = store.find_stores(folder)
-    if not stores:
-        raise click.BadParameter(f"no stored table in {folder} or below it")
-    n_damages = 0
-    for path in stores:
-        damages, missing = store.check(path, repair=repair)
-        n_damages += len(damages)
-        state = f"{len(damages)} damages" if damages else "sound"
-        click.echo(f"{path}: {state}{f', {missing} blocks to compute' if missing else ', complete'}")
-        for damage in damages:
-            click.echo(f"    {damage.reason}")
-    if n_damages and repair:
-        click.echo("Dropped. Run the command that made the tables again to compute them.")
-    elif n_damages:
+    Exit status 1 where something is damaged or lost. Nothing is changed without --repair, which never removes what is sound.
+    """
+    from sims.folder_check import check_folder
+
+    found = list(check_folder(folder, repair=repair))
+    if not found:
+        raise click.BadParameter(f"nothing stored in {folder} or below it")
+    for part in found:
+        if part.faults or part.missing:
+            state = f"{len(part.faults)} damages" if part.faults else "sound"
+            click.echo(f"{part.path}: {state}{f', {part.missing} {part.unit} to make' if part.missing else ''}")
+            for fault in part.faults:
+                click.echo(f"    {fault}")
+    n_faults, n_tables = sum(len(part.faults) for part in found), sum(part.unit == "blocks" for part in found)
+    state = f"{n_faults} damages" if n_faults else "all sound"
+    click.echo(f"{n_tables} tables and {len(found) - n_tables} folders of results: {state}.")
+    if n_faults and repair:
+        click.echo("Dropped what is damaged. Run again the command that made it.")
+    elif n_faults:
         click.echo("Nothing was changed: --repair drops what is damaged.")
         sys.exit(1)
+
+
+def _require_writable(file: Path) -> None:
+    """Raise an OSError before anything is computed if a file cannot be written."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryFile(dir=file.parent):
+        pass
+    if file.exists() and not os.access(file, os.W_OK):
+        raise PermissionError(f"{file} cannot be written: choose another file, or allow it")
 
 
 def _draw(out: Path) -> None:

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sims.datasets import DataSet, standardised
 from sims.datasets.csv_file import CsvTable, digest, number, quoted, read_csv
+from theory.storage import ResultsFolder
 from theory.streams import stream
 
 __all__ = ["Task", "UserData", "as_user_data", "write_down"]
@@ -93,8 +94,9 @@ def write_down(user: UserData, n_points: int, out: Path) -> Path:
     A folder holds results of only one description of a file. Raises ValueError, with the differences, if `out` holds those of
     another description.
     """
+    folder = ResultsFolder.made(out)
     for written in sorted(out.glob(f"{user.label}-*.rows.json")):
-        found, wanted = json.loads(written.read_text())["data"], json.loads(json.dumps(asdict(user)))
+        found, wanted = json.loads(cast(bytes, folder.get(written.name)))["data"], json.loads(json.dumps(asdict(user)))
         differences = [f"{k} was {found.get(k)!r}, is {v!r}" for k, v in wanted.items() if k != "path" and found.get(k) != v]
         if differences:
             raise ValueError(
@@ -110,12 +112,8 @@ def write_down(user: UserData, n_points: int, out: Path) -> Path:
         "train_rows": data.train_rows,
         "query_rows": data.query_rows,
     }
-    out.mkdir(parents=True, exist_ok=True)
-    file = out / f"{user.label}-{n_points}.rows.json"
     lines = ",\n".join(f"  {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in content.items())
-    partial = file.with_suffix(".partial")
-    partial.write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")
-    return partial.replace(file)
+    return folder.put(f"{user.label}-{n_points}.rows.json", f"{{\n{lines}\n}}\n".encode())
 
 
 @lru_cache(maxsize=4)

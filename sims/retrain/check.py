@@ -5,9 +5,9 @@ from pathlib import Path
 
 from sims.retrain import journal
 from sims.retrain.journal import Damage
-from sims.retrain.layout import TableFolder, TableFormat, fingerprint_of
+from sims.retrain.layout import TableFolder, TableFormat
 from theory.response import Array
-from theory.storage import locked, write_whole
+from theory.storage import json_digest, locked, write_whole
 from theory.storage.files import leftovers, remove_leftovers
 from theory.storage.locks import is_locked
 
@@ -44,7 +44,7 @@ def _check(folder: TableFolder, *, repair: bool) -> tuple[list[Damage], int]:
         damages.append(Damage(None, str(error)))
         if repair:
             folder.write_settings(settings)
-    table, fingerprint = TableFormat(settings), fingerprint_of(settings)
+    table, fingerprint = TableFormat(settings), json_digest(settings)
     written = is_locked(folder.lock) and not repair  # what is torn or partial then may be about to be whole
     digests, wrong = journal.read(folder.journal, fingerprint, table.shape)
     damages += [damage for damage in wrong if not (written and "is torn" in damage.reason)]
@@ -65,7 +65,7 @@ def _check(folder: TableFolder, *, repair: bool) -> tuple[list[Damage], int]:
 def _repair(folder: TableFolder, table: TableFormat, sound: dict[int, str], damages: list[Damage]) -> None:
     if folder.complete.exists() and len(sound) < table.shape.n_blocks:
         os.rename(folder.complete, folder.partial)
-    fingerprint = fingerprint_of(table.settings)
+    fingerprint = json_digest(table.settings)
     lines = "".join(journal.line(fingerprint, block, sha256) for block, sha256 in sound.items())
     write_whole(folder.journal, lines.encode())
     for damage in damages:

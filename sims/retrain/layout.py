@@ -9,7 +9,6 @@ run.json decides all other metadata. What this program reads and writes goes by 
 readers, and are written again where they differ.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping
 from contextlib import suppress
@@ -23,9 +22,9 @@ import numpy as np
 from sims.retrain import journal
 from sims.retrain.shape import TableShape
 from theory.response import Array
-from theory.storage import write_whole
+from theory.storage import json_digest, write_whole
 
-__all__ = ["Settings", "TableFolder", "TableFormat", "fingerprint_of"]
+__all__ = ["Settings", "TableFolder", "TableFormat"]
 
 Settings = Mapping[str, Any]
 """Plain JSON values by name."""
@@ -75,7 +74,7 @@ class TableFolder:
         """Read run.json without its fingerprint; an OSError says that it is missing or damaged."""
         try:
             settings = dict(json.loads(self.run.read_bytes()))
-            sound = settings.pop("fingerprint", "") == fingerprint_of(settings)
+            sound = settings.pop("fingerprint", "") == json_digest(settings)
             TableShape.from_json(settings["table"])
         except FileNotFoundError:
             raise OSError(f"{self.run} is missing, so that nothing says what the table is of") from None
@@ -90,14 +89,14 @@ class TableFolder:
         with suppress(OSError, ValueError, TypeError, LookupError, AttributeError):
             record = json.loads((self.data / "zarr.json").read_bytes())
             settings = dict(json.loads(record["attributes"]["settings"]))
-            digests, damages = journal.read(self.journal, fingerprint_of(settings), TableShape.from_json(settings["table"]))
+            digests, damages = journal.read(self.journal, json_digest(settings), TableShape.from_json(settings["table"]))
             if digests or not damages:
                 return settings
         return None
 
     def write_settings(self, settings: Settings) -> None:
         """Write run.json."""
-        record = {"fingerprint": fingerprint_of(settings), **settings}
+        record = {"fingerprint": json_digest(settings), **settings}
         write_whole(self.run, (json.dumps(record, indent=2) + "\n").encode())
 
 
@@ -185,8 +184,3 @@ class TableFormat:
 
 def _chunk_name(block: int) -> str:
     return f"responses/c.0.{block}.0"
-
-
-def fingerprint_of(settings: Settings) -> str:
-    """Return the sha256 of settings."""
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()

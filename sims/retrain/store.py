@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 from sims.retrain import journal
 from sims.retrain.check import Damage, check, find_stores, how_to_repair, read_block
-from sims.retrain.layout import Settings, TableFolder, TableFormat, fingerprint_of
+from sims.retrain.layout import Settings, TableFolder, TableFormat
 from sims.retrain.shape import TableShape
 from theory.response import Array
-from theory.storage import locked, sync, write_whole
+from theory.storage import json_digest, locked, sync, write_whole
 from theory.storage.files import make_folder, remove, remove_leftovers
 
 if TYPE_CHECKING:  # imported where it is used: it takes longer than all else that a table needs
@@ -31,7 +31,7 @@ class BlockStore:
 
     def __init__(self, folder: TableFolder, settings: Settings, digests: dict[int, str]) -> None:
         self._folder, self._format = folder, TableFormat(settings)
-        self._fingerprint, self._digests = fingerprint_of(settings), digests
+        self._fingerprint, self._digests = json_digest(settings), digests
 
     @property
     def shape(self) -> TableShape:
@@ -113,7 +113,7 @@ def open_store(path: Path, settings: Settings, shape: TableShape) -> Generator[B
                 f"{path} holds another run: {'; '.join(differences)}. Choose another folder, or delete this one to start again"
             )
         journal.drop_torn_line(folder.journal)
-        digests, damages = journal.read(folder.journal, fingerprint_of(found), shape)
+        digests, damages = journal.read(folder.journal, json_digest(found), shape)
         if damages:
             raise OSError(f"{damages[0].reason}; {how_to_repair(folder)}")
         _tidy(folder, TableFormat(found), set(digests))

@@ -4,7 +4,7 @@
 """
 
 from theory.storage.files import sync, write_whole
-from theory.storage.folder import MANIFEST, ResultsFolder, keep
+from theory.storage.folder import MANIFEST, ResultsFolder, digest, json_digest, keep
 from theory.storage.locks import locked
 from theory.storage.results import case_folder, experiments_in, read, save
 
@@ -12,7 +12,9 @@ __all__ = [
     "MANIFEST",
     "ResultsFolder",
     "case_folder",
+    "digest",
     "experiments_in",
+    "json_digest",
     "keep",
     "locked",
     "read",

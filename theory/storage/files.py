@@ -6,7 +6,18 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["BEFORE", "PARTIAL", "Content", "leftovers", "make_folder", "read_content", "remove", "remove_leftovers", "sync", "write_whole"]
+__all__ = [
+    "BEFORE",
+    "PARTIAL",
+    "Content",
+    "leftovers",
+    "make_folder",
+    "read_content",
+    "remove",
+    "remove_leftovers",
+    "sync",
+    "write_whole",
+]
 
 Content = bytes | Mapping[str, bytes]
 """Either the bytes of a file, or those of all files in a folder by their paths in it, such as "a/zarr.json"."""

@@ -19,7 +19,7 @@ from typing import Any, cast
 from theory.storage.files import Content, leftovers, make_folder, read_content, remove, remove_leftovers, write_whole
 from theory.storage.locks import is_locked, locked
 
-__all__ = ["MANIFEST", "ResultsFolder", "digest", "keep"]
+__all__ = ["MANIFEST", "ResultsFolder", "digest", "json_digest", "keep"]
 
 MANIFEST = "manifest.json"
 
@@ -55,7 +55,7 @@ class ResultsFolder:
         try:
             record = cast(dict[str, Any], json.loads((self.path / MANIFEST).read_bytes()))
             files = {str(name): tuple(map(str, sha256)) for name, sha256 in record["files"].items()}
-            sound = record["sha256"] == _digest_of_list(files)
+            sound = record["sha256"] == json_digest(files)
         except FileNotFoundError:
             return {}
         except (ValueError, LookupError, TypeError, AttributeError):
@@ -151,7 +151,7 @@ class ResultsFolder:
         return {self.path, *((self.path / name).parent for name in names)}
 
     def _list(self, files: Listed) -> None:
-        record = {"files": {name: list(files[name]) for name in sorted(files)}, "sha256": _digest_of_list(files)}
+        record = {"files": {name: list(files[name]) for name in sorted(files)}, "sha256": json_digest(files)}
         write_whole(self.path / MANIFEST, (json.dumps(record, indent=1) + "\n").encode())
 
     def _locked(self) -> AbstractContextManager[None]:
@@ -180,8 +180,9 @@ def digest(content: Content) -> str:
     return whole.hexdigest()
 
 
-def _digest_of_list(files: Listed) -> str:
-    return hashlib.sha256(json.dumps({name: list(files[name]) for name in sorted(files)}).encode()).hexdigest()
+def json_digest(values: Any) -> str:
+    """Return the sha256 of plain JSON values, whatever the order of names."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 _LOCK, _ATTEMPTS, _MOMENT = "lock", 10, 0.02
