@@ -185,5 +185,5 @@ def json_digest(values: Any) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
-_LOCK, _ATTEMPTS, _MOMENT = "lock", 10, 0.02
+_LOCK, _ATTEMPTS, _MOMENT = "lock", 5, 0.02
 _NOT_LISTED = f"is not listed in {MANIFEST}: an earlier version of this program wrote it, or it was copied to this place"
