@@ -59,9 +59,14 @@ class Estimates:
 
 
 def data(results: Sequence[xr.Dataset]) -> Estimates:
-    """Return all curves; an estimator that is undefined at some p has no curve there."""
+    """Return all curves; an estimator that is undefined at some p has no curve there.
+
+    Raises ValueError where no relative error is defined.
+    """
     probabilities = results[0].p.values.tolist()
     panels = {p: [_panel(ds, p) for ds in results] for p in probabilities}
+    if any("OLS" not in panel.curves for row in panels.values() for panel in row):
+        raise ValueError("the relative error of coefficients is undefined: they are 0, as those of a learner that learns nothing")
     coverage = {p: _coverage(results, p) for p in probabilities}
     saved = {
         name: [

@@ -62,19 +62,23 @@ class Claim:
         The claim `holds` (or holds when) if that figure is at most the tolerance or, where it `must_exceed` it, larger; else
         it fails. The verdict is INCONCLUSIVE if the figure is nearer to the tolerance than its `uncertainty`: one number for
         all cases, or one for each. The worst case decides, that is the largest figure, or the smallest where figures must exceed;
-        the mildest case is the other extreme. Raises NothingToJudgeError without evidence, and ValueError where a figure is not
-        a number: that is a fault of the experiment, never a verdict.
+        the mildest case is the other extreme. A figure that is NaN is undefined on its case, as a relative error is where the
+        true value is 0: it could be anything, so that the verdict is INCONCLUSIVE unless the other cases alone make the claim
+        fail. Raises NothingToJudgeError without evidence.
         """
         if not evidence:
             raise NothingToJudgeError(f"no case says anything: {condition}")
-        if undefined := [item.case for item in evidence if item.figure != item.figure]:
-            raise ValueError(f"{self.measure}: {undefined} has no figure")
-        extreme = max if (deciding == "worst") != must_exceed else min
-        k = extreme(range(len(evidence)), key=lambda k: evidence[k].figure)
-        figure, doubt = evidence[k].figure, uncertainty[k] if isinstance(uncertainty, Sequence) else uncertainty
-        status = holds if (figure > self.tolerance) == must_exceed else Status.FAILS
-        if abs(figure - self.tolerance) < doubt:
-            status = Status.INCONCLUSIVE
+        undefined = [item for item in evidence if item.figure != item.figure]
+        status, k = Status.INCONCLUSIVE, -1
+        if known := [k for k, item in enumerate(evidence) if item.figure == item.figure]:
+            extreme = max if (deciding == "worst") != must_exceed else min
+            k = extreme(known, key=lambda k: evidence[k].figure)
+            figure, doubt = evidence[k].figure, uncertainty[k] if isinstance(uncertainty, Sequence) else uncertainty
+            if abs(figure - self.tolerance) >= doubt:
+                status = holds if (figure > self.tolerance) == must_exceed else Status.FAILS
+        if undefined and not (status is Status.FAILS and deciding == "worst"):
+            cases = ", ".join(item.case for item in undefined)
+            return self.verdict(Status.INCONCLUSIVE, undefined[0], evidence, condition=f"{condition}; undefined on {cases}")
         return self.verdict(status, evidence[k], evidence, condition=condition)
 
     def verdict(self, status: Status, deciding: Evidence, evidence: Sequence[Evidence], *, condition: str) -> Verdict:

@@ -241,9 +241,22 @@ def test_without_evidence_there_is_no_verdict():
         measured(1.0).decide([], condition="of 1 case")
 
 
-def test_a_figure_that_is_not_a_number_is_a_fault_and_not_a_verdict():
-    with pytest.raises(ValueError, match="has no figure"):
-        measured(1.0).decide([Evidence("a", 0.0), Evidence("b", np.nan)], condition="")
+@pytest.mark.parametrize(
+    ("figures", "deciding", "status", "case"),
+    [
+        ([0.0, np.nan], "worst", Status.INCONCLUSIVE, "case 1"),
+        ([np.nan, np.nan], "worst", Status.INCONCLUSIVE, "case 0"),
+        ([np.nan, 2.0], "worst", Status.FAILS, "case 1"),
+        ([np.nan, 2.0], "mildest", Status.INCONCLUSIVE, "case 0"),
+    ],
+)
+def test_an_undefined_figure_could_be_anything(figures, deciding, status, case):
+    evidence = [Evidence(f"case {number}", figure) for number, figure in enumerate(figures)]
+    verdict = measured(1.0).decide(evidence, condition="of two cases", deciding=deciding)
+    assert (verdict.status, verdict.case) == (status, case)
+    if status is Status.INCONCLUSIVE:
+        undefined = [item.case for item in evidence if np.isnan(item.figure)]
+        assert verdict.condition == f"of two cases; undefined on {', '.join(undefined)}"
 
 
 def test_results_of_another_version_are_a_fault_that_names_the_experiments_to_run_again():
