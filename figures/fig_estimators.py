@@ -65,9 +65,9 @@ def data(results: Sequence[xr.Dataset]) -> Estimates:
     """
     probabilities = results[0].p.values.tolist()
     panels = {p: [_panel(ds, p) for ds in results] for p in probabilities}
-    if any("OLS" not in panel.curves for row in panels.values() for panel in row):
-        raise ValueError("the relative error of coefficients is undefined: they are 0, as those of a learner that learns nothing")
     coverage = {p: _coverage(results, p) for p in probabilities}
+    if any("OLS" not in curves for curves in (*coverage.values(), *(panel.curves for row in panels.values() for panel in row))):
+        raise ValueError("the relative error of coefficients is undefined: they are 0, as those of a learner that learns nothing")
     saved = {
         name: [
             float((panel.curves["OLS"].value[-1] / panel.curves[name].value[-1]) ** 2)

@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from theory.claims.registry import Claim, Results, all_claims
 from theory.claims.verdict import NothingToJudgeError, Verdict, html_table
 
@@ -70,12 +72,14 @@ def judge(results: Results, why: Mapping[str, str] | None = None) -> Ledger:
 def outcome(claim: Claim, results: Results, why: Mapping[str, str] | None = None) -> Verdict | NotJudged:
     """Judge one claim, or say why it cannot be judged.
 
-    If results of another version or undefined figures cause an error, it is a fault; the reason names the experiments to rerun.
+    If results of another version cause an error, it is a fault; the reason names the experiments to rerun. A ratio of zeros is NaN
+    without a warning: `Claim.decide` says on which case a figure is undefined.
     """
     if missing := [name for name in claim.experiments if not results.get(name)]:
         return NotJudged("; ".join(f"{name} {(why or {}).get(name, 'has no results')}" for name in missing))
     try:
-        return claim.judge(results)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return claim.judge(results)
     except NothingToJudgeError as error:
         return NotJudged(str(error))
     except (LookupError, AttributeError, TypeError, ValueError, ArithmeticError) as error:

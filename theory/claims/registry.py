@@ -74,7 +74,7 @@ class Claim:
             extreme = max if (deciding == "worst") != must_exceed else min
             k = extreme(known, key=lambda k: evidence[k].figure)
             figure, doubt = evidence[k].figure, uncertainty[k] if isinstance(uncertainty, Sequence) else uncertainty
-            if abs(figure - self.tolerance) >= doubt:
+            if not abs(figure - self.tolerance) < doubt:
                 status = holds if (figure > self.tolerance) == must_exceed else Status.FAILS
         if undefined and not (status is Status.FAILS and deciding == "worst"):
             cases = ", ".join(item.case for item in undefined)
