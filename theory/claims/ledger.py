@@ -72,8 +72,8 @@ def judge(results: Results, why: Mapping[str, str] | None = None) -> Ledger:
 def outcome(claim: Claim, results: Results, why: Mapping[str, str] | None = None) -> Verdict | NotJudged:
     """Judge one claim, or say why it cannot be judged.
 
-    If results of another version cause an error, it is a fault; the reason names the experiments to rerun. A ratio of zeros is NaN
-    without a warning: `Claim.decide` says on which case a figure is undefined.
+    If results of another version cause an error, it is a fault; the reason names the experiments to rerun. A ratio of zeros
+    is NaN without a warning: `Claim.decide` says on which case a figure is undefined.
     """
     if missing := [name for name in claim.experiments if not results.get(name)]:
         return NotJudged("; ".join(f"{name} {(why or {}).get(name, 'has no results')}" for name in missing))
