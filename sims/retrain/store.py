@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sims.retrain.provenance import differences
 from theory.response import Array
 
 if TYPE_CHECKING:  # imported where they are used: they take longer than all else that a table needs
@@ -157,9 +158,9 @@ def open_store(folder: Path, settings: Settings, shape: TableShape) -> Generator
         if not (folder / _RUN).exists():
             _create(folder, wanted, shape)
         found, fingerprint = _settings(folder)
-        if differences := _differences(found, wanted):
+        if different := differences(found, wanted):
             raise ValueError(
-                f"{folder} holds another run: {'; '.join(differences)}. Choose another folder, or delete this one to start again"
+                f"{folder} holds another run: {'; '.join(different)}. Choose another folder, or delete this one to start again"
             )
         _drop_torn_line(folder / _JOURNAL)
         digests, damages = _journal(folder, fingerprint, shape)
@@ -342,18 +343,6 @@ def _as_json(shape: TableShape) -> dict[str, Any]:
 
 def _fingerprint(settings: Settings) -> str:
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
-
-
-def _differences(found: Settings, wanted: Settings, path: str = "") -> list[str]:
-    """`name: the store has .., this run ..` for every setting that differs."""
-    differences: list[str] = []
-    for name in sorted({*found, *wanted}):
-        there, here = found.get(name), wanted.get(name)
-        if isinstance(there, dict) and isinstance(here, dict):
-            differences += _differences(there, here, f"{path}{name}.")  # type: ignore[reportUnknownArgumentType]
-        elif there != here:
-            differences.append(f"{path}{name}: the store has {there}, this run {here}")
-    return differences
 
 
 def _how_to_repair(folder: Path) -> str:
