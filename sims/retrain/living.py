@@ -45,19 +45,25 @@ def class_in_memory(kind: type, *, strict: bool) -> str:
 
     `strict` refuses values that cannot be told (TypeError); otherwise they are told by their class alone.
     """
-    teller = _Teller(strict)
-    if not sources.is_followed(kind.__module__):
-        teller, attributes = _Teller(strict=False), {k: v for k, v in vars(kind).items() if _functions_in(v)}
-    else:
-        attributes = vars(kind)
-    generated = _GENERATED if "__dataclass_fields__" in vars(kind) else frozenset[str]()
+    followed = sources.is_followed(kind.__module__)
+    teller = _Teller(strict and followed)
     return _digest(
         {
             name: teller.told(value, f"{kind.__qualname__}.{name}")
-            for name, value in sorted(attributes.items())
-            if name not in _INTERNAL and not (name in generated and _is_generated(value))
+            for name, value in sorted(vars(kind).items())
+            if not _is_internal(kind, name, value) and (followed or _functions_in(value))
         }
     )
+
+
+def _is_internal(kind: type, name: str, value: Any) -> bool:
+    """Whether the interpreter, `dataclass`, `abc`, `typing` or `copyreg` keeps an attribute in a class, or it is inherited."""
+    if name.startswith("__") and name.endswith("__") and not _functions_in(value):
+        return True
+    if name in _GENERATED and "__dataclass_fields__" in vars(kind):
+        code = getattr(getattr(value, "__wrapped__", value), "__code__", None)
+        return code is not None and not code.co_filename.endswith(".py")
+    return name in _INTERNAL or any(vars(base).get(name) is value for base in kind.__mro__[1:])
 
 
 def module_in_memory(name: str, *, without: Iterable[type] = ()) -> str | None:
@@ -174,7 +180,7 @@ class _Teller:
                 "decide its table; give a learner that is made of other things a method `fingerprint()` that returns such "
                 "values by name"
             )
-        return f"some {name_of(type(value))}"
+        return f"some {name_of(type(cast(object, value)))}"
 
 
 def _digest(value: Any) -> str:
@@ -206,12 +212,6 @@ def _functions_in(value: Any) -> list[types.FunctionType]:
     return [function for part in parts for function in _functions_in(part)]
 
 
-def _is_generated(value: Any) -> bool:
-    """Whether `dataclass` made it: of fields, which are told as they are."""
-    code = getattr(getattr(value, "__wrapped__", value), "__code__", None)
-    return value is None or (code is not None and not code.co_filename.endswith(".py"))
-
-
 _NAMED: tuple[type, ...] = (
     np.ufunc,
     types.BuiltinFunctionType,
@@ -229,12 +229,9 @@ _GENERATED = frozenset(
 """What `dataclass` may write into a class."""
 
 _INTERNAL = frozenset(
-    {"__module__", "__qualname__", "__doc__", "__dict__", "__weakref__", "__slots__", "__firstlineno__", "__static_attributes__"}
-    | {"__annotations__", "__annotate__", "__annotate_func__", "__annotations_cache__", "__type_params__", "__parameters__"}
-    | {"__match_args__", "__dataclass_fields__", "__dataclass_params__", "__abstractmethods__", "_abc_impl", "__orig_bases__"}
-    | {"__protocol_attrs__", "__non_callable_proto_members__", "_is_protocol", "_is_runtime_protocol", "__subclasshook__"}
+    {"_abc_impl", "_is_protocol", "_is_runtime_protocol"} | {"__annotate__", "__annotate_func__", "__subclasshook__"}
 )
-"""What the interpreter, `dataclass`, `abc` and `typing` keep in a class, and its docstring."""
+"""What `abc`, `typing` and the interpreter write into a class under other names than __name__, or as functions."""
 
 
 # --- bytecode --------------------------------------------------------------------------------------------------------------

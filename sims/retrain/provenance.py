@@ -217,9 +217,8 @@ def differences(
     there: Mapping[str, Any], here: Mapping[str, Any], names: tuple[str, str] = ("the store", "this run")
 ) -> list[str]:
     """Say `name: the store has .., this run ..` for every setting that differs."""
-    if (
-        len({settings.get("versions", {}).get("python") for settings in (there, here)}) > 1
-    ):  # makes other digests of the same code
+    pythons = {settings["versions"].get("python") for settings in (there, here) if "versions" in settings}
+    if len(pythons - {None}) > 1:  # which make other digests of the same code
         there, here = ({key: settings[key] for key in settings if key not in ("code", "in_memory")} for settings in (there, here))
     return _differences(there, here, names, "")
 
@@ -237,7 +236,7 @@ def _differences(there: Mapping[str, Any], here: Mapping[str, Any], names: tuple
         elif isinstance(one, dict) or isinstance(other, dict):
             shown = f"{names[0]} has {_shown(one)}, {names[1]} {_shown(other)}"
             found.append(f"{path}{name}: {shown} (another version of dfdw told it)")
-        elif json.dumps(one) != json.dumps(other):  # 1 is not True, and 0.0 not -0.0
+        elif json.dumps(one, sort_keys=True) != json.dumps(other, sort_keys=True):  # 1 is not True, and 0.0 not -0.0
             found.append(f"{path}{name}: {names[0]} has {one}, {names[1]} {other}")
     return found
 

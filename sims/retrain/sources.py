@@ -51,7 +51,7 @@ def reached(modules: Iterable[str]) -> Reached:
         if name in executed or (name in later and not now):
             continue
         file = file_of(name)
-        if file is None or not is_followed(name):
+        if file is None or not _is_followed(name, file):
             if is_installed(name):
                 (packages if now else later_packages).add(name.partition(".")[0])
             continue
@@ -65,9 +65,8 @@ def reached(modules: Iterable[str]) -> Reached:
 
 def is_followed(name: str) -> bool:
     """Tell a module of this project or of a user, with a file, from one that is installed or of the standard library."""
-    top = name.partition(".")[0]
     file = file_of(name)
-    return file is not None and (top in _OURS or (top not in sys.stdlib_module_names - {"__main__"} and not _under(file)))
+    return file is not None and _is_followed(name, file)
 
 
 def is_installed(name: str) -> bool:
@@ -158,14 +157,14 @@ def _parsed(content: bytes, suffix: str) -> _Source:
     imports = tuple(_imports_in(tree.body, at_once=True))
     offers = tuple(_imports_in([statement for node in for_types for statement in node.body], at_once=False))
     attributes = frozenset(node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute))
-    kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
-    defined = (*(node.name for node in tree.body if isinstance(node, kinds)), *_constants_in(tree))
+    definitions = (node for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef))
+    defined = {*(node.name for node in definitions), *_constants_in(tree)}
     for node in ast.walk(tree):
         for name in ("body", "orelse", "finalbody"):
             block: Any = getattr(node, name, None)
             if isinstance(block, list):
                 setattr(node, name, [statement for statement in cast(list[ast.AST], block) if not _is_text(statement)])
-    return _Source(_short(ast.dump(tree).encode()), imports, offers, attributes, tuple(sorted({*defined})))
+    return _Source(_short(ast.dump(tree).encode()), imports, offers, attributes, tuple(sorted(defined)))
 
 
 def _short(content: bytes) -> str:
@@ -232,24 +231,36 @@ def _imported_by(name: str, file: Path) -> Iterator[tuple[str, bool]]:
     source = _source(file)
     for one in source.imports:
         base = _absolute(name, one, is_package=file.stem == "__init__")
-        names = {one.name} if one.name and one.name != "*" else source.attributes
+        names = {one.name} if one.name and one.name != "*" else source.attributes & _offered_by(base)
         homes = {home for part in names for home in _homes(base, part)}
-        yield from ((home, one.at_once) for home in {base, *homes})
+        yield from ((home, one.at_once and at_once) for home, at_once in {(base, True), *homes})
 
 
-def _homes(package: str, name: str) -> Iterator[str]:
-    """The modules behind a name of a package: a module of its own, or those that a package of this project takes it from."""
+def _homes(package: str, name: str) -> Iterator[tuple[str, bool]]:
+    """The modules behind a name of a package, and whether they are imported with it.
+
+    One of its own, or those that a package of this project, or a module with `__getattr__`, takes the name from.
+    """
     file = file_of(package)
-    if file is None or not is_followed(package):
+    if file is None or not _is_followed(package, file):
         return
     if file.stem == "__init__" and file_of(f"{package}.{name}") is not None:
-        yield f"{package}.{name}"
-    source = _source(file)
-    for one in (*source.offers, *(source.imports if _only_offers(package, file) else ())):
+        yield f"{package}.{name}", True
+    for one in _offers(package, file):
         if one.name == name:
             base = _absolute(package, one, is_package=file.stem == "__init__")
-            yield base
-            yield from _homes(base, name)
+            yield base, one.at_once
+            yield from ((home, one.at_once and at_once) for home, at_once in _homes(base, name))
+
+
+def _offered_by(package: str) -> set[str]:
+    file = file_of(package)
+    return {one.name for one in _offers(package, file)} if file is not None and _is_followed(package, file) else set()
+
+
+def _offers(name: str, file: Path) -> tuple[_Import, ...]:
+    source = _source(file)
+    return source.offers + (source.imports if _only_offers(name, file) else ())
 
 
 def _only_offers(name: str, file: Path) -> bool:
@@ -290,9 +301,12 @@ def _spec(name: str) -> ModuleSpec | None:
 # --- what is installed -----------------------------------------------------------------------------------------------------
 
 
-def _under(file: Path) -> bool:
-    """Whether a file is of an installed package, or of the standard library."""
-    return any(file.is_relative_to(folder) for folder in _installed_folders())
+@cache
+def _is_followed(name: str, file: Path) -> bool:
+    top = name.partition(".")[0]
+    if top in _OURS:
+        return True
+    return top not in sys.stdlib_module_names - {"__main__"} and not any(map(file.is_relative_to, _installed_folders()))
 
 
 @cache

@@ -256,7 +256,7 @@ def test_another_run_is_refused_with_all_that_differs(full, learner, seeds, diff
     [
         (provenance, "hardware", {"machine": "abacus"}, "hardware.machine: the store has .*, this run abacus"),
         (sources, "version_of", "1.0", r"versions.numpy: the store has .*, this run 1.0"),
-        (sources, "meaning", "0", "code.wavy: the store has .*, this run 0; "),
+        (sources, "meaning", "0", r"code.wavy: the store has .*, this run 0\."),
         (living, "class_in_memory", "0", r"in_memory.wavy.Wavy: the store has .*, this run 0\."),
     ],
 )
