@@ -125,7 +125,7 @@ def _classes_in_memory(kind: type, *, strict: bool) -> dict[str, str]:
 
 
 def _versions_with(distributions: Mapping[str, str]) -> dict[str, str]:
-    always = {name: version(name) for name in ("numpy", "scipy", "numba", "llvmlite")}
+    always = {name: str(sources.version_of(name)) for name in ("numpy", "scipy", "numba", "llvmlite")}
     return {"python": platform.python_version(), **dict(sorted({**distributions, **always}.items()))}
 
 
@@ -133,7 +133,8 @@ def _numba() -> Record:
     """What decides the machine code that numba makes: its settings, and the processor that LLVM sees."""
     config = import_module("numba").config
     llvm = import_module("llvmlite.binding")
-    settings = {name: None if (value := getattr(config, name, None)) is None else str(value) for name in _OF_NUMBA}
+    found = {name: getattr(config, name, None) for name in _OF_NUMBA}
+    settings = {name: int(value) if isinstance(value, int) else value for name, value in found.items()}
     features = cast(str, llvm.get_host_cpu_features().flatten())
     return {**settings, "host": llvm.get_host_cpu_name(), "features": " ".join(f for f in features.split(",") if f[0] == "+")}
 

@@ -70,9 +70,14 @@ def is_followed(name: str) -> bool:
 
 
 def is_installed(name: str) -> bool:
-    """Tell whether a module that is not followed is of an installed package, not of the standard library."""
+    """Tell whether a module is of an installed package, not of the standard library and not made by a program."""
     top = name.partition(".")[0]
-    return top not in sys.stdlib_module_names and (top in sys.modules or _spec(top) is not None)
+    if top in sys.stdlib_module_names | _OURS:
+        return False
+    file = file_of(top)
+    around = sys.modules.get(top) or _spec(top) if file is None else None  # a folder without __init__.py
+    where = getattr(around, "__path__", None) or getattr(around, "submodule_search_locations", None) or ()
+    return any(Path(path).is_relative_to(folder) for path in (file or "", *where) for folder in _installed_folders())
 
 
 def file_of(name: str) -> Path | None:

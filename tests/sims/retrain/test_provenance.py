@@ -286,7 +286,7 @@ def test_versions_are_those_of_what_is_reached_and_of_what_that_requires():
 
 
 def test_numba_is_told_of_learners_that_reach_it_and_not_imported_for_others():
-    assert provenance.settings_of(LOGISTIC)["numba"]["DISABLE_JIT"] == "0"
+    assert provenance.settings_of(LOGISTIC)["numba"]["DISABLE_JIT"] == 0
     program = """
 import sys
 from sims.learners import KernelSum

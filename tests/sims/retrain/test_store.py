@@ -12,6 +12,7 @@ import resource
 import shutil
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -266,8 +267,10 @@ def test_other_hardware_versions_and_code_are_refused_by_name(full, of, name, va
         response_table(SMALL, SEEDS, store=full)
 
 
-def test_a_learner_that_no_file_defines_is_refused_by_a_store(tmp_path):
-    namespace = {"__name__": "nowhere"}
+@pytest.mark.parametrize("module", ["nowhere", "__main__"])
+def test_a_learner_that_no_file_defines_is_refused_by_a_store(tmp_path, module, monkeypatch):
+    monkeypatch.setitem(sys.modules, "__main__", types.ModuleType("__main__"))  # that of a notebook
+    namespace = {"__name__": module}
     exec("class Typed:\n    n_points = n_outputs = 1", namespace)
     with pytest.raises(ValueError, match=r"Typed was not read from a file, .*: put it into a module"):
         response_table(namespace["Typed"](), (0,), store=tmp_path)
