@@ -27,6 +27,7 @@ SLOW = {
     "sims/retrain/test_engine.py": 50,
     "sims/command_line/test_user_data.py": 45,
     "meta/test_face.py": 25,
+    "sims/retrain/test_provenance.py": 30,
     "sims/learners/test_mlp.py": 25,
     "sims/learners/test_jax_learner.py": 25,
     "sims/learners/test_sklearn_learner.py": 20,

@@ -5,7 +5,9 @@ The response of a learner Phi to weights w is F(w) = E_r f(Phi(r; w)): M scalar 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import Any, Protocol, cast, runtime_checkable
+from functools import cached_property
+from types import MemberDescriptorType
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,6 +24,7 @@ __all__ = [
     "TwiceDifferentiableLearner",
     "WeightHessian",
     "as_table",
+    "attributes_of",
     "block_rows_of",
     "deciding_values",
     "has_own_bias",
@@ -230,13 +233,21 @@ def weight_jacobian_column(learner: DifferentiableLearner, weights: ArrayLike, s
 
 
 def deciding_values(learner: Any) -> Mapping[str, Any]:
-    """Return `fingerprint()`, the values by name that decide every bit of the answers; by default all fields or attributes."""
+    """Return `fingerprint()`, the values by name that decide every bit of the answers; by default all fields and attributes."""
     if hasattr(learner, "fingerprint"):
         return learner.fingerprint()
-    if is_dataclass(learner):
-        return {f.name: getattr(learner, f.name) for f in fields(learner)}
-    attributes = cast(dict[str, Any], vars(learner))
-    return dict(sorted(attributes.items()))
+    named = {f.name: getattr(learner, f.name) for f in fields(learner)} if is_dataclass(learner) else {}
+    return {**named, **attributes_of(learner)}
+
+
+def attributes_of(value: Any) -> dict[str, Any]:
+    """Return what an object itself holds by name, also in slots, without what a `cached_property` keeps of it."""
+    of_classes = [(name, attribute) for kind in type(value).__mro__ for name, attribute in vars(kind).items()]
+    slots = {name for name, attribute in of_classes if isinstance(attribute, MemberDescriptorType)}
+    kept = {name for name, attribute in of_classes if isinstance(attribute, cached_property)}
+    found = {name: getattr(value, name) for name in slots if hasattr(value, name)}
+    found |= {name: held for name, held in getattr(value, "__dict__", {}).items() if name not in kept}
+    return dict(sorted(found.items()))
 
 
 # --- means over seeds, and tables ---------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from sims.retrain import journal
 from sims.retrain.check import Damage, check, find_stores, how_to_repair, read_block
 from sims.retrain.layout import Settings, TableFolder, TableFormat
+from sims.retrain.provenance import differences
 from sims.retrain.shape import TableShape
 from theory.response import Array
 from theory.storage import json_digest, locked, sync, write_whole
@@ -108,9 +109,9 @@ def open_store(path: Path, settings: Settings, shape: TableShape) -> Generator[B
             found = folder.settings()
         except OSError as error:
             raise OSError(f"{error}; {how_to_repair(folder)}") from None
-        if differences := _differences(found, wanted):
+        if different := differences(found, wanted):
             raise ValueError(
-                f"{path} holds another run: {'; '.join(differences)}. Choose another folder, or delete this one to start again"
+                f"{path} holds another run: {'; '.join(different)}. Choose another folder, or delete this one to start again"
             )
         journal.drop_torn_line(folder.journal)
         digests, damages = journal.read(folder.journal, json_digest(found), shape)
@@ -151,15 +152,3 @@ def _tidy(folder: TableFolder, table: TableFormat, done: set[int]) -> None:
         table.write_metadata(folder.data)
     for inner in (folder.path, folder.data, folder.data / "responses", folder.data / "seed"):
         remove_leftovers(inner)
-
-
-def _differences(found: Settings, wanted: Settings, path: str = "") -> list[str]:
-    """Return `name: the store has .., this run ..` for every setting that differs."""
-    differences: list[str] = []
-    for name in sorted({*found, *wanted}):
-        there, here = found.get(name), wanted.get(name)
-        if isinstance(there, dict) and isinstance(here, dict):
-            differences += _differences(there, here, f"{path}{name}.")  # type: ignore[reportUnknownArgumentType]
-        elif there != here:
-            differences.append(f"{path}{name}: the store has {there}, this run {here}")
-    return differences

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from sims.retrain import engine
 from sims.retrain import store as stores
-from sims.retrain.provenance import hardware, settings_of
+from sims.retrain.provenance import for_workers, require_same, settings_of
 from theory.datamodel.blockwise import StreamedTable
 from theory.display import Displayed
 from theory.laws import TwoLevelLaw
@@ -212,20 +212,20 @@ def _computed(
     if isinstance(executor, int) and seconds * len(blocks) < _WORTH_PROCESSES:
         executor = None
     per_task = int(np.clip(_TASK_SECONDS / seconds, 1, -(-len(blocks) // 8)))
-    yield from engine.completed(
-        partial(_compute, learner, shape, weights, hardware()), blocks, executor=executor, per_task=per_task
-    )
+    expected = "" if executor is None or executor == 1 else for_workers(learner)
+    compute = partial(_compute, learner, shape, weights, expected)
+    yield from engine.completed(compute, blocks, executor=executor, per_task=per_task)
 
 
 def _compute(
-    learner: Learner, shape: stores.TableShape, weights: Array | None, expected: dict[str, Any], blocks: tuple[int, ...]
+    learner: Learner, shape: stores.TableShape, weights: Array | None, expected: str, blocks: tuple[int, ...]
 ) -> list[Array]:
     """Values (R, rows, M) of every block. A learner always sees whole canonical blocks, so that its rounding is always the same.
 
-    Refused on other hardware than the coordinator's: one table would then hold the rounding of two machines.
+    On a worker, `expected` is what `for_workers` says there must be: one table would else hold the results of two programs.
     """
-    if hardware() != expected:
-        raise OSError(f"a worker has other hardware than the coordinator, {hardware()}, expected {expected}: use like machines")
+    if expected:
+        require_same(learner, expected)
     results: list[Array] = []
     for block in blocks:
         subsets = shape.subsets(block)

@@ -321,11 +321,6 @@ def test_an_error_of_the_learner_in_a_worker_is_that_error(tmp_path):
         response_table(learner, SEEDS, executor=2, store=tmp_path)
 
 
-def test_a_worker_on_other_hardware_is_refused():
-    with pytest.raises(OSError, match="a worker has other hardware than the coordinator"):
-        retrain._compute(LEARNER, retrain.table_shape(LEARNER, SEEDS), None, {"machine": "abacus"}, (0,))
-
-
 def test_an_error_cancels_what_an_executor_has_not_begun():
     class Queue:
         _max_workers = 2

@@ -4,7 +4,6 @@ import builtins
 import dataclasses
 import errno
 import hashlib
-import importlib
 import io
 import json
 import os
@@ -13,6 +12,7 @@ import resource
 import shutil
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ from wavy import Wavy
 
 from sims.learners import LeastSquares
 from sims.retrain import journal as journals
-from sims.retrain import provenance, response_table, store
+from sims.retrain import living, provenance, response_table, sources, store
 from sims.retrain import tables as retrain
 
 SEEDS = (0, 3)
@@ -307,60 +307,25 @@ def test_another_run_is_refused_with_all_that_differs(full, learner, seeds, diff
         response_table(learner, seeds, store=full)
 
 
-def test_versions_are_those_of_all_that_computes():
-    assert set(provenance.settings_of(SMALL)["versions"]) == {"numpy", "scipy", "numba", "llvmlite"}
-
-
-@pytest.mark.parametrize("key", ["hardware", "versions", "code"])
-def test_other_hardware_versions_and_code_are_refused_by_name(full, key, monkeypatch):
-    told = {"hardware": "hardware", "versions": "version", "code": "_code"}[key]
-    other = {"hardware": {**provenance.hardware(), "simd": ["NEON"]}, "versions": "1.0", "code": "0"}[key]
-    monkeypatch.setattr(provenance, told, lambda *_: other)
-    with pytest.raises(ValueError, match=f"holds another run: {key}.*: the store has .*, this run (?!None)"):
+@pytest.mark.parametrize(
+    ("of", "name", "value", "message"),
+    [
+        (provenance, "hardware", {"machine": "abacus"}, "hardware.machine: the store has .*, this run abacus"),
+        (sources, "version_of", "1.0", r"versions.numpy: the store has .*, this run 1.0"),
+        (sources, "meaning", "0", r"code.wavy: the store has .*, this run 0\."),
+        (living, "class_in_memory", "0", r"in_memory.wavy.Wavy: the store has .*, this run 0\."),
+    ],
+)
+def test_other_hardware_versions_and_code_are_refused_by_name(full, of, name, value, message, monkeypatch):
+    monkeypatch.setattr(of, name, lambda *_, **__: value)
+    with pytest.raises(ValueError, match=f"holds another run: .*{message}"):
         response_table(SMALL, SEEDS, store=full)
 
 
-def test_learners_are_told_apart_by_class_and_by_every_bit_of_their_fields():
-    @dataclasses.dataclass(frozen=True)
-    class Holder:
-        values: np.ndarray
-
-    one = Holder(np.zeros(3))
-    other = Holder(np.array([0.0, 0.0, np.nextafter(0.0, 1.0)]))
-    assert provenance.settings_of(one) == provenance.settings_of(Holder(np.zeros(3)))
-    assert provenance.settings_of(one)["learner"] != provenance.settings_of(other)["learner"]
-    assert provenance.settings_of(one)["learner"] != provenance.settings_of(Holder(np.zeros((3, 1))))["learner"]
-    with pytest.raises(TypeError, match=r"Holder.values is a set, expected numbers, text, arrays"):
-        provenance.settings_of(Holder(set()))
-
-
-def test_code_is_that_of_the_class_its_bases_and_what_numbers_draws_and_compiles(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(tmp_path)
-    base, heir = tmp_path / "base_of_stored.py", tmp_path / "mlp.py"  # the name of one of the learners' own modules
-    base.write_text("class Base:\n    n_points = n_outputs = 1\n")
-    heir.write_text("from base_of_stored import Base\nclass Heir(Base):\n    pass\n")
-    learner = importlib.import_module("mlp").Heir()
-    first = provenance.settings_of(learner)["code"]
-    for file in (base, heir):
-        file.write_text(file.read_text() + "# edited\n")
-        assert provenance.settings_of(learner)["code"] != first
-        file.write_text(file.read_text().removesuffix("# edited\n"))
-    assert provenance.settings_of(learner)["code"] == first
-    read = Path.read_bytes
-    for name in (
-        "theory/compiled.py",
-        "theory/subsets.py",
-        "theory/streams.py",
-        "sims/learners/logistic.py",
-        "sims/learners/network/kernels.py",
-    ):
-        with monkeypatch.context() as edited:
-            edited.setattr(Path, "read_bytes", lambda file, name=name: read(file) + b" " * file.as_posix().endswith(name))
-            assert provenance.settings_of(learner)["code"] != first, name
-
-
-def test_a_learner_that_no_file_defines_is_refused_by_a_store(tmp_path):
-    namespace = {"__name__": "nowhere"}
+@pytest.mark.parametrize("module", ["nowhere", "__main__"])
+def test_a_learner_that_no_file_defines_is_refused_by_a_store(tmp_path, module, monkeypatch):
+    monkeypatch.setitem(sys.modules, "__main__", types.ModuleType("__main__"))  # that of a notebook
+    namespace = {"__name__": module}
     exec("class Typed:\n    n_points = n_outputs = 1", namespace)
     with pytest.raises(ValueError, match=r"Typed was not read from a file, .*: put it into a module"):
         response_table(namespace["Typed"](), (0,), store=tmp_path)
