@@ -272,13 +272,13 @@ def test_a_check_needs_no_permission_to_write_and_disturbs_no_writer(full):
 
 def test_the_check_command_names_damage_with_exit_1_and_repairs_it(answer, full):
     command = ("sims", "check", str(full.parent))
-    assert answer(*command)[1] == f"{full}: sound, complete\n"
+    assert answer(*command)[1] == "1 tables and 0 folders of results: all sound.\n"
     flip(chunk(full, 1))
     status, printed, _ = answer(*command)
     assert status == 1
     assert "block 1 (subsets 32..63)" in printed
     assert answer(*command, "--repair")[0] == 0
-    assert answer(*command)[:2] == (0, f"{full}: sound, 1 blocks to compute\n")
+    assert answer(*command)[:2] == (0, f"{full}: sound, 1 blocks to make\n1 tables and 0 folders of results: all sound.\n")
 
 
 # --- who may write, and what -----------------------------------------------------------------------------------------------
