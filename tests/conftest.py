@@ -104,11 +104,16 @@ def answer(tmp_path, monkeypatch, capsys):
     def run(module, *arguments):
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(sys, "argv", [module, *arguments])
-        status = 0
+        status, hook = 0, sys.unraisablehook
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
         try:
             importlib.import_module(f"{module}.__main__").main()
         except SystemExit as end:
             status = end.code
+        finally:  # a program that ends leaves signals ignored
+            sys.unraisablehook = hook
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
         return status, *capsys.readouterr()
 
     return run

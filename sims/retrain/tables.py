@@ -185,6 +185,8 @@ def retrain_blocks(
         except engine.WorkerDeathError as death:
             names = ", ".join(shape.name(block) for block in death.pieces)
             raise ChildProcessError(f"{names} of {learner!r} killed the worker process, twice each; {kept.progress}") from death
+        except engine.NoRoomError as error:
+            raise OSError(f"{error}; {kept.progress}, the same command resumes") from error
         kept.finish()
 
 
