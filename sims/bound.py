@@ -23,7 +23,8 @@ def run_bound(module: str, *arguments: str) -> tuple[int, str]:
         process = subprocess.Popen(
             [sys.executable, "-m", __name__, module, *arguments], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
-    assert process.stdin is not None and process.stderr is not None
+    assert process.stdin is not None
+    assert process.stderr is not None
     try:
         said = process.stderr.read()
         return process.wait(), said

@@ -33,7 +33,8 @@ def ended_in_order(command: Callable[[], int], kept: str) -> int:
             print(f"Interrupted: {what or kept}. Run the same command to resume.", file=sys.stderr, flush=True)
         return 128 + (came[0] if came else signal.SIGINT)
     finally:
-        _ignore(_heeded())
+        for number in _heeded():
+            signal.signal(number, signal.SIG_IGN)
 
 
 def _answer_once() -> list[int]:
@@ -44,7 +45,8 @@ def _answer_once() -> list[int]:
     heeded, came = _heeded(), list[int]()
 
     def answer(number: int, frame: FrameType | None) -> None:
-        _ignore(heeded)
+        for other in heeded:
+            signal.signal(other, _nothing)  # not SIG_IGN: Python complains where it finds that for a signal that came before
         came.append(number)
         raise KeyboardInterrupt
 
@@ -95,9 +97,8 @@ def _heeded() -> list[signal.Signals]:
     return [number for number in _SIGNALS if signal.getsignal(number) not in (signal.SIG_IGN, None)]
 
 
-def _ignore(signals: list[signal.Signals]) -> None:
-    for number in signals:
-        signal.signal(number, signal.SIG_IGN)
+def _nothing(number: int, frame: FrameType | None) -> None:
+    """Do nothing about a signal."""
 
 
 def _mask(signals: list[signal.Signals]) -> set[int] | None:

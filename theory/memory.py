@@ -1,18 +1,24 @@
 """Refuse before allocating: what a result needs against what the machine has free."""
 
 import os
+import sys
 from pathlib import Path
 
 __all__ = ["available_bytes", "require_memory"]
 
 
 def available_bytes() -> int:
-    """Bytes that can be allocated without swapping (Linux's MemAvailable, else all physical memory)."""
+    """Return the bytes that can be allocated without swapping: MemAvailable on Linux, all physical memory on macOS.
+
+    Windows does not say, and is asked for nothing: the largest number.
+    """
     meminfo = Path("/proc/meminfo")
     if meminfo.exists():
         for line in meminfo.read_text().splitlines():
             if line.startswith("MemAvailable:"):
                 return 1024 * int(line.split()[1])
+    if not hasattr(os, "sysconf"):
+        return sys.maxsize
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 

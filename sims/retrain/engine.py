@@ -194,7 +194,7 @@ def _pool(workers: int, folders: Sequence[str]) -> SpawnedPool:
             return SpawnedPool(workers, mp_context=context, initializer=_start_worker, initargs=(folders,))
         except OSError as error:
             raise NoRoomError(
-                f"worker processes cannot be started ({error}): make room in /dev/shm, where their semaphores are, or take --workers 1"
+                f"worker processes cannot be started ({error}): make room for their semaphores in /dev/shm, or take one worker"
             ) from error
 
 

@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from shutil import rmtree
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO
 
 import portalocker
 
@@ -40,7 +40,7 @@ def run_folders() -> Generator[list[str]]:
             except OSError as error:
                 reasons.append(str(error))
         if not folders:
-            raise NoRoomError(f"worker processes need a folder for results: {'; '.join(reasons)}. Make room, or take --workers 1")
+            raise NoRoomError(f"worker processes need a folder for results: {'; '.join(reasons)}. Make room, or take one worker")
         yield folders
 
 
@@ -62,7 +62,8 @@ def sent(results: Sequence[Any], folders: Sequence[str]) -> str:
             reasons.append(f"{os.path.dirname(folder)} ({error.strerror or error})")
         else:
             return path
-    raise NoRoomError(f"results of a worker process do not fit into {' or '.join(reasons)}: make room there, or set TMPDIR")
+    where = " or ".join(reasons)
+    raise NoRoomError(f"results of a worker do not fit into {where}: make room there, or set TMPDIR to a folder that has it")
 
 
 def received(path: str) -> Sequence[Any]:
@@ -88,10 +89,10 @@ def semaphores_named_after(folder: str) -> Generator[None]:
 @contextmanager
 def _live_folder(place: Path) -> Generator[Path]:
     """Make a folder and hold its lock. Another run's sweep may have it first, between the two: then make another."""
-    lock = None
-    while lock is None:
+    while True:
         folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=place))
-        lock = _lock(folder, "x")
+        if (lock := _lock(folder, "x")) is not None:
+            break
     try:
         yield folder
     finally:
@@ -99,7 +100,7 @@ def _live_folder(place: Path) -> Generator[Path]:
         lock.close()
 
 
-def _lock(folder: Path, mode: str) -> TextIO | None:
+def _lock(folder: Path, mode: Literal["x", "r+"]) -> TextIO | None:
     """Return the locked file of a folder, None where another process has it or has removed it."""
     try:
         file = (folder / _ALIVE).open(mode)
