@@ -26,6 +26,7 @@ from tqdm import tqdm
 
 from sims.retrain.handover import NoRoomError, received, run_folders, semaphores_named_after, sent
 from theory.interrupts import interrupts_held_back
+from theory.memory import share_memory
 
 __all__ = [
     "Executor",
@@ -191,7 +192,7 @@ def _pool(workers: int, folders: Sequence[str]) -> SpawnedPool:
     with interrupts_held_back(), semaphores_named_after(folders[0]):
         try:
             context = multiprocessing.get_context("spawn")
-            return SpawnedPool(workers, mp_context=context, initializer=_start_worker, initargs=(folders,))
+            return SpawnedPool(workers, mp_context=context, initializer=_start_worker, initargs=(folders, workers))
         except OSError as error:
             raise NoRoomError(
                 f"worker processes cannot be started ({error}): make room for their semaphores in /dev/shm, or take one worker"
@@ -216,7 +217,7 @@ def _ending(pool: SpawnedPool) -> Generator[SpawnedPool]:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _start_worker(folders: Sequence[str]) -> None:
+def _start_worker(folders: Sequence[str], workers: int) -> None:
     """Prepare a worker process. It was started with Ctrl-C, SIGTERM and SIGHUP held back: the coordinator answers them.
 
     SIGTERM is what the pool itself ends its processes with.
@@ -228,6 +229,7 @@ def _start_worker(folders: Sequence[str]) -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     threading.Thread(target=_end_with_parent, daemon=True).start()
     tqdm.set_lock(threading.RLock())  # its own lock is a semaphore, which a worker that is killed leaves behind
+    share_memory(workers)
     keep_freed_memory()
 
 
