@@ -77,8 +77,8 @@ def received(path: str) -> Sequence[Any]:
 @contextmanager
 def semaphores_named_after(folder: str) -> Generator[None]:
     """Name the semaphores that are made in this block after the folder of the run, so that they are swept with it."""
-    config: dict[str, Any] = multiprocessing.current_process()._config  # type: ignore[attr-defined] # there is no other way
-    before = config["semprefix"]
+    config: dict[str, Any] = multiprocessing.current_process()._config  # type: ignore[reportAttributeAccessIssue] # there is no other way
+    before: Any = config["semprefix"]
     config["semprefix"] = f"/{os.path.basename(folder)}"
     try:
         yield
