@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from shutil import rmtree
-from typing import Any, Literal, TextIO
+from typing import Any, Literal, TextIO, cast
 
 import portalocker
 
@@ -77,8 +77,8 @@ def received(path: str) -> Sequence[Any]:
 @contextmanager
 def semaphores_named_after(folder: str) -> Generator[None]:
     """Name the semaphores that are made in this block after the folder of the run, so that they are swept with it."""
-    config: dict[str, Any] = multiprocessing.current_process()._config  # type: ignore[reportAttributeAccessIssue] # there is no other way
-    before: Any = config["semprefix"]
+    config = cast(dict[str, Any], multiprocessing.current_process()._config)  # type: ignore[reportAttributeAccessIssue] # there is no other way
+    before = str(config["semprefix"])
     config["semprefix"] = f"/{os.path.basename(folder)}"
     try:
         yield
