@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from theory.interrupts import ended_in_order
+
 if TYPE_CHECKING:
     from figures.attempts import Absent
     from figures.pictures import Picture, Results
@@ -159,17 +161,22 @@ def _check(asked: Sequence[str], results: "Results", source: Path, folder: Path,
 
 def main() -> None:
     """Run the command line; errors that a user can correct are printed as one line without a traceback."""
+    sys.exit(ended_in_order(_status, kept="what had been drawn is stored"))
+
+
+def _status() -> int:
+    """Run the command line and return its exit status."""
     try:
         cli(standalone_mode=False)
     except click.ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("Interrupted: what had been drawn is stored.", err=True)
-        sys.exit(130)
+        return error.exit_code
+    except click.Abort:  # what click makes of KeyboardInterrupt
+        raise KeyboardInterrupt from None
     except (ValueError, OSError) as error:
         click.echo(f"Error: {error}", err=True)
-        sys.exit(1)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -11,6 +10,8 @@ from tempfile import TemporaryFile
 from typing import Any
 
 import click
+
+from theory.interrupts import ended_in_order
 
 __all__ = ["main"]
 
@@ -219,15 +220,15 @@ def _draw(out: Path) -> None:
 
     An error says in one line what went wrong, and that all results are stored.
     """
-    process = subprocess.run(
-        [sys.executable, "-m", "figures", "--from", str(out)], stderr=subprocess.PIPE, text=True, check=False
-    )
-    said = process.stderr.strip()
-    if process.returncode == 0:
+    from sims.bound import run_bound
+
+    status, said = run_bound("figures", "--from", str(out))
+    said = said.strip()
+    if status == 0:
         if said:
             click.echo(said, err=True)
         return
-    reason = said.splitlines()[-1].removeprefix("Error: ") if said else f"it ended with exit status {process.returncode}"
+    reason = said.splitlines()[-1].removeprefix("Error: ") if said else f"it ended with exit status {status}"
     raise ChildProcessError(
         f"all results are stored in {out}, but not all of the pictures and the report: {reason}. To make them: "
         f"python -m figures --from {out}"
@@ -250,18 +251,22 @@ def _executor(workers: int | None, dask: str | None, small: bool) -> Generator[A
 
 def main() -> None:
     """Run the command line; an error that the user can mend is printed as one line, without a traceback."""
+    sys.exit(ended_in_order(_status, kept="what had finished is stored"))
+
+
+def _status() -> int:
+    """Run the command line and return its exit status."""
     try:
         cli(prog_name=_program(), standalone_mode=False)
     except click.ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt) as interrupt:
-        what = str(interrupt.__cause__ or interrupt) or "what had finished is stored"
-        click.echo(f"Interrupted: {what}. Run the same command to resume.", err=True)
-        sys.exit(130)
-    except (ValueError, ArithmeticError, MemoryError, OSError) as error:
+        return error.exit_code
+    except click.Abort as abort:  # what click makes of KeyboardInterrupt
+        raise KeyboardInterrupt(str(abort.__cause__ or "")) from None
+    except (ValueError, ArithmeticError, MemoryError, OSError, ImportError) as error:
         click.echo(f"Error: {error}", err=True)
-        sys.exit(1)
+        return 1
+    return 0
 
 
 def _program() -> str | None:

@@ -26,6 +26,7 @@ SLOW = {
     "sims/command_line/test_commands.py": 70,
     "sims/retrain/test_engine.py": 50,
     "sims/command_line/test_user_data.py": 45,
+    "sims/command_line/test_endings.py": 45,
     "meta/test_face.py": 25,
     "sims/retrain/test_provenance.py": 30,
     "sims/learners/test_mlp.py": 25,
@@ -37,6 +38,7 @@ SLOW = {
     "sims/experiments/test_experiments.py": 15,
     "sims/experiments/test_training.py": 15,
     "sims/retrain/test_store.py": 10,
+    "sims/experiments/test_memory.py": 10,
     "sims/experiments/test_prediction.py": 8,
     "sims/learners/test_bistable.py": 8,
     "sims/learners/test_proximal.py": 8,
@@ -105,11 +107,16 @@ def answer(tmp_path, monkeypatch, capsys):
     def run(module, *arguments):
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(sys, "argv", [module, *arguments])
-        status = 0
+        status, hook = 0, sys.unraisablehook
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
         try:
             importlib.import_module(f"{module}.__main__").main()
         except SystemExit as end:
             status = end.code
+        finally:  # a program that ends leaves signals ignored
+            sys.unraisablehook = hook
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
         return status, *capsys.readouterr()
 
     return run

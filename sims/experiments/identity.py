@@ -10,6 +10,7 @@ import xarray as xr
 
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory, with_points
 from sims.experiments.shared.labels import MEASURES, Variables, array, effect_coords, labelled, progress_bar, table
+from sims.experiments.shared.memory import require_per_subset
 from sims.experiments.shared.problem import GivenLearner, Problem
 from sims.experiments.shared.user_cases import CONVEX, user_case
 from theory.datamodel import Datamodel, optimal_datamodel, quadrature_datamodel
@@ -48,6 +49,7 @@ def run(config: IdentityConfig, *, retrain: Retrain = in_memory, progress: bool 
     attribute `left_out` gives the reason for each.
     """
     learner, seeds, p_values = config.problem.build(), config.seeds, config.probabilities
+    require_per_subset(learner, _numbers_per_subset(learner), "identity")
     responses = retrain(learner, seeds).mean
     models = [optimal_datamodel(responses, Bernoulli(p)) for p in p_values]
     beta, loo = np.stack([model.coefficients for model in models]), leave_one_out(responses)
@@ -182,6 +184,15 @@ def _hessian_influence(learner: Learner, seeds: Sequence[int], left_out: dict[st
         return variables
     text = "-(1/N) grad f^T H^-1 grad l_i at w = 1"
     return {"hessian_influence": (array(influence, **effect_coords(influence)), text), **variables}
+
+
+def _numbers_per_subset(learner: Learner) -> int:
+    """Count the numbers that `_normal_equation_error`, the peak of this experiment, holds per subset.
+
+    N of the masks and N of masks - p; M of the table and M of the weighted residuals; 4 of probabilities and their products.
+    Fitted to peaks at 2^20 subsets, with 1 and with 16 outputs: 2 N + 2 M + 3.3.
+    """
+    return 2 * (learner.n_points + learner.n_outputs) + 4
 
 
 def _normal_equation_error(table: Array, model: Datamodel, p: float) -> float:

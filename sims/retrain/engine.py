@@ -6,7 +6,6 @@ runs; engines only decide where and when.
 
 import multiprocessing
 import os
-import pickle
 import re
 import signal
 import threading
@@ -14,21 +13,24 @@ from collections import deque
 from collections.abc import Callable, Generator, Hashable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from importlib import import_module
-from itertools import count
+from multiprocessing import resource_tracker
 from shutil import rmtree
-from tempfile import TemporaryDirectory
-from types import FrameType
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
 from tqdm import tqdm
 
+from sims.retrain.handover import NoRoomError, received, run_folders, semaphores_named_after, sent
+from theory.interrupts import interrupts_held_back
+from theory.memory import share_memory
+
 __all__ = [
     "Executor",
+    "NoRoomError",
     "SpawnedPool",
     "WorkerDeathError",
     "completed",
@@ -83,7 +85,7 @@ def completed(
     elif isinstance(executor, int):
         yield from _in_processes(function, tasks, executor)
     elif isinstance(executor, SpawnedPool):
-        yield from _in_flight(function, tasks, executor, 2 * _capacity(executor), {}, _sent, _received)
+        yield from _in_flight(function, tasks, executor, 2 * _capacity(executor), {}, _sent, received)
     else:
         yield from _elsewhere(function, tasks, executor)
 
@@ -159,11 +161,11 @@ def _in_processes(
         with process_pool(1 if alone else min(workers, len(tasks))) as pool:
             try:
                 window = 1 if alone else 2 * workers
-                yield from _in_flight(function, suspects if alone else tasks, pool, window, running, _sent, _received)
+                yield from _in_flight(function, suspects if alone else tasks, pool, window, running, _sent, received)
             except BrokenProcessPool:
                 for future, task in running.items():
                     if future.done() and not future.cancelled() and future.exception() is None:
-                        yield dict(zip(task, _received(future.result()), strict=True))
+                        yield dict(zip(task, received(future.result()), strict=True))
                         continue
                     for piece in task:
                         deaths[piece] = deaths.get(piece, 0) + alone
@@ -178,29 +180,56 @@ def _in_processes(
 @contextmanager
 def process_pool(workers: int) -> Generator[SpawnedPool]:
     """Start spawned processes, an executor for many tables. They end with this block, and with this process, whatever ends it."""
-    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # files that are never written to a disk
-    with TemporaryDirectory(prefix=f"dfdw-{os.getpid()}-", dir=memory) as folder:
-        context = multiprocessing.get_context("spawn")
-        pool = SpawnedPool(workers, mp_context=context, initializer=_start_worker, initargs=(folder,))
+    with ExitStack() as stack:
+        with interrupts_held_back():
+            folders = stack.enter_context(run_folders())
+            pool = stack.enter_context(_ending(_pool(workers, folders)))
+        yield pool
+
+
+def _pool(workers: int, folders: Sequence[str]) -> SpawnedPool:
+    resource_tracker.ensure_running()  # which unblocks signals here where it starts: later, workers would start without the mask
+    with interrupts_held_back(), semaphores_named_after(folders[0]):
         try:
-            yield pool
-        except BaseException:
+            context = multiprocessing.get_context("spawn")
+            return SpawnedPool(workers, mp_context=context, initializer=_start_worker, initargs=(folders, workers))
+        except OSError as error:
+            raise NoRoomError(
+                f"worker processes cannot be started ({error}): make room for their semaphores in /dev/shm, or take one worker"
+            ) from error
+
+
+@contextmanager
+def _ending(pool: SpawnedPool) -> Generator[SpawnedPool]:
+    """End the processes of a pool with this block: at once where it ends with an error."""
+    try:
+        yield pool
+    except BaseException:
+        with interrupts_held_back():
             processes = list((pool._processes or {}).values())  # type: ignore[reportPrivateUsage] # public from Python 3.14 on
             for process in processes:
                 process.kill()
             for process in processes:
                 process.join()
-            raise
-        finally:
+        raise
+    finally:
+        with interrupts_held_back():
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _start_worker(folder: str) -> None:
-    global _folder  # one per worker process
-    _folder = folder
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is answered once, by the coordinator
+def _start_worker(folders: Sequence[str], workers: int) -> None:
+    """Prepare a worker process. It was started with Ctrl-C, SIGTERM and SIGHUP held back: the coordinator answers them.
+
+    SIGTERM is what the pool itself ends its processes with.
+    """
+    global _folders  # one per worker process
+    _folders = folders
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     threading.Thread(target=_end_with_parent, daemon=True).start()
     tqdm.set_lock(threading.RLock())  # its own lock is a semaphore, which a worker that is killed leaves behind
+    share_memory(workers)
     keep_freed_memory()
 
 
@@ -208,29 +237,9 @@ def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
-        rmtree(_folder, ignore_errors=True)  # already gone, unless the parent was killed
+        for folder in _folders:
+            rmtree(folder, ignore_errors=True)  # already gone, unless the parent was killed
         os._exit(1)
-
-
-@contextmanager
-def interrupts_held_back() -> Generator[None]:
-    """Ctrl-C waits until the end of this block; a process started inside is never interrupted, not even before it has begun.
-
-    For short blocks that must not end halfway: starting, locking, and zarr, which complains at exit of what it had not awaited.
-    The mask is for that process, which inherits it; the handler is for this one, where another thread may take the signal.
-    """
-    held: list[tuple[int, FrameType | None]] = []
-    main = threading.current_thread() is threading.main_thread()
-    handler = signal.signal(signal.SIGINT, lambda number, frame: held.append((number, frame))) if main else None
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        if main:
-            signal.signal(signal.SIGINT, handler)
-        if held and callable(handler):
-            handler(*held[0])
 
 
 def _single_threaded(function: Callable[[tuple[Piece, ...]], Sequence[Result]], task: tuple[Piece, ...]) -> Sequence[Result]:
@@ -239,26 +248,11 @@ def _single_threaded(function: Callable[[tuple[Piece, ...]], Sequence[Result]], 
 
 
 def _sent(function: Callable[[tuple[Piece, ...]], Sequence[Result]], task: tuple[Piece, ...]) -> str:
-    """Write the results into a file in memory, and return its path.
-
-    The message through the pool's pipe is then so short that it is written whole or not at all: a process that is killed while it
-    writes a long one leaves the reader waiting for ever.
-    """
-    results = _single_threaded(function, task)
-    path = os.path.join(_folder, f"{os.getpid()}-{next(_messages)}")
-    with open(path, "xb") as file:
-        pickle.dump(results, file, protocol=5)  # arrays go to the file and come from it without a copy
-    return path
+    """Compute in a worker process, and hand the results over."""
+    return sent(_single_threaded(function, task), _folders)
 
 
-def _received(path: str) -> Sequence[Any]:
-    with open(path, "rb") as file:
-        results = pickle.load(file)
-    os.unlink(path)
-    return results
-
-
-_folder, _messages = "", count()
+_folders: Sequence[str] = ()
 
 
 @cache

@@ -76,6 +76,9 @@ def response_table(
     anything with `submit`. Neither changes a bit of the table. Refuses a table that does not fit into memory before training
     anything, and a response that is not finite by naming subset, seed and output. `progress` shows a bar on a terminal.
 
+    It asks for twice the table, for it and its `mean`: measured, the peak is 1.3 to 1.4 tables while it is filled, and
+    2.3 with the mean over one seed (2^20 subsets x 16 outputs, blocks included).
+
     >>> from sims.learners import KernelSum
     >>> learner = KernelSum([[0.0], [0.0]], [1.0, 3.0], [[0.0]])  # F = (w_0 + 3 w_1) / 2
     >>> response_table(learner, seeds=[0]).mean.tolist()  # {}, {0}, {1}, {0, 1}
@@ -185,6 +188,8 @@ def retrain_blocks(
         except engine.WorkerDeathError as death:
             names = ", ".join(shape.name(block) for block in death.pieces)
             raise ChildProcessError(f"{names} of {learner!r} killed the worker process, twice each; {kept.progress}") from death
+        except engine.NoRoomError as error:
+            raise OSError(f"{error}; {kept.progress}, the same command resumes") from error
         kept.finish()
 
 

@@ -24,7 +24,7 @@ from wavy import Wavy
 from sims.experiments import all_experiments
 from sims.experiments.shared import cases
 from sims.learners import Logistic
-from sims.retrain import engine, response_table, store
+from sims.retrain import engine, handover, response_table, store
 from sims.retrain import tables as retrain
 
 SEEDS = (0, 3)
@@ -136,6 +136,7 @@ def test_at_most_two_tasks_per_worker_are_in_flight():
 def test_at_most_two_tasks_per_process_are_in_flight(monkeypatch):
     with Counting(2) as threads:
         monkeypatch.setattr(engine, "process_pool", lambda workers: contextlib.nullcontext(threads))
+        monkeypatch.setattr(engine, "_folders", [tempfile.gettempdir()])  # of a worker process, which is this one here
         assert len(list(engine.completed(_squares, range(40), executor=2))) == 40
     assert threads.most <= 4
 
@@ -234,6 +235,7 @@ def in_mortal_processes(monkeypatch, deaths):
     """Results of eight pieces, and the tasks that were run."""
     with Mortal(deaths) as pool:
         monkeypatch.setattr(engine, "process_pool", lambda workers: contextlib.nullcontext(pool))
+        monkeypatch.setattr(engine, "_folders", [tempfile.gettempdir()])
         results = list(engine.completed(_squares, range(8), executor=4))
     return sorted((piece, value) for result in results for piece, value in result.items()), pool.tasks
 
@@ -258,7 +260,7 @@ def folders_of_results(process):
 def test_results_that_nobody_reads_and_files_that_a_killed_worker_began_do_not_stay():
     with engine.process_pool(1) as pool:
         result = Path(pool.submit(engine._sent, _squares, (1, 2)).result())
-        assert [result.parent] == folders_of_results(os.getpid())
+        assert result.parent in folders_of_results(os.getpid())
         result.with_name("begun").touch()
     assert folders_of_results(os.getpid()) == []
 
@@ -268,7 +270,7 @@ def test_results_do_not_stay_where_the_process_that_reads_them_is_killed(tmp_pat
     deadline = time.monotonic() + 20
     while journal_lines(tmp_path) < 4 and time.monotonic() < deadline:
         time.sleep(0.005)
-    assert len(folders_of_results(process.pid)) == 1
+    assert len(folders_of_results(process.pid)) == 2  # in memory and on disk
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     assert_all_gone(process.pid)
@@ -277,7 +279,7 @@ def test_results_do_not_stay_where_the_process_that_reads_them_is_killed(tmp_pat
 
 @pytest.mark.usefixtures("processes_for_little_work")
 def test_results_go_through_the_folder_for_temporary_files_where_there_is_no_memory_for_files(monkeypatch, truth):
-    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    monkeypatch.setattr(handover, "_MEMORY", "/no/such/folder")
     assert digest(response_table(LEARNER, SEEDS, executor=2)) == truth
 
 
