@@ -22,7 +22,6 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
-from tqdm import tqdm
 
 from sims.retrain.handover import NoRoomError, received, run_folders, semaphores_named_after, sent
 from theory.interrupts import interrupts_held_back
@@ -228,6 +227,8 @@ def _start_worker(folders: Sequence[str], workers: int) -> None:
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    from tqdm import tqdm
+
     tqdm.set_lock(threading.RLock())  # its own lock is a semaphore, which a worker that is killed leaves behind
     share_memory(workers)
     keep_freed_memory()

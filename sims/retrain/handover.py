@@ -17,8 +17,6 @@ from pathlib import Path
 from shutil import rmtree
 from typing import Any, Literal, TextIO, cast
 
-import portalocker
-
 __all__ = ["NoRoomError", "received", "run_folders", "semaphores_named_after", "sent"]
 
 
@@ -102,6 +100,8 @@ def _live_folder(place: Path) -> Generator[Path]:
 
 def _lock(folder: Path, mode: Literal["x", "r+"]) -> TextIO | None:
     """Return the locked file of a folder, None where another process has it or has removed it."""
+    import portalocker  # loads more than all else that a table needs
+
     try:
         file = (folder / _ALIVE).open(mode)
     except FileNotFoundError:

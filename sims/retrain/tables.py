@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
-from tqdm import tqdm
 
 from sims.retrain import engine
 from sims.retrain import store as stores
@@ -163,6 +162,8 @@ def retrain_blocks(
     For tables that are too large to keep: blocks are what is in memory, on disk where a `store` is given. Otherwise as
     `response_table`.
     """
+    from tqdm import tqdm  # imports its own command line
+
     shape = table_shape(learner, seeds, weights)
     engine.keep_freed_memory()
     with ExitStack() as stack:
