@@ -225,4 +225,4 @@ def test_a_damaged_case_is_named_with_what_to_do(tmp_path):
     chunk = next(file for file in sorted(folder.glob("normalisation/*.zarr/prediction/c/**/*")) if file.is_file())
     chunk.write_bytes(b"\0" * chunk.stat().st_size)
     result, _ = make(folder)
-    assert re.search(r"normalisation/.*\.zarr cannot be read .*: delete it and run its experiment again", str(result.exception))
+    assert re.search(r"normalisation/.*\.zarr is damaged: its sha256 .* --repair", str(result.exception))

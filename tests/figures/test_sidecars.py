@@ -13,6 +13,7 @@ from figures.__main__ import cli
 from figures.pictures import draw_picture
 from figures.results import fingerprint
 from sims.experiments.shared.results import save
+from theory.storage import ResultsFolder
 
 
 def run(*arguments):
@@ -90,6 +91,12 @@ def one_other_number(folder):
 
 def a_case_less(folder):
     shutil.rmtree(next(folder.glob("identity/one_point*.zarr")))
+    ResultsFolder(folder).check(repair=True)  # which forgets what is missing
+
+
+def no_case(folder):
+    shutil.rmtree(folder / "identity")
+    ResultsFolder(folder).check(repair=True)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +111,7 @@ def a_case_less(folder):
         (one_other_number, "has changed since (sha256)"),
         (rewrite("scripts", lambda scripts: scripts.update({"style.py": "0"})), "figures/style.py has changed since"),
         (rewrite("files", lambda files: files.update({"identity.svg": "0"})), "identity.svg drawn again has other bytes"),
-        (lambda folder: shutil.rmtree(folder / "identity"), "no results of 'identity'"),
+        (no_case, "no results of 'identity'"),
     ],
 )
 def test_a_check_names_what_differs_and_ends_with_1(drawn, change, message):

@@ -74,7 +74,11 @@ class ResultsFolder:
             if before == (new,) and (found := read_content(path)) is not None and digest(found) == new:
                 return path
             self._list({**listed, name: tuple(dict.fromkeys((*before, new)))})
-            write_whole(path, content)
+            try:
+                write_whole(path, content)
+            except OSError:
+                self._list(listed)
+                raise
             self._list({**listed, name: (new,)})
         return path
 
@@ -88,7 +92,8 @@ class ResultsFolder:
     def check(self, *, repair: bool = False) -> tuple[list[str], int]:
         """Compare every listed file with its sha256: (what is wrong, one line each; how many files are yet to be made again).
 
-        `repair` removes damaged files. Their names stay in the manifest, so that nobody works without them unawares.
+        `repair` removes damaged files. Their names stay in the manifest, so that nobody works without them unawares. It forgets
+        files that are missing.
         """
         if repair:
             with self._locked():
@@ -111,6 +116,9 @@ class ResultsFolder:
                 continue
             if not faults or listed:
                 faults.append(f"{self.path / name} {reason}")
+            if repair and listed.get(name) and not (self.path / name).exists():
+                del listed[name]
+                continue
             if repair and listed.get(name):
                 remove(self.path / name)
             listed[name] = ()
@@ -166,8 +174,10 @@ def keep(file: Path, content: bytes) -> Path:
     """Write a file whole; in a results folder, list it."""
     folder = ResultsFolder.around(file)
     if folder is None:
-        return write_whole(file, content)
-    return folder.put(file.absolute().relative_to(folder.path).as_posix(), content)
+        write_whole(file, content)
+    else:
+        folder.put(file.absolute().relative_to(folder.path).as_posix(), content)
+    return file
 
 
 def digest(content: Content) -> str:
