@@ -26,6 +26,7 @@ SLOW = {
     "sims/command_line/test_commands.py": 70,
     "sims/retrain/test_engine.py": 50,
     "sims/command_line/test_user_data.py": 45,
+    "theory/storage/test_folder.py": 15,
     "sims/command_line/test_endings.py": 45,
     "meta/test_face.py": 25,
     "sims/retrain/test_provenance.py": 30,
