@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from theory.inputs import as_count, as_numbers
+from theory.inputs import as_numbers, shown
 from theory.subsets import name_subset
 
 __all__ = ["answer_of", "called", "checked", "named", "require_learner"]
@@ -33,7 +33,8 @@ def require_learner(learner: Any) -> None:
         except Exception as error:
             raise ValueError(f"{kind}.{name} raised {type(error).__name__}: {error}, expected a whole number >= 1") from error
         if name != "respond":
-            as_count(f"{kind}.{name}", found)
+            if not isinstance(found, int | np.integer) or isinstance(found, bool) or found < 1:
+                raise ValueError(f"{kind}.{name} = {shown(found)}, expected a whole number >= 1")
         elif not callable(found):
             raise TypeError(f"{kind}.respond is a {type(found).__name__}, expected a method respond(weights, seeds)")
 
@@ -60,9 +61,7 @@ def called(learner: Any, method: str, weights: Array, *arguments: Any, where: st
     except BaseException as error:  # a learner may fail in any way, and must not end the process
         kind = next((kind for kind in _KINDS if isinstance(error, kind)), RuntimeError)
         asked = ", ".join(f"{name} {value}" for name, value in zip(("seeds", "point"), arguments, strict=False))
-        raise kind(
-            f"{named(learner)}.{method} failed on {where or _rows(weights)}, {asked}: {_told(error)}"
-        ) from error
+        raise kind(f"{named(learner)}.{method} failed on {where or _rows(weights)}, {asked}: {_told(error)}") from error
 
 
 def checked(learner: Any, answer: Any, weights: Array, seeds: Sequence[int], method: str = "respond") -> Array:

@@ -197,7 +197,11 @@ def block_rows_of(learner: Learner) -> int:
     It is a power of two. Slow learners should set fewer, because one worker computes a whole block, and an interrupted run loses
     its unfinished block.
     """
-    return as_count(f"{type(learner).__name__}.block_rows", getattr(learner, "block_rows", 2**14), ", a power of two")
+    name = f"{type(learner).__name__}.block_rows"
+    rows = as_count(name, getattr(learner, "block_rows", 2**14), ", a power of two")
+    if rows & (rows - 1):
+        raise ValueError(f"{name} is {rows}, expected a power of two: blocks share their high bits")
+    return rows
 
 
 def takes_masks_only(learner: Learner) -> bool:
@@ -268,7 +272,9 @@ def weight_derivative(learner: DifferentiableLearner, weights: ArrayLike, seeds:
     """
     rows = as_weight_rows(learner, as_numbers("weights", weights)[None], "(N,)")
     if not hasattr(learner, "weight_jacobian"):
-        raise TypeError(f"{type(learner).__name__} has no weight_jacobian, expected a learner with derivatives: use finite_difference")
+        raise TypeError(
+            f"{type(learner).__name__} has no weight_jacobian, expected a learner with derivatives: use finite_difference"
+        )
     return answer_of(learner, rows, as_seeds(seeds), "weight_jacobian")[0].mean(axis=0).T
 
 

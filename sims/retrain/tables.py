@@ -20,10 +20,10 @@ from sims.retrain.provenance import hardware, settings_of
 from theory.answers import answer_of, named, require_learner
 from theory.datamodel.blockwise import StreamedTable
 from theory.display import Displayed
-from theory.inputs import as_executor, as_folder, as_numbers, as_seeds
+from theory.inputs import as_executor, as_folder, as_seeds
 from theory.laws import TwoLevelLaw
 from theory.memory import require_memory
-from theory.response import Array, Learner, block_rows_of
+from theory.response import Array, Learner, as_weight_rows, block_rows_of
 from theory.subsets import mask_rows
 
 if TYPE_CHECKING:  # imported where they are used: they take longer than all else that a table needs
@@ -88,7 +88,7 @@ def response_table(
     [[1.0]]
     """
     require_learner(learner)
-    seeds, rows = as_seeds(seeds), None if weights is None else _as_rows(weights, learner.n_points)
+    seeds, rows = as_seeds(seeds), None if weights is None else _as_rows(weights, learner)
     shape = table_shape(learner, seeds, rows)
     count = f"2**{learner.n_points}" if rows is None else f"{len(rows)}"
     what = f"the table of {len(seeds)} seeds x {count} subsets x {shape.n_outputs} outputs"
@@ -103,11 +103,11 @@ def response_table(
     return Responses(samples)
 
 
-def _as_rows(weights: ArrayLike, n_points: int) -> Array:
-    """Return weights (B, N) as they are given; ValueError for another shape. The learner checks each weight."""
-    rows = np.ascontiguousarray(as_numbers("weights", weights, f"(B, {n_points})", finite=True))
-    if rows.ndim != 2 or rows.shape[1] != n_points or not len(rows):
-        raise ValueError(f"weights has shape {rows.shape}, expected (B, {n_points}) with at least one row")
+def _as_rows(weights: ArrayLike, learner: Learner) -> Array:
+    """Return weights (B, N), one row at least."""
+    rows = np.ascontiguousarray(as_weight_rows(learner, weights))
+    if not len(rows):
+        raise ValueError(f"weights has shape {rows.shape}, expected (B, {learner.n_points}) with at least one row")
     return rows
 
 
@@ -146,8 +146,6 @@ def streamed_table(
 def table_shape(learner: Learner, seeds: Sequence[int], weights: Array | None = None) -> stores.TableShape:
     """The table of all subsets, or weights, and its canonical blocks: subset s is row s % block_rows of block s // block_rows."""
     rows = block_rows_of(learner)
-    if rows & (rows - 1):
-        raise ValueError(f"{type(learner).__name__}.block_rows is {rows}, expected a power of two: blocks share their high bits")
     if weights is None and learner.n_points > MOST_POINTS:
         raise MemoryError(
             f"{named(learner)} has {learner.n_points} points and so 2**{learner.n_points} subsets, expected at most {MOST_POINTS} "
