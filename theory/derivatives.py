@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from theory.answers import require_learner
 from theory.datamodel import grid_rows
-from theory.inputs import as_count, as_number, as_numbers, as_seeds
+from theory.inputs import as_count, as_number, as_numbers, as_seeds, shown
 from theory.laws import Bernoulli, ProductLaw
 from theory.memory import require_memory
 from theory.response import (
@@ -75,9 +75,9 @@ def average_derivatives(
         raise TypeError(
             f"{type(learner).__name__} has no weight_jacobian, expected a learner with derivatives: the average derivative needs the exact derivative of respond"
         )
-    wrong = [law for law in laws if not isinstance(law, ProductLaw)]
+    wrong = [law for law in laws if not isinstance(law, ProductLaw) or isinstance(law, type)]
     if wrong or not laws:
-        raise TypeError(f"laws is {laws}, expected one or more product laws (Bernoulli, TwoPoint, Gaussian, Poisson)")
+        raise TypeError(f"laws is {shown(laws)}, expected one or more product laws (Bernoulli, TwoPoint, Gaussian, Poisson)")
     seeds, nodes = as_seeds(seeds), as_count("nodes", nodes)
     others, along = laws[0].quadrature(nodes), laws[0].zero_bias_quadrature(nodes)
     for law in laws[1:]:

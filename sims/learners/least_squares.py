@@ -53,7 +53,7 @@ class LeastSquares:
         X = checks.as_design(self.X)
         checks.store(self, X=X, y=checks.as_targets(self.y, len(X)), X_query=checks.as_queries(self.X_query, X.shape[1]))
         checks.store(self, l2=checks.as_penalty(self.l2), normalization=erm.as_normalization(self.normalization))
-        if self.undefined not in ("error", "min_norm"):
+        if not isinstance(self.undefined, str) or self.undefined not in ("error", "min_norm"):
             raise ValueError(f"undefined is {self.undefined!r}, expected 'error' or 'min_norm'")
 
     @property

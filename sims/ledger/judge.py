@@ -11,8 +11,10 @@ from numpy.typing import ArrayLike
 
 from sims.ledger.text import ledger_text, missing_text
 from sims.retrain import Responses, engine, response_table
+from theory.answers import require_learner
 from theory.claims import Ledger, judge
 from theory.derivatives import average_derivatives
+from theory.inputs import as_count, shown
 from theory.laws import Bernoulli
 from theory.metrics import relative_error
 from theory.response import DifferentiableLearner, Learner
@@ -59,6 +61,11 @@ def judge_learner(
     from sims.experiments import all_experiments, identity, spectrum
     from sims.experiments.shared.problem import GivenLearner
 
+    require_learner(learner)
+    n_seeds = as_count("n_seeds", n_seeds)
+    for argument, text in (("name", name), ("unit", unit)):
+        if not isinstance(text, str | None) or text == "":
+            raise ValueError(f"{argument} = {shown(text)}, expected a text")
     if learner.n_points > MOST_POINTS:
         raise ValueError(
             f"{learner.n_points} training points have 2**{learner.n_points} subsets, expected at most {MOST_POINTS} points: draw "
@@ -87,6 +94,11 @@ def _nodes(learner: Learner, seeds: Sequence[int]) -> tuple[tuple[int, ...], str
     """Find two numbers of Gauss nodes between which the average derivative does not change, or say why there are none."""
     if not isinstance(learner, DifferentiableLearner):
         return (), ""
+    require_learner(learner)
+    n_seeds = as_count("n_seeds", n_seeds)
+    for argument, text in (("name", name), ("unit", unit)):
+        if not isinstance(text, str | None) or text == "":
+            raise ValueError(f"{argument} = {shown(text)}, expected a text")
     if learner.n_points > MOST_POINTS_AVERAGED:
         return (), f"the average derivative is left out with more than {MOST_POINTS_AVERAGED} points"
     fewer = average_derivatives(learner, [Bernoulli(0.5)], seeds, 4)

@@ -36,7 +36,7 @@ NORMALIZATIONS: tuple[Normalization, ...] = ("n_points", "sum", "weight_sum", "s
 
 def as_normalization(name: str) -> Normalization:
     """Return the name; raise ValueError unless it is one of the four."""
-    if name not in NORMALIZATIONS:
+    if not isinstance(name, str) or name not in NORMALIZATIONS:
         raise ValueError(f"normalization {name!r} is unknown, expected one of {NORMALIZATIONS}")
     return name
 
