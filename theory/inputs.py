@@ -52,12 +52,13 @@ def as_seeds(seeds: Iterable[int]) -> tuple[int, ...]:
     if isinstance(seeds, (str, bytes, Set, Mapping)) or not hasattr(seeds, "__iter__"):
         raise ValueError(f"seeds = {shown(seeds)}, expected {example}")
     try:
-        given = tuple(islice(seeds, MOST_SEEDS + 1))
+        enough = len(seeds) > MOST_SEEDS if isinstance(seeds, Sequence) else False
+        given = tuple(islice(seeds, 1 if enough else MOST_SEEDS + 1))
     except TypeError:  # an array without dimensions
         raise ValueError(f"seeds = {shown(seeds)}, expected {example}") from None
     if not given:
         raise ValueError("seeds is empty, expected at least one: F is the mean over the given seeds")
-    if len(given) > MOST_SEEDS:
+    if enough or len(given) > MOST_SEEDS:
         raise ValueError(f"seeds has more than {MOST_SEEDS:,} entries, expected fewer: train them in several calls")
     values = tuple(_index(seed) for seed in given)
     if None in values and not all(isinstance(seed, Real) for seed in given):
@@ -106,9 +107,8 @@ def as_number(
     >>> as_number("p", np.float32(0.25), "0 < p < 1", above=0.0, below=1.0)
     0.25
     """
-    number = value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value
-    fits = isinstance(number, Real) and not isinstance(number, bool | np.bool_) and abs(number) < math.inf
-    if not fits or not (above < number < below and least <= number <= most):
+    number = _scalar(value)
+    if number is None or not (above < number < below and least <= number <= most):
         raise ValueError(f"{name} = {shown(value)}, expected {expected}")
     return float(number)
 
@@ -119,11 +119,18 @@ def as_count(name: str, value: Any, why: str = "", *, least: int = 1) -> int:
     >>> as_count("nodes", np.int64(8)), as_count("nodes", 8.0)
     (8, 8)
     """
-    number = value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value
-    fits = isinstance(number, Real) and not isinstance(number, bool | np.bool_) and abs(number) < math.inf
-    if not fits or number != int(number) or number < least:
+    number = _scalar(value)
+    if number is None or number != int(number) or number < least:
         raise ValueError(f"{name} = {shown(value)}, expected a whole number >= {least}{why}")
     return int(number)
+
+
+def _scalar(value: Any) -> Any:
+    """Return a finite real number, which may be an array without dimensions; None for anything else, True and False included."""
+    plain = isinstance(value, np.ndarray) and value.ndim == 0 and not isinstance(value, np.ma.MaskedArray)
+    number = value.item() if plain else value
+    finite = isinstance(number, Real) and not isinstance(number, bool | np.bool_) and abs(number) < math.inf
+    return number if finite else None
 
 
 def one_of(name: str, value: Any, allowed: Collection[str]) -> None:

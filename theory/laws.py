@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 import scipy
 
-from theory.inputs import as_count, as_number
+from theory.inputs import as_count, as_number, shown
 from theory.memory import require_memory
 from theory.response import Array
 
@@ -166,7 +166,7 @@ class Gaussian:
         return self.sigma**2
 
     def quadrature(self, nodes: int) -> Quadrature:
-        nodes = as_count("nodes", nodes)
+        nodes = _nodes(nodes)
         z, weights = scipy.special.roots_hermitenorm(nodes)
         points = 1.0 + self.sigma * z
         if points.min() < 0.0:
@@ -206,7 +206,7 @@ class Poisson:
 
     def quadrature(self, nodes: int) -> Quadrature:
         """Return the Gauss-Charlier rule (Golub & Welsch 1969), from the recurrence a_k = k + 1, b_k = k (DLMF 18.22)."""
-        nodes = as_count("nodes", nodes)
+        nodes = _nodes(nodes)
         k = np.arange(nodes, dtype=np.float64)
         points, vectors = scipy.linalg.eigh_tridiagonal(k + 1.0, np.sqrt(k[1:]))
         return Quadrature(np.asarray(points, dtype=np.float64).clip(0.0), np.asarray(vectors, dtype=np.float64)[0] ** 2)
@@ -232,7 +232,9 @@ class FixedSize:
 
     def __post_init__(self) -> None:
         if isinstance(self.k, bool) or not isinstance(self.k, (int, np.integer)) or self.k < 1:
-            raise ValueError(f"k = {self.k}, expected an integer with 1 <= k <= N - 1, the number of points in every subset")
+            raise ValueError(
+                f"k = {shown(self.k)}, expected an integer with 1 <= k <= N - 1, the number of points in every subset"
+            )
 
     def check(self, n_points: int) -> None:
         """Raise ValueError if k >= N, where at most one subset has k points."""
@@ -260,8 +262,18 @@ def _sizes(n_subsets: int, n_points: int, rng: np.random.Generator) -> tuple[int
     return rows, columns
 
 
+def _nodes(nodes: int) -> int:
+    """Return a number of Gauss nodes; raise ValueError unless it is a whole number from 1 to 4096."""
+    if as_count("nodes", nodes) > MOST_NODES:
+        raise ValueError(f"nodes = {nodes}, expected at most {MOST_NODES}: take fewer")
+    return int(nodes)
+
+
 def _uniform(low: float, high: float, nodes: int) -> Quadrature:
     """Return the Gauss-Legendre rule for the uniform law on [low, high]."""
-    nodes = as_count("nodes", nodes)
+    nodes = _nodes(nodes)
     x, weights = scipy.special.roots_legendre(nodes)
     return Quadrature(low + (high - low) * 0.5 * (x + 1.0), weights / weights.sum())
+
+
+MOST_NODES = 4096

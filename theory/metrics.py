@@ -231,7 +231,7 @@ def spearman(estimate: ArrayLike, reference: ArrayLike) -> float:
 
 def _predictions(predicted: ArrayLike, actual: ArrayLike) -> tuple[Array, Array]:
     """Return both arrays as float64; raise ValueError unless they have the same shape (subsets, outputs)."""
-    p, a = (as_numbers(n, v, "(subsets, outputs)") for n, v in (("predicted", predicted), ("actual", actual)))
+    p, a = (as_numbers(n, v, "(subsets, outputs)", finite=True) for n, v in (("predicted", predicted), ("actual", actual)))
     if p.ndim != 2 or p.shape != a.shape or 0 in p.shape:
         raise ValueError(f"predicted has shape {p.shape}, actual {a.shape}: expected one shape (subsets, outputs)")
     return p, a

@@ -14,7 +14,7 @@ from sims.retrain import Responses, engine, response_table
 from theory.answers import require_learner
 from theory.claims import Ledger, judge
 from theory.derivatives import average_derivatives
-from theory.inputs import as_count, shown
+from theory.inputs import as_count, as_seeds, shown
 from theory.laws import Bernoulli
 from theory.metrics import relative_error
 from theory.response import DifferentiableLearner, Learner
@@ -71,7 +71,7 @@ def judge_learner(
             f"{learner.n_points} training points have 2**{learner.n_points} subsets, expected at most {MOST_POINTS} points: draw "
             "subsets with theory.sampling.designs and fit theory.datamodel.fit_sampled"
         )
-    seeds, problem = tuple(range(n_seeds)), GivenLearner(learner, name or f"{type(learner).__name__}-{learner.n_points}", unit)
+    seeds, problem = as_seeds(range(n_seeds)), GivenLearner(learner, name or f"{type(learner).__name__}-{learner.n_points}", unit)
     table = response_table(learner, seeds, store=store, executor=executor, progress=progress)
 
     def retrain(learner: Learner, seeds: Sequence[int], *, part: str = "", weights: ArrayLike | None = None) -> Responses:

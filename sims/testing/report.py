@@ -8,7 +8,7 @@ The laws are in `sims.testing.laws`.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy as np
 
 from sims.testing import laws as contract
 from theory.answers import named, require_learner
-from theory.inputs import as_number, as_seeds
+from theory.inputs import as_number, as_seeds, shown
 from theory.memory import require_memory
 from theory.response import BLOCK, Array, Learner, block_rows_of, takes_masks_only
 from theory.streams import stream
@@ -84,8 +84,8 @@ def check_learner(
     )
     if rebuild is not None and not callable(rebuild):
         raise ValueError(f"rebuild is a {type(rebuild).__name__}, expected a function of rows that returns a learner")
-    if isinstance(leave_out, str):
-        raise ValueError(f"leave_out = {leave_out!r}, expected names of laws in a list: [{leave_out!r}]")
+    if isinstance(leave_out, str) or not isinstance(leave_out, Iterable):
+        raise ValueError(f"leave_out = {shown(leave_out)}, expected names of laws in a list, such as ['order is free']")
     unknown = set(leave_out) - set(_LIKELY)
     if unknown:
         raise ValueError(f"leave_out names {sorted(unknown)}, expected laws: {', '.join(_LIKELY)}")

@@ -75,7 +75,8 @@ class StreamedTable:
         tiles = self.rows // 2**self._low
         here = slice(block * tiles, (block + 1) * tiles)
         for kernel, fits, residuals in zip(self._kernels, self._fits, self._residuals, strict=True):
-            kernel(values.reshape(tiles, -1, self.n_outputs), fits[here], residuals[here])
+            with np.errstate(invalid="ignore"):  # what is not finite is refused below
+                kernel(values.reshape(tiles, -1, self.n_outputs), fits[here], residuals[here])
         if not np.isfinite(self._residuals[:, here]).all() and not np.isfinite(values).all():
             row, column = (int(k) for k in np.argwhere(~np.isfinite(values))[0])
             raise ValueError(

@@ -79,7 +79,7 @@ def optimal_datamodel(table: ArrayLike, law: TwoLevelLaw | FixedSize = Bernoulli
         return _fixed_size_datamodel(*as_table(table), law)
     if not isinstance(law, TwoLevelLaw):
         raise TypeError(
-            f"{law} is not a law on a table of subsets, expected Bernoulli, TwoPoint or FixedSize: "
+            f"law = {shown(law)} is not a law on a table of subsets, expected Bernoulli, TwoPoint or FixedSize: "
             "use quadrature_datamodel for other product laws"
         )
     values, n = as_table(table, check_finite=False)

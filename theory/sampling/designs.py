@@ -78,8 +78,9 @@ def fold_over(*, n_replicates: int, n_points: int, seed: int, order: int | None 
     [[8.0, 0.0, 0.0], [0.0, 8.0, 0.0], [0.0, 0.0, 8.0]]
     """
     n_points, n_replicates = as_count("n_points", n_points), as_count("n_replicates", n_replicates)
-    require_memory(16 * n_replicates * n_points**2, f"{n_replicates} replicates of {n_points} points", "take fewer")
     order = None if order is None else as_count("order", order)
+    n_bytes = 16 * n_replicates * max(n_points, order or 0) ** 2
+    require_memory(n_bytes, f"{n_replicates} replicates of {n_points} points, order {order}", "take fewer")
     orders = hadamard_orders(2 * max(n_points, order or 0, 4))
     n = next(k for k in orders if k >= n_points) if order is None else order
     if n not in orders or n < n_points:
@@ -134,9 +135,9 @@ def _is_prime(q: int) -> bool:
 def _require_symmetric(law: Bernoulli | FixedSize, n_points: int) -> None:
     if isinstance(law, FixedSize):
         if 2 * law.k != n_points:
-            raise ValueError(f"{law} with N = {n_points}: complements have {n_points - law.k} points, expected k = N/2")
+            raise ValueError(f"law {law} with N = {n_points}: complements have {n_points - law.k} points, expected k = N/2")
     elif law.p != 0.5:
-        raise ValueError(f"{law}: complements have p = {1.0 - law.p:g}, expected p = 1/2; use a control variate instead")
+        raise ValueError(f"law {law}: complements have p = {1.0 - law.p:g}, expected p = 1/2; use a control variate instead")
 
 
 def _law(law: Bernoulli | FixedSize) -> Bernoulli | FixedSize:

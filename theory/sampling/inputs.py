@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from theory.inputs import as_numbers, shown
+from theory.inputs import as_numbers, require_finite, shown
 from theory.laws import Bernoulli, FixedSize
 from theory.response import Array
 from theory.sampling import regression
@@ -107,9 +107,14 @@ def as_groups(groups: ArrayLike | None, n_rows: int) -> NDArray[np.intp] | None:
     """Return the labels (m,) as 0, 1, ..; None where every row is its own group."""
     if groups is None:
         return None
-    labels = np.asarray(groups)
+    try:
+        labels = np.asarray(groups)
+    except ValueError as error:
+        raise ValueError(f"groups is no array ({error}), expected one label per subset") from error
     if isinstance(groups, np.ma.MaskedArray) or labels.dtype.kind not in "biufUS":
         raise ValueError(f"groups is {shown(groups)} of {labels.dtype}, expected numbers or text, one label per subset")
+    if labels.dtype.kind == "f":
+        require_finite(labels.astype(np.float64), "groups")
     if labels.shape != (n_rows,):
         raise ValueError(f"groups has shape {labels.shape}, expected ({n_rows},): one label per subset")
     names, index = np.unique(labels, return_inverse=True)
@@ -128,7 +133,7 @@ def require_sizes(subsets: Array, law: Bernoulli | FixedSize | None) -> None:
             raise ValueError(f"masks[{wrong[0]}] has {sizes[wrong[0]]:g} points, expected the {law.k} of {law}")
         return
     if law is not None and not isinstance(law, Bernoulli):
-        raise TypeError(f"{law} is not a law of subsets, expected Bernoulli or FixedSize")
+        raise TypeError(f"law = {shown(law)} is not a law of subsets, expected Bernoulli or FixedSize")
     if len(sizes) > 1 and n > 1 and (sizes == sizes[0]).all():
         raise ValueError(
             f"every subset has {sizes[0]:g} points, so that only differences of coefficients are identified; "
