@@ -73,7 +73,8 @@ def average_derivatives(
     require_learner(learner)
     if not isinstance(learner, DifferentiableLearner):
         raise TypeError(
-            f"{type(learner).__name__} has no weight_jacobian, expected a learner with derivatives: the average derivative needs the exact derivative of respond"
+            f"{type(learner).__name__} has no weight_jacobian, expected a learner with derivatives: the average derivative needs "
+            "the exact derivative of respond"
         )
     wrong = [law for law in laws if not isinstance(law, ProductLaw) or isinstance(law, type)]
     if wrong or not laws:

@@ -153,11 +153,11 @@ def as_numbers(name: str, value: ArrayLike, expected: str = "", *, finite: bool 
     """
     wanted = f"expected an array of real numbers{': ' if expected else ''}{expected}"
     if isinstance(value, np.ma.MaskedArray):
-        raise ValueError(f"{name} is a masked array, {wanted or ''}; fill or drop what is masked")
+        raise ValueError(f"{name} is a masked array, {wanted}; fill or drop what is masked")
     try:
         found = np.asarray(value)
-    except Exception as error:  # lists of unequal length, or objects of other libraries that refuse
-        raise ValueError(f"{name} is not an array of numbers ({error}), {wanted}") from error
+    except Exception as error:  # or objects of other libraries that refuse
+        raise ValueError(f"{name} is not an array of numbers (lists of unequal length?), {wanted}") from error
     if found.dtype.kind not in "biuf":
         held = {"O": "objects", "U": "text", "S": "text", "c": "complex numbers", "M": "dates", "m": "times"}
         raise ValueError(f"{name} is not an array of numbers but of {held.get(found.dtype.kind, found.dtype)}, {wanted}")

@@ -279,7 +279,7 @@ def weight_derivative(learner: DifferentiableLearner, weights: ArrayLike, seeds:
 
 
 def as_weight_rows(learner: Learner, weights: ArrayLike, expected: str = "(B, N)") -> Array:
-    """Return weights (B, N) of a learner as float64; raise ValueError for another shape, or an entry that is not finite and >= 0."""
+    """Return weights (B, N) as float64; raise ValueError for another shape, or an entry that is not finite and >= 0."""
     require_learner(learner)
     rows = as_numbers("weights", weights, f"{expected}, one weight per training point")
     if rows.ndim != 2 or rows.shape[1] != learner.n_points:

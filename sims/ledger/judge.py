@@ -94,11 +94,6 @@ def _nodes(learner: Learner, seeds: Sequence[int]) -> tuple[tuple[int, ...], str
     """Find two numbers of Gauss nodes between which the average derivative does not change, or say why there are none."""
     if not isinstance(learner, DifferentiableLearner):
         return (), ""
-    require_learner(learner)
-    n_seeds = as_count("n_seeds", n_seeds)
-    for argument, text in (("name", name), ("unit", unit)):
-        if not isinstance(text, str | None) or text == "":
-            raise ValueError(f"{argument} = {shown(text)}, expected a text")
     if learner.n_points > MOST_POINTS_AVERAGED:
         return (), f"the average derivative is left out with more than {MOST_POINTS_AVERAGED} points"
     fewer = average_derivatives(learner, [Bernoulli(0.5)], seeds, 4)

@@ -148,8 +148,8 @@ def table_shape(learner: Learner, seeds: Sequence[int], weights: Array | None = 
     rows = block_rows_of(learner)
     if weights is None and learner.n_points > MOST_POINTS:
         raise MemoryError(
-            f"{named(learner)} has {learner.n_points} points and so 2**{learner.n_points} subsets, expected at most {MOST_POINTS} "
-            "points: pass the weights to retrain on"
+            f"{named(learner)} has {learner.n_points} points and so 2**{learner.n_points} subsets, expected at most "
+            f"{MOST_POINTS} points: pass the weights to retrain on"
         )
     count = 2**learner.n_points if weights is None else len(weights)
     return stores.TableShape(as_seeds(seeds), count, learner.n_outputs, min(rows, count))

@@ -98,14 +98,12 @@ SEEDS = {
     "a masked array": np.ma.masked_equal([0, 1], 1).astype(float),
     "objects": [Unwritable()],
 }
-SEED = {k: v for k, v in enumerate((1.5, 1.0, "1", None, -1, 2**63, True, [0], np.nan, 1j, np.array([1]), Unwritable()))}
-EXECUTOR = {
-    k: v for k, v in enumerate(("4", 2.5, True, 0, -1, [], ProcessPoolExecutor, Unwritable(), np.nan, 2.0, np.array([2])))
-}
-STORE = {k: v for k, v in enumerate(("", "  ", 3, b"x", ["a"], "a\0b", True, __file__, Unwritable()))}
-LAW = {k: v for k, v in enumerate((None, "bernoulli", 0.5, dfdw.Bernoulli, Unwritable(), np.ones(2)))}
-LEARNER = {k: v for k, v in enumerate((None, "logistic", 3, dfdw.LeastSquares, Unwritable(), np.ones((4, 2)), [RIDGE]))}
-NAME = {k: v for k, v in enumerate(("other", "", None, 3, b"exact", ["exact"], True, np.array(["exact", "x"]), Unwritable()))}
+SEED = dict(enumerate((1.5, 1.0, "1", None, -1, 2**63, True, [0], np.nan, 1j, np.array([1]), Unwritable())))
+EXECUTOR = dict(enumerate(("4", 2.5, True, 0, -1, [], ProcessPoolExecutor, Unwritable(), np.nan, 2.0, np.array([2]))))
+STORE = dict(enumerate(("", "  ", 3, b"x", ["a"], "a\0b", True, __file__, Unwritable())))
+LAW = dict(enumerate((None, "bernoulli", 0.5, dfdw.Bernoulli, Unwritable(), np.ones(2))))
+LEARNER = dict(enumerate((None, "logistic", 3, dfdw.LeastSquares, Unwritable(), np.ones((4, 2)), [RIDGE])))
+NAME = dict(enumerate(("other", "", None, 3, b"exact", ["exact"], True, np.array(["exact", "x"]), Unwritable())))
 COUNT = numbers(0, -1, 1.5)
 POSITIVE = numbers(0.0, -1.0)
 PENALTY = numbers(-1.0)
@@ -124,9 +122,9 @@ PREDICTED = {**arrays(RESPONSES), "another shape": RESPONSES[:3], "one axis": RE
 
 DATA = {"X": MATRIX, "y": VECTOR, "X_query": QUERIES}
 GOOD = {"X": X, "y": Y, "X_query": QUERY}
-FIT = dict(masks=MASKS, responses=RESPONSES)
+FIT = {"masks": MASKS, "responses": RESPONSES}
 NOT_A_LINEARIZATION = {
-    **{k: v for k, v in enumerate((None, "at", TABLE, Linearization, Unwritable(), RIDGE))},
+    **dict(enumerate((None, "at", TABLE, Linearization, Unwritable(), RIDGE))),
     **{
         f"{name} {kind}": Linearization(**{**{f: getattr(AT, f) for f in AT.__dataclass_fields__}, name: value})
         for name in ("params", "hessian", "point_gradients", "output_gradients", "gradient_norm")
@@ -153,7 +151,7 @@ CALLS = {
         {
             **DATA,
             "y": LABEL,
-            "hidden": {k: v for k, v in enumerate((None, 3, "8", (0,), (1.5,), (True,), (np.nan,), ("3",), [[3]], Unwritable()))},
+            "hidden": dict(enumerate((None, 3, "8", (0,), (1.5,), (True,), (np.nan,), ("3",), [[3]], Unwritable()))),
             "activation": NAME,
             "loss": NAME,
             "steps": COUNT,
@@ -164,7 +162,7 @@ CALLS = {
             "init_scale": POSITIVE,
             "schedule": NAME,
             "jitter": numbers(-0.1, 1.0),
-            "snapshots": {k: v for k, v in enumerate((None, 3, "1", (0,), (9,), (1.5,), (True,), (2, 1), (1, 1), [[1]]))},
+            "snapshots": dict(enumerate((None, 3, "1", (0,), (9,), (1.5,), (True,), (2, 1), (1, 1), [[1]]))),
         },
     ),
     "Bernoulli": ({"p": 0.5}, {"p": numbers(0.0, 1.0, -1.0)}),
@@ -209,7 +207,7 @@ CALLS = {
             "learner": LEARNER,
             "seeds": SEEDS,
             "laws": {
-                **{k: v for k, v in LAW.items()},
+                **dict(LAW.items()),
                 "empty": [],
                 "inside": [None],
                 "no levels": [dfdw.Poisson()],
@@ -225,8 +223,8 @@ CALLS = {
         {
             "learner": LEARNER,
             "n_seeds": {**COUNT, "huge": 10**15},
-            "name": {k: v for k, v in enumerate(("", 3, b"x", [], True))},
-            "unit": {k: v for k, v in enumerate(("", 3, b"x", []))},
+            "name": dict(enumerate(("", 3, b"x", [], True))),
+            "unit": dict(enumerate(("", 3, b"x", []))),
             "store": STORE,
             "executor": EXECUTOR,
         },
@@ -237,8 +235,8 @@ CALLS = {
             "learner": LEARNER,
             "seeds": SEEDS,
             "rtol": numbers(0.0, -1.0, 1.0),
-            "rebuild": {k: v for k, v in enumerate((3, "f", [], Unwritable()))},
-            "leave_out": {k: v for k, v in enumerate(("order is free", ["order"], [3], 3, None, [None]))},
+            "rebuild": dict(enumerate((3, "f", [], Unwritable()))),
+            "leave_out": dict(enumerate(("order is free", ["order"], [3], 3, None, [None]))),
         },
     ),
     "data_set": (
@@ -247,7 +245,7 @@ CALLS = {
     ),
     "load_results": (
         {"out": ROOT / "nothing", "experiment": "identity"},
-        {"out": {**STORE, "None": None}, "experiment": {k: v for k, v in enumerate(("", None, 3, b"x", "..", [], True))}},
+        {"out": {**STORE, "None": None}, "experiment": dict(enumerate(("", None, 3, b"x", "..", [], True)))},
     ),
     "optimal_datamodel": (
         {"table": TABLE},
@@ -306,7 +304,7 @@ CALLS = {
                 k: v for k, v in {**arrays(np.ones(12)), "zero": np.zeros(12), "negative": -np.ones(12)}.items() if k != "None"
             },
             "errors": NAME,
-            "keep_covariance": {k: v for k, v in enumerate((None, "yes", 1, [], Unwritable()))},
+            "keep_covariance": dict(enumerate((None, "yes", 1, [], Unwritable()))),
         },
     ),
     "compare": ({"estimate": EFFECTS[0], "reference": EFFECTS[0]}, {"estimate": EFFECT, "reference": EFFECT}),
@@ -315,7 +313,7 @@ CALLS = {
         {"chain": {"beta": EFFECTS, "D": 2.0 * EFFECTS}},
         {
             "chain": {
-                **{k: v for k, v in enumerate((None, "beta", EFFECTS, [EFFECTS, EFFECTS], {}, {"beta": EFFECTS}, Unwritable()))},
+                **dict(enumerate((None, "beta", EFFECTS, [EFFECTS, EFFECTS], {}, {"beta": EFFECTS}, Unwritable()))),
                 **{f"second {kind}": {"beta": EFFECTS, "D": value} for kind, value in arrays(EFFECTS).items()},
             }
         },
