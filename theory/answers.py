@@ -4,7 +4,7 @@ An error names the learner, the method, the weights and the seeds, and has the l
 """
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,7 +90,7 @@ def named(learner: Any) -> str:
     """Return a short text that names a learner and its class, whatever its own repr does."""
     kind = type(learner).__name__
     try:
-        text = cast(str, repr(learner))
+        text = repr(learner)
     except Exception:
         return kind
     return text if kind in text and len(text) <= 200 and "\n" not in text else kind

@@ -127,9 +127,8 @@ def as_count(name: str, value: Any, why: str = "", *, least: int = 1) -> int:
 
 def _scalar(value: Any) -> Any:
     """Return a finite real number, which may be an array without dimensions; None for anything else, True and False included."""
-    plain = isinstance(value, np.ndarray) and value.ndim == 0 and not isinstance(value, np.ma.MaskedArray)
-    number = value.item() if plain else value
-    finite = isinstance(number, Real) and not isinstance(number, bool | np.bool_) and abs(number) < math.inf
+    number: Any = value.item() if type(value) is np.ndarray and np.ndim(value) == 0 else value
+    finite = isinstance(number, Real) and not isinstance(number, bool | np.bool_) and bool(np.abs(number) < math.inf)
     return number if finite else None
 
 
@@ -182,7 +181,7 @@ def require_finite(values: Array, name: str) -> None:
 
 def as_folder(name: str, folder: Any) -> Path:
     """Return the path of a folder that is there or can be made; raise ValueError or OSError for what names no folder."""
-    text = os.fspath(folder) if isinstance(folder, str | os.PathLike) else None
+    text: Any = os.fspath(folder) if isinstance(folder, str | os.PathLike) else None  # type: ignore[reportUnknownVariableType]
     if not isinstance(text, str) or not text.strip() or "\0" in text:
         raise ValueError(f"{name} = {shown(folder)}, expected the path of a folder: '.' is the current one")
     path = Path(text)
@@ -209,10 +208,10 @@ def as_executor(executor: Any) -> Any:
 
 def shown(value: Any) -> str:
     """Return a short text of a value for a message, whatever its own repr does."""
-    if isinstance(value, np.ndarray) and value.ndim:
-        return f"an array of shape {value.shape}"
+    if type(value) is np.ndarray and np.ndim(value):
+        return f"an array of shape {np.shape(value)}"
     try:
-        text = repr(value.item() if isinstance(value, np.generic) else value)
+        text = str(value) if isinstance(value, np.number) else repr(value)
     except Exception:
         return f"a {type(value).__name__}"
-    return text if len(text) <= 200 else f"{text[:200]}..{f' ({len(value)} entries)' if isinstance(value, Sequence) else ''}"  # type: ignore[reportUnknownArgumentType]
+    return text if len(text) <= 200 else f"{text[:200]}.."

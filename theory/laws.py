@@ -79,9 +79,8 @@ class Bernoulli:
     p: float = 0.5
 
     def __post_init__(self) -> None:
-        expected = "0 < p < 1: at p = 0 or 1 only one training set is possible, and no coefficient is identified; "
-            "use values.leave_one_out"
-        _keep(self, p=as_number("p", self.p, expected, above=0.0, below=1.0))
+        why = "at p = 0 or 1 only one training set is possible, and no coefficient is identified; use values.leave_one_out"
+        _keep(self, p=as_number("p", self.p, f"0 < p < 1: {why}", above=0.0, below=1.0))
 
     @property
     def mean(self) -> float:
