@@ -127,9 +127,14 @@ def as_count(name: str, value: Any, why: str = "", *, least: int = 1) -> int:
 
 def _scalar(value: Any) -> Any:
     """Return a finite real number, which may be an array without dimensions; None for anything else, True and False included."""
-    number: Any = value.item() if type(value) is np.ndarray and np.ndim(value) == 0 else value
-    finite = isinstance(number, Real) and not isinstance(number, bool | np.bool_) and bool(np.abs(number) < math.inf)
-    return number if finite else None
+    number: Any = value.item() if _is_array(value) and np.ndim(value) == 0 else value
+    real = issubclass(type(number), Real) and not issubclass(type(number), bool)
+    return number if real and -math.inf < number < math.inf else None
+
+
+def _is_array(value: Any) -> bool:
+    """Return whether a value is a plain array, and not one of a subclass, such as a masked one."""
+    return type(value) is np.ndarray
 
 
 def one_of(name: str, value: Any, allowed: Collection[str]) -> None:
@@ -208,10 +213,10 @@ def as_executor(executor: Any) -> Any:
 
 def shown(value: Any) -> str:
     """Return a short text of a value for a message, whatever its own repr does."""
-    if type(value) is np.ndarray and np.ndim(value):
+    if _is_array(value) and np.ndim(value):
         return f"an array of shape {np.shape(value)}"
     try:
-        text = str(value) if isinstance(value, np.number) else repr(value)
+        text = str(value) if issubclass(type(value), np.number) else repr(value)
     except Exception:
         return f"a {type(value).__name__}"
     return text if len(text) <= 200 else f"{text[:200]}.."
