@@ -27,6 +27,7 @@ from theory.response import (
     DifferentiableLearner,
     Learner,
     LinearizableLearner,
+    Linearization,
     mean_response,
     normalization_of,
     takes_masks_only,
@@ -238,11 +239,11 @@ def check_linearization(learner: Learner, weights: Array, seeds: Sequence[int] =
     if not isinstance(learner, LinearizableLearner):
         raise CannotAskError("the learner has no linearize: Hessian influence is not judged")
     try:
-        at: Any = called(learner, "linearize", np.array(weights), tuple(seeds))
+        found: Any = called(learner, "linearize", np.array(weights), tuple(seeds))
     except ValueError as error:
         raise CannotAskError(f"the learner refuses: {error}") from error
     r, m, n = len(seeds), learner.n_outputs, learner.n_points
-    p = np.shape(getattr(at, "params", ()))[-1:]
+    p = np.shape(getattr(found, "params", ()))[-1:]
     shapes = {
         "params": (r, *p),
         "hessian": (r, *p, *p),
@@ -251,9 +252,10 @@ def check_linearization(learner: Learner, weights: Array, seeds: Sequence[int] =
         "gradient_norm": (r,),
     }
     for name, shape in shapes.items():
-        _require(hasattr(at, name), f"linearize returned a {type(at).__name__} without {name}, expected a Linearization")
-        values = as_numbers(f"{name} of linearize", getattr(at, name), f"shape {shape}", finite=True)
+        _require(hasattr(found, name), f"linearize returned a {type(found).__name__} without {name}, expected a Linearization")
+        values = as_numbers(f"{name} of linearize", getattr(found, name), f"shape {shape}", finite=True)
         _require(values.shape == shape, f"{name} has shape {values.shape}, expected {shape}")
+    at: Linearization = found
     assert_close(at.hessian, at.hessian.swapaxes(1, 2), rtol=1e-10, call=f"hessian against its transpose, {_name(weights)}")
     eigenvalues = np.linalg.eigvalsh(at.hessian)
     isolated = bool((eigenvalues[:, 0] > 1e-6 * eigenvalues[:, -1]).all()) and bool((at.gradient_norm < 1e-8).all())

@@ -70,7 +70,7 @@ def error_budget(chain: Mapping[str, Array]) -> Budget:
         raise ValueError(f"chain has shapes {shapes}, expected two or more effects of one shape (R, N, M)")
     undefined = [name for name, effect in zip(names, effects, strict=True) if not np.isfinite(effect).all()]
     if undefined:
-        raise ValueError(f"the effects {undefined} of chain are not finite: leave them out of the chain")
+        raise ValueError(f"the effects {undefined} are not finite: leave them out of the chain")
     first, last = effects[0], effects[-1]
     steps = [
         Step(

@@ -88,8 +88,7 @@ def _lissa(system: System, depth: int, scale: float) -> Array:
     Every product is over all points, where the sources draw a batch. Converges iff every eigenvalue is in (0, 2 scale).
     """
     steps, half = as_count("depth", depth), _positive_eigenvalues(system, "LiSSA")[-1] / 2.0
-    if not half < as_number("scale", scale) < np.inf:
-        raise ValueError(f"LiSSA cannot converge with scale = {scale}: expected > {half:.6g}, half the largest eigenvalue")
+    as_number("scale", scale, f"> {half:.6g}, half the largest eigenvalue: LiSSA cannot converge otherwise", above=half)
     product, v = system.operator, system.right
     for _ in range(steps):
         v = system.right + v - product.matmat(v) / scale
@@ -149,8 +148,8 @@ def _rounding(rows: Array) -> float:
 
 
 def _rank(rank: float, size: int) -> int:
-    if as_count("rank", rank, f" and <= {size}, the number of parameters") > size:
-        raise ValueError(f"rank = {rank}, expected a whole number from 1 to the {size} parameters")
+    if as_number("rank", rank, expected := f"a whole number from 1 to the {size} parameters", least=1.0, most=size) % 1.0:
+        raise ValueError(f"rank = {rank}, expected {expected}")
     return int(rank)
 
 
