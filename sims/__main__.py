@@ -15,9 +15,21 @@ from theory.interrupts import ended_in_order
 
 __all__ = ["main"]
 
+
+class _Folder(click.Path):
+    """A folder; an empty name is refused, which would be the current one."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not str(value).strip():
+            self.fail("the name of the folder is empty, expected a path: . is the current folder", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+_FOLDER = _Folder(file_okay=False, path_type=Path)
+
 _OUT = click.option(
     "--out",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=_FOLDER,
     default=Path("results"),
     show_default=True,
     help="Folder for results.",
@@ -52,7 +64,7 @@ def list_() -> None:
 @click.option(
     "--from",
     "source",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=_FOLDER,
     default=Path("results"),
     show_default=True,
     help="Folder of stored results, on which the claims are judged.",
@@ -112,7 +124,7 @@ _USER_OPTIONS = (
     click.option("--points", type=click.IntRange(4), help="Training points N [default: 12, mlp 8; with --small 8, mlp 6]."),
     click.option("--queries", type=click.IntRange(1), help="Other rows whose outputs are explained [default: 8]."),
     click.option("--l2", type=click.FloatRange(0.0), help="Penalty [default: 0.1, mlp 0.01]."),
-    click.option("--seed", type=click.IntRange(0, 2**64 - 1), help="Draws which rows train and which are queries [default: 0]."),
+    click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Draws which rows train and which are queries [default: 0]."),
 )
 
 
@@ -127,7 +139,7 @@ def _user_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @_SMALL
 @click.option(
     "--out",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=_FOLDER,
     help="Folder for results [default: results, or results/user/FILE.csv with --data].",
 )
 @_WORKERS

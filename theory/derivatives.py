@@ -7,10 +7,21 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike
 
+from theory.answers import require_learner
 from theory.datamodel import grid_rows
+from theory.inputs import as_count, as_number, as_numbers, as_seeds, shown
 from theory.laws import Bernoulli, ProductLaw
 from theory.memory import require_memory
-from theory.response import BLOCK, Array, DifferentiableLearner, Learner, as_table, mean_response, weight_jacobian_column
+from theory.response import (
+    BLOCK,
+    Array,
+    DifferentiableLearner,
+    Learner,
+    as_table,
+    as_weight_rows,
+    mean_response,
+    weight_jacobian_column,
+)
 from theory.subsets import mask_rows
 from theory.transforms import product_probabilities, split
 
@@ -59,13 +70,16 @@ def average_derivatives(
     >>> average_derivatives(learner, [Bernoulli(0.5), Bernoulli(0.9)], [0], nodes=8).round(9).tolist()  # no other points
     [[[0.5]], [[0.5]]]
     """
+    require_learner(learner)
     if not isinstance(learner, DifferentiableLearner):
         raise TypeError(
-            f"{type(learner).__name__} has no weight_jacobian: the average derivative needs the exact derivative of respond"
+            f"{type(learner).__name__} has no weight_jacobian, expected a learner with derivatives: the average derivative needs "
+            "the exact derivative of respond"
         )
-    wrong = [law for law in laws if not isinstance(law, ProductLaw)]
+    wrong = [law for law in laws if not isinstance(law, ProductLaw) or isinstance(law, type)]
     if wrong or not laws:
-        raise TypeError(f"laws is {laws}, expected one or more product laws (Bernoulli, TwoPoint, Gaussian, Poisson)")
+        raise TypeError(f"laws is {shown(laws)}, expected one or more product laws (Bernoulli, TwoPoint, Gaussian, Poisson)")
+    seeds, nodes = as_seeds(seeds), as_count("nodes", nodes)
     others, along = laws[0].quadrature(nodes), laws[0].zero_bias_quadrature(nodes)
     for law in laws[1:]:
         alike = np.array_equal(law.quadrature(nodes).points, others.points)
@@ -99,7 +113,7 @@ def average_jumps(learner: Learner, laws: Sequence[Bernoulli], table: ArrayLike,
     >>> average_jumps(learner, [Bernoulli(0.5)], [[0.0], [1.0]], [0]).tolist()
     [[[1.0]]]
     """
-    values, n = as_table(table)
+    (values, n), seeds = as_table(table), as_seeds(seeds)
     probabilities = np.stack([product_probabilities(np.tile(law.quadrature(2).probabilities, (n - 1, 1))) for law in laws])
     jumps = np.empty((len(laws), n, values.shape[1]))
     for i in range(n):
@@ -153,9 +167,9 @@ def finite_difference(
     >>> result.derivative.round(9).tolist(), result.converged
     ([[0.25]], True)
     """
-    at = np.asarray(weights, dtype=np.float64)
-    if at.shape != (learner.n_points,):
-        raise ValueError(f"weights has shape {at.shape}, expected ({learner.n_points},): one weight per training point")
+    at, seeds = as_weight_rows(learner, as_numbers("weights", weights)[None], "(N,)")[0], as_seeds(seeds)
+    rtol, atol = (as_number(n, v, "a finite number >= 0", least=0.0) for n, v in (("rtol", rtol), ("atol", atol)))
+    initial_step = as_number("initial_step", initial_step, "a finite number > 0", above=0.0)
 
     def response(points: Array) -> Array:  # (N, ...) -> (M, ...), as scipy requires
         rows = np.moveaxis(points, 0, -1)

@@ -14,6 +14,8 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 import scipy
 
+from theory.inputs import as_count, as_number, shown
+from theory.memory import require_memory
 from theory.response import Array
 
 __all__ = ["Bernoulli", "FixedSize", "Gaussian", "Poisson", "ProductLaw", "Quadrature", "TwoLevelLaw", "TwoPoint"]
@@ -77,11 +79,8 @@ class Bernoulli:
     p: float = 0.5
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.p < 1.0:
-            raise ValueError(
-                f"p = {self.p}, expected 0 < p < 1: at p = 0 or 1 only one training set is possible, and no coefficient is "
-                "identified; use values.leave_one_out"
-            )
+        why = "at p = 0 or 1 only one training set is possible, and no coefficient is identified; use values.leave_one_out"
+        _keep(self, p=as_number("p", self.p, f"0 < p < 1: {why}", above=0.0, below=1.0))
 
     @property
     def mean(self) -> float:
@@ -102,7 +101,7 @@ class Bernoulli:
         return _uniform(*self.levels, nodes)
 
     def draw(self, *, n_subsets: int, n_points: int, rng: np.random.Generator) -> Array:
-        return (rng.random((n_subsets, n_points)) < self.p).astype(np.float64)
+        return (rng.random(_sizes(n_subsets, n_points, rng)) < self.p).astype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -117,8 +116,8 @@ class TwoPoint:
     scale: float
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.scale <= 1.0:
-            raise ValueError(f"scale = {self.scale}, expected 0 < scale <= 1: the weight 1 - scale must not be negative")
+        expected = "0 < scale <= 1: the weight 1 - scale must not be negative"
+        _keep(self, scale=as_number("scale", self.scale, expected, above=0.0, most=1.0))
 
     @property
     def mean(self) -> float:
@@ -139,7 +138,7 @@ class TwoPoint:
         return _uniform(*self.levels, nodes)
 
     def draw(self, *, n_subsets: int, n_points: int, rng: np.random.Generator) -> Array:
-        return np.where(rng.random((n_subsets, n_points)) < 0.5, *self.levels)
+        return np.where(rng.random(_sizes(n_subsets, n_points, rng)) < 0.5, *self.levels)
 
 
 @dataclass(frozen=True)
@@ -156,8 +155,7 @@ class Gaussian:
     sigma: float
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.sigma < np.inf:
-            raise ValueError(f"sigma = {self.sigma}, expected a finite number > 0")
+        _keep(self, sigma=as_number("sigma", self.sigma, "a finite number > 0", above=0.0))
 
     @property
     def mean(self) -> float:
@@ -168,7 +166,7 @@ class Gaussian:
         return self.sigma**2
 
     def quadrature(self, nodes: int) -> Quadrature:
-        _check_nodes(nodes)
+        nodes = _nodes(nodes)
         z, weights = scipy.special.roots_hermitenorm(nodes)
         points = 1.0 + self.sigma * z
         if points.min() < 0.0:
@@ -182,7 +180,7 @@ class Gaussian:
         return self.quadrature(nodes)
 
     def draw(self, *, n_subsets: int, n_points: int, rng: np.random.Generator) -> Array:
-        return 1.0 + self.sigma * rng.standard_normal((n_subsets, n_points))
+        return 1.0 + self.sigma * rng.standard_normal(_sizes(n_subsets, n_points, rng))
 
 
 @dataclass(frozen=True)
@@ -208,7 +206,7 @@ class Poisson:
 
     def quadrature(self, nodes: int) -> Quadrature:
         """Return the Gauss-Charlier rule (Golub & Welsch 1969), from the recurrence a_k = k + 1, b_k = k (DLMF 18.22)."""
-        _check_nodes(nodes)
+        nodes = _nodes(nodes)
         k = np.arange(nodes, dtype=np.float64)
         points, vectors = scipy.linalg.eigh_tridiagonal(k + 1.0, np.sqrt(k[1:]))
         return Quadrature(np.asarray(points, dtype=np.float64).clip(0.0), np.asarray(vectors, dtype=np.float64)[0] ** 2)
@@ -219,7 +217,7 @@ class Poisson:
         return Quadrature(points, np.multiply.outer(count.probabilities, step.probabilities).ravel())
 
     def draw(self, *, n_subsets: int, n_points: int, rng: np.random.Generator) -> Array:
-        return rng.poisson(1.0, (n_subsets, n_points)).astype(np.float64)
+        return rng.poisson(1.0, _sizes(n_subsets, n_points, rng)).astype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -234,7 +232,9 @@ class FixedSize:
 
     def __post_init__(self) -> None:
         if isinstance(self.k, bool) or not isinstance(self.k, (int, np.integer)) or self.k < 1:
-            raise ValueError(f"k = {self.k}, expected an integer with 1 <= k <= N - 1, the number of points in every subset")
+            raise ValueError(
+                f"k = {shown(self.k)}, expected an integer with 1 <= k <= N - 1, the number of points in every subset"
+            )
 
     def check(self, n_points: int) -> None:
         """Raise ValueError if k >= N, where at most one subset has k points."""
@@ -243,18 +243,37 @@ class FixedSize:
 
     def draw(self, *, n_subsets: int, n_points: int, rng: np.random.Generator) -> Array:
         self.check(n_points)
-        order = rng.random((n_subsets, n_points)).argsort(axis=1)
+        order = rng.random(_sizes(n_subsets, n_points, rng)).argsort(axis=1)
         return (order < self.k).astype(np.float64)
+
+
+def _keep(law: object, **values: float) -> None:
+    """Set checked fields of a frozen law."""
+    for name, value in values.items():
+        object.__setattr__(law, name, value)
+
+
+def _sizes(n_subsets: int, n_points: int, rng: np.random.Generator) -> tuple[int, int]:
+    """Return the shape of a draw; raise ValueError unless both sizes are whole numbers >= 1, and rng is a generator."""
+    if not isinstance(rng, np.random.Generator):
+        raise TypeError(f"rng is a {type(rng).__name__}, expected a generator: np.random.default_rng(seed)")
+    rows, columns = as_count("n_subsets", n_subsets), as_count("n_points", n_points)
+    require_memory(16 * rows * columns, f"a draw of n_subsets = {rows} of n_points = {columns}", "take fewer subsets")
+    return rows, columns
+
+
+def _nodes(nodes: int) -> int:
+    """Return a number of Gauss nodes; raise ValueError unless it is a whole number from 1 to 4096."""
+    if as_count("nodes", nodes) > MOST_NODES:
+        raise ValueError(f"nodes = {nodes}, expected at most {MOST_NODES}: take fewer")
+    return int(nodes)
 
 
 def _uniform(low: float, high: float, nodes: int) -> Quadrature:
     """Return the Gauss-Legendre rule for the uniform law on [low, high]."""
-    _check_nodes(nodes)
+    nodes = _nodes(nodes)
     x, weights = scipy.special.roots_legendre(nodes)
     return Quadrature(low + (high - low) * 0.5 * (x + 1.0), weights / weights.sum())
 
 
-def _check_nodes(nodes: int) -> None:
-    """Raise ValueError if there is no node."""
-    if nodes < 1:
-        raise ValueError(f"nodes = {nodes}, expected an integer >= 1")
+MOST_NODES = 4096

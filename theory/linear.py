@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from theory.display import Displayed, span
+from theory.inputs import as_numbers
 from theory.laws import FixedSize, ProductLaw
 from theory.response import Array
 
@@ -29,7 +29,7 @@ class LinearDatamodel(Displayed):
 
     def predict(self, weights: ArrayLike) -> Array:
         """Predict the outputs at weights (B, N): g(w), shape (B, M)."""
-        values, n = np.asarray(weights, dtype=np.float64), len(self.coefficients)
+        values, n = as_numbers("weights", weights, "one column per training point", finite=True), len(self.coefficients)
         if values.ndim != 2 or values.shape[1] != n:
             raise ValueError(f"weights has shape {values.shape}, expected (B, {n}): one column per training point")
         return self.intercept + values @ self.coefficients

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from theory.inputs import as_count, as_numbers
 from theory.response import Array
 from theory.streams import stream
 
@@ -103,8 +104,7 @@ def bootstrap(measure: Callable[..., ArrayLike], *samples: Array, n_draws: int =
     >>> bool(abs(error / (rows.std() / 2.0) - 1.0) < 0.1)
     True
     """
-    if n_draws < 2:
-        raise ValueError(f"n_draws = {n_draws}, expected >= 2: the error is a spread over draws")
+    n_draws = as_count("n_draws", n_draws, ": the error is a spread over draws", least=2)
     rng, n_rows = stream("bootstrap", seed), len(samples[0])
     if any(len(x) != n_rows for x in samples):
         raise ValueError(f"samples have {[len(x) for x in samples]} rows, expected the same rows in all of them")
@@ -231,8 +231,8 @@ def spearman(estimate: ArrayLike, reference: ArrayLike) -> float:
 
 def _predictions(predicted: ArrayLike, actual: ArrayLike) -> tuple[Array, Array]:
     """Return both arrays as float64; raise ValueError unless they have the same shape (subsets, outputs)."""
-    p, a = np.asarray(predicted, dtype=np.float64), np.asarray(actual, dtype=np.float64)
-    if p.ndim != 2 or p.shape != a.shape:
+    p, a = (as_numbers(n, v, "(subsets, outputs)", finite=True) for n, v in (("predicted", predicted), ("actual", actual)))
+    if p.ndim != 2 or p.shape != a.shape or 0 in p.shape:
         raise ValueError(f"predicted has shape {p.shape}, actual {a.shape}: expected one shape (subsets, outputs)")
     return p, a
 
@@ -249,11 +249,11 @@ def _correlations(p: Array, a: Array) -> Array:
 
 def _pooled(estimate: ArrayLike, reference: ArrayLike) -> tuple[Array, Array]:
     """Return both arrays flattened; raise ValueError unless their shapes are equal and all entries are finite."""
-    e, r = np.asarray(estimate, dtype=np.float64), np.asarray(reference, dtype=np.float64)
+    e, r = (as_numbers(n, v, "one per effect") for n, v in (("estimate", estimate), ("reference", reference)))
     if e.shape != r.shape or e.size == 0:
         raise ValueError(f"estimate has shape {e.shape}, reference {r.shape}: expected one shape with at least one entry")
     if not (np.isfinite(e).all() and np.isfinite(r).all()):
-        raise ValueError("estimate and reference must be finite: an undefined effect cannot be compared")
+        raise ValueError("estimate and reference must be finite, expected numbers: an undefined effect cannot be compared")
     return e.ravel(), r.ravel()
 
 

@@ -12,6 +12,9 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from theory.answers import answer_of, called, require_learner
+from theory.inputs import as_count, as_numbers, as_seeds
+
 __all__ = [
     "BLOCK",
     "Array",
@@ -24,6 +27,7 @@ __all__ = [
     "TwiceDifferentiableLearner",
     "WeightHessian",
     "as_table",
+    "as_weight_rows",
     "attributes_of",
     "block_rows_of",
     "deciding_values",
@@ -196,7 +200,11 @@ def block_rows_of(learner: Learner) -> int:
     It is a power of two. Slow learners should set fewer, because one worker computes a whole block, and an interrupted run loses
     its unfinished block.
     """
-    return int(getattr(learner, "block_rows", 2**14))
+    name = f"{type(learner).__name__}.block_rows"
+    rows = as_count(name, getattr(learner, "block_rows", 2**14), ", a power of two")
+    if rows & (rows - 1):
+        raise ValueError(f"{name} is {rows}, expected a power of two: blocks share their high bits")
+    return rows
 
 
 def takes_masks_only(learner: Learner) -> bool:
@@ -226,10 +234,11 @@ def weight_jacobian_column(learner: DifferentiableLearner, weights: ArrayLike, s
     If the learner has a method of this name, that method is called. Networks have one, because it differentiates training in one
     direction instead of N. Otherwise the result is a column of `weight_jacobian`.
     """
-    column_of_learner = getattr(learner, "weight_jacobian_column", None)
-    if column_of_learner is None:
-        return learner.weight_jacobian(weights, seeds)[..., point]
-    return column_of_learner(weights, seeds, point)
+    rows = as_weight_rows(learner, weights)
+    if not hasattr(learner, "weight_jacobian_column"):
+        return answer_of(learner, rows, as_seeds(seeds), "weight_jacobian")[..., point]
+    column = called(learner, "weight_jacobian_column", rows, seeds, point)
+    return as_numbers(f"the answer of {type(learner).__name__}.weight_jacobian_column", column)
 
 
 def deciding_values(learner: Any) -> Mapping[str, Any]:
@@ -261,7 +270,7 @@ def mean_response(learner: Learner, weights: ArrayLike, seeds: Sequence[int]) ->
     >>> mean_response(learner, [[0.0], [1.0]], [0]).tolist()
     [[0.0], [0.5]]
     """
-    return learner.respond(weights, seeds).mean(axis=1)
+    return answer_of(learner, as_weight_rows(learner, weights), as_seeds(seeds)).mean(axis=1)
 
 
 def weight_derivative(learner: DifferentiableLearner, weights: ArrayLike, seeds: Sequence[int]) -> Array:
@@ -272,7 +281,27 @@ def weight_derivative(learner: DifferentiableLearner, weights: ArrayLike, seeds:
     >>> weight_derivative(learner, [1.0], [0]).tolist()
     [[0.25]]
     """
-    return learner.weight_jacobian(np.asarray(weights, dtype=np.float64)[None], seeds)[0].mean(axis=0).T
+    rows = as_weight_rows(learner, as_numbers("weights", weights)[None], "(N,)")
+    if not hasattr(learner, "weight_jacobian"):
+        raise TypeError(
+            f"{type(learner).__name__} has no weight_jacobian, expected a learner with derivatives: use finite_difference"
+        )
+    return answer_of(learner, rows, as_seeds(seeds), "weight_jacobian")[0].mean(axis=0).T
+
+
+def as_weight_rows(learner: Learner, weights: ArrayLike, expected: str = "(B, N)") -> Array:
+    """Return weights (B, N) as float64; raise ValueError for another shape, or an entry that is not finite and >= 0."""
+    require_learner(learner)
+    rows = as_numbers("weights", weights, f"{expected}, one weight per training point")
+    if rows.ndim != 2 or rows.shape[1] != learner.n_points:
+        shape = rows.shape[1:] if expected == "(N,)" else rows.shape
+        wanted = expected.replace("N", str(learner.n_points))
+        raise ValueError(f"weights has shape {shape}, expected {wanted}: one weight per training point")
+    if not (np.isfinite(rows) & (rows >= 0.0)).all():
+        row, point = (int(k) for k in np.argwhere(~(np.isfinite(rows) & (rows >= 0.0)))[0])
+        where = f"{point}" if expected == "(N,)" else f"{row}, {point}"
+        raise ValueError(f"weights[{where}] is {rows[row, point]:g}, expected a finite number >= 0: weight 0 is deletion")
+    return rows
 
 
 def as_table(table: ArrayLike, *, check_finite: bool = True) -> tuple[Array, int]:
@@ -280,7 +309,7 @@ def as_table(table: ArrayLike, *, check_finite: bool = True) -> tuple[Array, int
 
     Callers that check the values while they read them pass `check_finite=False`, so that a large table is read only once.
     """
-    values = np.asarray(table, dtype=np.float64)
+    values = as_numbers("table", table, "one row per subset in mask order, one column per output")
     if values.ndim != 2 or values.shape[1] == 0:
         raise ValueError(
             f"table has shape {values.shape}, expected (2**N, M): one row per subset in mask order, one column per output"

@@ -8,6 +8,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
+from theory.inputs import as_number, as_numbers
 from theory.response import Array, as_table
 from theory.transforms import multilinear_gradient, split, sum_by_size
 
@@ -35,8 +36,8 @@ def banzhaf(table: ArrayLike, p: float = 0.5) -> Array:
     >>> banzhaf(both).tolist(), banzhaf(both, p=0.75).tolist()
     ([[0.5], [0.5]], [[0.75], [0.75]])
     """
-    _, n = as_table(table)
-    return multilinear_gradient(table, np.full(n, p))
+    values, n = as_table(table)
+    return multilinear_gradient(values, np.full(n, as_number("p", p, "a probability, 0 <= p <= 1", least=0.0, most=1.0)))
 
 
 def shapley(table: ArrayLike) -> Array:
@@ -60,10 +61,10 @@ def semivalue(table: ArrayLike, size_probabilities: ArrayLike) -> Array:
     >>> semivalue([[0], [3], [0], [6]], [0.0, 1.0]).tolist()  # leave-one-out
     [[6.0], [3.0]]
     """
-    marginals, weights = mean_marginals(table), np.asarray(size_probabilities, dtype=np.float64)
+    marginals, weights = mean_marginals(table), as_numbers("size_probabilities", size_probabilities, "one per size 0..N-1")
     if weights.shape != marginals.shape[:1]:
         raise ValueError(f"size_probabilities has shape {weights.shape}, expected ({len(marginals)},): one per size 0..N-1")
-    if (weights < 0).any() or not math.isclose(weights.sum(), 1.0, rel_tol=1e-12):
+    if not (weights >= 0).all() or not math.isclose(weights.sum(), 1.0, rel_tol=1e-12):
         raise ValueError(f"size_probabilities sum to {weights.sum()}, expected non-negative numbers with sum 1")
     return np.tensordot(weights, marginals, axes=(0, 1))
 

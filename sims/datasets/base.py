@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from theory.inputs import as_count, shown
 from theory.response import Array
 
 __all__ = ["DataSet", "by_name", "checked_size", "names", "register", "standardised"]
@@ -66,9 +67,9 @@ def by_name(name: str, n_points: int | None = None) -> DataSet:
     >>> data.X.shape, data.columns, data.y.tolist()
     ((8, 4), ('intercept', 'GPA', 'TUCE', 'PSI'), [0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0])
     """
-    if name not in _registry:
-        raise ValueError(f"data set {name!r} is unknown, expected one of {', '.join(names())}")
-    return _registry[name]() if n_points is None else _registry[name](n_points)
+    if not isinstance(name, str) or name not in _registry:
+        raise ValueError(f"data set {shown(name)} is unknown, expected one of {', '.join(names())}")
+    return _registry[name]() if n_points is None else _registry[name](as_count("n_points", n_points))
 
 
 def register(function: Callable[..., DataSet]) -> Callable[..., DataSet]:

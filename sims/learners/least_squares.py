@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from sims.learners.linear import batched, erm
 from sims.learners.shared import checks
 from sims.learners.shared.representation import short_repr
+from theory.inputs import shown
 from theory.response import Array, Linearization, WeightHessian
 from theory.subsets import name_subset
 
@@ -53,8 +54,8 @@ class LeastSquares:
         X = checks.as_design(self.X)
         checks.store(self, X=X, y=checks.as_targets(self.y, len(X)), X_query=checks.as_queries(self.X_query, X.shape[1]))
         checks.store(self, l2=checks.as_penalty(self.l2), normalization=erm.as_normalization(self.normalization))
-        if self.undefined not in ("error", "min_norm"):
-            raise ValueError(f"undefined is {self.undefined!r}, expected 'error' or 'min_norm'")
+        if not isinstance(self.undefined, str) or self.undefined not in ("error", "min_norm"):
+            raise ValueError(f"undefined is {shown(self.undefined)}, expected 'error' or 'min_norm'")
 
     @property
     def n_points(self) -> int:

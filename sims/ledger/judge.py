@@ -11,8 +11,10 @@ from numpy.typing import ArrayLike
 
 from sims.ledger.text import ledger_text, missing_text
 from sims.retrain import Responses, engine, response_table
+from theory.answers import require_learner
 from theory.claims import Ledger, judge
 from theory.derivatives import average_derivatives
+from theory.inputs import as_count, as_seeds, shown
 from theory.laws import Bernoulli
 from theory.metrics import relative_error
 from theory.response import DifferentiableLearner, Learner
@@ -59,12 +61,17 @@ def judge_learner(
     from sims.experiments import all_experiments, identity, spectrum
     from sims.experiments.shared.problem import GivenLearner
 
+    require_learner(learner)
+    n_seeds = as_count("n_seeds", n_seeds)
+    for argument, text in (("name", name), ("unit", unit)):
+        if not isinstance(text, str | None) or text == "":
+            raise ValueError(f"{argument} = {shown(text)}, expected a text")
     if learner.n_points > MOST_POINTS:
         raise ValueError(
             f"{learner.n_points} training points have 2**{learner.n_points} subsets, expected at most {MOST_POINTS} points: draw "
             "subsets with theory.sampling.designs and fit theory.datamodel.fit_sampled"
         )
-    seeds, problem = tuple(range(n_seeds)), GivenLearner(learner, name or f"{type(learner).__name__}-{learner.n_points}", unit)
+    seeds, problem = as_seeds(range(n_seeds)), GivenLearner(learner, name or f"{type(learner).__name__}-{learner.n_points}", unit)
     table = response_table(learner, seeds, store=store, executor=executor, progress=progress)
 
     def retrain(learner: Learner, seeds: Sequence[int], *, part: str = "", weights: ArrayLike | None = None) -> Responses:

@@ -1,7 +1,9 @@
 """Retrain a learner on all 2^N subsets of its training points, or on weights that were drawn, for every seed."""
 
+import pickle
 import time
 from collections.abc import Callable, Generator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -14,12 +16,14 @@ from numpy.typing import ArrayLike
 from sims.retrain import engine
 from sims.retrain import store as stores
 from sims.retrain.provenance import for_workers, require_same, settings_of
+from theory.answers import answer_of, named, require_learner
 from theory.datamodel.blockwise import StreamedTable
 from theory.display import Displayed
+from theory.inputs import as_executor, as_folder, as_seeds
 from theory.laws import TwoLevelLaw
 from theory.memory import require_memory
-from theory.response import Array, Learner, block_rows_of
-from theory.subsets import mask_rows, name_subset
+from theory.response import Array, Learner, as_weight_rows, block_rows_of
+from theory.subsets import mask_rows
 
 if TYPE_CHECKING:  # imported where they are used: they take longer than all else that a table needs
     import xarray as xr
@@ -85,7 +89,8 @@ def response_table(
     >>> response_table(learner, seeds=[0], weights=[[2.0, 0.0]]).mean.tolist()
     [[1.0]]
     """
-    rows = None if weights is None else _as_rows(weights, learner.n_points)
+    require_learner(learner)
+    seeds, rows = as_seeds(seeds), None if weights is None else _as_rows(weights, learner)
     shape = table_shape(learner, seeds, rows)
     count = f"2**{learner.n_points}" if rows is None else f"{len(rows)}"
     what = f"the table of {len(seeds)} seeds x {count} subsets x {shape.n_outputs} outputs"
@@ -100,11 +105,11 @@ def response_table(
     return Responses(samples)
 
 
-def _as_rows(weights: ArrayLike, n_points: int) -> Array:
-    """(B, N) as given; the learner checks each weight."""
-    rows = np.ascontiguousarray(weights, dtype=np.float64)
-    if rows.ndim != 2 or rows.shape[1] != n_points or not len(rows):
-        raise ValueError(f"weights has shape {rows.shape}, expected (B, {n_points}) with at least one row")
+def _as_rows(weights: ArrayLike, learner: Learner) -> Array:
+    """Return weights (B, N), one row at least."""
+    rows = np.ascontiguousarray(as_weight_rows(learner, weights))
+    if not len(rows):
+        raise ValueError(f"weights has shape {rows.shape}, expected (B, {learner.n_points}) with at least one row")
     return rows
 
 
@@ -129,6 +134,8 @@ def streamed_table(
     >>> streamed_datamodels(streamed)[0].coefficients.tolist(), streamed.leave_one_out().tolist()
     ([[0.5], [1.5]], [[0.5], [1.5]])
     """
+    require_learner(learner)
+    seeds = as_seeds(seeds)
     streamed = StreamedTable(learner.n_points, learner.n_outputs, laws, table_shape(learner, seeds).block_rows)
 
     def add(block: int, values: Array) -> None:
@@ -141,10 +148,13 @@ def streamed_table(
 def table_shape(learner: Learner, seeds: Sequence[int], weights: Array | None = None) -> stores.TableShape:
     """The table of all subsets, or weights, and its canonical blocks: subset s is row s % block_rows of block s // block_rows."""
     rows = block_rows_of(learner)
-    if rows < 1 or rows & (rows - 1):
-        raise ValueError(f"{type(learner).__name__}.block_rows is {rows}, expected a power of two: blocks share their high bits")
+    if weights is None and learner.n_points > MOST_POINTS:
+        raise MemoryError(
+            f"{named(learner)} has {learner.n_points} points and so 2**{learner.n_points} subsets, expected at most "
+            f"{MOST_POINTS} points: pass the weights to retrain on"
+        )
     count = 2**learner.n_points if weights is None else len(weights)
-    return stores.TableShape(tuple(int(seed) for seed in seeds), count, learner.n_outputs, min(rows, count))
+    return stores.TableShape(as_seeds(seeds), count, learner.n_outputs, min(rows, count))
 
 
 def retrain_blocks(
@@ -164,12 +174,14 @@ def retrain_blocks(
     """
     from tqdm import tqdm  # imports its own command line
 
+    require_learner(learner)
+    executor, folder = as_executor(executor), None if store is None else as_folder("store", store)
     shape = table_shape(learner, seeds, weights)
     engine.keep_freed_memory()
     with ExitStack() as stack:
         bar = stack.enter_context(tqdm(total=shape.n_subsets, unit="subset", unit_scale=True, disable=None if progress else True))
         with engine.interrupts_held_back():
-            kept = stack.enter_context(_opened(store, learner, shape, weights))
+            kept = stack.enter_context(_opened(folder, learner, shape, weights))
         try:
             for block in sorted(kept.done):
                 with engine.interrupts_held_back():
@@ -191,15 +203,20 @@ def retrain_blocks(
             raise ChildProcessError(f"{names} of {learner!r} killed the worker process, twice each; {kept.progress}") from death
         except engine.NoRoomError as error:
             raise OSError(f"{error}; {kept.progress}, the same command resumes") from error
+        except BrokenProcessPool as broken:
+            raise ChildProcessError(
+                f"a worker process of the executor died while it trained {named(learner)}; {kept.progress}: make a new executor, "
+                "or give a number of processes, which finds the block that ends its process"
+            ) from broken
         kept.finish()
 
 
 def _opened(
-    store: Path | str | None, learner: Learner, shape: stores.TableShape, weights: Array | None
+    store: Path | None, learner: Learner, shape: stores.TableShape, weights: Array | None
 ) -> AbstractContextManager[stores.BlockStore | stores.NotStored]:
     if store is None:
         return nullcontext(stores.NotStored())
-    return stores.open_store(Path(store), settings_of(learner, weights), shape)
+    return stores.open_store(store, settings_of(learner, weights), shape)
 
 
 def _computed(
@@ -217,6 +234,8 @@ def _computed(
     seconds = _seconds_per_subset(learner, shape) * shape.block_rows if len(blocks) > 1 else _TASK_SECONDS
     if isinstance(executor, int) and seconds * len(blocks) < _WORTH_PROCESSES:
         executor = None
+    if executor != 1 and isinstance(executor, int | engine.SpawnedPool):
+        _require_picklable(learner)
     per_task = int(np.clip(_TASK_SECONDS / seconds, 1, -(-len(blocks) // 8)))
     expected = "" if executor is None or executor == 1 else for_workers(learner)
     compute = partial(_compute, learner, shape, weights, expected)
@@ -235,23 +254,22 @@ def _compute(
     results: list[Array] = []
     for block in blocks:
         subsets = shape.subsets(block)
-        rows = mask_rows(subsets.start, subsets.stop, learner.n_points) if weights is None else weights[subsets]
-        values = learner.respond(rows, shape.seeds)
-        _check(values, rows, shape, learner)
-        results.append(np.ascontiguousarray(values.transpose(1, 0, 2)))
+        rows = mask_rows(subsets.start, subsets.stop, learner.n_points) if weights is None else np.array(weights[subsets])
+        rows.flags.writeable = False
+        values = answer_of(learner, rows, shape.seeds, where=shape.name(block))
+        results.append(np.array(values.transpose(1, 0, 2), order="C"))  # never the learner's own memory, which it may use again
     return results
 
 
-def _check(values: Array, weights: Array, shape: stores.TableShape, learner: Learner) -> None:
-    expected = (len(weights), len(shape.seeds), shape.n_outputs)
-    if values.shape != expected:
-        raise ValueError(f"{learner!r}.respond returned shape {values.shape}, expected (subsets, seeds, outputs) = {expected}")
-    if not np.isfinite(values).all():
-        row, seed, output = (int(k) for k in np.argwhere(~np.isfinite(values))[0])
-        raise ArithmeticError(
-            f"{learner!r} answered {values[row, seed, output]} on {name_subset(weights[row])}, seed {shape.seeds[seed]}, "
-            f"output {output}"
-        )
+def _require_picklable(learner: Learner) -> None:
+    """Raise ValueError unless the learner can be sent to another process."""
+    try:
+        pickle.dumps(learner, protocol=5)
+    except Exception as error:
+        raise ValueError(
+            f"{named(learner)} cannot be sent to other processes ({type(error).__name__}: {error}), expected a class of a module "
+            "with plain fields: define it in a file, or leave out the executor"
+        ) from error
 
 
 def _seconds_per_subset(learner: Learner, shape: stores.TableShape) -> float:
@@ -259,7 +277,7 @@ def _seconds_per_subset(learner: Learner, shape: stores.TableShape) -> float:
 
     def seconds(copies: int) -> float:
         start = time.perf_counter()
-        learner.respond(np.ones((copies, learner.n_points)), shape.seeds)
+        answer_of(learner, np.ones((copies, learner.n_points)), shape.seeds)
         return time.perf_counter() - start
 
     single, many = seconds(1), 256
@@ -267,6 +285,9 @@ def _seconds_per_subset(learner: Learner, shape: stores.TableShape) -> float:
         single = seconds(1)  # the first call may also do what is done once
     return single if single > 0.01 else max((seconds(many) - single) / (many - 1), 1e-8)
 
+
+MOST_POINTS = 62
+"""A subset is one mask of 64 bits."""
 
 _TASK_SECONDS = 0.1
 _WORTH_PROCESSES = 1.0

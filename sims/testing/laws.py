@@ -10,18 +10,24 @@ N' / N. A learner with another normalisation declares it by its attribute `norma
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import random
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from theory.answers import called, checked
 from theory.derivatives import finite_difference
+from theory.inputs import as_numbers
 from theory.response import (
     Array,
     DifferentiableLearner,
     Learner,
     LinearizableLearner,
+    Linearization,
     mean_response,
     normalization_of,
     takes_masks_only,
@@ -68,25 +74,27 @@ class CannotAskError(Exception):
 
 def check_answers(learner: Learner, weights: Array, seeds: Sequence[int] = (0,)) -> None:
     """Check that answers are finite, float64 and of the right shape: respond (B, R, M), weight_jacobian (B, R, M, N)."""
-    for name, method in methods(learner).items():
-        shape = (len(weights), len(seeds), learner.n_outputs, learner.n_points)[: 3 if name == "respond" else 4]
-        answer: Any = method(weights, seeds)
-        _require(isinstance(answer, np.ndarray), f"{name} is a {type(answer).__name__}, expected a numpy array")
-        _require(answer.shape == shape, f"{name} has shape {answer.shape}, expected {shape}")
+    for name in methods(learner):
+        answer: Any = called(learner, name, np.array(weights), tuple(seeds))
+        values = checked(learner, answer, weights, seeds, name)
+        _require(type(answer) is np.ndarray, f"{name} is a {type(answer).__name__}, expected a numpy array")
         _require(answer.dtype == np.float64, f"{name} is {answer.dtype}, expected float64")
-        bad = np.argwhere(~np.isfinite(answer))
+        bad = np.argwhere(~np.isfinite(values))
         _require(not len(bad), f"{name} is not finite at {_name(weights[bad[0][0]]) if len(bad) else ''}: {answer}")
 
 
 def check_seeds(learner: Learner, weights: Array, seeds: Sequence[int] = (5, 0, 3)) -> None:
     """Check that there is one entry per seed, in the given order, and that the same seed gives the same bits.
 
-    The bits must be the same at a second call, and with the seed alone or among others.
+    The bits must be the same at a second call, whatever the state of the global generators of numbers is then, and with the seed
+    alone or among others.
     """
     check_answers(learner, weights, seeds)
     for name, method in methods(learner).items():
-        answer = method(weights, seeds)
-        assert_identical(method(weights, seeds), answer, call=f"{name} a second time")
+        with _global_generators(1):
+            answer = method(weights, seeds)
+        with _global_generators(2):
+            assert_identical(method(weights, seeds), answer, call=f"{name} a second time")
         for k, seed in enumerate(seeds):
             assert_identical(method(weights, (seed,))[:, 0], answer[:, k], call=f"{name} with seed {seed} alone")
 
@@ -231,20 +239,23 @@ def check_linearization(learner: Learner, weights: Array, seeds: Sequence[int] =
     if not isinstance(learner, LinearizableLearner):
         raise CannotAskError("the learner has no linearize: Hessian influence is not judged")
     try:
-        at = learner.linearize(weights, seeds)
+        found: Any = called(learner, "linearize", np.array(weights), tuple(seeds))
     except ValueError as error:
         raise CannotAskError(f"the learner refuses: {error}") from error
     r, m, n = len(seeds), learner.n_outputs, learner.n_points
-    p = at.params.shape[-1]
+    p = np.shape(getattr(found, "params", ()))[-1:]
     shapes = {
-        "params": (r, p),
-        "hessian": (r, p, p),
-        "point_gradients": (r, n, p),
-        "output_gradients": (r, m, p),
+        "params": (r, *p),
+        "hessian": (r, *p, *p),
+        "point_gradients": (r, n, *p),
+        "output_gradients": (r, m, *p),
         "gradient_norm": (r,),
     }
     for name, shape in shapes.items():
-        _require(getattr(at, name).shape == shape, f"{name} has shape {getattr(at, name).shape}, expected {shape}")
+        _require(hasattr(found, name), f"linearize returned a {type(found).__name__} without {name}, expected a Linearization")
+        values = as_numbers(f"{name} of linearize", getattr(found, name), f"shape {shape}", finite=True)
+        _require(values.shape == shape, f"{name} has shape {values.shape}, expected {shape}")
+    at: Linearization = found
     assert_close(at.hessian, at.hessian.swapaxes(1, 2), rtol=1e-10, call=f"hessian against its transpose, {_name(weights)}")
     eigenvalues = np.linalg.eigvalsh(at.hessian)
     isolated = bool((eigenvalues[:, 0] > 1e-6 * eigenvalues[:, -1]).all()) and bool((at.gradient_norm < 1e-8).all())
@@ -262,16 +273,36 @@ def check_linearization(learner: Learner, weights: Array, seeds: Sequence[int] =
 
 
 def check_inputs_are_left_alone(learner: Learner, weights: Array, seeds: Sequence[int] = (0,)) -> None:
-    """Check that the learner does not write to the weights, and that later changes of weights or answers have no effect."""
-    for name, method in methods(learner).items():
-        rows = np.array(weights)
-        first = method(rows, seeds)
-        kept = first.copy()
-        assert_identical(rows, weights, call=f"weights after {name}")
+    """Check that the learner writes to nothing but its answer, and that later changes of weights or answers have no effect.
+
+    It must leave alone the weights, its own public arrays and the global generators of numbers. Two answers must not share their
+    memory with each other, with the weights or with the learner.
+    """
+    public = _public_arrays(learner)
+    before = {name: array.copy() for name, array in public.items()}
+    for name in (*methods(learner), *(("linearize",) if hasattr(learner, "linearize") else ())):
+        one = name == "linearize"
+        rows = np.array(weights[0] if one else weights)
+        with _global_generators(1) as state:
+            unchanged = state()
+            first = called(learner, name, rows, tuple(seeds))
+            _require(
+                state() == unchanged, f"{name} changed a global generator of numbers: make one of the seed, default_rng(seed)"
+            )
+        assert_identical(rows, weights[0] if one else weights, call=f"weights after {name}")
+        for field, array in before.items():
+            assert_identical(public[field], array, call=f"the learner's {field} after {name}")
+        if one:
+            continue
+        kept = checked(learner, first, weights, seeds, name).copy()
+        second = called(learner, name, np.array(weights), tuple(seeds))
+        for other, what in ((second, "its next answer"), (rows, "the weights"), *((a, f"its {f}") for f, a in public.items())):
+            _require(not np.may_share_memory(first, other), f"an answer of {name} shares its memory with {what}")
         if first.flags.writeable:
             first[...] = 7.0
         rows[...] = 7.0
-        assert_identical(method(weights, seeds), kept, call=f"{name} after the caller changed its answer and the weights")
+        again = called(learner, name, np.array(weights), tuple(seeds))
+        assert_identical(again, kept, call=f"{name} after the caller changed its answer and the weights")
 
 
 def check_data_are_copied(learner: Learner, weights: Array, seeds: Sequence[int] = (0,)) -> None:
@@ -320,8 +351,36 @@ def _require(condition: bool, message: str) -> None:
 
 
 def methods(learner: Any) -> dict[str, Callable[[Array, Sequence[int]], Array]]:
-    """Return the methods to check by name: `respond`, and `weight_jacobian` if the learner has it."""
-    return {name: getattr(learner, name) for name in ("respond", "weight_jacobian") if hasattr(learner, name)}
+    """Return the methods to check by name: `respond`, and `weight_jacobian` if the learner has it.
+
+    Each gets copies, so that no law sees what a learner wrote elsewhere; its answers are checked, but for their values.
+    """
+    return {name: partial(_asked, learner, name) for name in ("respond", "weight_jacobian") if hasattr(learner, name)}
+
+
+def _asked(learner: Any, method: str, weights: Array, seeds: Sequence[int]) -> Array:
+    """Return the answer of a method to copies of weights and seeds, of the right type and shape."""
+    answer = called(learner, method, np.array(weights), tuple(seeds))
+    return checked(learner, answer, weights, tuple(seeds), method)
+
+
+def _public_arrays(learner: Any) -> dict[str, NDArray[Any]]:
+    """Return the arrays that a learner shows to others: attributes without an underscore."""
+    found: dict[str, Any] = getattr(learner, "__dict__", {})
+    return {name: value for name, value in found.items() if isinstance(value, np.ndarray) and not name.startswith("_")}
+
+
+@contextmanager
+def _global_generators(seed: int) -> Generator[Callable[[], str]]:
+    """Give the generators that all programs share another state for a while, and yield a function that returns it as text."""
+    kept, kept_by_numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002
+    try:
+        yield lambda: f"{random.getstate()} {[str(part) for part in np.random.get_state()]}"  # noqa: NPY002
+    finally:
+        random.setstate(kept)
+        np.random.set_state(kept_by_numpy)  # noqa: NPY002
 
 
 def _field_names(learner: Any) -> set[str]:

@@ -8,13 +8,16 @@ The laws are in `sims.testing.laws`.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from sims.testing import laws as contract
+from theory.answers import named, require_learner
+from theory.inputs import as_number, as_seeds, shown
+from theory.memory import require_memory
 from theory.response import BLOCK, Array, Learner, block_rows_of, takes_masks_only
 from theory.streams import stream
 
@@ -71,7 +74,18 @@ def check_learner(
     other rows of its data; a dataclass with fields X and y does not need it. `leave_out` names laws that are known not to hold,
     which are reported as skipped. An example is "order is free" for a forest whose bootstrap draws rows by position.
     """
-    n = learner.n_points
+    require_learner(learner)
+    block_rows_of(learner)
+    require_memory(64 * int(learner.n_points), f"the check of {named(learner)}", "give it fewer points")
+    n, seeds, rtol = (
+        learner.n_points,
+        as_seeds(seeds),
+        as_number("rtol", rtol, "a number with 0 < rtol < 1", above=0.0, below=1.0),
+    )
+    if rebuild is not None and not callable(rebuild):
+        raise ValueError(f"rebuild is a {type(rebuild).__name__}, expected a function of rows that returns a learner")
+    if isinstance(leave_out, str) or not isinstance(leave_out, Iterable):
+        raise ValueError(f"leave_out = {shown(leave_out)}, expected names of laws in a list, such as ['order is free']")
     unknown = set(leave_out) - set(_LIKELY)
     if unknown:
         raise ValueError(f"leave_out names {sorted(unknown)}, expected laws: {', '.join(_LIKELY)}")
@@ -108,12 +122,14 @@ def check_learner(
             ask()
         except contract.CannotAskError as reason:
             skipped.append(Finding(law, str(reason)))
-        except Exception as error:  # a learner may fail in any way
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a learner may fail in any way
             what = str(error) if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
             broken.append(Finding(law, f"{what}\nlikely cause: {_LIKELY[law]}"))
         else:
             passed.append(law)
-    return Report(repr(learner), tuple(passed), tuple(broken), tuple(skipped))
+    return Report(named(learner), tuple(passed), tuple(broken), tuple(skipped))
 
 
 _EARLY = "or a fit that stops early (pass rtol=, or tighten it)"
@@ -121,10 +137,12 @@ _DIVISOR = "or the data term is not divided by the fixed N (say normalization = 
 
 _LIKELY = {
     "answers are finite": "an optimum that does not exist, a diverged fit, an array that was never filled, axes in another order",
-    "seeds decide": "numbers from a generator that is not made of the seed alone, or state that one call leaves for the next",
+    "seeds decide": "numbers from a generator that is not made of the seed alone, a clock, or state that one call leaves for the "
+    "next",
     "batch is its rows": f"something that rows of a batch share: a mean over rows, a warm start, one stopping rule; {_EARLY}",
     "place in a long batch is free": "a block that is filled or cut off wrongly, or something that its rows share",
-    "inputs are left alone": "an array of the caller is written to, or one that is used again is handed out: copy it",
+    "inputs are left alone": "an array of the caller is written to, or one that is used again is handed out: copy it; or "
+    "np.random.seed, in place of np.random.default_rng",
     "data are copied": "the caller's X, y or X_query are written to, or kept: copy them when the learner is made",
     "weight 0 is deletion": "the point still enters somewhere without its weight (a mean, a scaler, a count, a batch order); "
     f"{_DIVISOR}; {_EARLY}",

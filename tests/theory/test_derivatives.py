@@ -476,7 +476,7 @@ def test_finite_difference_refuses_weights_of_another_shape(weights):
 
 @pytest.mark.parametrize("nodes", [0, -2])
 def test_an_average_over_no_nodes_is_refused(nodes):
-    with pytest.raises(ValueError, match=f"nodes = {nodes}, expected an integer >= 1"):
+    with pytest.raises(ValueError, match=f"nodes = {nodes}, expected a whole number >= 1"):
         average_derivative(logistic(3), Bernoulli(), SEEDS, nodes)
 
 

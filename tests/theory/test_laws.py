@@ -252,5 +252,5 @@ def test_gaussian_refuses_nodes_with_negative_weights_and_names_the_lowest():
 @pytest.mark.parametrize("rule", [Gaussian(0.1).quadrature, Poisson().quadrature, Bernoulli().zero_bias_quadrature])
 @pytest.mark.parametrize("nodes", [0, -1])
 def test_a_rule_without_nodes_is_refused(rule, nodes):
-    with pytest.raises(ValueError, match=f"nodes = {nodes}, expected an integer >= 1"):
+    with pytest.raises(ValueError, match=f"nodes = {nodes}, expected a whole number >= 1"):
         rule(nodes)

@@ -299,7 +299,7 @@ def test_an_undefined_measure_has_an_undefined_error():
 
 
 def test_bootstraps_that_make_no_sense_are_refused():
-    with pytest.raises(ValueError, match="n_draws = 1, expected >= 2"):
+    with pytest.raises(ValueError, match="n_draws = 1, expected a whole number >= 2"):
         metrics.bootstrap(np.mean, np.ones(3), n_draws=1)
     with pytest.raises(ValueError, match=r"samples have \[3, 4\] rows, expected the same rows in all"):
         metrics.bootstrap(metrics.slope, np.ones(3), np.ones(4))

@@ -10,13 +10,14 @@ high ones, and E (F - g)^2 is the sum of the three mean squares. As no nearly eq
 accurate even when the fit is nearly perfect. The result does not depend on the order of the blocks.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
 from theory.compiled import compiled, inner
+from theory.inputs import shown
 from theory.laws import TwoLevelLaw
 from theory.memory import require_memory
 from theory.response import Array
@@ -43,9 +44,9 @@ class StreamedTable:
     """
 
     def __init__(self, n_points: int, n_outputs: int, laws: Sequence[TwoLevelLaw], rows: int) -> None:
-        wrong = [law for law in laws if not isinstance(law, TwoLevelLaw)]
-        if wrong or not laws:
-            raise TypeError(f"laws is {list(laws)}, expected one or more of Bernoulli and TwoPoint")
+        given = list(laws) if isinstance(laws, Iterable) else []
+        if not given or any(not isinstance(law, TwoLevelLaw) or isinstance(law, type) for law in given):
+            raise TypeError(f"laws is {shown(laws)}, expected one or more of Bernoulli and TwoPoint")
         if rows < 1 or rows & (rows - 1) or rows > 2**n_points:
             raise ValueError(f"rows = {rows}, expected a power of two from 1 to 2**{n_points}")
         self.n_points, self.n_outputs, self.laws, self.rows = n_points, n_outputs, tuple(laws), rows
@@ -74,7 +75,8 @@ class StreamedTable:
         tiles = self.rows // 2**self._low
         here = slice(block * tiles, (block + 1) * tiles)
         for kernel, fits, residuals in zip(self._kernels, self._fits, self._residuals, strict=True):
-            kernel(values.reshape(tiles, -1, self.n_outputs), fits[here], residuals[here])
+            with np.errstate(invalid="ignore"):  # what is not finite is refused below
+                kernel(values.reshape(tiles, -1, self.n_outputs), fits[here], residuals[here])
         if not np.isfinite(self._residuals[:, here]).all() and not np.isfinite(values).all():
             row, column = (int(k) for k in np.argwhere(~np.isfinite(values))[0])
             raise ValueError(

@@ -14,7 +14,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
+from theory.answers import require_learner
 from theory.datamodel.blockwise import Moments, StreamedTable
+from theory.inputs import as_count, as_seeds, shown
 from theory.laws import Bernoulli, FixedSize, ProductLaw, Quadrature, TwoLevelLaw
 from theory.linear import LinearDatamodel
 from theory.memory import require_memory
@@ -71,11 +73,13 @@ def optimal_datamodel(table: ArrayLike, law: TwoLevelLaw | FixedSize = Bernoulli
     >>> optimal_datamodel(both, Bernoulli(0.75)).coefficients.tolist()
     [[0.75], [0.75]]
     """
+    if isinstance(law, type):
+        raise TypeError(f"law is the class {law.__name__}, expected a law on a table of subsets, such as Bernoulli(0.5)")
     if isinstance(law, FixedSize):
         return _fixed_size_datamodel(*as_table(table), law)
     if not isinstance(law, TwoLevelLaw):
         raise TypeError(
-            f"{law} is not a law on a table of subsets, expected Bernoulli, TwoPoint or FixedSize: "
+            f"law = {shown(law)} is not a law on a table of subsets, expected Bernoulli, TwoPoint or FixedSize: "
             "use quadrature_datamodel for other product laws"
         )
     values, n = as_table(table, check_finite=False)
@@ -94,6 +98,8 @@ def streamed_datamodels(streamed: StreamedTable) -> list[Datamodel]:
     >>> model.coefficients.tolist()
     [[0.5]]
     """
+    if not isinstance(streamed, StreamedTable):
+        raise TypeError(f"streamed = {shown(streamed)}, expected what streamed_table returns")
     return [_from_moments(moments, law) for moments, law in zip(streamed.moments(), streamed.laws, strict=True)]
 
 
@@ -117,8 +123,10 @@ def quadrature_datamodel(learner: Learner, law: ProductLaw, seeds: Sequence[int]
     >>> quadrature_datamodel(learner, Gaussian(0.01), [0], nodes=6).coefficients.round(4).tolist()
     [[0.25]]
     """
-    if not isinstance(law, ProductLaw):
-        raise TypeError(f"{law} is not a product law, expected Bernoulli, TwoPoint, Gaussian or Poisson")
+    require_learner(learner)
+    seeds, nodes = as_seeds(seeds), as_count("nodes", nodes)
+    if not isinstance(law, ProductLaw) or isinstance(law, type):
+        raise TypeError(f"law = {shown(law)} is not a product law, expected Bernoulli, TwoPoint, Gaussian or Poisson")
     rule, n = law.quadrature(nodes), learner.n_points
     if len(rule.points) < 2:
         raise ValueError(f"nodes = {nodes}, expected at least 2: one node allows no slope")

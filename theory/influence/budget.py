@@ -15,6 +15,7 @@ from enum import StrEnum
 
 import numpy as np
 
+from theory.inputs import as_numbers
 from theory.metrics import Comparison, compare, jackknife, jackknife_errors
 from theory.response import Array
 
@@ -61,8 +62,10 @@ def error_budget(chain: Mapping[str, Array]) -> Budget:
     beta -> D(1) 0.5 0.667
     D(1) -> score 0.25 0.333
     """
-    names, effects = tuple(chain), tuple(np.asarray(effect, dtype=np.float64) for effect in chain.values())
-    if len(names) < 2 or len({effect.shape for effect in effects}) > 1 or effects[0].ndim != 3:
+    if not isinstance(chain, Mapping):
+        raise TypeError(f"chain is a {type(chain).__name__}, expected a mapping of names to effects (R, N, M), such as a dict")
+    names, effects = tuple(chain), tuple(as_numbers(f"chain[{name!r}]", effect, "(R, N, M)") for name, effect in chain.items())
+    if len(names) < 2 or len({effect.shape for effect in effects}) > 1 or effects[0].ndim != 3 or 0 in effects[0].shape:
         shapes = {name: effect.shape for name, effect in zip(names, effects, strict=True)}
         raise ValueError(f"chain has shapes {shapes}, expected two or more effects of one shape (R, N, M)")
     undefined = [name for name, effect in zip(names, effects, strict=True) if not np.isfinite(effect).all()]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy
 
+from theory.inputs import as_count, as_number
 from theory.response import Array
 from theory.streams import stream
 
@@ -64,9 +65,8 @@ def _exact(system: System) -> Array:
 
 def _pseudo_inverse(system: System, cutoff: float = 1e-10) -> Array:
     """Solve without the eigenvalues that are at most `cutoff` times the largest, in absolute value."""
-    if not 0.0 <= cutoff < 1.0:
-        raise ValueError(f"cutoff = {cutoff}, expected 0 <= cutoff < 1, a fraction of the largest absolute eigenvalue")
-    return _on_largest(system, len(system.matrix), cutoff)
+    share = as_number("cutoff", cutoff, "0 <= cutoff < 1, a fraction of the largest absolute eigenvalue", least=0.0, below=1.0)
+    return _on_largest(system, len(system.matrix), share)
 
 
 def _conjugate_gradients(system: System, iterations: int) -> Array:
@@ -74,7 +74,7 @@ def _conjugate_gradients(system: System, iterations: int) -> Array:
 
     LinAlgError unless A is positive definite: on other A a step may divide by 0.
     """
-    steps = _whole_number("iterations", iterations)
+    steps = as_count("iterations", iterations)
     _positive_eigenvalues(system, "conjugate gradients")
     columns = [
         scipy.sparse.linalg.cg(system.operator, b, rtol=np.finfo(np.float64).eps, maxiter=steps)[0] for b in system.right.T
@@ -87,9 +87,8 @@ def _lissa(system: System, depth: int, scale: float) -> Array:
 
     Every product is over all points, where the sources draw a batch. Converges iff every eigenvalue is in (0, 2 scale).
     """
-    steps, half = _whole_number("depth", depth), _positive_eigenvalues(system, "LiSSA")[-1] / 2.0
-    if not half < scale < np.inf:
-        raise ValueError(f"LiSSA cannot converge with scale = {scale}: expected > {half:.6g}, half the largest eigenvalue")
+    steps, half = as_count("depth", depth), _positive_eigenvalues(system, "LiSSA")[-1] / 2.0
+    as_number("scale", scale, f"> {half:.6g}, half the largest eigenvalue: LiSSA cannot converge otherwise", above=half)
     product, v = system.operator, system.right
     for _ in range(steps):
         v = system.right + v - product.matmat(v) / scale
@@ -114,7 +113,7 @@ def _nystroem(system: System, rank: int, seed: int = 0) -> Array:
     kept = _rank(rank, size)
     if kept < size and not system.floor > 0.0:
         raise ValueError(f"nystroem of rank {kept} < {size} without a penalty is singular: take damping > 0")
-    normal = stream("nystroem", _whole_number("seed", seed, least=0)).standard_normal((size, kept))
+    normal = stream("nystroem", as_count("seed", seed, least=0)).standard_normal((size, kept))
     basis = np.linalg.qr(normal)[0]
     image = system.operator.matmat(basis) - system.floor * basis
     values, vectors = np.linalg.eigh(basis.T @ image)
@@ -148,15 +147,9 @@ def _rounding(rows: Array) -> float:
     return len(rows) * float(np.finfo(np.float64).eps)
 
 
-def _whole_number(name: str, value: float, least: int = 1) -> int:
-    if not float(value).is_integer() or value < least:
-        raise ValueError(f"{name} = {value}, expected a whole number >= {least}")
-    return int(value)
-
-
 def _rank(rank: float, size: int) -> int:
-    if not 1 <= rank <= size or rank != int(rank):
-        raise ValueError(f"rank = {rank}, expected a whole number from 1 to the {size} parameters")
+    if as_number("rank", rank, expected := f"a whole number from 1 to the {size} parameters", least=1.0, most=size) % 1.0:
+        raise ValueError(f"rank = {rank}, expected {expected}")
     return int(rank)
 
 

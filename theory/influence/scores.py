@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from theory.influence.attribution import Attribution
 from theory.influence.curvature import CURVATURES, curvature_matrix, required_fit
 from theory.influence.inverse import SOLVERS, System, null_space_size, solve
+from theory.inputs import as_number, as_numbers, one_of, shown
 from theory.response import Array, Linearization
 
 __all__ = [
@@ -75,8 +76,10 @@ def influence(
     >>> influence(at, "newton").mean.tolist()  # F(1) - F(0)
     [[0.5]]
     """
-    if method not in METHODS:
-        raise ValueError(f"method {method!r} is unknown, expected one of {sorted(METHODS)}")
+    _require_linearization(linearization)
+    one_of("method", method, sorted(METHODS))
+    if curvature is not None:
+        one_of("curvature", curvature, sorted(CURVATURES))
     ridge = _damping(linearization, damping)
     if method == "damped" and damping == 0.0:
         raise ValueError("method 'damped' got damping = 0, expected damping > 0; for none use method 'exact'")
@@ -209,15 +212,26 @@ def _one_minus(leverage: Array, errors: Array) -> Array:
     return rest
 
 
+def _require_linearization(linearization: Linearization) -> None:
+    """Raise TypeError or ValueError unless the linearization has finite arrays of shapes that agree."""
+    if not isinstance(linearization, Linearization):
+        raise TypeError(f"linearization = {shown(linearization)}, expected what learner.linearize(weights, seeds) returns")
+    shapes = {"params": "RP", "hessian": "RPP", "point_gradients": "RNP", "output_gradients": "RMP", "gradient_norm": "R"}
+    found = dict[str, int]()
+    for name, axes in shapes.items():
+        values = as_numbers(f"linearization.{name}", getattr(linearization, name), f"({', '.join(axes)})", finite=True)
+        sizes = dict(zip(axes, values.shape, strict=False))
+        if values.ndim != len(axes) or any(found.setdefault(axis, size) != size for axis, size in sizes.items()):
+            raise ValueError(f"linearization.{name} has shape {values.shape}, expected ({', '.join(axes)}) with {found}")
+
+
 def _norms(matrices: Array) -> Array:
     return np.linalg.norm(matrices, axis=(1, 2))
 
 
 def _damping(linearization: Linearization, damping: float) -> Array:
     """Return damping I; ValueError if damping is negative or not finite."""
-    if not (np.isfinite(damping) and damping >= 0.0):
-        raise ValueError(f"damping = {damping}, expected a finite number >= 0")
-    return damping * np.eye(linearization.params.shape[1])
+    return as_number("damping", damping, "a finite number >= 0", least=0.0) * np.eye(linearization.params.shape[1])
 
 
 def _rounding(linearization: Linearization) -> float:

@@ -11,7 +11,9 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
+from theory.inputs import as_count, shown
 from theory.laws import Bernoulli, FixedSize
+from theory.memory import require_memory
 from theory.response import Array
 from theory.streams import stream
 
@@ -34,8 +36,7 @@ def independent(law: Bernoulli | FixedSize, *, n_subsets: int, n_points: int, se
     >>> independent(FixedSize(2), n_subsets=3, n_points=4, seed=0).masks.sum(axis=1).tolist()
     [2.0, 2.0, 2.0]
     """
-    rng = stream("design independent", seed)
-    masks = law.draw(n_subsets=_count("n_subsets", n_subsets), n_points=_count("n_points", n_points), rng=rng)
+    masks = _law(law).draw(n_subsets=n_subsets, n_points=n_points, rng=stream("design independent", seed))
     return Design("independent", masks, law)
 
 
@@ -51,9 +52,10 @@ def antithetic(law: Bernoulli | FixedSize, *, n_subsets: int, n_points: int, see
     >>> (design.masks[0] + design.masks[1]).tolist(), design.groups.tolist()
     ([1.0, 1.0, 1.0], [0, 0, 1, 1])
     """
-    if n_subsets != int(n_subsets) or n_subsets < 2 or n_subsets % 2:
+    n_points, n_subsets = as_count("n_points", n_points), as_count("n_subsets", n_subsets, ", an even number")
+    if n_subsets % 2:
         raise ValueError(f"n_subsets = {n_subsets}, expected an even number >= 2: subsets come in pairs")
-    _require_symmetric(law, _count("n_points", n_points))
+    _require_symmetric(_law(law), n_points)
     half = law.draw(n_subsets=n_subsets // 2, n_points=n_points, rng=stream("design antithetic", seed))
     masks = np.stack([half, 1.0 - half], axis=1).reshape(n_subsets, n_points)
     return Design("antithetic", masks, law, _pairs(n_subsets))
@@ -75,7 +77,10 @@ def fold_over(*, n_replicates: int, n_points: int, seed: int, order: int | None 
     >>> (signs.T @ signs).tolist()  # orthogonal columns
     [[8.0, 0.0, 0.0], [0.0, 8.0, 0.0], [0.0, 0.0, 8.0]]
     """
-    n_points, n_replicates = _count("n_points", n_points), _count("n_replicates", n_replicates)
+    n_points, n_replicates = as_count("n_points", n_points), as_count("n_replicates", n_replicates)
+    order = None if order is None else as_count("order", order)
+    n_bytes = 16 * n_replicates * max(n_points, order or 0) ** 2
+    require_memory(n_bytes, f"{n_replicates} replicates of {n_points} points, order {order}", "take fewer")
     orders = hadamard_orders(2 * max(n_points, order or 0, 4))
     n = next(k for k in orders if k >= n_points) if order is None else order
     if n not in orders or n < n_points:
@@ -130,12 +135,13 @@ def _is_prime(q: int) -> bool:
 def _require_symmetric(law: Bernoulli | FixedSize, n_points: int) -> None:
     if isinstance(law, FixedSize):
         if 2 * law.k != n_points:
-            raise ValueError(f"{law} with N = {n_points}: complements have {n_points - law.k} points, expected k = N/2")
+            raise ValueError(f"law {law} with N = {n_points}: complements have {n_points - law.k} points, expected k = N/2")
     elif law.p != 0.5:
-        raise ValueError(f"{law}: complements have p = {1.0 - law.p:g}, expected p = 1/2; use a control variate instead")
+        raise ValueError(f"law {law}: complements have p = {1.0 - law.p:g}, expected p = 1/2; use a control variate instead")
 
 
-def _count(name: str, value: int) -> int:
-    if value != int(value) or value < 1:
-        raise ValueError(f"{name} = {value}, expected a whole number >= 1")
-    return int(value)
+def _law(law: Bernoulli | FixedSize) -> Bernoulli | FixedSize:
+    """Return a law of subsets; raise TypeError for anything else."""
+    if not isinstance(law, Bernoulli | FixedSize):
+        raise TypeError(f"law = {shown(law)}, expected a law of subsets: Bernoulli(p) or FixedSize(k)")
+    return law

@@ -13,6 +13,7 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike, NDArray
 
+from theory.inputs import as_count, as_number, as_numbers, one_of, shown
 from theory.laws import Bernoulli, FixedSize
 from theory.linear import LinearDatamodel
 from theory.memory import require_memory
@@ -80,7 +81,7 @@ class SampledDatamodel(LinearDatamodel):
 
         On subsets of one size only directions with sum_i c_i = 0 are identified (T7); others raise ValueError.
         """
-        c = np.asarray(directions, dtype=np.float64)
+        c = as_numbers("directions", directions, "one row per contrast", finite=True)
         if c.ndim != 2 or c.shape[1] != len(self.coefficients):
             raise ValueError(f"directions has shape {c.shape}, expected (C, {len(self.coefficients)}): one row per contrast")
         if self.covariance is None:
@@ -130,10 +131,11 @@ def fit_sampled(
     >>> fit.coefficients.round(9).tolist(), fit.error_kind, fit.n_subsets
     ([[1.0], [2.0], [4.0]], 'HC3', 8)
     """
-    if method not in METHODS:
-        raise ValueError(f"method {method!r} is unknown, expected one of {', '.join(METHODS)}")
-    if errors not in ("hc3", "hc2"):
-        raise ValueError(f"errors {errors!r} is unknown, expected 'hc3' or 'hc2'")
+    one_of("method", method, METHODS)
+    if not isinstance(errors, str) or errors not in ("hc3", "hc2"):
+        raise ValueError(f"errors {shown(errors)} is unknown, expected 'hc3' or 'hc2'")
+    if not isinstance(keep_covariance, bool | np.bool_):
+        raise ValueError(f"keep_covariance = {shown(keep_covariance)}, expected True or False")
     masks, law, groups = from_design(masks, law, groups)
     subsets, y = as_subsets(masks), as_responses(responses)
     if len(y) != len(subsets):
@@ -308,7 +310,7 @@ def _ridge_squares(data: Observations, rows: regression.Rows, beta: Array, alpha
 
 
 def _folds(data: Observations, n_folds: int) -> NDArray[np.intp]:
-    if n_folds != int(n_folds) or not 2 <= n_folds <= data.n_groups:
+    if as_count("n_folds", n_folds, ", the number of folds") > data.n_groups or n_folds < 2:
         raise ValueError(f"n_folds = {n_folds}, expected a whole number from 2 to the {data.n_groups} independent groups")
     groups = np.arange(len(data.subsets), dtype=np.intp) if data.groups is None else data.groups
     return groups % int(n_folds)
@@ -349,15 +351,12 @@ def _fitted(
 
 
 def _as_strength(penalty: float) -> float:
-    if not (np.isfinite(penalty) and penalty > 0.0):
-        raise ValueError(f"penalty = {penalty}, expected a finite number > 0; for no penalty use method='ols'")
-    return float(penalty)
+    return as_number("penalty", penalty, "a finite number > 0; for no penalty use method='ols'", above=0.0)
 
 
 def _quantile(level: float, degrees_of_freedom: Array | Sequence[float]) -> Array:
-    if not 0.0 < level < 1.0:
-        raise ValueError(f"level = {level}, expected 0 < level < 1")
-    return np.asarray(scipy.special.stdtrit(degrees_of_freedom, 0.5 + 0.5 * level), dtype=np.float64)
+    inside = as_number("level", level, "0 < level < 1", above=0.0, below=1.0)
+    return np.asarray(scipy.special.stdtrit(degrees_of_freedom, 0.5 + 0.5 * inside), dtype=np.float64)
 
 
 _ENTRIES = 2**22

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from theory.inputs import as_numbers, require_finite, shown
 from theory.laws import Bernoulli, FixedSize
 from theory.response import Array
 from theory.sampling import regression
@@ -78,10 +79,7 @@ def from_design(
 def as_subsets(masks: ArrayLike) -> Array:
     """Return the subsets as rows (m, N) of 0.0 and 1.0; ValueError for lists of indices and integer masks."""
     how = "a row per subset, 1 where the point is in it; theory.subsets.all_masks(N)[mask] is the row of an integer mask"
-    try:
-        values = np.asarray(masks, dtype=np.float64)
-    except (ValueError, TypeError):
-        raise ValueError(f"masks is not an array of numbers (lists of indices of unequal length?), expected {how}") from None
+    values = as_numbers("masks", masks, how)
     if values.ndim != 2 or 0 in values.shape:
         raise ValueError(f"masks has shape {values.shape}, expected (m, N): {how}")
     wrong = (values != 0.0) & (values != 1.0)
@@ -95,7 +93,7 @@ def as_subsets(masks: ArrayLike) -> Array:
 
 def as_responses(responses: ArrayLike) -> Array:
     """Return the responses as finite numbers (m, M); ValueError otherwise."""
-    values = np.asarray(responses, dtype=np.float64)
+    values = as_numbers("responses", responses, "(m, M), a column per output")
     if values.ndim != 2 or 0 in values.shape:
         hint = ": pass responses[:, None]" if values.ndim == 1 else ""
         raise ValueError(f"responses has shape {values.shape}, expected (m, M), a column per output{hint}")
@@ -109,7 +107,14 @@ def as_groups(groups: ArrayLike | None, n_rows: int) -> NDArray[np.intp] | None:
     """Return the labels (m,) as 0, 1, ..; None where every row is its own group."""
     if groups is None:
         return None
-    labels = np.asarray(groups)
+    try:
+        labels = np.asarray(groups)
+    except ValueError as error:
+        raise ValueError(f"groups is no array ({error}), expected one label per subset") from error
+    if isinstance(groups, np.ma.MaskedArray) or labels.dtype.kind not in "biufUS":
+        raise ValueError(f"groups is {shown(groups)} of {labels.dtype}, expected numbers or text, one label per subset")
+    if labels.dtype.kind == "f":
+        require_finite(labels.astype(np.float64), "groups")
     if labels.shape != (n_rows,):
         raise ValueError(f"groups has shape {labels.shape}, expected ({n_rows},): one label per subset")
     names, index = np.unique(labels, return_inverse=True)
@@ -128,7 +133,7 @@ def require_sizes(subsets: Array, law: Bernoulli | FixedSize | None) -> None:
             raise ValueError(f"masks[{wrong[0]}] has {sizes[wrong[0]]:g} points, expected the {law.k} of {law}")
         return
     if law is not None and not isinstance(law, Bernoulli):
-        raise TypeError(f"{law} is not a law of subsets, expected Bernoulli or FixedSize")
+        raise TypeError(f"law = {shown(law)} is not a law of subsets, expected Bernoulli or FixedSize")
     if len(sizes) > 1 and n > 1 and (sizes == sizes[0]).all():
         raise ValueError(
             f"every subset has {sizes[0]:g} points, so that only differences of coefficients are identified; "
@@ -173,7 +178,7 @@ def as_omega(row_weights: ArrayLike | None, n_rows: int) -> Array:
     """Return the row weights (m,) scaled to mean 1; all 1 where none are given."""
     if row_weights is None:
         return np.ones(n_rows)
-    omega = np.asarray(row_weights, dtype=np.float64)
+    omega = as_numbers("row_weights", row_weights, "one per subset")
     if omega.shape != (n_rows,) or not (np.isfinite(omega) & (omega > 0.0)).all():
         raise ValueError(f"row_weights has shape {omega.shape}, expected ({n_rows},) finite numbers > 0")
     return omega / omega.mean()

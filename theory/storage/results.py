@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from theory.inputs import as_folder, shown
 from theory.storage.files import Content
 from theory.storage.folder import ResultsFolder
 
@@ -40,6 +41,9 @@ def read(out: Path, experiment: str) -> "list[xr.Dataset]":
     Every file is compared with its sha256 in the manifest of the results folder. An OSError names a result that is damaged, that
     is missing although it is listed, or that is there although it is not.
     """
+    if not isinstance(experiment, str) or file_name(experiment).strip(".") == "":
+        raise ValueError(f"experiment = {shown(experiment)}, expected the name of an experiment, such as 'identity'")
+    out = as_folder("out", out)
     folder = ResultsFolder(out)
     listed = {name for name in folder.listed() if name.endswith(".zarr") and name.rpartition("/")[0] == experiment}
     found = {path.relative_to(out).as_posix() for path in (out / experiment).glob("*.zarr")}

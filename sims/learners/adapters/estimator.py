@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from sims.learners.adapters.description import described
 from sims.learners.shared import checks
 from sims.learners.shared.representation import short_repr
+from theory.inputs import as_number, shown
 from theory.response import Array
 from theory.subsets import name_subset
 
@@ -82,7 +83,7 @@ class SklearnLearner:
         else:
             y = _as_classes(self.y, len(X))
             checks.store(self, y=y, positive=_as_positive_class(np.unique(y).tolist(), self.positive))
-        if self.undefined != "error":
+        if not (isinstance(self.undefined, str) and self.undefined == "error"):
             checks.store(self, undefined=_as_answer(self.undefined))
         if isinstance(self.weights_to, str):
             raise TypeError(f"weights_to is {self.weights_to!r}, expected names in a tuple: ({self.weights_to!r},)")
@@ -206,6 +207,8 @@ class SklearnLearner:
 
 def _as_classes(y: Any, n_points: int) -> NDArray[Any]:
     """Return y as a read-only copy; raise ValueError unless it has shape (N,) and holds numbers or text."""
+    if isinstance(y, np.ma.MaskedArray):
+        raise ValueError("y is a masked array, expected numbers or text, one per row; drop the rows that are masked")
     values = np.array(y)
     if values.shape != (n_points,) or values.dtype.hasobject:
         raise ValueError(
@@ -228,9 +231,10 @@ def _as_positive_class(classes: list[Any], positive: Any) -> Any:
 
 def _as_answer(undefined: Any) -> float:
     """Return the answer as a float; raise ValueError unless it is a finite number."""
-    if isinstance(undefined, str) or not np.isfinite(undefined):
-        raise ValueError(f"undefined is {undefined!r}, expected 'error' or a finite number")
-    return float(undefined)
+    try:
+        return as_number("undefined", undefined)
+    except ValueError:
+        raise ValueError(f"undefined is {shown(undefined)}, expected 'error' or a finite number") from None
 
 
 def _seeded(estimator: Any, names: Sequence[str], seed: int) -> Any:

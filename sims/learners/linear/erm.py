@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 import scipy
 
+from theory.inputs import shown
 from theory.response import Array, Fit, Layer, Linearization, WeightHessian
 
 __all__ = [
@@ -36,8 +37,8 @@ NORMALIZATIONS: tuple[Normalization, ...] = ("n_points", "sum", "weight_sum", "s
 
 def as_normalization(name: str) -> Normalization:
     """Return the name; raise ValueError unless it is one of the four."""
-    if name not in NORMALIZATIONS:
-        raise ValueError(f"normalization {name!r} is unknown, expected one of {NORMALIZATIONS}")
+    if not isinstance(name, str) or name not in NORMALIZATIONS:
+        raise ValueError(f"normalization {shown(name)} is unknown, expected one of {NORMALIZATIONS}")
     return name
 
 

@@ -1,11 +1,11 @@
 """Check the arguments of learners; an error message says what was given, what was expected, and what to do."""
 
 from collections.abc import Sequence
-from numbers import Real
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from theory.inputs import as_count, as_number, as_numbers, as_seeds, one_of, require_finite, shown
 from theory.response import Array
 
 __all__ = [
@@ -28,10 +28,10 @@ __all__ = [
 
 def as_design(X: ArrayLike, name: str = "X") -> Array:
     """Return X as a read-only, finite matrix (rows, columns); it is a copy, so that the caller's later changes do not matter."""
-    values = np.array(X, dtype=np.float64)
+    values = np.array(as_numbers(name, X, "one row per point, one column per feature"))
     if values.ndim != 2 or 0 in values.shape:
         raise ValueError(f"{name} has shape {values.shape}, expected (rows, columns) with at least one of each")
-    _require_finite(values, name)
+    require_finite(values, name)
     values.flags.writeable = False
     return values
 
@@ -46,11 +46,11 @@ def as_queries(X_query: ArrayLike, n_columns: int) -> Array:
 
 def as_targets(y: ArrayLike, n_points: int) -> Array:
     """Return y as a read-only copy; raise ValueError unless it is a finite vector (N,)."""
-    values = np.array(y, dtype=np.float64)
+    values = np.array(as_numbers("y", y, "one number per row of X"))
     if values.shape != (n_points,):
         hint = ": pass y[:, 0]" if values.shape == (n_points, 1) else ""
         raise ValueError(f"y has shape {values.shape}, expected ({n_points},): one number per row of X{hint}")
-    _require_finite(values, "y")
+    require_finite(values, "y")
     values.flags.writeable = False
     return values
 
@@ -68,51 +68,32 @@ def as_labels(y: ArrayLike, n_points: int) -> Array:
 
 def as_penalty(l2: float) -> float:
     """Return l2 as a float; raise ValueError unless it is finite and >= 0."""
-    if not (isinstance(l2, Real) and np.isfinite(l2) and l2 >= 0.0):
-        raise ValueError(f"l2 = {l2!r}, expected a finite number >= 0")
-    return float(l2)
+    return as_number("l2", l2, "a finite number >= 0", least=0.0)
 
 
 def as_positive(name: str, value: float) -> float:
     """Return the value as a float; raise ValueError unless it is finite and > 0."""
-    if not (isinstance(value, Real) and np.isfinite(value) and value > 0.0):
-        raise ValueError(f"{name} = {value!r}, expected a finite number > 0")
-    return float(value)
+    return as_number(name, value, "a finite number > 0", above=0.0)
 
 
 def as_fraction(name: str, value: float) -> float:
     """Return the value as a float; raise ValueError unless 0 <= value < 1."""
-    if not (isinstance(value, Real) and 0.0 <= value < 1.0):
-        raise ValueError(f"{name} = {value!r}, expected 0 <= {name} < 1")
-    return float(value)
-
-
-def as_count(name: str, value: int) -> int:
-    """Return the value as an integer; raise ValueError unless it is a whole number >= 1."""
-    if not isinstance(value, Real) or not np.isfinite(value) or value != int(value) or value < 1:
-        raise ValueError(f"{name} = {value!r}, expected a whole number >= 1")
-    return int(value)
+    return as_number(name, value, f"0 <= {name} < 1", least=0.0, below=1.0)
 
 
 def as_counts(name: str, values: Sequence[int]) -> tuple[int, ...]:
     """Return the values as a tuple; raise ValueError unless they are a sequence of whole numbers >= 1, of any length."""
-    if np.ndim(values) != 1:
-        raise ValueError(f"{name} = {values!r}, expected a sequence of whole numbers >= 1, such as (4,) for a single one")
+    if isinstance(values, str | bytes) or np.ndim(values) != 1:
+        raise ValueError(f"{name} = {shown(values)}, expected a sequence of whole numbers >= 1, such as (4,) for a single one")
     return tuple(as_count(f"every number of {name}", value) for value in values)
-
-
-def one_of(name: str, value: str, allowed: Sequence[str]) -> None:
-    """Raise ValueError unless the value is one of the allowed names."""
-    if value not in allowed:
-        raise ValueError(f"{name} {value!r} is unknown, expected one of {', '.join(allowed)}")
 
 
 def as_weights(weights: ArrayLike, n_points: int) -> Array:
     """Return the weights as an array; raise ValueError unless they have shape (B, N) and are finite and not negative."""
-    values = np.asarray(weights, dtype=np.float64)
+    values = as_numbers("weights", weights, "one weight per training point")
     if values.ndim != 2 or values.shape[1] != n_points:
         raise ValueError(f"weights has shape {values.shape}, expected (B, {n_points}): one column per training point")
-    _require_finite(values, "weights")
+    require_finite(values, "weights")
     if values.size and values.min() < 0.0:
         row, column = (int(k) for k in np.argwhere(values < 0.0)[0])
         raise ValueError(
@@ -123,33 +104,10 @@ def as_weights(weights: ArrayLike, n_points: int) -> Array:
 
 def as_weight_vector(weights: ArrayLike, n_points: int) -> Array:
     """Return one weight vector; raise ValueError unless it has shape (N,) and is finite and not negative."""
-    values = np.asarray(weights, dtype=np.float64)
+    values = as_numbers("weights", weights, "one weight per training point")
     if values.shape != (n_points,):
         raise ValueError(f"weights has shape {values.shape}, expected ({n_points},): one weight per training point")
     return as_weights(values[None], n_points)[0]
-
-
-def as_seeds(seeds: Sequence[int]) -> tuple[int, ...]:
-    """Return the seeds as a tuple; raise ValueError unless they are distinct integers >= 0, at least one."""
-    try:
-        values = tuple(int(seed) for seed in seeds)
-    except (TypeError, ValueError):
-        raise ValueError(f"seeds = {seeds!r}, expected a sequence of integers >= 0, such as range(8) or (0,)") from None
-    if not values:
-        raise ValueError("seeds is empty, expected at least one: F is the mean over the given seeds")
-    if values != tuple(seeds) or len(set(values)) != len(values) or min(values) < 0:
-        raise ValueError(f"seeds {tuple(seeds)} must be distinct integers >= 0: a repeated seed would count twice in the mean")
-    return values
-
-
-def _require_finite(values: Array | NDArray[np.float64], name: str) -> None:
-    """Raise ValueError if an entry is not finite; the message names the entry."""
-    if not np.isfinite(values).all():
-        index = tuple(int(k) for k in np.argwhere(~np.isfinite(values))[0])
-        where = f"row {index[0]}" + (f", column {index[1]}" if len(index) > 1 else "")
-        raise ValueError(
-            f"{name}[{', '.join(map(str, index))}] is {values[index]} ({where}): expected a finite number; drop or impute it"
-        )
 
 
 def store(instance: object, **values: object) -> None:

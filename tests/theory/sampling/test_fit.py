@@ -525,7 +525,7 @@ ONE_SIZE = FixedSize(2).draw(n_subsets=40, n_points=5, rng=np.random.default_rng
     ("masks", "responses", "options", "message"),
     [
         ([[0, 3, 4], [1, 2, 3]], [[0.0], [1.0]], {}, "masks[0, 1] is 3, expected 0 or 1: a row per subset"),
-        ([[0, 3, 4], [1]], [[0.0], [1.0]], {}, "masks is not an array of numbers (lists of indices of unequal length?)"),
+        ([[0, 3, 4], [1]], [[0.0], [1.0]], {}, "masks is not an array of numbers (lists of unequal length?)"),
         ([5, 9, 12], [[0.0]] * 3, {}, "masks has shape (3,), expected (m, N)"),
         (
             np.tri(5)[:4],
