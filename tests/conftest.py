@@ -30,6 +30,7 @@ SLOW = {
     "sims/command_line/test_endings.py": 45,
     "meta/test_face.py": 25,
     "sims/retrain/test_provenance.py": 30,
+    "sims/testing/test_hostile_learners.py": 20,
     "sims/learners/test_mlp.py": 25,
     "sims/learners/test_jax_learner.py": 25,
     "sims/learners/test_sklearn_learner.py": 20,
