@@ -419,7 +419,7 @@ NAMES = {
 @pytest.mark.parametrize(
     "seeds",
     [[0, 2], range(0, 3, 2), (0, 2), np.array([0, 2]), np.array([0, 2], np.uint8), (2 * k for k in range(2)), iter([0, 2])],
-    ids=str,
+    ids=lambda seeds: type(seeds).__name__,
 )
 def test_integers_of_every_kind_are_seeds(seeds):
     jump = dfdw.MovingJump(X, Y, QUERY)
