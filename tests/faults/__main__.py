@@ -2,12 +2,13 @@
 
     python tests/faults [--trials-factor X] [--only NAME ..] [--seed N] [--out FOLDER]
 
-An hour or more on two cores. The record (record.json) has the counts, a typical message of every study, versions and the seed; the
-same seed makes the same faults. With --only, other studies keep what the record has of them. The exit status is 1 when a trial lost
-something, used something wrong without a word, or ended with a traceback.
+An hour or more on two cores. The record (record.json) has the counts, a typical message of every study, versions and the seed;
+the same seed makes the same faults. With --only, the record keeps what it has of other studies. The exit status is 1 when a trial
+lost something, used something wrong without a word, or ended with a traceback.
 """
 
 import json
+import math
 import sys
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def main(trials_factor: float, only: tuple[str, ...], seed: int, out: Path) -> N
     file, page = out / "record.json", out / "README.md"
     before = json.loads(file.read_text()) if only and file.exists() else {"studies": {}}
     chosen = [study for study in STUDIES if not only or study.name in only]
-    record = recorded(chosen, seed, lambda study: max(1, round(trials_factor * study.trials)), before["studies"])
+    record = recorded(chosen, seed, lambda study: math.ceil(trials_factor * study.trials), before["studies"])
     file.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
     page.write_text(put_table(page.read_text() if page.exists() else "# Faults\n\n" + "\n".join(MARKS), table(record)))
     print(table(record))

@@ -74,6 +74,6 @@ def _outcome(bench: Bench, place: Path, ended: list[Said]) -> Trial:
 
 
 STUDIES = (
-    Study("readers", "reading while another process saves", trials=200, short=20, run=reads),
+    Study("readers", "reading while another process saves", trials=200, short=10, run=reads),
     Study("runs", "four runs at once on one folder", trials=30, short=0, run=runs),
 )

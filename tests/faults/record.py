@@ -16,24 +16,25 @@ from tqdm import tqdm
 PACKAGES = ("numpy", "scipy", "numba", "xarray", "zarr", "matplotlib")
 
 
+def attacked(study: Study, job: Job, folder: Path, seed: int, trials: int) -> dict[str, Any]:
+    """Run one study in an empty folder of its own, with a random generator of its own, and return its part of the record."""
+    folder.mkdir()
+    bench = Bench(folder, random.Random(f"{seed} {study.name}"), trials, job)
+    return {"fault": study.fault, **tried(tqdm(study.run(bench), study.name, trials or None))}
+
+
 def recorded(
     chosen: Sequence[Study], seed: int, trials: Callable[[Study], int], before: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Run the studies, each with a random generator of its own, and return the record; `before` has studies to keep.
-
-    A study that needs what is not there is named and left out.
-    """
+    """Run the studies and return the record; `before` has studies to keep. One that lacks something is named and left out."""
     done = dict(before or {})
     with tempfile.TemporaryDirectory(prefix="faults-") as name:
         folder = Path(name)
         folder.chmod(0o755)
         job = Job(folder / "job")
         for study in chosen:
-            place = folder / study.name
-            place.mkdir()
-            bench = Bench(place, random.Random(f"{seed} {study.name}"), trials(study), job)
             try:
-                done[study.name] = {"fault": study.fault, **tried(tqdm(study.run(bench), study.name, bench.trials))}
+                done[study.name] = attacked(study, job, folder / study.name, seed, trials(study))
             except NotHere as lack:
                 print(f"{study.name} NOT TRIED: {lack}")
                 done.pop(study.name, None)

@@ -10,7 +10,6 @@ from sims.learners import LeastSquares
 
 EXPERIMENTS = ("normalisation", "leverage", "spectrum", "expansion")
 
-LeastSquares.block_rows = 8  # in spawned processes too: they import this module again
 _everything = sims.experiments.all_experiments
 
 
@@ -19,11 +18,19 @@ def few() -> dict[str, sims.experiments.Experiment]:
     return {name: experiment for name, experiment in _everything().items() if name in EXPERIMENTS}
 
 
+def small_blocks() -> None:
+    """Let ridge regression have blocks of eight subsets, in this process."""
+    LeastSquares.block_rows = 8
+
+
 def run() -> None:
     """Run the command line with these experiments."""
+    small_blocks()
     sims.experiments.all_experiments = sims.experiments.shared.cases.all_experiments = few
     main()
 
 
 if __name__ == "__main__":
     run()
+elif __name__ == "__mp_main__":  # a process that a run has started
+    small_blocks()
