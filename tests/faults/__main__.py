@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parents[1])]
 
 from faults.frame import MARKS, put_table, table  # noqa: E402
-from faults.record import recorded  # noqa: E402
+from faults.record import records  # noqa: E402
 from faults.studies import STUDIES  # noqa: E402
 
 
@@ -33,9 +33,11 @@ def main(trials_factor: float, only: tuple[str, ...], seed: int, out: Path) -> N
     file, page = out / "record.json", out / "README.md"
     before = json.loads(file.read_text()) if only and file.exists() else {"studies": {}}
     chosen = [study for study in STUDIES if not only or study.name in only]
-    record = recorded(chosen, seed, lambda study: math.ceil(trials_factor * study.trials), before["studies"])
-    file.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
-    page.write_text(put_table(page.read_text() if page.exists() else "# Faults\n\n" + "\n".join(MARKS), table(record)))
+    record = before
+    for record in records(chosen, seed, lambda study: math.ceil(trials_factor * study.trials), before["studies"]):
+        record["studies"] = {study.name: record["studies"][study.name] for study in STUDIES if study.name in record["studies"]}
+        file.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+        page.write_text(put_table(page.read_text() if page.exists() else "\n".join(MARKS), table(record)))
     print(table(record))
     sys.exit(1 if any(study["found"] for study in record["studies"].values()) else 0)
 

@@ -14,9 +14,6 @@ from faults.job import OUT, Said
 BATCH = 5
 """Faults one after the other in one folder, before a run that nothing disturbs."""
 
-NOBODY = 65534
-"""A user whom permissions bind; the administrator may write everywhere."""
-
 
 def study(name: str, fault: str, attack: Callable[[Bench, Path], Said], trials: int, short: int) -> Study:
     """Make a study of an attack on a run in a place."""
@@ -87,30 +84,25 @@ def _apart(script: str, word: str) -> list[str]:
 
 
 def read_only(bench: Bench, place: Path) -> Said:
-    """Take away the right to write into the folder, or into one folder of it; the administrator becomes nobody for this run."""
-    targets = [place, *(path for path in (place / OUT, *place.glob(f"{OUT}/*")) if path.is_dir())]
-    target = bench.rng.choice(targets)
-    cache = bench.folder / "numba"
-    cache.mkdir(exist_ok=True)
-    administrator = os.geteuid() == 0
-    if administrator:
-        for path in (bench.folder, cache, *place.rglob("*"), place):
-            path.chmod(0o777)
+    """Take away the right to write into the folder, or into one folder of it."""
+    target = bench.rng.choice([place, *(path for path in (place / OUT, *place.glob(f"{OUT}/*")) if path.is_dir())])
     before = {path: path.stat().st_mode for path in (target, *target.rglob("*"))}
     for path, mode in before.items():
         path.chmod(mode & ~0o222)
-
-    def prepare() -> None:
-        if administrator:
-            os.setgroups([])
-            os.setgid(NOBODY)
-            os.setuid(NOBODY)
-
     try:
-        return bench.job.run(place, prepare=prepare, variables={"NUMBA_CACHE_DIR": str(cache), "HOME": str(bench.folder)})
+        return bench.job.run(place, before=_without_privileges())
     finally:
         for path, mode in before.items():
             path.chmod(mode)
+
+
+def _without_privileges() -> list[str]:
+    """Return the words before a command that let permissions bind it, also where the administrator runs it."""
+    if os.geteuid():
+        return []
+    if not shutil.which("setpriv"):
+        raise NotHere("permissions do not bind the administrator, and there is no setpriv")
+    return ["setpriv", "--bounding-set=-dac_override,-dac_read_search,-fowner"]
 
 
 def vanished(bench: Bench, place: Path) -> Said:

@@ -4,7 +4,7 @@ import datetime
 import platform
 import random
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,24 +23,22 @@ def attacked(study: Study, job: Job, folder: Path, seed: int, trials: int) -> di
     return {"fault": study.fault, **tried(tqdm(study.run(bench), study.name, trials or None))}
 
 
-def recorded(
+def records(
     chosen: Sequence[Study], seed: int, trials: Callable[[Study], int], before: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
-    """Run the studies and return the record; `before` has studies to keep. One that lacks something is named and left out."""
+) -> Iterator[dict[str, Any]]:
+    """Run the studies and yield the record after each; `before` has studies to keep. One that lacks something is left out."""
     done = dict(before or {})
     with tempfile.TemporaryDirectory(prefix="faults-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        job = Job(folder / "job")
+        job = Job(Path(name) / "job")
         for study in chosen:
             try:
-                done[study.name] = attacked(study, job, folder / study.name, seed, trials(study))
+                done[study.name] = attacked(study, job, Path(name) / study.name, seed, trials(study))
             except NotHere as lack:
                 print(f"{study.name} NOT TRIED: {lack}")
                 done.pop(study.name, None)
-    return {
-        "date": datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
-        "seed": seed,
-        "versions": {"Python": platform.python_version(), **{package: version(package) for package in PACKAGES}},
-        "studies": done,
-    }
+            yield {
+                "date": datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
+                "seed": seed,
+                "versions": {"Python": platform.python_version(), **{package: version(package) for package in PACKAGES}},
+                "studies": dict(done),
+            }
