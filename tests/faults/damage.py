@@ -183,7 +183,7 @@ def _alone(job: Job, clean: Path, damage: Damage, answers: Mapping[str, str]) ->
     if unnamed := [file for file in damage.files if not any(str(out / owner(file)) in fault for fault in said)]:
         return Trial(Outcome.SILENT, found=f"{damage}: check does not name {', '.join(unnamed)}")
     if other:
-        return Trial(Outcome.SILENT, found=f"{damage}: {', '.join(other)} give another answer without a word")
+        return Trial(Outcome.SILENT, found=f"{damage}: another answer without a word: {', '.join(other)}")
     if crashes:
         return Trial(Outcome.UNTIDY, found=f"{damage}: {crashes[0]}")
     return Trial(Outcome.NAMED, one_line(next(fault for fault in said if str(out / owner(damage.file)) in fault), clean))

@@ -55,7 +55,9 @@ def small_files(bench: Bench, place: Path) -> Said:
 
 def small_disk(bench: Bench, place: Path) -> Said:
     """Put the folder on a disk of a random size, which only this run sees; keep what it wrote."""
-    script = 'mount -t tmpfs -o size="$0" tmpfs out && cp -a kept/. out; "$@"; status=$?; cp -a out/. kept; exit $status'
+    script = (
+        'mount -t tmpfs -o size="$0" tmpfs out && cp -a kept/. out; "$@"; status=$?; rm -rf kept && cp -a out kept; exit $status'
+    )
     kept, out = place / "kept", place / OUT
     if out.exists():
         os.rename(out, kept)

@@ -116,7 +116,7 @@ def _read(out: Path, answers: dict[str, str], what: str, clean: Path) -> Trial:
         for name, reader in found.items():
             try:
                 if repr(reader()) != answers[name]:
-                    return Trial(Outcome.SILENT, found=f"{what}: {name} gives another answer without a word")
+                    return Trial(Outcome.SILENT, found=f"{what}: another answer without a word: {name}")
             except (OSError, ValueError):
                 continue
     except Exception as error:
