@@ -54,7 +54,7 @@ def small_files(bench: Bench, place: Path) -> Said:
 
 
 def small_disk(bench: Bench, place: Path) -> Said:
-    """Put the folder on a disk of a random size, which only this run sees; keep what it wrote."""
+    """Put the folder on a disk with a random size left, which only this run sees; keep what it wrote."""
     script = (
         'mount -t tmpfs -o size="$0" tmpfs out && cp -a kept/. out; "$@"; status=$?; rm -rf kept && cp -a out kept; exit $status'
     )
@@ -63,7 +63,8 @@ def small_disk(bench: Bench, place: Path) -> Said:
         os.rename(out, kept)
     for folder in (kept, out):
         folder.mkdir(exist_ok=True)
-    said = bench.job.run(place, before=_apart(script, f"{int(2 ** bench.rng.uniform(5.0, 10.0))}k"))
+    used = sum(path.stat().st_blocks // 2 + 4 for path in kept.rglob("*"))
+    said = bench.job.run(place, before=_apart(script, f"{used + int(2 ** bench.rng.uniform(5.0, 10.0))}k"))
     out.rmdir()
     os.rename(kept, out)
     return said
@@ -119,7 +120,7 @@ def vanished(bench: Bench, place: Path) -> Said:
 STUDIES = (
     study("full-disk", "a disk that is full from some call on", full_disk, 30, 1),
     study("small-files", "no file may be larger than some size", small_files, 10, 0),
-    study("small-disk", "a results folder on a disk of 32 to 1,024 KiB", small_disk, 10, 0),
+    study("small-disk", "a results folder on a disk with 32 to 1,024 KiB left", small_disk, 10, 0),
     study("small-memory", "a full /dev/shm", small_memory, 10, 0),
     study("read-only", "a folder that may not be written", read_only, 10, 0),
     study("vanished", "a folder that is removed while it is written", vanished, 10, 0),
