@@ -1,6 +1,7 @@
 """What every study of faults shares: trials and their outcomes, the record, and the table made of it."""
 
 import random
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -97,6 +98,7 @@ def put_table(page: str, text: str) -> str:
 def one_line(message: str, folder: Path, most: int = 240) -> str:
     """Return a message without line breaks, long names of folders and what differs from run to run."""
     text = " ".join(message.replace(f"{folder}/", "").replace(str(folder), ".").split())
+    text = re.sub(r"process \d+", "process 123", re.sub(r"[0-9a-f]{32}", "..", text))
     return text if len(text) <= most else f"{text[: most - 2]}.."
 
 
