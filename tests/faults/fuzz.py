@@ -126,5 +126,5 @@ def _read(out: Path, answers: dict[str, str], what: str, clean: Path) -> Trial:
 
 STUDIES = (
     Study("csv", "random CSV files", trials=2000, short=60, run=files),
-    Study("bytes", "random bytes in one to three files of a results folder", trials=500, short=5, run=folders),
+    Study("bytes", "random bytes in one to three files of a results folder", trials=500, short=3, run=folders),
 )
