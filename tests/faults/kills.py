@@ -75,7 +75,7 @@ def _left_behind(*groups: int) -> str:
     """Say which processes of the groups still run, and what they left in memory; wait a little for those about to end."""
     for _ in range(50):
         running = [process for group in groups for process in living(group)]
-        memory = [str(path) for group in groups for path in Path("/dev/shm").glob(f"dfdw-{group}-*")]
+        memory = [str(path) for group in groups for path in Path("/dev/shm").glob(f"*dfdw-{group}-*")]
         if not running and not memory:
             return ""
         time.sleep(0.1)
