@@ -3,6 +3,8 @@
 # make test-fast  what to run while editing, under a minute: few examples, and without the files that need five seconds or more
 #                 (SLOW in tests/conftest.py: commands, processes, JAX, scikit-learn, networks, most experiments, reports, the wheel)
 # make test-machines  the numeric tests with the arithmetic of other processors (half an hour on two cores; tests/machines.py)
+# make faults   kills, damaged files, full disks and the like, many times over: what is lost, and what is wrong without a word
+#                 (two hours on two cores; tests/faults)
 # make lint     ruff and pyright
 # make bench    times beside scikit-learn, JAX and numpy (minutes; installs them), and the figure of the cost per subset
 # Needs python3 (>= 3.11) with venv, and make. Everything is installed into .venv, nothing outside.
@@ -12,7 +14,7 @@ JOBS ?= auto
 PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: verify test test-fast test-machines lint bench clean
+.PHONY: verify test test-fast test-machines faults lint bench clean
 
 verify: .venv/run.stamp
 	$(PY) -m sims verify --out "$(RESULTS)" --json "$(RESULTS)/ledger.json"
@@ -25,6 +27,9 @@ test-fast: .venv/test.stamp
 
 test-machines: .venv/test.stamp
 	$(PY) tests/machines.py
+
+faults: .venv/test.stamp
+	$(PY) tests/faults
 
 lint: .venv/test.stamp
 	$(PY) -m ruff check .

@@ -24,6 +24,7 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os
 
 SLOW = {
     "sims/command_line/test_commands.py": 70,
+    "faults/test_short_form.py": 60,
     "sims/retrain/test_engine.py": 50,
     "sims/command_line/test_user_data.py": 45,
     "theory/storage/test_folder.py": 15,
