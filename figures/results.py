@@ -85,17 +85,20 @@ def retrainings(folder: Path) -> Retrainings:
     """Count the fits of every stored table: its subsets times its seeds."""
     machines: set[str] = set()
     fits = tables = 0
-    for file in sorted(folder.glob("*/*.table/run.json")):
+    for stored in sorted(folder.glob("*/*.table")):
+        file = stored / "run.json"
+        if not file.exists() and not (stored / "journal.jsonl").exists():
+            continue  # it was not begun
         try:
             run = dict(json.loads(file.read_bytes()))
             sound = run.pop("fingerprint") == storage.json_digest(run)
             made, table = run["hardware"], run["table"]
             machines.add(f"{made['machine']}, vector extensions {' '.join(made['simd'])}, BLAS kernels {' '.join(made['blas'])}")
             fits += table["n_subsets"] * len(table["seeds"])
-        except (ValueError, LookupError, TypeError):
+        except (OSError, ValueError, LookupError, TypeError):
             sound = False
         if not sound:
-            raise ValueError(f"{file} was edited or damaged: `python -m sims check '{folder}' --repair`")
+            raise ValueError(f"{file} is missing, or was edited or damaged: `python -m sims check '{folder}' --repair`")
         tables += 1
     return Retrainings(tables, fits, tuple(sorted(machines)))
 

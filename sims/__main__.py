@@ -159,7 +159,7 @@ def verify(
     from sims.ledger.text import ledger_text, missing_text, verdict_json
     from sims.retrain.provenance import environment
     from theory.claims import judge
-    from theory.storage import keep
+    from theory.storage import keep, staying
 
     left_out: dict[str, str] = {}
     if file is None:
@@ -173,20 +173,23 @@ def verify(
         jobs, left_out = user_jobs(problem, small=small)
     if json_file is not None:
         _require_writable(json_file)
-    with _executor(workers, dask, small) as executor:
-        results = run_cases(jobs, out=out, executor=executor)
-    ledger = judge(results, left_out)
-    click.echo(ledger_text(ledger.verdicts))
-    if ledger.not_judged:
-        click.echo(missing_text(ledger.not_judged))
-    click.echo(f"\nresults: {out}")
-    if json_file is not None:
-        claims = [{"id": claim.id, "statement": claim.statement, **verdict_json(verdict)} for claim, verdict in ledger.verdicts]
-        reasons = {claim.id: reason for claim, reason in ledger.not_judged}
-        record = {"claims": claims, "not_judged": reasons, "environment": environment()}
-        keep(json_file, (json.dumps(record, indent=2) + "\n").encode())
-        click.echo(f"ledger:  {json_file}")
-    _draw(out)
+    with staying(out):
+        with _executor(workers, dask, small) as executor:
+            results = run_cases(jobs, out=out, executor=executor)
+        ledger = judge(results, left_out)
+        click.echo(ledger_text(ledger.verdicts))
+        if ledger.not_judged:
+            click.echo(missing_text(ledger.not_judged))
+        click.echo(f"\nresults: {out}")
+        if json_file is not None:
+            claims = [
+                {"id": claim.id, "statement": claim.statement, **verdict_json(verdict)} for claim, verdict in ledger.verdicts
+            ]
+            reasons = {claim.id: reason for claim, reason in ledger.not_judged}
+            record = {"claims": claims, "not_judged": reasons, "environment": environment()}
+            keep(json_file, (json.dumps(record, indent=2) + "\n").encode())
+            click.echo(f"ledger:  {json_file}")
+        _draw(out)
 
 
 @cli.command()

@@ -4,7 +4,9 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
 from functools import lru_cache
+from glob import escape
 from pathlib import Path
 from typing import Literal, cast
 
@@ -95,8 +97,11 @@ def write_down(user: UserData, n_points: int, out: Path) -> Path:
     another description.
     """
     folder = ResultsFolder.made(out)
-    for written in sorted(out.glob(f"{user.label}-*.rows.json")):
-        found, wanted = json.loads(cast(bytes, folder.get(written.name)))["data"], json.loads(json.dumps(asdict(user)))
+    written = [
+        name for name, sha256 in folder.listed().items() if sha256 and fnmatchcase(name, f"{escape(user.label)}-*.rows.json")
+    ]
+    for name in written:
+        found, wanted = json.loads(cast(bytes, folder.get(name)))["data"], json.loads(json.dumps(asdict(user)))
         differences = [f"{k} was {found.get(k)!r}, is {v!r}" for k, v in wanted.items() if k != "path" and found.get(k) != v]
         if differences:
             raise ValueError(

@@ -4,7 +4,7 @@
 """
 
 from theory.storage.files import sync, write_whole
-from theory.storage.folder import MANIFEST, ResultsFolder, digest, json_digest, keep
+from theory.storage.folder import MANIFEST, ResultsFolder, digest, json_digest, keep, staying
 from theory.storage.locks import locked
 from theory.storage.results import case_folder, experiments_in, read, save
 
@@ -19,6 +19,7 @@ __all__ = [
     "locked",
     "read",
     "save",
+    "staying",
     "sync",
     "write_whole",
 ]

@@ -50,7 +50,7 @@ def write_whole(path: Path, content: Content) -> Path:
             os.rename(partial, path)
         sync(path.parent)
     except OSError as error:
-        raise OSError(f"{path} could not be written: {error}") from error
+        raise OSError(f"{path} could not be written: [Errno {error.errno}] {error.strerror}") from error
     finally:
         remove(partial)
     remove(before)

@@ -10,8 +10,8 @@ place of another the manifest lists both, and either is sound. An empty list sta
 import hashlib
 import json
 import time
-from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -19,7 +19,7 @@ from typing import Any, cast
 from theory.storage.files import Content, leftovers, make_folder, read_content, remove, remove_leftovers, write_whole
 from theory.storage.locks import is_locked, locked
 
-__all__ = ["MANIFEST", "ResultsFolder", "digest", "json_digest", "keep"]
+__all__ = ["MANIFEST", "ResultsFolder", "digest", "json_digest", "keep", "staying"]
 
 MANIFEST = "manifest.json"
 
@@ -168,6 +168,32 @@ class ResultsFolder:
     @property
     def _remedy(self) -> str:
         return f"`python -m sims check '{self.path}' --repair` drops what is damaged, and the command that made it makes it again"
+
+
+@contextmanager
+def staying(path: Path) -> Generator[Callable[[], None]]:
+    """Make a results folder for the time of this block; FileNotFoundError if it is removed or replaced before the end.
+
+    The function that the block gets looks at once, so that no file goes into another folder at the same place.
+    """
+    ResultsFolder.made(path)
+    begun = _identity(path)
+
+    def require() -> None:
+        if _identity(path) != begun:
+            raise FileNotFoundError(f"{path} was removed or replaced while it was written: run the same command again")
+
+    yield require
+    require()
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    """Return what tells a folder from another one at the same place; None where there is none."""
+    try:
+        found = folder.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def keep(file: Path, content: bytes) -> Path:

@@ -17,7 +17,7 @@ from sims.experiments.shared.problem import Problem
 from sims.experiments.shared.results import save, table_folder
 from sims.retrain import Responses, engine, response_table
 from theory.response import Learner
-from theory.storage import ResultsFolder
+from theory.storage import staying
 
 __all__ = ["Job", "jobs_of", "run_cases", "user_jobs"]
 
@@ -79,13 +79,13 @@ def run_cases(
     shares the blocks of each table. Tables of responses are stored beside the results, so that an interrupted run can resume.
     The executor does not change any bit of a result. Raises ValueError, with the name of the job, if a case fails.
     """
-    ResultsFolder.made(out)  # also removes what killed runs left
     by_case = isinstance(executor, int) and len(jobs) > 1
     work = partial(_run, out=out, executor=1 if by_case else executor, progress=not quiet and not (by_case and executor != 1))
     done: dict[Job, xr.Dataset] = {}
-    with closing(engine.completed(work, jobs, executor=executor if by_case else 1)) as results:
+    with staying(out) as require_folder, closing(engine.completed(work, jobs, executor=executor if by_case else 1)) as results:
         for finished in results:
             for job, (result, seconds) in finished.items():
+                require_folder()
                 with engine.interrupts_held_back():
                     save(result, out)
                 done[job] = result
