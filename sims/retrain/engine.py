@@ -8,13 +8,14 @@ import multiprocessing
 import os
 import re
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Hashable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
-from functools import cache
+from functools import lru_cache
 from importlib import import_module
 from multiprocessing import resource_tracker
 from shutil import rmtree
@@ -244,7 +245,7 @@ def _end_with_parent() -> None:
 
 
 def _single_threaded(function: Callable[[tuple[Piece, ...]], Sequence[Result]], task: tuple[Piece, ...]) -> Sequence[Result]:
-    with _threads().limit(limits=1):  # small matrices: a second BLAS thread only waits, and changes last bits
+    with _threads(len(sys.modules)).limit(limits=1):  # small matrices: a second BLAS thread only waits, and changes last bits
         return function(task)
 
 
@@ -256,8 +257,9 @@ def _sent(function: Callable[[tuple[Piece, ...]], Sequence[Result]], task: tuple
 _folders: Sequence[str] = ()
 
 
-@cache
-def _threads() -> ThreadpoolController:
+@lru_cache(maxsize=1)
+def _threads(n_modules: int) -> ThreadpoolController:
+    """Return the control of all thread pools, looked for again once more modules are loaded: they may have brought another."""
     import_module("scipy.linalg")  # loads the BLAS of scipy: only what is loaded by now is limited
 
     return ThreadpoolController()  # looks at every loaded library: milliseconds

@@ -13,8 +13,7 @@ from sims.experiments.seeds import SeedsConfig
 from sims.experiments.shared.cases import Job, run_cases
 from sims.experiments.shared.problem import Problem
 from sims.experiments.spectrum import SpectrumConfig
-from sims.learners import Logistic
-from sims.retrain import response_table
+from sims.retrain import response_table, tables
 from theory.datamodel import optimal_datamodel
 from theory.subsets import all_masks
 
@@ -172,5 +171,5 @@ def test_sampled_runs_have_the_same_bits_whatever_the_workers_and_read_what_is_s
     def refuse(*_):
         raise AssertionError("retrained although the tables are stored")
 
-    monkeypatch.setattr(Logistic, "respond", refuse)
+    monkeypatch.setattr(tables, "_compute", refuse)
     assert run_cases(jobs, out=tmp_path / "1", executor=1, quiet=True)["counterfactual"][0].identical(alone)

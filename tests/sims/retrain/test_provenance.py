@@ -19,10 +19,11 @@ from hypothesis import strategies as st
 from wavy import Wavy
 
 from sims.learners import KernelSum, LeastSquares, Logistic
-from sims.retrain import engine, provenance, response_table, sources, store
+from sims.retrain import engine, provenance, response_table, sources
 from sims.retrain import tables as retrain
 from theory.compiled import compiled
 from theory.response import Learner
+from theory.storage import json_digest
 
 ROOT = Path(__file__).parents[3]
 LOGISTIC = Logistic(np.eye(8, 2) + 0.1, [0, 1] * 4, np.eye(2), l2=0.1)
@@ -311,7 +312,7 @@ def test_a_store_of_an_earlier_version_is_refused_by_what_it_told_in_another_way
     settings = json.loads((tmp_path / "run.json").read_text())
     del settings["fingerprint"], settings["in_memory"], settings["versions"]["python"], settings["hardware"]["libc"]
     settings["code"] = 64 * "0"
-    (tmp_path / "run.json").write_text(json.dumps({"fingerprint": store._fingerprint(settings), **settings}))
+    (tmp_path / "run.json").write_text(json.dumps({"fingerprint": json_digest(settings), **settings}))
     message = (
         r"another run: code: the store has 0{64}, this run \d+ values by name \(another version of dfdw told it\); "
         r"hardware.libc: only this run has .*; in_memory: only this run has \d+ values.*; versions.python: only this run has 3"

@@ -22,9 +22,9 @@ from assertions import assert_identical
 from wavy import Wavy
 
 from sims.learners import LeastSquares
-from sims.retrain import journal as journals
 from sims.retrain import living, provenance, response_table, sources, store
 from sims.retrain import tables as retrain
+from sims.retrain.store import journal as journals
 
 SEEDS = (0, 3)
 SMALL = Wavy(n_points=7)  # four blocks
@@ -326,7 +326,7 @@ def test_other_hardware_versions_and_code_are_refused_by_name(full, of, name, va
 def test_a_learner_that_no_file_defines_is_refused_by_a_store(tmp_path, module, monkeypatch):
     monkeypatch.setitem(sys.modules, "__main__", types.ModuleType("__main__"))  # that of a notebook
     namespace = {"__name__": module}
-    exec("class Typed:\n    n_points = n_outputs = 1", namespace)
+    exec("class Typed:\n    n_points = n_outputs = 1\n    def respond(self, weights, seeds): ...", namespace)
     with pytest.raises(ValueError, match=r"Typed was not read from a file, .*: put it into a module"):
         response_table(namespace["Typed"](), (0,), store=tmp_path)
 

@@ -9,7 +9,6 @@ from hypothesis import given
 from sims import datasets
 from sims.learners import MLP, LeastSquares
 from sims.retrain import Responses, response_table, streamed_table
-from sims.retrain import tables as retrain
 from theory import memory
 from theory.datamodel import optimal_datamodel, streamed_datamodels
 from theory.laws import Bernoulli
@@ -155,7 +154,7 @@ def test_the_bar_counts_subsets_and_begins_with_those_that_are_stored(tmp_path, 
     class Pairs(Noisy):
         block_rows = 2
 
-    monkeypatch.setattr(retrain, "tqdm", Bar)
+    monkeypatch.setattr("tqdm.tqdm", Bar)
     for progress in (True, False):
         response_table(Pairs(), (0,), weights=np.ones((5, 3)), store=tmp_path, progress=progress)
     assert [bar.counts for bar in bars] == [[0, 2, 2, 1], [5]]

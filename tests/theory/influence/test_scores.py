@@ -178,7 +178,7 @@ def test_one_singular_seed_is_not_averaged_away():
 
 def test_an_unknown_method_is_refused_with_the_list_of_known_ones():
     learner = problem("ridge", 0, 0.1)
-    with pytest.raises(ValueError, match=r"method 'arnoldi' is unknown, expected one of \[.*'exact'.*\]"):
+    with pytest.raises(ValueError, match=r"method 'arnoldi' is unknown, expected one of .*exact.*"):
         hessian_influence(learner.linearize(np.ones(learner.n_points), SEEDS), method="arnoldi")
 
 
@@ -806,10 +806,10 @@ def test_the_method_damped_asks_for_damping():
 
 def test_unknown_methods_and_curvatures_are_refused_with_the_names_of_known_ones():
     at, _ = factorial()
-    with pytest.raises(ValueError, match=r"method 'hessian' is unknown, expected one of \['absolute', .*'pseudo_inverse'\]"):
+    with pytest.raises(ValueError, match=r"method 'hessian' is unknown, expected one of absolute, .*pseudo_inverse"):
         influence(at, "hessian")
     for curvature in ("newton", ""):
-        with pytest.raises(ValueError, match=f"curvature '{curvature}' is unknown, expected one of hessian, gauss_newton, .*"):
+        with pytest.raises(ValueError, match=f"curvature '{curvature}' is unknown, expected one of absolute, .*hessian, kfac"):
             influence(at, curvature=curvature)
 
 

@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
-from sims.retrain import journal
-from sims.retrain.journal import Damage
-from sims.retrain.layout import TableFolder, TableFormat
+from sims.retrain.store import journal
+from sims.retrain.store.journal import Damage
+from sims.retrain.store.layout import TableFolder, TableFormat
 from theory.response import Array
 from theory.storage import json_digest, locked, write_whole
 from theory.storage.files import leftovers, remove_leftovers

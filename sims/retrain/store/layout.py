@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from sims.retrain import journal
-from sims.retrain.shape import TableShape
+from sims.retrain.store import journal
+from sims.retrain.store.shape import TableShape
 from theory.response import Array
 from theory.storage import json_digest, write_whole
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sims.retrain.shape import TableShape
+from sims.retrain.store.shape import TableShape
 from theory.response import Array
 from theory.storage import sync
 

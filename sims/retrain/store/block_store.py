@@ -1,9 +1,8 @@
-"""Tables of responses on disk that survive whatever happens to the run that writes them.
+"""Keep a table of responses on disk, block by block, for a run that writes and reads it.
 
-`sims.retrain.layout` says what is in the folder of a store. A block is done when the journal says so, and it says so only once
-the chunk is on the disk: chunk, fsync, line, fsync. What a crash leaves behind is then at worst a chunk without a line, or half a
-line; both are written again. Every block is compared with its sha256 when it is read: a damaged one is refused by name and never
-becomes a number.
+A block is done when the journal says so, and it says so only once the chunk is on the disk: chunk, fsync, line, fsync. What a crash
+leaves behind is then at worst a chunk without a line, or half a line; both are written again. Every block is compared with its
+sha256 when it is read: a damaged one is refused by name and never becomes a number.
 """
 
 import os
@@ -12,11 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sims.retrain import journal
-from sims.retrain.check import Damage, check, find_stores, how_to_repair, read_block
-from sims.retrain.layout import Settings, TableFolder, TableFormat
 from sims.retrain.provenance import differences
-from sims.retrain.shape import TableShape
+from sims.retrain.store import journal
+from sims.retrain.store.check import check, how_to_repair, read_block
+from sims.retrain.store.layout import Settings, TableFolder, TableFormat
+from sims.retrain.store.shape import TableShape
 from theory.response import Array
 from theory.storage import json_digest, locked, sync, write_whole
 from theory.storage.files import make_folder, remove, remove_leftovers
@@ -24,7 +23,7 @@ from theory.storage.files import make_folder, remove, remove_leftovers
 if TYPE_CHECKING:  # imported where it is used: it takes longer than all else that a table needs
     import xarray as xr
 
-__all__ = ["BlockStore", "Damage", "NotStored", "TableShape", "check", "find_stores", "load", "open_store"]
+__all__ = ["BlockStore", "NotStored", "load", "open_store"]
 
 
 class BlockStore:
