@@ -1,8 +1,8 @@
 """Keep a table of responses on disk, block by block, for a run that writes and reads it.
 
-A block is done when the journal says so, and it says so only once the chunk is on the disk: chunk, fsync, line, fsync. What a crash
-leaves behind is then at worst a chunk without a line, or half a line; both are written again. Every block is compared with its
-sha256 when it is read: a damaged one is refused by name and never becomes a number.
+A block is done when the journal says so, and it says so only once the chunk is on the disk: chunk, fsync, line, fsync. What a
+crash leaves behind is then at worst a chunk without a line, or half a line; both are written again. Every block is compared
+with its sha256 when it is read: a damaged one is refused by name and never becomes a number.
 """
 
 import os

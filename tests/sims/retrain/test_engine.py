@@ -26,6 +26,7 @@ from sims.experiments.shared import cases
 from sims.learners import Logistic
 from sims.retrain import engine, handover, response_table, store
 from sims.retrain import tables as retrain
+from sims.retrain.store import block_store
 
 SEEDS = (0, 3)
 LEARNER = Wavy()  # 32 blocks
@@ -428,7 +429,7 @@ def interrupted_at(owner, name, monkeypatch):
 
 
 def test_an_interrupt_waits_until_a_store_is_made(tmp_path, monkeypatch):
-    made = interrupted_at(store, "_create", monkeypatch)
+    made = interrupted_at(block_store, "_create", monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         response_table(LEARNER, SEEDS, store=tmp_path)
     assert len(made) == 1
