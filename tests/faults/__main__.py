@@ -15,9 +15,10 @@ from pathlib import Path
 import click
 
 HERE = Path(__file__).parent
+README = HERE.parents[1] / "README.md"
 sys.path[:0] = [str(HERE.parent), str(HERE.parents[1])]
 
-from faults.frame import MARKS, put_table, table  # noqa: E402
+from faults.frame import MARKS, put_table, short_table, table  # noqa: E402
 from faults.record import records  # noqa: E402
 from faults.studies import STUDIES  # noqa: E402
 
@@ -28,7 +29,7 @@ from faults.studies import STUDIES  # noqa: E402
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=HERE, help="Folder of the record and the table.")
 def main(trials_factor: float, only: tuple[str, ...], seed: int, out: Path) -> None:
-    """Run all studies, or those named; print the table and write it with its record."""
+    """Run all studies, or those named; print the table, and write it with its record and into the README of the project."""
     out.mkdir(parents=True, exist_ok=True)
     file, page = out / "record.json", out / "README.md"
     before = json.loads(file.read_text()) if only and file.exists() else {"studies": {}}
@@ -38,6 +39,8 @@ def main(trials_factor: float, only: tuple[str, ...], seed: int, out: Path) -> N
         record["studies"] = {study.name: record["studies"][study.name] for study in STUDIES if study.name in record["studies"]}
         file.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
         page.write_text(put_table(page.read_text() if page.exists() else "\n".join(MARKS), table(record)))
+        if out == HERE:
+            README.write_text(put_table(README.read_text(), short_table(record)))
     print(table(record))
     sys.exit(1 if any(study["found"] for study in record["studies"].values()) else 0)
 

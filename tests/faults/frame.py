@@ -89,6 +89,13 @@ def table(record: Mapping[str, Any]) -> str:
     return "\n".join([*lines, *(["", "Found:", "", *found] if found else [])])
 
 
+def short_table(record: Mapping[str, Any]) -> str:
+    """Return the Markdown table of a record as the README of the project shows it: counts only."""
+    lines = ["| fault | trials | work lost | wrong in silence |", "|---|---|---|---|"]
+    lines += [f"| {one['fault']} | {one['trials']:,} | {one['lost']} | {one['silent']} |" for one in record["studies"].values()]
+    return "\n".join(lines)
+
+
 def put_table(page: str, text: str) -> str:
     """Return a Markdown page with the text between its marks."""
     before, _, rest = page.partition(MARKS[0])

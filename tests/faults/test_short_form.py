@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from faults.frame import BAD, MARKS, Outcome, Trial, put_table, table, tried
+from faults.frame import BAD, MARKS, Outcome, Trial, put_table, short_table, table, tried
 from faults.job import Job
 from faults.record import attacked
 from faults.studies import STUDIES
@@ -52,6 +52,11 @@ def test_the_table_takes_the_place_of_the_one_before_and_of_nothing_else():
     assert page.startswith("before\n")
     assert page.endswith("\nafter\n")
     assert "| f | 1 | 0 | 0 | 0 | `a\\|b` |" in page.splitlines()
+
+
+def test_the_table_in_the_readme_of_the_project_is_that_of_the_record():
+    page, record = (HERE.parents[1] / "README.md").read_text(), json.loads((HERE / "record.json").read_text())
+    assert page == put_table(page, short_table(record))
 
 
 def test_the_table_in_the_page_is_that_of_the_record():
