@@ -14,6 +14,7 @@ from sims.experiments.shared.conditioning import with_conditioning
 from sims.experiments.shared.effects import derivatives, linearizations, scores_or_undefined
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory, with_points
 from sims.experiments.shared.labels import Measured, Variables, array, labelled, measured, table
+from sims.experiments.shared.memory import require_per_subset
 from sims.experiments.shared.problem import ParametricLearner, Problem
 from sims.experiments.shared.user_cases import CONVEX, why_not_enumerable
 from theory.datamodel import fit_sampled, optimal_datamodel
@@ -56,9 +57,11 @@ def run(config: CounterfactualConfig, *, retrain: Retrain = in_memory, progress:
     groups of k points. An undefined prediction gives NaN.
     """
     learner, seeds = config.problem.build(), tuple(range(config.n_seeds))
+    exact = config.retrainings == 0
+    if exact:
+        require_per_subset(learner, _TABLES * learner.n_outputs * len(seeds), "counterfactual")
     ones = np.ones(learner.n_points)
     full = retrain(learner, seeds, part="all points", weights=ones[None]).mean
-    exact = config.retrainings == 0
     effects, groups = (
         _from_all_subsets(learner, seeds, config, retrain) if exact else _from_drawn_subsets(learner, seeds, config, retrain)
     )
@@ -160,6 +163,9 @@ def _user_case(problem: Problem, small: bool) -> CounterfactualConfig:
     retrainings = (5 if small else 40) * n if not convex else max(5 * n, min(20_000, (10 if small else 100) * n))
     return CounterfactualConfig(trained, removed, n_seeds, retrainings, groups=30 if small else 200 if convex else 60)
 
+
+_TABLES = 7
+"""Peak of memory in tables of all subsets, seeds and outputs, measured with one seed at 2^14 and 2^16 subsets."""
 
 EXPERIMENT = Experiment(
     name="counterfactual",

@@ -8,6 +8,7 @@ from scipy import special
 
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
 from sims.experiments.shared.labels import Variables, array, effect_coords, labelled
+from sims.experiments.shared.memory import require_per_subset
 from sims.experiments.shared.problem import ParametricLearner, Problem
 from sims.experiments.shared.user_cases import CONVEX, user_case
 from theory.datamodel import optimal_datamodel
@@ -40,6 +41,7 @@ def run(config: ExpansionConfig, *, retrain: Retrain = in_memory, progress: bool
     """
     learner, seeds, p_values = config.problem.build(), config.seeds, config.probabilities
     n = learner.n_points
+    require_per_subset(learner, _TABLES * learner.n_outputs * len(seeds), "expansion")
     table = retrain(learner, seeds).mean
     models = [optimal_datamodel(table, Bernoulli(p)) for p in p_values]
     orders = difference_sums(table)  # (N, order, M)
@@ -101,6 +103,9 @@ def _russo_margulis(table: Array, p: float) -> float:
 
 
 _SPECTOR, _LONGLEY = ("spector", "logistic", (("l2", 0.1),)), ("longley", "least_squares", (("l2", 0.1),))
+
+_TABLES = 8
+"""Peak of memory in tables of all subsets, seeds and outputs, measured with one seed at 2^14 and 2^16 subsets."""
 
 EXPERIMENT = Experiment(
     name="expansion",

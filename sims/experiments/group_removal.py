@@ -12,6 +12,7 @@ from sims.experiments.shared.conditioning import with_conditioning
 from sims.experiments.shared.effects import linearizations, references, scores_or_undefined
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
 from sims.experiments.shared.labels import Measured, labelled, measured, table
+from sims.experiments.shared.memory import require_per_subset
 from sims.experiments.shared.problem import Problem
 from sims.experiments.shared.user_cases import CONVEX, why_not_enumerable
 from theory.datamodel import optimal_datamodel
@@ -41,6 +42,7 @@ def run(config: GroupRemovalConfig, *, retrain: Retrain = in_memory, progress: b
     """
     learner = config.problem.build()
     seeds, n = tuple(range(config.n_seeds)), learner.n_points
+    require_per_subset(learner, _TABLES * learner.n_outputs * len(seeds), "group_removal")
     samples = retrain(learner, seeds).samples
     (exact,) = references(learner, seeds, samples)
     (at,) = linearizations(learner, seeds)
@@ -92,6 +94,9 @@ def _user_case(problem: Problem, small: bool) -> GroupRemovalConfig | str:
     steps, n_seeds = (1000, 4) if small else (10000, 16)
     return why_not_enumerable(problem) or GroupRemovalConfig(problem.changed(steps=steps), n_seeds)
 
+
+_TABLES = 7
+"""Peak of memory in tables of all subsets, seeds and outputs, measured with one seed at 2^14 and 2^16 subsets."""
 
 EXPERIMENT = Experiment(
     name="group_removal",

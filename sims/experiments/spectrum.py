@@ -10,6 +10,7 @@ import xarray as xr
 
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
 from sims.experiments.shared.labels import Measured, Variables, labelled, measured, table
+from sims.experiments.shared.memory import require_per_subset
 from sims.experiments.shared.problem import GivenLearner, Problem
 from sims.experiments.shared.user_cases import CONVEX, why_not_enumerable
 from theory.datamodel import optimal_datamodel
@@ -39,6 +40,7 @@ def run(config: SpectrumConfig, *, retrain: Retrain = in_memory, progress: bool 
     jackknife (NaN for one seed).
     """
     learner, seeds = config.problem.build(), tuple(range(config.n_seeds))
+    require_per_subset(learner, _TABLES * learner.n_outputs * len(seeds), "spectrum")
     n, samples = learner.n_points, retrain(learner, seeds).samples
 
     def of_average(measure: Callable[..., Any], **coords: Any) -> Measured:
@@ -80,6 +82,9 @@ def _user_case(problem: Problem, small: bool) -> SpectrumConfig | str:
     steps, n_seeds = (300, 4) if small else (3000, 16)
     return why_not_enumerable(problem) or SpectrumConfig(problem.changed(steps=steps), n_seeds=n_seeds)
 
+
+_TABLES = 16
+"""Peak of memory in tables of all subsets, seeds and outputs, measured with one seed at 2^14 and 2^16 subsets."""
 
 EXPERIMENT = Experiment(
     name="spectrum",
