@@ -118,7 +118,7 @@ def vanished(bench: Bench, place: Path) -> Said:
 
 
 STUDIES = (
-    study("full-disk", "a disk that is full from some call on", full_disk, 30, 1),
+    study("full-disk", "a disk that is full from some call on", full_disk, 30, 0),
     study("small-files", "no file may be larger than some size", small_files, 10, 0),
     study("small-disk", "a results folder on a disk with 32 to 1,024 KiB left", small_disk, 10, 0),
     study("small-memory", "a full /dev/shm", small_memory, 10, 0),

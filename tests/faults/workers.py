@@ -49,4 +49,4 @@ def _kill_one(learner: Wavy, after: int, which: int) -> None:
         os.kill([worker for worker in workers if worker in children][which % len(workers)], signal.SIGKILL)
 
 
-STUDIES = (Study("workers", "kill -9 of one of two processes that train", trials=20, short=1, run=run),)
+STUDIES = (Study("workers", "kill -9 of one of two processes that train", trials=20, short=0, run=run),)

@@ -46,14 +46,13 @@ def test_a_name_is_what_its_module_has(name):
 def test_a_name_loads_nothing_heavy_in_a_fresh_process_and_costs_less_than_a_third_of_a_second(name):
     seconds, modules = imported(name)
     assert not modules & HEAVY
+    limit = 0.3
     for _ in range(4):
-        if seconds < 0.3:
-            return
-        limit = 2.5 * imported("__name__; import numpy")[0]  # 0.3 s where numpy takes 0.12: slow, or beside other work
-        seconds = min(seconds, imported(name)[0])
         if seconds < limit:
-            return
-    pytest.fail(f"{seconds:.2f} s of CPU for dfdw.{name}, expected less than 0.3 s, or than 2.5 imports of numpy")
+            break
+        limit = max(0.3, 2.5 * imported("__name__; import numpy")[0])  # on a slow machine, or beside other work
+        seconds = min(seconds, imported(name)[0])
+    assert seconds < limit
 
 
 @pytest.mark.parametrize(("name", "library"), OPTIONAL.items())

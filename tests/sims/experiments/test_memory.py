@@ -44,7 +44,7 @@ print(asked[0], max(asked), peak() - before)
 """
 
 
-HELD = [(name, 14) for name in ("spectrum", "expansion", "group_removal", "counterfactual")]
+HELD = [(name, 14) for name in ("spectrum", "counterfactual")]
 
 
 @pytest.mark.parametrize(("job", "n"), [("identity", 18), ("table", 20), *HELD])
