@@ -33,7 +33,11 @@ STUDIES = (
         "workers with other code, versions, BLAS or settings",
         trials=0,
         short=0,
-        run=partial(run, module="tests/sims/retrain/test_provenance.py", select=("-k", "worker")),
+        run=partial(
+            run,
+            module="tests/sims/retrain/test_provenance.py",
+            select=("-k", "another_program or another_source or settings_of_the_compiler"),
+        ),
     ),
     Study(
         "learners",
