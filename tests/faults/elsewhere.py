@@ -27,6 +27,8 @@ def run(bench: Bench, module: str, select: Sequence[str] = ()) -> Iterator[Trial
             yield Trial(Outcome.NAMED)
 
 
+_OTHER_PROGRAMS = "another_program or another_source or settings_of_the_compiler"
+
 STUDIES = (
     Study(
         "other-workers",
