@@ -9,6 +9,7 @@ place of another the manifest lists both, and either is sound. An empty list sta
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -177,23 +178,18 @@ def staying(path: Path) -> Generator[Callable[[], None]]:
     The function that the block gets looks at once, so that no file goes into another folder at the same place.
     """
     ResultsFolder.made(path)
-    begun = _identity(path)
+    begun = os.open(path, os.O_RDONLY) if os.name == "posix" else None  # as long as it is open, no other folder gets its number
 
     def require() -> None:
-        if _identity(path) != begun:
+        if not path.exists() or (begun is not None and not os.path.samestat(os.fstat(begun), path.stat())):
             raise FileNotFoundError(f"{path} was removed or replaced while it was written: run the same command again")
 
-    yield require
-    require()
-
-
-def _identity(folder: Path) -> tuple[int, int] | None:
-    """Return what tells a folder from another one at the same place; None where there is none."""
     try:
-        found = folder.stat()
-    except FileNotFoundError:
-        return None
-    return found.st_dev, found.st_ino
+        yield require
+        require()
+    finally:
+        if begun is not None:
+            os.close(begun)
 
 
 def keep(file: Path, content: bytes) -> Path:
