@@ -178,7 +178,7 @@ def staying(path: Path) -> Generator[Callable[[], None]]:
     The function that the block gets looks at once, so that no file goes into another folder at the same place.
     """
     ResultsFolder.made(path)
-    begun = os.open(path, os.O_RDONLY) if os.name == "posix" else None  # as long as it is open, no other folder gets its number
+    begun = _opened(path)  # as long as it is open, no other folder gets its number
 
     def require() -> None:
         if not path.exists() or (begun is not None and not os.path.samestat(os.fstat(begun), path.stat())):
@@ -190,6 +190,14 @@ def staying(path: Path) -> Generator[Callable[[], None]]:
     finally:
         if begun is not None:
             os.close(begun)
+
+
+def _opened(folder: Path) -> int | None:
+    """Open a folder; Windows opens none."""
+    try:
+        return os.open(folder, os.O_RDONLY)
+    except PermissionError:
+        return None
 
 
 def keep(file: Path, content: bytes) -> Path:

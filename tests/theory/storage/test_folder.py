@@ -254,20 +254,22 @@ def test_a_second_process_waits_for_the_lock_and_names_who_holds_it(tmp_path):
         pass
 
 
+@pytest.mark.parametrize("at_once", [False, True])
 @pytest.mark.parametrize("again", [False, True])
-def test_a_folder_that_is_removed_while_it_is_written_is_missed_also_where_another_one_took_its_place(tmp_path, again):
-    def remove():
-        shutil.rmtree(tmp_path / "out")
-        if again:
+def test_a_folder_that_is_removed_while_it_is_written_is_missed_also_where_another_took_its_place(tmp_path, again, at_once):
+    def written():
+        with storage.staying(tmp_path / "out") as require:
             storage.save(case(), tmp_path / "out")
+            require()
+            shutil.rmtree(tmp_path / "out")
+            if again:
+                storage.save(case(), tmp_path / "out")
+            if at_once:
+                require()
+                pytest.fail("it was not missed")
 
-    with pytest.raises(FileNotFoundError, match="out was removed or replaced"), storage.staying(tmp_path / "out") as require:
-        storage.save(case(), tmp_path / "out")
-        require()
-        remove()
-    with pytest.raises(FileNotFoundError, match="out was removed or replaced"), storage.staying(tmp_path / "out") as require:
-        remove()
-        require()
+    with pytest.raises(FileNotFoundError, match="out was removed or replaced"):
+        written()
 
 
 def test_a_file_takes_the_place_of_an_earlier_one_whole(tmp_path):
