@@ -83,4 +83,4 @@ def _left_behind(*groups: int) -> str:
     return ", ".join(named)
 
 
-STUDIES = (Study("kills", "kill -9 of a run, or of all its processes, in any stage", trials=100, short=1, run=run),)
+STUDIES = (Study("kills", "kill -9 of a run, or of all its processes, in any stage", trials=100, short=0, run=run),)
