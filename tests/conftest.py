@@ -27,7 +27,6 @@ SLOW = {
     "faults/test_short_form.py": 60,
     "sims/retrain/test_engine.py": 50,
     "sims/command_line/test_user_data.py": 45,
-    "sims/experiments/test_memory.py": 15,
     "theory/storage/test_folder.py": 15,
     "sims/command_line/test_endings.py": 45,
     "meta/test_face.py": 25,
