@@ -161,11 +161,11 @@ def verify(
     from theory.claims import judge
     from theory.storage import keep, staying
 
-    left_out: dict[str, str] = {}
+    experiments, left_out = list(all_experiments().values()), dict[str, str]()  # loaded before a folder is made
     if file is None:
         if given := [name for name, value in user.items() if value not in (None, ())]:
             raise click.UsageError(f"--{given[0]} is for your own data: give its file with --data FILE.csv")
-        out, jobs = out or Path("results"), jobs_of(list(all_experiments().values()), small=small)
+        out, jobs = out or Path("results"), jobs_of(experiments, small=small)
     else:
         from sims.user_run import described_problem
 
