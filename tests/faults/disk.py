@@ -111,8 +111,11 @@ def _without_privileges() -> list[str]:
 def vanished(bench: Bench, place: Path) -> Said:
     """Remove the folder at a random moment of the run."""
     process = bench.job.start(place)
-    time.sleep(bench.rng.uniform(0.3, 1.0) * bench.job.moments["report:"])
-    shutil.rmtree(place / OUT, ignore_errors=True)
+    while not (place / OUT / "manifest.json").exists() and process.poll() is None:
+        time.sleep(0.01)
+    time.sleep(bench.rng.uniform(0.0, 0.3) * bench.job.moments["report:"])
+    if process.poll() is None:  # what is removed after the end is no fault of the run
+        shutil.rmtree(place / OUT, ignore_errors=True)
     text, _ = process.communicate()
     return Said(process.returncode, text)
 
