@@ -198,7 +198,8 @@ def verify(
 def check(folder: Path, repair: bool) -> None:
     """Compare everything stored in FOLDER and below it with its sha256: tables, results, pictures, reports, settings.
 
-    Exit status 1 where something is damaged or lost. Nothing is changed without --repair, which never removes what is sound.
+    Exit status 1 where something is damaged or lost, or cannot be repaired. Nothing is changed without --repair, which never removes
+    what is sound.
     """
     from sims.folder_check import check_folder
 
@@ -215,6 +216,10 @@ def check(folder: Path, repair: bool) -> None:
     state = f"{n_faults} damages" if n_faults else "all sound"
     click.echo(f"{n_tables} tables and {len(found) - n_tables} folders of results: {state}.")
     if n_faults and repair:
+        left = [fault for part in check_folder(folder) for fault in part.faults]
+        if left:
+            click.echo(f"{len(left)} of them cannot be repaired, as is said above.")
+            sys.exit(1)
         click.echo("Dropped what is damaged. Run again the command that made it.")
     elif n_faults:
         click.echo("Nothing was changed: --repair drops what is damaged.")

@@ -106,16 +106,17 @@ class ResultsFolder:
         results = {path.relative_to(self.path).as_posix() for path in self.path.glob("*/*.zarr")}
         try:
             listed = dict(self.listed())
-            if results and not (self.path / MANIFEST).exists():
+            lost = bool(results) and not (self.path / MANIFEST).exists()
+            if lost:
                 faults.append(f"{self.path / MANIFEST} is missing, and there are results")
         except OSError as error:
             faults.append(str(error).partition(";")[0])
-            listed = {}
+            listed, lost = {}, True
         for name in sorted({*listed, *results}):
             content, reason = self._settled(name) if listed.get(name) else (None, _NOT_LISTED)
             if content is not None or listed.get(name) == ():
                 continue
-            if not faults or listed:
+            if not lost:  # else one line has said it of all
                 faults.append(f"{self.path / name} {reason}")
             if repair and listed.get(name) and not (self.path / name).exists():
                 del listed[name]

