@@ -86,8 +86,8 @@ def retrainings(folder: Path) -> Retrainings:
     machines: set[str] = set()
     fits = tables = 0
     for stored in sorted(folder.glob("*/*.table")):
-        file = stored / "run.json"
-        if not file.exists() and not (stored / "journal.jsonl").exists():
+        file, journal = stored / "run.json", stored / "journal.jsonl"
+        if not file.exists() and not (journal.exists() and journal.stat().st_size):
             continue  # it was not begun
         try:
             run = dict(json.loads(file.read_bytes()))

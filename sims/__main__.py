@@ -198,8 +198,8 @@ def verify(
 def check(folder: Path, repair: bool) -> None:
     """Compare everything stored in FOLDER and below it with its sha256: tables, results, pictures, reports, settings.
 
-    Exit status 1 where something is damaged or lost, or cannot be repaired. Nothing is changed without --repair, which never removes
-    what is sound.
+    Exit status 1 where something is damaged or lost, or cannot be repaired. Nothing is changed without --repair, which never
+    removes what is sound.
     """
     from sims.folder_check import check_folder
 
