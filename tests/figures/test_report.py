@@ -4,6 +4,7 @@ import html
 import html.parser
 import re
 import shutil
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -16,7 +17,7 @@ from wavy import Wavy
 
 from figures.__main__ import cli
 from figures.numbers import numbers
-from figures.results import read_all
+from figures.results import read_all, retrainings
 from sims.experiments.shared.results import save
 from sims.retrain import response_table
 from theory.claims import judge
@@ -167,6 +168,19 @@ def test_the_retrainings_are_the_sizes_of_all_stored_tables_however_many_blocks_
     assert len(arrays) == 2
     text = " ".join(make(folder, "report")[1].split())
     assert f"All {sum(seeds * subsets for seeds, subsets, _ in (a.shape for a in arrays))} retrainings of 2 tables" in text
+
+
+@pytest.mark.parametrize(
+    "damage", [Path.unlink, lambda run: run.write_text(run.read_text().replace("128", "129")), lambda run: run.write_text("{}")]
+)
+def test_a_table_whose_settings_are_lost_or_edited_is_named_and_never_counted(tmp_path, damage):
+    folder = stored(tmp_path, "leverage")
+    response_table(Wavy(n_points=7), range(2), store=folder / "leverage" / "0.table")
+    (folder / "leverage" / "begun.table").mkdir()  # a run that ended before its first block
+    assert retrainings(folder).fits == 2 * 2**7
+    damage(folder / "leverage" / "0.table" / "run.json")
+    with pytest.raises(ValueError, match=r"0\.table/run\.json is missing, or was edited or damaged: .* --repair"):
+        retrainings(folder)
 
 
 def test_no_results_at_all_are_an_error_that_says_what_to_run(tmp_path):
