@@ -19,7 +19,7 @@ __all__ = ["run_bound"]
 
 def run_bound(module: str, *arguments: str) -> tuple[int, str]:
     """Run `python -m module arguments`; return its exit status, and what it wrote to standard error."""
-    with interrupts_held_back():  # the process never hears of them: it is told by the pipe
+    with interrupts_held_back():  # the process never hears of them: the pipe ends it
         process = subprocess.Popen(
             [sys.executable, "-m", __name__, module, *arguments], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )

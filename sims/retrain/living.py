@@ -1,4 +1,4 @@
-"""Values, functions and classes as they are in memory, told so that two that could answer differently do not look the same.
+"""Values, functions and classes as they are in memory, recorded so that no two look the same that could answer differently.
 
 A function is its bytecode with constants, defaults and what it has enclosed; not its lines, docstring or comments.
 """
@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 from sims.retrain import sources
 from theory.response import attributes_of
 
-__all__ = ["class_in_memory", "module_in_memory", "modules_of", "name_of", "own_classes", "told"]
+__all__ = ["class_in_memory", "module_in_memory", "modules_of", "name_of", "own_classes", "recorded"]
 
 
-def told(value: Any, name: str) -> Any:
-    """Tell a value as plain JSON values; arrays by shape and sha256, functions by a digest. TypeError where that cannot be."""
-    return _Teller(strict=True, from_files=True).told(value, name)
+def recorded(value: Any, name: str) -> Any:
+    """Return a value as plain JSON values: arrays by shape and sha256, functions by a digest; else raise TypeError."""
+    return _Recorder(strict=True, from_files=True).recorded(value, name)
 
 
 def own_classes(kind: type) -> list[type]:
@@ -43,13 +43,13 @@ def name_of(kind: type) -> str:
 def class_in_memory(kind: type, *, strict: bool) -> str:
     """Digest the attributes of a class: functions as they are now, and values; of installed classes the functions only.
 
-    `strict` refuses values that cannot be told (TypeError); otherwise they are told by their class alone.
+    `strict` refuses values that cannot be recorded (TypeError); otherwise they are recorded by their class alone.
     """
     followed = sources.is_followed(kind.__module__)
-    teller = _Teller(strict and followed)
+    recorder = _Recorder(strict and followed)
     return _digest(
         {
-            name: teller.told(value, f"{kind.__qualname__}.{name}")
+            name: recorder.recorded(value, f"{kind.__qualname__}.{name}")
             for name, value in sorted(vars(kind).items())
             if not _is_internal(kind, name, value) and (followed or _functions_in(value))
         }
@@ -74,13 +74,13 @@ def module_in_memory(name: str, *, without: Iterable[type] = ()) -> str | None:
     module, file = sys.modules.get(name), sources.file_of(name)
     if module is None or file is None:
         return None
-    teller, found = _Teller(strict=False), dict[str, Any]()
+    recorder, found = _Recorder(strict=False), dict[str, Any]()
     for key in sources.defined_in(file):
         value = vars(module).get(key)
         if not isinstance(value, type):
-            found[key] = teller.told(value, key)
+            found[key] = recorder.recorded(value, key)
         elif value not in without:
-            found[key] = {part: teller.told(of, part) for part, of in sorted(vars(value).items()) if _functions_in(of)}
+            found[key] = {part: recorder.recorded(of, part) for part, of in sorted(vars(value).items()) if _functions_in(of)}
     return _digest(found) if found else None
 
 
@@ -107,18 +107,18 @@ def modules_of(value: Any, _seen: set[int] | None = None) -> set[str]:
     return {name for part in parts for name in modules_of(part, seen)}
 
 
-# --- what can be told ------------------------------------------------------------------------------------------------------
+# --- what can be recorded -------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class _Teller:
-    """Tells values, `inside` of which it is; an object that cannot be told is refused, or only named."""
+class _Recorder:
+    """Record values, `inside` of which it is; an object that cannot be recorded is refused, or only named."""
 
     strict: bool
     from_files: bool = False  # whether functions that no file defines are refused too
     inside: tuple[int, ...] = ()
 
-    def told(self, value: Any, name: str) -> Any:
+    def recorded(self, value: Any, name: str) -> Any:
         if value is None or isinstance(value, bool | int | str):
             return value
         if isinstance(value, float):
@@ -126,7 +126,7 @@ class _Teller:
         if isinstance(value, np.ndarray):
             return self._array(cast(NDArray[Any], value), name)
         if isinstance(value, np.generic):
-            return self.told(value.item(), name)
+            return self.recorded(value.item(), name)
         if id(value) in self.inside:
             return "itself"
         return replace(self, inside=(*self.inside, id(value)))._object(value, name)
@@ -139,18 +139,18 @@ class _Teller:
 
     def _object(self, value: Any, name: str) -> Any:
         if isinstance(value, tuple | list):
-            return [self.told(item, name) for item in cast(list[Any], value)]
+            return [self.recorded(item, name) for item in cast(list[Any], value)]
         if isinstance(value, dict):
-            return {str(key): self.told(item, f"{name}[{key!r}]") for key, item in cast(dict[Any, Any], value).items()}
+            return {str(key): self.recorded(item, f"{name}[{key!r}]") for key, item in cast(dict[Any, Any], value).items()}
         if isinstance(value, type):
             return f"class {name_of(value)}"
         if isinstance(value, types.ModuleType):
             return f"module {value.__name__}"
         if isinstance(value, functools.partial):
             made = cast("functools.partial[Any]", value)
-            return [self.told(part, name) for part in (made.func, made.args, made.keywords)]
+            return [self.recorded(part, name) for part in (made.func, made.args, made.keywords)]
         if isinstance(value, types.MethodType):
-            return [self.told(value.__func__, name), self.told(value.__self__, name)]
+            return [self.recorded(value.__func__, name), self.recorded(value.__self__, name)]
         if functions := _functions_in(value):
             return " ".join([type(value).__name__, *(self._function(function, name) for function in functions)])
         if isinstance(value, _NAMED):
@@ -167,9 +167,9 @@ class _Teller:
         return _digest(
             [
                 _digest_of_code(code),
-                self.told(function.__defaults__, f"{name}'s defaults"),
-                self.told(function.__kwdefaults__, f"{name}'s defaults"),
-                {key: self.told(value, f"{name}, which encloses {key},") for key, value in enclosed.items()},
+                self.recorded(function.__defaults__, f"{name}'s defaults"),
+                self.recorded(function.__kwdefaults__, f"{name}'s defaults"),
+                {key: self.recorded(value, f"{name}, which encloses {key},") for key, value in enclosed.items()},
             ]
         )
 
@@ -220,7 +220,7 @@ _NAMED: tuple[type, ...] = (
     types.MemberDescriptorType,
     types.GetSetDescriptorType,
 )
-"""Made by compiled packages, or by the interpreter: their names tell them."""
+"""Made by compiled packages, or by the interpreter: their names identify them."""
 
 _GENERATED = frozenset(
     {"__init__", "__repr__", "__eq__", "__lt__", "__le__", "__gt__", "__ge__", "__hash__", "__setattr__", "__delattr__"}

@@ -51,17 +51,17 @@ def _vector_extensions() -> list[str]:
 
 
 def settings_of(learner: Learner, weights: Array | None = None) -> Record:
-    """Tell everything that decides a bit of a learner's responses to weights, or to all subsets, as plain JSON values.
+    """Record everything that decides a bit of a learner's responses to weights, or to all subsets, as plain JSON values.
 
     Of a learner these are its class, its `theory.response.deciding_values` (arrays by shape and sha256, other values as they
-    are) and what `record_of` says. What cannot be told is refused: two different learners could look the same.
+    are) and what `record_of` says. What cannot be recorded is refused: two different learners could look the same.
     """
     kind = type(learner)
-    values = {name: living.told(value, f"{kind.__name__}.{name}") for name, value in deciding_values(learner).items()}
+    values = {name: living.recorded(value, f"{kind.__name__}.{name}") for name, value in deciding_values(learner).items()}
     return {
         "learner": {"class": living.name_of(kind), **values},
         **record_of(learner),
-        **({} if weights is None else {"weights": living.told(weights, "weights")}),
+        **({} if weights is None else {"weights": living.recorded(weights, "weights")}),
     }
 
 
@@ -73,7 +73,7 @@ def record_of(learner: Learner, *, strict: bool = True) -> Record:
 
     code: what every module says that the learner reaches, and all of the learners' own. in_memory: the classes of the learner
     and the functions of the modules that are loaded with it, which a program may have replaced. `strict` refuses a class that no
-    file defines, and attributes of classes that cannot be told; otherwise they are left out, or told by their class alone.
+    file defines, and attributes of classes that cannot be recorded; else they are left out, or only their class is recorded.
     """
     kind = type(learner)
     classes = living.own_classes(kind)
@@ -159,7 +159,7 @@ _OF_NUMBA = (
 
 
 def for_workers(learner: Learner) -> str:
-    """Write down the record of a learner, and the bytes of the files behind it, for `require_same`: what can be told of it."""
+    """Write down the record of a learner, and the bytes of the files behind it, for `require_same`."""
     record = record_of(learner, strict=False)
     return json.dumps({**record, "bytes": {name: _bytes_of(sources.file_of(name)) for name in record["code"]}})
 
@@ -194,7 +194,7 @@ def _record_here(kind: type, wanted: Record, content: Mapping[str, str | None]) 
     classes, in_memory = living.own_classes(kind), _classes_in_memory(kind, strict=False)
     for name in {*wanted["in_memory"]} - {*in_memory}:
         digest = living.module_in_memory(name, without=classes)
-        if digest is not None or name in code:  # where it is not loaded yet, its file has told it
+        if digest is not None or name in code:  # where it is not loaded yet, its file has been recorded
             in_memory[name] = digest or wanted["in_memory"][name]
     versions = {name: _version_here(name) for name in wanted["versions"]}
     return {
@@ -236,7 +236,7 @@ def _differences(there: Mapping[str, Any], here: Mapping[str, Any], names: tuple
             found.append(f"{path}{name}: only {names[1]} has {_shown(other)}")
         elif isinstance(one, dict) or isinstance(other, dict):
             shown = f"{names[0]} has {_shown(one)}, {names[1]} {_shown(other)}"
-            found.append(f"{path}{name}: {shown} (another version of dfdw told it)")
+            found.append(f"{path}{name}: {shown} (another version of dfdw wrote it)")
         elif json.dumps(one, sort_keys=True) != json.dumps(other, sort_keys=True):  # 1 is not True, and 0.0 not -0.0
             found.append(f"{path}{name}: {names[0]} has {one}, {names[1]} {other}")
     return found

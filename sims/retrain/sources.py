@@ -1,7 +1,7 @@
 """The source code that a learner reaches: modules by what they mean, and the installed packages that they import.
 
 Imports are read from the source (`ast`) and resolved without executing anything. Modules of this project and of users are
-followed, those of installed packages are told by their versions, and the standard library by that of Python.
+followed, those of installed packages are recorded by their versions, and the standard library by that of Python.
 """
 
 import ast
@@ -64,13 +64,13 @@ def reached(modules: Iterable[str]) -> Reached:
 
 
 def is_followed(name: str) -> bool:
-    """Tell a module of this project or of a user, with a file, from one that is installed or of the standard library."""
+    """Return whether a module is of this project or of a user, and not installed or of the standard library."""
     file = file_of(name)
     return file is not None and _is_followed(name, file)
 
 
 def is_installed(name: str) -> bool:
-    """Tell whether a module is of an installed package, not of the standard library and not made by a program."""
+    """Return whether a module is of an installed package, not of the standard library and not made by a program."""
     top = name.partition(".")[0]
     if top in sys.stdlib_module_names | _OURS:
         return False
@@ -143,7 +143,7 @@ class _Source:
 
     digest: str
     imports: tuple[_Import, ...] = ()
-    offers: tuple[_Import, ...] = ()  # what a module with `__getattr__` imports when it is asked for
+    offers: tuple[_Import, ...] = ()  # what a module with `__getattr__` imports when a name of it is used
     attributes: frozenset[str] = frozenset()  # names after a dot
     defined: tuple[str, ...] = ()  # functions, classes and constants
 

@@ -314,7 +314,7 @@ def test_a_store_of_an_earlier_version_is_refused_by_what_it_told_in_another_way
     settings["code"] = 64 * "0"
     (tmp_path / "run.json").write_text(json.dumps({"fingerprint": json_digest(settings), **settings}))
     message = (
-        r"another run: code: the store has 0{64}, this run \d+ values by name \(another version of dfdw told it\); "
+        r"another run: code: the store has 0{64}, this run \d+ values by name \(another version of dfdw wrote it\); "
         r"hardware.libc: only this run has .*; in_memory: only this run has \d+ values.*; versions.python: only this run has 3"
     )
     with pytest.raises(ValueError, match=message):
