@@ -1,5 +1,6 @@
 """The module defines the class `DataSet` and keeps the registry of all data sets that have a name."""
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -60,8 +61,10 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(_registry))
 
 
-def by_name(name: str, n_points: int | None = None) -> DataSet:
+def by_name(name: str, n_points: int | None = None, seed: int = 0) -> DataSet:
     """Return the data set `name` with `n_points` training points, or with its own default number.
+
+    A data set that is drawn has other points for every `seed`; one that is not drawn has seed 0 only.
 
     >>> data = by_name("spector", 8)
     >>> data.X.shape, data.columns, data.y.tolist()
@@ -69,11 +72,19 @@ def by_name(name: str, n_points: int | None = None) -> DataSet:
     """
     if not isinstance(name, str) or name not in _registry:
         raise ValueError(f"data set {shown(name)} is unknown, expected one of {', '.join(names())}")
-    return _registry[name]() if n_points is None else _registry[name](as_count("n_points", n_points))
+    size = {} if n_points is None else {"n_points": as_count("n_points", n_points)}
+    if seed == 0:
+        return _registry[name](**size)
+    if "seed" not in inspect.signature(_registry[name]).parameters:
+        raise ValueError(f"data set {name} is not drawn, expected seed 0, got {shown(seed)}")
+    return _registry[name](**size, seed=as_count("seed", seed))
 
 
 def register(function: Callable[..., DataSet]) -> Callable[..., DataSet]:
-    """Register the function `name(n_points=...) -> DataSet`, so that `by_name` finds its data set by the function's name."""
+    """Register the function `name(n_points=...) -> DataSet`, so that `by_name` finds its data set by the function's name.
+
+    A function that draws its points also takes `seed`.
+    """
     _registry[function.__name__] = function
     return function
 

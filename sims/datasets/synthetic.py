@@ -20,40 +20,41 @@ def one_point(n_points: int = 1) -> DataSet:
 
 
 @register
-def noisy_line(n_points: int = 64) -> DataSet:
+def noisy_line(n_points: int = 64, seed: int = 0) -> DataSet:
     """Return y = 1 + x + standard normal noise on an orthogonal design (intercept and x, XᵀX = N I); queries at x = -1 and 2."""
-    x = with_eigenvalues(n_points, [1.0], seed=0)
+    x = with_eigenvalues(n_points, [1.0], seed=seed)
     X = np.column_stack([np.ones(n_points), (x - x.mean(axis=0)) / x.std(axis=0)])
-    y = X.sum(axis=1) + stream("noisy_line", 0).standard_normal(n_points)
+    y = X.sum(axis=1) + stream("noisy_line", seed).standard_normal(n_points)
     return DataSet(
         "noisy_line", X, y, np.array([[1.0, -1.0], [1.0, 2.0]]), ("intercept", "x"), "noise standard deviations", "synthetic"
     )
 
 
 @register
-def xor(n_points: int = 8) -> DataSet:
+def xor(n_points: int = 8, seed: int = 0) -> DataSet:
     """Return points at the four corners of a square, plus normal noise of standard deviation 0.35, and 8 queries.
 
     Corners (-1, -1) and (1, 1) have label 0, corners (-1, 1) and (1, -1) label 1. Points take the four corners in turn.
     """
 
-    def draw(count: int, seed: int) -> tuple[Array, Array]:
+    def draw(count: int, part: int) -> tuple[Array, Array]:
         corners = np.array([[-1.0, -1.0], [-1.0, 1.0], [1.0, 1.0], [1.0, -1.0]])[np.arange(count) % 4]
-        return corners + 0.35 * stream("xor", seed).standard_normal((count, 2)), (np.arange(count) % 2).astype(np.float64)
+        noise = 0.35 * stream("xor", 2 * seed + part).standard_normal((count, 2))
+        return corners + noise, (np.arange(count) % 2).astype(np.float64)
 
     return _two_columns("xor", *draw(n_points, 0), draw(8, 1)[0])
 
 
 @register
-def two_moons(n_points: int = 10) -> DataSet:
+def two_moons(n_points: int = 10, seed: int = 0) -> DataSet:
     """Return points on two interleaved half circles of radius 1, plus normal noise of standard deviation 0.2, and 8 queries.
 
     Labels alternate. Label 0: (cos t, sin t), label 1: (1 - cos t, 1/2 - sin t), t uniform on (0, pi), both moved by
     (-1/2, -1/4).
     """
 
-    def draw(count: int, seed: int) -> tuple[Array, Array]:
-        rng, y = stream("two_moons", seed), (np.arange(count) % 2).astype(np.float64)
+    def draw(count: int, part: int) -> tuple[Array, Array]:
+        rng, y = stream("two_moons", 2 * seed + part), (np.arange(count) % 2).astype(np.float64)
         t = rng.uniform(0.0, np.pi, count)
         moons = np.stack([(1 - 2 * y) * np.cos(t) + y - 0.5, (1 - 2 * y) * np.sin(t) + 0.5 * y - 0.25], axis=1)
         return moons + 0.2 * rng.standard_normal((count, 2)), y

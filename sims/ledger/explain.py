@@ -70,6 +70,7 @@ def explanation(claim: Claim, folder: Path) -> str:
         "Tested": f"{judged} Experiments: {', '.join(claim.experiments)}.",
         "Measure": f"{claim.measure}; tolerance {claim.tolerance:g}",
         "Verdict": verdict,
+        **({"Turns on": str(found.sensitivity)} if isinstance(found, Verdict) else {}),
         "Sources": "; ".join(claim.sources),
     }
     heading = f"{claim.id}: {claim.statement}"

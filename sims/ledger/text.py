@@ -12,7 +12,7 @@ from theory.claims import Claim, Verdict
 if TYPE_CHECKING:  # loaded where results are
     import xarray as xr
 
-__all__ = ["ledger_text", "missing_text", "summary_json", "summary_text", "verdict_json"]
+__all__ = ["claim_json", "ledger_text", "missing_text", "summary_json", "summary_text"]
 
 _WIDTH = 118
 
@@ -28,8 +28,10 @@ def ledger_text(verdicts: Sequence[tuple[Claim, Verdict]]) -> str:
             figure = f"{'none' if np.isnan(verdict.figure) else f'{verdict.figure:.3g}'} (tolerance {verdict.tolerance:g})"
             lines.append(f"\n{claim.id:<10} {verdict.status.value:<13} {verdict.measure}: {figure}")
             lines += _indented(claim.statement)
-            lines += [f"{'':11}{item.figure:<12.3g} {item.case}" for item in verdict.evidence]
+            lines += [f"{'':11}{item}" for item in verdict.evidence]
             lines += _indented(verdict.condition)
+            if verdict.sensitivity is not None:
+                lines += _indented(f"Sensitivity: {verdict.sensitivity}")
     return "\n".join(lines)
 
 
@@ -45,11 +47,25 @@ def missing_text(absent: Sequence[tuple[Claim, str]]) -> str:
     return "\n".join(lines)
 
 
-def verdict_json(verdict: Verdict) -> dict[str, Any]:
-    """Return a verdict as plain values; its status is under the key `verdict`, an undefined figure is null."""
+def claim_json(claim: Claim, verdict: Verdict) -> dict[str, Any]:
+    """Return a claim and its verdict as plain values; the status is under the key `verdict`, an undefined number is null."""
     fields = dataclasses.asdict(verdict)
-    figure = fields["figure"] if np.isfinite(verdict.figure) else None
-    return {"verdict": fields.pop("status").value, **fields, "figure": figure}
+    evidence = [{**item, "figure": _known(item["figure"]), "doubt": _known(item["doubt"])} for item in fields["evidence"]]
+    found = verdict.sensitivity
+    return {
+        "id": claim.id,
+        "statement": claim.statement,
+        "kind": claim.kind,
+        "verdict": fields.pop("status").value,
+        **fields,
+        "figure": _known(verdict.figure),
+        "evidence": evidence,
+        "sensitivity": None if found is None else {"robust": found.robust, "flips": list(found.flips)},
+    }
+
+
+def _known(number: float) -> float | None:
+    return number if np.isfinite(number) else None
 
 
 def _indented(text: str) -> list[str]:

@@ -4,8 +4,8 @@ Every module in this package is imported by `all_claims`: a new claim is one fun
 """
 
 from theory.claims.ledger import Ledger, NotJudged, judge, outcome
-from theory.claims.registry import Claim, Results, all_claims, claim
-from theory.claims.verdict import Evidence, NothingToJudgeError, Status, Verdict
+from theory.claims.registry import Claim, OtherMeasure, Results, all_claims, claim
+from theory.claims.verdict import Evidence, NothingToJudgeError, Sensitivity, Status, Verdict
 
 __all__ = [
     "Claim",
@@ -13,7 +13,9 @@ __all__ = [
     "Ledger",
     "NotJudged",
     "NothingToJudgeError",
+    "OtherMeasure",
     "Results",
+    "Sensitivity",
     "Status",
     "Verdict",
     "all_claims",

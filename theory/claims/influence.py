@@ -42,16 +42,14 @@ def approximations_add_errors(this: Claim, results: Results) -> Verdict:
     """
     evidence: list[Evidence] = []
     split: list[str] = []
-    uncertainty: list[float] = []
     for ds in results["budget"]:
         last = ds.isel(time=-1)
         of_d = {"reference": "D(1)", "measure": "relative_error"}
         exact_name = _EXACT if np.isfinite(last.measured.sel(estimate=_EXACT, **of_d)) else _SPLIT[0]
         pair = {"estimate": [exact_name, _PRACTICAL], **of_d}
         exact, practical = last.measured.sel(pair).values
-        evidence.append(Evidence(ds.attrs["case"], float(practical - exact)))
         error = float(np.linalg.norm(np.nan_to_num(last.measured_error.sel(pair))))  # one seed: nothing is sampled
-        uncertainty.append(2.0 * error)
+        evidence.append(Evidence(ds.attrs["case"], float(practical - exact), 2.0 * error))
         steps = [last.budget.sel(step=f"{a} -> {b}", column="size") for a, b in pairwise(_SPLIT)]
         split.append(" + ".join(f"{float(step):.2g}" for step in steps))
     condition = f"training converged; sizes of the steps relative to ||beta||: {'; '.join(split)}"
@@ -60,7 +58,7 @@ def approximations_add_errors(this: Claim, results: Results) -> Verdict:
     if solvers := results.get("solver_map"):
         needed = "; ".join(map(_products, solvers))
         condition += f". Products with the Hessian until a solver's error is below {CLOSE:g}: {needed}"
-    return this.decide(evidence, holds=Status.HOLDS_WHEN, must_exceed=True, condition=condition, uncertainty=uncertainty)
+    return this.decide(evidence, holds=Status.HOLDS_WHEN, must_exceed=True, condition=condition)
 
 
 def _best_damping(ds: xr.Dataset) -> str:

@@ -26,23 +26,22 @@ def seed_average_helps(this: Claim, results: Results) -> Verdict:
     also give dF/dw, or if there are too few seeds.
     """
     evidence: list[Evidence] = []
-    uncertainty: list[float] = []
     paths: list[float] = []
     for ds in results["jumps"]:
         at = ds.isel(n_seeds=-1)
-        evidence.append(Evidence(f"jumps: {ds.attrs['case']}", abs(float(at.slope.sel(quantity="difference of F")) - 1.0)))
-        uncertainty.append(float(at.slope_error.sel(quantity="difference of F")))
+        slope, error = (float(x.sel(quantity="difference of F")) for x in (at.slope, at.slope_error))
+        evidence.append(Evidence(f"jumps: {ds.attrs['case']}", abs(slope - 1.0), 2.0 * error))
         paths.append(float(at.slope.sel(quantity="path-wise derivative")))
     ratios = [float(ds["size"].sel(effect="D(1)")[-1] / ds["size"].sel(effect="LOO")[-1]) for ds in results["interpolation"]]
+    error = max(item.doubt for item in evidence) / 2.0
     no_jump = any(abs(path - 1.0) <= this.tolerance for path in paths)
     return this.decide(
         evidence,
         holds=Status.INCONCLUSIVE if no_jump else Status.HOLDS_WHEN,
-        condition=f"the start decides by a jump (standard error {max(uncertainty):.2f}): the mean of path-wise derivatives has "
+        condition=f"the start decides by a jump (standard error {error:.2f}): the mean of path-wise derivatives has "
         f"slope {', '.join(f'{path:.2f}' for path in paths)} instead; it fails for interpolators: "
         f"||D(1)|| / ||LOO|| = {', '.join(f'{r:.0e}' for r in ratios)} "
         "whatever is averaged",
-        uncertainty=2.0 * max(uncertainty),
     )
 
 

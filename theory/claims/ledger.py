@@ -73,13 +73,14 @@ def outcome(claim: Claim, results: Results, why: Mapping[str, str] | None = None
     """Judge one claim, or say why it cannot be judged.
 
     If results of another version cause an error, it is a fault; the reason names the experiments to rerun. A ratio of zeros
-    is NaN without a warning: `Claim.decide` says on which case a figure is undefined.
+    is NaN without a warning: `Claim.decide` says on which case a figure is undefined. A claim that the cases of a small run
+    cannot judge as those of the full run do is not judged on them; the reason shows its figure.
     """
     if missing := [name for name in claim.experiments if not results.get(name)]:
         return NotJudged("; ".join(f"{name} {(why or {}).get(name, 'has no results')}" for name in missing))
     try:
         with np.errstate(divide="ignore", invalid="ignore"):
-            return claim.judge(results)
+            found = claim.judge(results)
     except NothingToJudgeError as error:
         return NotJudged(str(error))
     except (LookupError, AttributeError, TypeError, ValueError, ArithmeticError) as error:
@@ -88,3 +89,6 @@ def outcome(claim: Claim, results: Results, why: Mapping[str, str] | None = None
             "experiments again",
             fault=True,
         )
+    if claim.too_small and any(ds.attrs.get("small") for name in claim.experiments for ds in results[name]):
+        return NotJudged(f"too small to judge: {claim.too_small} ({claim.measure}: {found.figure:.3g} on {found.case})")
+    return found

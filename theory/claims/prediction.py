@@ -65,14 +65,13 @@ def datamodels_suit_small_perturbations(this: Claim, results: Results) -> Verdic
     The condition gives the number of removed points from which beta is better.
     """
     evidence: list[Evidence] = []
-    uncertainty: list[float] = []
     notes: list[str] = []
     for ds in results["group_removal"]:
         error = ds.measured.sel(measure="relative_error")
         spread = ds.measured_error.sel(measure="relative_error", estimate=["beta, summed", "D(1), summed"])
         uniform, derivative = error.sel(estimate="beta, summed"), error.sel(estimate="D(1), summed")
-        evidence.append(Evidence(ds.attrs["case"], float(uniform[0] - derivative[0])))
-        uncertainty.append(2.0 * float(np.linalg.norm(np.nan_to_num(spread[0]))))  # one seed: nothing is sampled
+        doubt = 2.0 * float(np.linalg.norm(np.nan_to_num(spread[0])))  # one seed: nothing is sampled
+        evidence.append(Evidence(ds.attrs["case"], float(uniform[0] - derivative[0]), doubt))
         better = ds.removed.values[(uniform < derivative).values]
         local = error.sel(estimate="beta (p = 0.9), summed")
         notes.append(
@@ -81,7 +80,6 @@ def datamodels_suit_small_perturbations(this: Claim, results: Results) -> Verdic
         )
     return this.decide(
         evidence,
-        uncertainty=uncertainty,
         condition="a datamodel suits the subsets that it was fitted on; one fitted near the full set (p near 1) suits small "
         f"perturbations. Errors: {'; '.join(notes)}",
     )
@@ -110,19 +108,17 @@ def averages_are_easier(this: Claim, results: Results) -> Verdict:
     beta is fitted to R seeds and tested on R other seeds. A standard error needs at least two pairs of groups of R seeds.
     """
     evidence: list[Evidence] = []
-    uncertainty: list[float] = []
     notes: list[str] = []
     for ds in results["seeds"]:
         at = {"estimate": "beta", "pairing": "other seeds", "target": "all subsets"}
         error, spread = (v.sel(quality="relative_error", **at) for v in (ds.prediction, ds.prediction_error))
         known = np.flatnonzero(np.isfinite(spread))[[0, -1]]
         error, spread, ranks = error[known], spread[known], ds.prediction.sel(quality="lds", **at)[known]
-        evidence.append(Evidence(ds.attrs["case"], float(error[0] - error[1])))
-        uncertainty.append(2.0 * float(np.linalg.norm(spread)))
+        evidence.append(Evidence(ds.attrs["case"], float(error[0] - error[1]), 2.0 * float(np.linalg.norm(spread))))
         notes.append(
             f"{float(error[0]):.3f} -> {float(error[1]):.3f} with {int(error.averaged[1])} seeds, "
             f"LDS {float(ranks[0]):.3f} -> {float(ranks[1]):.3f}, "
             f"noise of one seed {float(ds.noise[0]):.1g}"
         )
     condition = f"by as much as seeds differ: {'; '.join(notes)}"
-    return this.decide(evidence, must_exceed=True, condition=condition, uncertainty=uncertainty)
+    return this.decide(evidence, must_exceed=True, condition=condition)

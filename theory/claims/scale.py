@@ -37,11 +37,10 @@ def scale_is_one_over_p(this: Claim, results: Results) -> Verdict:
     if not cases:
         raise NothingToJudgeError("scale has no case without penalty (l2 = 0) that has 20 points or more per column")
     evidence: list[Evidence] = []
-    errors: list[float] = []
     for ds in cases:
-        ratio = np.abs(ds.slope / ds.predicted - 1.0)
-        evidence += [Evidence(f"{ds.attrs['case']} {law}", float(ratio.sel(law=law).max())) for law in ds.law.values]
-        errors.append(float((ds.standard_error / ds.predicted).max()))
+        off, doubt = np.abs(ds.slope / ds.predicted - 1.0), 2.0 * ds.standard_error / ds.predicted
+        for law in ds.law.values:
+            evidence.append(Evidence(f"{ds.attrs['case']} {law}", float(off.sel(law=law).max()), float(doubt.sel(law=law).max())))
     half = ", ".join(
         f"{float(s):.3f} +- {float(e):.3f}"
         for ds in cases
@@ -57,7 +56,6 @@ def scale_is_one_over_p(this: Claim, results: Results) -> Verdict:
         holds=Status.HOLDS_WHEN,
         condition=f"d/N small and no penalty: slope {half} at p = 1/2"
         + (f"; with a penalty or d/N not small it is {others}" if others else ""),
-        uncertainty=2.0 * max(errors),
     )
 
 
@@ -148,7 +146,6 @@ def scale_at_size(this: Claim, results: Results) -> Verdict:
     """
     cases = sorted(results["scale_at_size"], key=lambda ds: (float(ds.attrs["l2"]), int(ds.attrs["n_points"])))
     evidence: list[Evidence] = []
-    errors: list[float] = []
     outside: list[float] = []
     for ds in cases:
         excess = np.abs(ds.slope_at_mean.sel(estimator="control variate") - 1.0)
@@ -156,15 +153,15 @@ def scale_at_size(this: Claim, results: Results) -> Verdict:
             if float(ds.columns_per_point) / p > COLUMNS_PER_POINT * (1.0 + 1e-9):
                 outside.append(float(excess.sel(p=p).max()))
                 continue
-            evidence.append(Evidence(f"{ds.attrs['case']} p={p:g}", float(excess.sel(p=p).max())))
-            errors.append(float(ds.standard_error_at_mean.sel(p=p, estimator="control variate").max()))
+            doubt = 2.0 * float(ds.standard_error_at_mean.sel(p=p, estimator="control variate").max())
+            evidence.append(Evidence(f"{ds.attrs['case']} p={p:g}", float(excess.sel(p=p).max()), doubt))
     condition = f"d/(pN) <= {COLUMNS_PER_POINT:g}: {_by_size(cases)}; {_by_penalty(cases)}"
     if outside:
         condition += f"; up to {max(outside):.2f} off where subsets have more columns per point"
     if not evidence:
         nearest = Evidence(cases[-1].attrs["case"], max(outside))
         return this.verdict(Status.INCONCLUSIVE, nearest, (), condition=condition)
-    return this.decide(evidence, holds=Status.HOLDS_WHEN, condition=condition, uncertainty=2.0 * max(errors))
+    return this.decide(evidence, holds=Status.HOLDS_WHEN, condition=condition)
 
 
 def _by_size(cases: Sequence[xr.Dataset]) -> str:

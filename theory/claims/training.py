@@ -76,7 +76,6 @@ def unconverged_training_breaks_influence(this: Claim, results: Results) -> Verd
     """
     evidence: list[Evidence] = []
     notes: list[str] = []
-    uncertainty: list[float] = []
     indefinite: list[bool] = []
     for ds in results["training_time"]:
         error, spread = _errors(ds, _INFLUENCE)
@@ -84,8 +83,7 @@ def unconverged_training_breaks_influence(this: Claim, results: Results) -> Verd
         if not np.isfinite(error[early]).any():
             continue
         k = int(np.nanargmin(error[early].values))
-        evidence.append(Evidence(ds.attrs["case"], float(error[k])))
-        uncertainty.append(2.0 * float(spread[k]))
+        evidence.append(Evidence(ds.attrs["case"], float(error[k]), 2.0 * float(spread[k])))
         negative = (ds.least_eigenvalue < 0).mean("seed")
         indefinite.append(bool(negative[early].max() > 0))
         notes.append(
@@ -99,7 +97,6 @@ def unconverged_training_breaks_influence(this: Claim, results: Results) -> Verd
         holds=Status.HOLDS if all(indefinite) else Status.HOLDS_WHEN,
         must_exceed=True,
         condition=f"error of the exact-Hessian influence: {'; '.join(notes)}",
-        uncertainty=uncertainty,
     )
 
 
@@ -123,12 +120,11 @@ def network_datamodel_is_the_derivative(this: Claim, results: Results) -> Verdic
     cases = results["training_time"]
     first, last = ([_errors(ds, _ESSAY)[0][k] for ds in cases] for k in (0, -1))
     spread = [float(_errors(ds, _ESSAY)[1][-1]) for ds in cases]
-    evidence = [Evidence(ds.attrs["case"], float(error)) for ds, error in zip(cases, last, strict=True)]
+    evidence = [Evidence(ds.attrs["case"], float(e), 2.0 * s) for ds, e, s in zip(cases, last, spread, strict=True)]
     slopes = ", ".join(f"{float(ds.measured.sel(pair=_ESSAY, measure='slope')[-1]):.2f}" for ds in cases)
     return this.decide(
         evidence,
         deciding="mildest",
-        uncertainty=[2.0 * error for error in spread],
         condition=f"after one step it is {', '.join(f'{float(e):.1g}' for e in first)}: the identity holds while F is nearly "
         f"affine in w; at the end slopes {slopes} (a slope near 1 beside such an error is chance, not agreement)",
     )

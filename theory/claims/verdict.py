@@ -5,7 +5,7 @@ import textwrap
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["CLOSE", "ROUNDING", "Evidence", "NothingToJudgeError", "Status", "Verdict"]
+__all__ = ["CLOSE", "ROUNDING", "Evidence", "NothingToJudgeError", "Sensitivity", "Status", "Verdict"]
 
 CLOSE = 0.05
 """Relative error below which one effect may be used for another."""
@@ -29,17 +29,44 @@ class NothingToJudgeError(ValueError):
 
 @dataclass(frozen=True)
 class Evidence:
-    """The figure that was measured in one case."""
+    """The figure that was measured in one case.
+
+    `doubt` is half the width of its 95% interval: the case says nothing where the tolerance is nearer to the figure than that. It
+    is 0 where nothing is sampled; NaN, the standard error of one seed, counts as 0. A `control` is true or false by construction:
+    it is shown, and never decides.
+    """
 
     case: str
     figure: float
+    doubt: float = 0.0
+    control: bool = False
+
+    def __str__(self) -> str:
+        figure = f"{self.figure:.3g}" + (f" ± {self.doubt:.2g}" if self.doubt > 0.0 else "")
+        return f"{figure:<20}{self.case}{' (control)' if self.control else ''}"
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """What would give a claim another verdict: each of the `flips` names a change and the verdict after it."""
+
+    flips: tuple[str, ...] = ()
+
+    @property
+    def robust(self) -> bool:
+        """Say whether none of the changes that were tried gives another verdict."""
+        return not self.flips
+
+    def __str__(self) -> str:
+        return "robust" if self.robust else f"turns on {'; '.join(self.flips)}"
 
 
 @dataclass(frozen=True, repr=False)
 class Verdict:
     """The outcome of a claim: `figure`, found in `case`, is the number of the given `measure` that decides.
 
-    `condition` says when the claim holds, or what else was found. `evidence` has the figures of all cases.
+    `condition` says when the claim holds, or what else was found. `evidence` has the figures of all cases. `sensitivity` says
+    what would flip the verdict; `Claim.judge` adds it.
     """
 
     status: Status
@@ -49,15 +76,17 @@ class Verdict:
     condition: str
     case: str
     evidence: tuple[Evidence, ...] = ()
+    sensitivity: Sensitivity | None = None
 
     def __repr__(self) -> str:
         shown, hidden = self.evidence[:_MOST_CASES], len(self.evidence) - _MOST_CASES
         lines = [
             f"{self.status}: {self.figure:.3g} (tolerance {self.tolerance:g}) on {self.case}",
             *_indented(self.measure),
-            *(f"    {item.figure:<12.3g}{item.case}" for item in shown),
+            *(f"    {item}" for item in shown),
             *([f"    and {hidden} more cases"] if hidden > 0 else []),
             *_indented(self.condition),
+            *([] if self.sensitivity is None else _indented(str(self.sensitivity))),
         ]
         return "\n".join(lines)
 
@@ -67,6 +96,7 @@ class Verdict:
             "Figure": f"{self.figure:.3g} (tolerance {self.tolerance:g}): {self.measure}",
             "Decided by": self.case,
             "Condition": self.condition,
+            **({} if self.sensitivity is None else {"Sensitivity": str(self.sensitivity)}),
             "Cases": "; ".join(f"{item.case}: {item.figure:.3g}" for item in self.evidence[:_MOST_CASES])
             + ("; .." if len(self.evidence) > _MOST_CASES else ""),
         }

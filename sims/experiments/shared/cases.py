@@ -24,10 +24,11 @@ __all__ = ["Job", "jobs_of", "run_cases", "user_jobs"]
 
 @dataclass(frozen=True)
 class Job:
-    """A job is one case of an experiment."""
+    """A job is one case of an experiment. One of a `small` run marks its result: some claims cannot be judged on it."""
 
     experiment: str
     config: Any
+    small: bool = False
 
     def __str__(self) -> str:
         return f"{self.experiment}: {self.config.problem.name}"
@@ -43,10 +44,10 @@ def jobs_of(experiments: Sequence[Experiment], *, small: bool = False, points: i
     for experiment in experiments:
         for config in experiment.small if small else experiment.cases:
             if points is None:
-                jobs.append(Job(experiment.name, config))
+                jobs.append(Job(experiment.name, config, small))
                 continue
             try:
-                resized = Job(experiment.name, experiment.resize(config, points))
+                resized = Job(experiment.name, experiment.resize(config, points), small)
                 resized.config.problem.load()
             except ValueError as error:
                 click.echo(f"{experiment.name}: {config.problem.name} left out: {error}", err=True)
@@ -66,7 +67,7 @@ def user_jobs(problem: Problem, *, small: bool = False) -> tuple[list[Job], dict
         if isinstance(case, str):
             left_out[experiment.name] = case
         else:
-            jobs.append(Job(experiment.name, case))
+            jobs.append(Job(experiment.name, case, small))
     return jobs, left_out
 
 
@@ -111,5 +112,5 @@ def _run(jobs: tuple[Job, ...], *, out: Path, executor: engine.Executor | int, p
             result = experiment.run(job.config, retrain=retrain, progress=progress)
         except (ValueError, ArithmeticError) as error:
             raise ValueError(f"{job}: {error}") from error
-        results.append((result, time.perf_counter() - start))
+        results.append((result.assign_attrs(small=True) if job.small else result, time.perf_counter() - start))
     return results

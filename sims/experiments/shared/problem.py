@@ -26,7 +26,8 @@ class Problem:
     """A problem is a learner on a data set: `LEARNER` of module `sims.learners.<learner>`, built with `options` such as l2.
 
     The data set is named (one of `sims.datasets`) or the user's own. A learner with its own bias (`has_bias`) does not get the
-    data set's column of ones, which would be a second bias. `n_queries` keeps only the first queries, to save time.
+    data set's column of ones, which would be a second bias. `n_queries` keeps only the first queries, to save time. Another
+    `data_seed` draws other points: the result repeats that of seed 0, and shows whether a verdict depends on the draw.
     """
 
     data: str | UserData
@@ -34,12 +35,14 @@ class Problem:
     options: tuple[tuple[str, Option], ...] = ()
     n_points: int | None = None
     n_queries: int | None = None
+    data_seed: int = 0
 
     @property
     def name(self) -> str:
         """Return the name that the ledger shows: data set, number of training points, learner and options."""
         options = (f"{key}={value}" for key, value in self.shown_options().items())
-        return " ".join([f"{self.label}-{len(self.load().X)}", self.learner, *options])
+        drawn = (f"data seed {self.data_seed}",) if self.data_seed else ()
+        return " ".join([f"{self.label}-{len(self.load().X)}", self.learner, *options, *drawn])
 
     def shown_options(self) -> dict[str, str]:
         """Return the options of the learner as texts for names and results: "0.1", "4x4", "none" for no hidden layer."""
@@ -72,6 +75,7 @@ class Problem:
             "train_rows": list(used.train_rows),
             "query_rows": list(used.query_rows[: self.n_queries]),
             **({"labels": list(used.labels)} if used.labels else {}),
+            **({"data_seed": self.data_seed, "repeats": dataclasses.replace(self, data_seed=0).name} if self.data_seed else {}),
         }
 
     def described(self) -> dict[str, Any]:
@@ -82,7 +86,7 @@ class Problem:
         """Return the data set, with `n_points` training points or its own default number."""
         if isinstance(self.data, UserData):
             return self.data.load(self.n_points)
-        return datasets.by_name(self.data, self.n_points)
+        return datasets.by_name(self.data, self.n_points, self.data_seed)
 
     def build(self, **changes: Option) -> ParametricLearner:
         """Build the learner, with some of its options changed."""

@@ -212,7 +212,9 @@ def cases(*figures):
     ],
 )
 def test_the_worst_case_decides_and_a_figure_within_its_error_of_the_tolerance_decides_nothing(figures, uncertainty, status):
-    verdict = measured(1.0).decide(cases(*figures), condition="", uncertainty=uncertainty)
+    doubts = np.broadcast_to(uncertainty, len(figures))
+    evidence = [Evidence(f"case {figure}", figure, doubt) for figure, doubt in zip(figures, doubts, strict=True)]
+    verdict = measured(1.0).decide(evidence, condition="")
     assert verdict.status is status
     assert (verdict.case, verdict.figure) == (f"case {max(figures)}", max(figures))
 
@@ -248,6 +250,9 @@ def test_without_evidence_there_is_no_verdict():
         ([np.nan, np.nan], "worst", Status.INCONCLUSIVE, "case 0"),
         ([np.nan, 2.0], "worst", Status.FAILS, "case 1"),
         ([np.nan, 2.0], "mildest", Status.INCONCLUSIVE, "case 0"),
+        ([np.nan, 0.5], "mildest", Status.HOLDS, "case 1"),
+        ([np.nan, 0.5, 0.6], "most", Status.HOLDS, "case 1"),
+        ([np.nan, 0.5, 2.0], "most", Status.INCONCLUSIVE, "case 0"),
     ],
 )
 def test_an_undefined_figure_could_be_anything(figures, deciding, status, case):
@@ -285,8 +290,8 @@ def test_a_verdict_shows_what_decides_and_its_cases_on_one_screen():
     assert repr(few).splitlines() == [
         "FAILS: 2 (tolerance 1) on case 2.0",
         "  an error",
-        "    0.25        case 0.25",
-        "    2           case 2.0",
+        "    0.25                case 0.25",
+        "    2                   case 2.0",
         "  only <b>here</b>",
     ]
     assert "only &lt;b&gt;here&lt;/b&gt;" in few._repr_html_()
