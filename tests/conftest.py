@@ -15,7 +15,8 @@ import scipy.linalg  # noqa: F401  its BLAS is another library than numpy's, and
 import threadpoolctl
 
 matplotlib.use("Agg")
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite started in the background inherits "ignore" and passes it on
+for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    signal.signal(number, handler)  # a suite started in the background or by nohup inherits "ignore" and passes it on
 
 hypothesis.settings.register_profile("dev", deadline=None, max_examples=50)
 hypothesis.settings.register_profile("ci", deadline=None, max_examples=25, derandomize=True, print_blob=True)
@@ -62,7 +63,7 @@ def pytest_configure(config):
     """Make a folder that all processes of this run share, for results that many tests read (`stored.computed`)."""
     if config.getoption("fast"):
         hypothesis.settings.load_profile("fast")
-    if not hasattr(config, "workerinput"):
+    if not hasattr(config, "workerinput") and "SMALL_RESULTS" not in os.environ:
         folder = tempfile.TemporaryDirectory()
         os.environ["SMALL_RESULTS"] = folder.name
         config.add_cleanup(folder.cleanup)

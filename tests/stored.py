@@ -8,12 +8,16 @@ from functools import cache
 from pathlib import Path
 
 from sims.experiments import all_experiments
-from sims.experiments.shared.results import save
+from sims.experiments.shared.results import read, save
+from small_run import RESULTS, is_made, small_run
 
 
 @cache
 def computed(experiment):
-    """The small cases of an experiment, computed once in a run of the suite: by the process that asks first."""
+    """The small cases of an experiment, computed once in a run of the suite: by the small run, or by the process that asks first."""
+    if is_made():
+        by_case = {ds.attrs["case"]: ds for ds in read(small_run().folder / RESULTS, experiment)}
+        return tuple(by_case[config.problem.name] for config in all_experiments()[experiment].small)
     with Path(os.environ["SMALL_RESULTS"], experiment).open("a+b") as shared:
         fcntl.flock(shared, fcntl.LOCK_EX)
         if shared.tell() == 0:  # opened at its end

@@ -28,7 +28,7 @@ def sensitivity(claim: "Claim", results: "Results", status: Status) -> Sensitivi
         except NothingToJudgeError:
             found = "nothing to judge"
         if found != status.value:
-            flips.append(f"{change}: {found}")
+            flips.append(change.format(found))
     return Sensitivity(tuple(flips))
 
 
@@ -38,19 +38,24 @@ def first_data(results: "Results") -> "Results":
 
 
 def _changes(claim: "Claim", results: "Results") -> Iterator[tuple[str, "Claim", "Results"]]:
-    """Yield what is changed, the claim after the change, and the results after it."""
+    """Yield a text with a place for the verdict after a change, the claim after the change, and the results after it."""
     first = first_data(results)
-    for factor, text in ((0.5, "half the tolerance"), (2.0, "twice the tolerance")):
-        yield text, replace(claim, tolerance=factor * claim.tolerance), first
+    for factor, text in ((0.5, "half"), (2.0, "twice")):
+        yield f"the tolerance ({text} it: {{}})", replace(claim, tolerance=factor * claim.tolerance), first
     for other in claim.other_measures:
         changed = replace(claim, measure=other.measure, tolerance=other.tolerance, judgement=other.judgement)
-        yield f"another measure ({other.measure}, tolerance {other.tolerance:g})", changed, first
+        yield f"the measure (by {_literal(other.measure)}, tolerance {other.tolerance:g}: {{}})", changed, first
     for name in claim.experiments:
         for k, left_out in enumerate(first[name]):
             rest = [ds for number, ds in enumerate(first[name]) if number != k]
-            yield f"the case {left_out.attrs['case']} of {name}, without it", claim, {**first, name: rest}
+            yield f"the case {_literal(left_out.attrs['case'])} of {name} (without it: {{}})", claim, {**first, name: rest}
     for seed in sorted({_seed(ds) for name in claim.experiments for ds in results[name] if _repeats(ds)}):
-        yield f"the data, drawn with seed {seed}", claim, {name: _with_data(cases, seed) for name, cases in results.items()}
+        yield f"the data (drawn with seed {seed}: {{}})", claim, {name: _with_data(cases, seed) for name, cases in results.items()}
+
+
+def _literal(text: str) -> str:
+    """Return a text that `str.format` leaves as it is."""
+    return text.replace("{", "{{").replace("}", "}}")
 
 
 def _with_data(cases: "Sequence[xr.Dataset]", seed: int) -> "list[xr.Dataset]":

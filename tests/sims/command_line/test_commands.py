@@ -14,6 +14,7 @@ import pytest
 
 from sims.experiments import all_experiments
 from sims.experiments.shared import cases
+from small_run import small_run
 
 ROOT = Path(__file__).parents[3]
 CLAIM_KEYS = {"id", "verdict", "statement", "figure", "tolerance", "condition", "case"}
@@ -24,9 +25,9 @@ def sims(*arguments, cwd, module="sims"):
 
 
 @pytest.fixture(scope="module")
-def verified(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("a run")
-    return folder, sims("verify", "--small", "--workers", "2", "--out", "my results", "--json", "ledger.json", cwd=folder)
+def verified():
+    run = small_run()
+    return run.folder, run
 
 
 def test_verify_prints_the_ledger_and_ends_with_0_although_claims_fail(verified):

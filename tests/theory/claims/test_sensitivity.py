@@ -31,7 +31,7 @@ def test_a_verdict_that_nothing_flips_is_robust():
 
 
 @pytest.mark.parametrize(
-    ("figure", "flip"), [(0.7, "half the tolerance: FAILS"), (1.5, "twice the tolerance: HOLDS")], ids=["half", "twice"]
+    ("figure", "flip"), [(0.7, "the tolerance (half it: FAILS)"), (1.5, "the tolerance (twice it: HOLDS)")], ids=["half", "twice"]
 )
 def test_a_figure_near_its_tolerance_turns_on_the_tolerance(figure, flip):
     found = sensitivity(result("a", figure), result("b", figure))
@@ -40,17 +40,17 @@ def test_a_figure_near_its_tolerance_turns_on_the_tolerance(figure, flip):
 
 
 def test_a_claim_built_to_turn_on_one_case_says_so():
-    assert sensitivity(result("a", 0.1), result("b", 9.0)).flips == ("the case b of trial, without it: HOLDS",)
+    assert sensitivity(result("a", 0.1), result("b", 9.0)).flips == ("the case b of trial (without it: HOLDS)",)
 
 
 def test_a_claim_that_rests_on_one_case_says_so():
-    assert sensitivity(result("a", 0.1)).flips == ("the case a of trial, without it: nothing to judge",)
+    assert sensitivity(result("a", 0.1)).flips == ("the case a of trial (without it: nothing to judge)",)
 
 
 def test_another_measure_that_gives_another_verdict_is_named_with_its_tolerance():
     slope = OtherMeasure("|slope - 1|", 0.5, judged_by("slope"))
     assert sensitivity(result("a", 0.1), result("b", 0.1), other_measures=(slope,)).flips == (
-        "another measure (|slope - 1|, tolerance 0.5): FAILS",
+        "the measure (by |slope - 1|, tolerance 0.5: FAILS)",
     )
 
 
@@ -61,7 +61,7 @@ def test_data_of_another_seed_never_decide_and_are_tried_in_the_place_of_the_cas
     verdict = declared.judge({"trial": [*first, *again]})
     assert verdict.status is Status.HOLDS
     assert [item.case for item in verdict.evidence] == ["a", "b"]
-    assert verdict.sensitivity.flips == ("the data, drawn with seed 1: FAILS",)
+    assert verdict.sensitivity.flips == ("the data (drawn with seed 1: FAILS)",)
 
 
 def test_controls_are_shown_and_never_decide():
