@@ -375,11 +375,11 @@ def journal_lines(tmp_path):
     return journal.read_text().count("\n") if journal.exists() else 0
 
 
-def test_ten_kills_of_the_coordinator_lose_no_finished_block_and_no_bit(tmp_path, truth):
+def test_six_kills_of_the_coordinator_lose_no_finished_block_and_no_bit(tmp_path, truth):
     """Each time once a random number of further blocks is done, plus a random moment; half of the times with two workers."""
     rng = np.random.default_rng(11)
     learner, finished = dataclasses.replace(LEARNER, log=str(tmp_path / "log")), set()
-    for kill in range(10):
+    for kill in range(6):
         process = start(tmp_path, workers=1 + kill % 2)
         target, deadline = journal_lines(tmp_path) + rng.integers(0, 4), time.monotonic() + 20
         before = len(learner.computed())

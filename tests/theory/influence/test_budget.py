@@ -53,11 +53,11 @@ def test_a_step_is_measured_after_against_before_on_the_mean_over_seeds(seed):
 
 
 def test_standard_errors_are_the_spread_over_repeated_sets_of_seeds():
-    """120 sets of 25 seeds: the jackknife's error of size and share against the standard deviation from set to set."""
+    """60 sets of 25 seeds: the jackknife's error of size and share against the standard deviation from set to set."""
     rng = np.random.default_rng(0)
     base, shift = rng.standard_normal((6, 2)), 0.5 * rng.standard_normal((6, 2))
     sizes, shares, errors = [], [], []
-    for _ in range(120):
+    for _ in range(60):
         noise = 0.3 * rng.standard_normal((3, 25, 6, 2))
         step = error_budget({"a": base + noise[0], "b": base + shift + noise[1], "c": base - shift + noise[2]}).steps[0]
         sizes.append(step.size)

@@ -105,8 +105,9 @@ DAMAGES = {
 def test_every_damaged_file_is_named_no_reader_gets_another_number_and_repair_and_rerun_restore_every_bit(
     folder, tmp_path_factory, damage
 ):
+    """Every file gets two of the four damages; `tests/faults` has all, many times over."""
     sound = files_of(folder)
-    for name in sound:
+    for name in sorted(sound)[list(DAMAGES).index(damage) % 2 :: 2]:
         copy = tmp_path_factory.mktemp("copy")
         shutil.copytree(folder, copy, dirs_exist_ok=True)
         DAMAGES[damage](copy / name)
