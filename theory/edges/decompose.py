@@ -11,12 +11,12 @@ from theory.edges.line import END, Bundle, Indices, Meter
 from theory.edges.pieces import MARKS, Findings
 from theory.edges.walk import walk
 from theory.inputs import as_count, as_number, as_seed, as_seeds, shown
-from theory.laws import Bernoulli, TwoPoint
+from theory.laws import TwoLevelLaw
 from theory.memory import require_memory
 from theory.response import Array, DifferentiableLearner, takes_masks_only
 from theory.subsets import mask_rows
 
-__all__ = ["Edges", "JumpTable", "decompose_edges", "grid_edges"]
+__all__ = ["Edges", "JumpTable", "decompose_edges", "chosen_edges"]
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Edges:
         size = np.linalg.norm(change)
         return float(np.linalg.norm(change - integral - jumps) / size) if size else float("nan")
 
-    def coefficients(self, law: Bernoulli | TwoPoint) -> tuple[Array, Array]:
+    def coefficients(self, law: TwoLevelLaw) -> tuple[Array, Array]:
         """Compute E[int D dt] + E[sum of jumps], which is beta_i(law) by T16, and its standard error; both (N, M).
 
         The expectation is over the other weights, and F is the mean over seeds. The error is that of drawn edges, 0 if all are
@@ -82,16 +82,16 @@ class Edges:
         """
         return self._mean(self.integral + self.jumps, law)
 
-    def average_jumps(self, law: Bernoulli | TwoPoint) -> tuple[Array, Array]:
+    def average_jumps(self, law: TwoLevelLaw) -> tuple[Array, Array]:
         """Compute E[sum of jumps of F], the part of beta_i(law) that the derivative misses, and its standard error; (N, M)."""
         return self._mean(self.jumps, law)
 
-    def _mean(self, values: Array, law: Bernoulli | TwoPoint) -> tuple[Array, Array]:
+    def _mean(self, values: Array, law: TwoLevelLaw) -> tuple[Array, Array]:
         if law.levels != self.levels:
             raise ValueError(f"{law} has the levels {law.levels}, expected {self.levels}: those of the edges")
         low, high = self.levels
         n, totals = self.subsets.shape[1], values.mean(axis=1).sum(axis=1) / (high - low)  # (E, M)
-        p = law.p if isinstance(law, Bernoulli) else 0.5
+        p = float(law.quadrature(2).probabilities[1])
         size = self.subsets.sum(axis=1)
         weighted = totals * (p**size * (1.0 - p) ** (n - 1 - size) * 2.0 ** (n - 1))[:, None]
         of_point = [weighted[self.points == i] for i in range(n)]
@@ -120,6 +120,7 @@ def decompose_edges(
     `seed`, at least two of every point. The trainings can then still run out: see `Edges.finished`.
 
     >>> from sims.learners import LeastSquares
+    >>> from theory.laws import Bernoulli
     >>> learner = LeastSquares([[1.0], [1.0]], [1.0, 3.0], [[1.0]], undefined="min_norm")  # F(0, 0) = 0, else a mean
     >>> edges = decompose_edges(learner, [0])
     >>> edges.coefficients(Bernoulli(0.5))[0].round(6).tolist()  # (1 + 2 - 3) / 2 and (3 + 2 - 1) / 2
@@ -143,7 +144,7 @@ def decompose_edges(
     return _joined(pilot, rest)
 
 
-def grid_edges(
+def chosen_edges(
     learner: DifferentiableLearner,
     seeds: Sequence[int],
     points: Sequence[int],
@@ -157,9 +158,9 @@ def grid_edges(
 
     >>> from sims.learners import MovingJump
     >>> learner = MovingJump([[1.0], [1.0]], [1.0, 1.0], [[1.0]])  # f = sign(r + (w_0 + w_1) / 2)
-    >>> edges = grid_edges(learner, range(8), [0], np.array([[0.0, 1.0]]))
-    >>> len(edges.jump_table), edges.gap  # r is in (-1, -1/2) for one seed of eight
-    (1, 0.0)
+    >>> edges = chosen_edges(learner, range(32), [0], np.array([[0.0, 1.0]]))
+    >>> len(edges.jump_table), edges.gap  # r is in (-1, -1/2] for some seeds
+    (3, 0.0)
     """
     seeds, low_high = _checked(learner, seeds, levels)
     moved, others = np.asarray(points, dtype=np.int64), np.array(subsets, dtype=np.float64)
