@@ -129,7 +129,7 @@ def settled_average_derivatives(
 ) -> SettledAverage:
     """Compute `average_derivatives` with the fewest nodes after which more nodes would change it by no more than `tolerance`.
 
-    The number of nodes is found on at most 256 edges, drawn at random: it grows by a half until the integrals along these edges
+    The number of nodes is found on at most 96 edges, drawn at random: it grows by a half until the integrals along these edges
     change by less than the tolerance. One pass over all edges follows. It does not converge where F jumps inside an edge (see
     `theory.edges`), and is not begun where it would take more than `most_derivatives` derivatives: the number of edges times
     that of nodes. The laws need two levels, since others have no edges.
@@ -165,10 +165,10 @@ _NODES = (4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384)
 
 
 def _on_drawn_edges(learner: DifferentiableLearner, law: ProductLaw, seeds: tuple[int, ...], nodes: int) -> Array:
-    """Compute E[D_i] along at most 256 edges, spread evenly over the points, and always the same ones; shape (E, M)."""
+    """Compute E[D_i] along at most 96 edges, spread evenly over the points, and always the same ones; shape (E, M)."""
     levels, along = law.quadrature(2).points, law.zero_bias_quadrature(nodes)
     n, rng = learner.n_points, np.random.default_rng(0)
-    count = min(2 ** (n - 1), max(2, 256 // n))
+    count = min(2 ** (n - 1), max(2, 96 // n))
     parts: list[Array] = []
     for i in range(n):
         chosen = np.sort(rng.choice(2 ** (n - 1), count, replace=False))
