@@ -135,7 +135,7 @@ def decompose_edges(
     per_point = 2 ** (n - 1)
     require_memory(8 * n * per_point * (n + 3 * len(seeds) * MARKS * learner.n_outputs), "all edges", "take fewer points")
     order = np.stack([rng.permutation(per_point) for _ in range(n)])  # (N, 2^(N-1)), the edges of each point in random order
-    pilot = _walked(learner, seeds, low_high, order[:, :1], tolerance, most // 4)
+    pilot = _walked(learner, seeds, low_high, order[:, :1], tolerance, most // 2)
     affordable = int(n * max(1.0, (most - pilot.trainings) / max(1, pilot.trainings))) // n
     count = per_point if affordable >= per_point - 1 else max(1, affordable)
     if per_point == 1:

@@ -24,6 +24,11 @@ class Rule:
         _, weights = _nodes(len(self.slopes))
         return np.einsum("n,nbm,b->bm", weights, self.slopes, 0.5 * self.widths)
 
+    @property
+    def shares(self) -> Array:
+        """Return the places of the nodes as shares of a piece, (n,)."""
+        return 0.5 * (_nodes(len(self.slopes))[0] + 1.0)
+
     def up_to(self, share: Array) -> Array:
         """Return the integral from the start of each piece up to the given share of it (B,); shape (B, M).
 

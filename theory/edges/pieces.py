@@ -67,13 +67,6 @@ class Pieces:
         parts = Pieces(self.edge[all_owners[starts]], low[starts], high[ends], f_low[starts], f_high[ends])
         return parts.take(parts.high > parts.low)
 
-    def halves(self, bundle: Bundle) -> "Pieces":
-        """Cut every piece in the middle."""
-        middle = (self.low + self.high) // 2
-        f = bundle.respond(self.edge, middle)
-        left = Pieces(self.edge, self.low, middle, self.f_low, f)
-        return left.joined(Pieces(self.edge, middle, self.high, f, self.f_high))
-
 
 @dataclass(frozen=True)
 class Scale:

@@ -6,7 +6,7 @@ A piece of an edge is done when the Gauss integral of the derivative equals the 
 2. where the integral has settled and F still disagrees, by bisection of what the integral leaves unexplained. What is found
    counts as a jump only if F moves between these two floats far more than to their neighbours on either side. If it is spread
    over the piece, the derivative is not that of F: the integral stays as it is, and the gap shows;
-3. in the middle, where the integral has not settled.
+3. around the largest change of the derivative, where the integral does not settle.
 
 Nothing is ever counted as a jump because it is left over.
 """
@@ -23,6 +23,9 @@ __all__ = ["walk"]
 
 ORDERS = (4, 8, 16)
 """The numbers of Gauss nodes on a piece, before it is cut."""
+
+FLICKER = 16
+"""Where a threshold is crossed, rounding can take it back and forth over some floats: a jump may be spread over twice as many."""
 
 
 def walk(bundle: Bundle, *, tolerance: float, most: int) -> Findings:
@@ -45,30 +48,51 @@ def walk(bundle: Bundle, *, tolerance: float, most: int) -> Findings:
 def _settle(bundle: Bundle, pieces: Pieces, scale: Scale, found: Findings, tolerance: float, most: int) -> Pieces:
     """Integrate over pieces with more and more nodes; return the parts of those that are not done."""
     cut: list[Pieces] = []
-    before: Array | None = None
+    before, left_before = None, None
     for n in ORDERS:
         rule = integrate(bundle, pieces.edge, pieces.low, pieces.high, n)
         integral = rule.integral
         left = scale.relative(pieces.change - integral)
         done = left <= np.maximum(tolerance * np.maximum(pieces.width, 1.0 / 256), 16.0 * scale.rounding)
         found.integrate(pieces.take(done), integral[done])
-        settled = np.zeros(len(pieces), np.bool_) if before is None else scale.relative(integral - before) <= left / 8.0
+        settled, stalled = np.zeros(len(pieces), np.bool_), np.full(len(pieces), n == ORDERS[-1])
+        if before is not None and left_before is not None:
+            settled, stalled = scale.relative(integral - before) <= left / 8.0, stalled | (left > left_before / 16.0)
         if (stuck := np.flatnonzero(settled & ~done)).size:
             cut.append(_cut_at_jump(bundle, pieces.take(stuck), rule.take(stuck), scale, found, left[stuck]))
-        rest = np.flatnonzero(~done & ~settled)
-        pieces, before = pieces.take(rest), integral[rest]
+        if (kinked := np.flatnonzero(stalled & ~settled & ~done)).size:
+            parts = _cut_at_kink(bundle, pieces.take(kinked), rule.take(kinked), scale, found)
+            cut.append(_cut_at_branches(bundle, parts, scale, found, most))
+        rest = np.flatnonzero(~stalled & ~settled & ~done)
+        pieces, before, left_before = pieces.take(rest), integral[rest], left[rest]
         if not len(pieces):
             break
+    return pieces.joined(*cut)
+
+
+def _cut_at_kink(bundle: Bundle, pieces: Pieces, rule: Rule, scale: Scale, found: Findings) -> Pieces:
+    """Cut pieces whose integral does not settle at the two nodes between which the derivative changes most.
+
+    Two neighbouring floats cannot be cut: F jumps between them, or it does nothing there that can be resolved.
+    """
     narrow = pieces.high - pieces.low <= 1
-    if narrow.any():  # two neighbouring floats: a jump, or nothing that can be resolved
-        ends = pieces.take(narrow)
-        counts = _jumps(bundle, ends.edge, ends.low, ends.f_low, ends.f_high, scale)
-        sure = ends.take(counts)
-        found.jump(sure.edge, sure.low, sure.change, np.ones(len(sure), np.bool_))
-    if (~narrow).any():
-        halves = pieces.take(~narrow).halves(bundle)
-        cut.append(_cut_at_branches(bundle, halves, scale, found, most))
-    return pieces.take(np.empty(0, np.int64)).joined(*cut)
+    ends = pieces.take(narrow)
+    sure = ends.take(_jumps(bundle, ends.edge, ends.low, ends.high, ends.f_low, ends.f_high, scale))
+    found.jump(sure.edge, sure.low, sure.change, np.ones(len(sure), np.bool_))
+    pieces, rule = pieces.take(~narrow), rule.take(np.flatnonzero(~narrow))
+    change = (np.abs(np.diff(rule.slopes, axis=0)) / scale.size).max(axis=2)  # (n - 1, B)
+    places = np.concatenate([np.zeros((1, len(pieces))), rule.shares[:, None] * np.ones(len(pieces)), np.ones((1, len(pieces)))])
+    k = change.argmax(axis=0) + 1
+    width, who = pieces.high - pieces.low, np.arange(len(pieces))
+    first = pieces.low + (places[k, who] * width).astype(np.int64)
+    last = np.minimum(pieces.low + (places[k + 1, who] * width).astype(np.int64) + 1, pieces.high)
+    middle = (pieces.low + pieces.high) // 2
+    stuck = (first <= pieces.low) & (last >= pieces.high)
+    first = np.where(stuck, middle, first)
+    f_first, f_last = bundle.respond(pieces.edge, first), bundle.respond(pieces.edge, last)
+    inside = Pieces(pieces.edge, first, last, f_first, f_last)
+    after = Pieces(pieces.edge, last, pieces.high, f_last, pieces.f_high)
+    return Pieces(pieces.edge, pieces.low, first, pieces.f_low, f_first).joined(inside, after)
 
 
 # --- where training takes another branch --------------------------------------------------------------------------------------
@@ -122,13 +146,20 @@ def _cut_at_jump(bundle: Bundle, pieces: Pieces, rule: Rule, scale: Scale, found
     this stretch and both sides are returned. If it is spread over the piece, the derivative is not that of F: the piece keeps its
     integral and is done.
     """
-    (low, high), (core_low, core_high), spread = _bisect_unexplained(bundle, pieces, rule, scale, left)
+    (low, high), core, spread = _bisect_unexplained(bundle, pieces, rule, scale, left)
     before, after = bundle.respond(pieces.edge, low), bundle.respond(pieces.edge, high)
-    jumps = (high - low <= 1) & ~spread
-    jumps[jumps] = _jumps(bundle, *(x[jumps] for x in (pieces.edge, low, before, after)), scale)
+    jumps = np.zeros(len(pieces), np.bool_)
+    for reach in (0, FLICKER):
+        (open_,) = np.nonzero((high - low <= 1) & ~spread & ~jumps)
+        some = pieces.take(open_)
+        near, far = np.maximum(low[open_] - reach, some.low), np.minimum(high[open_] + reach, some.high)
+        f_near, f_far = bundle.respond(some.edge, near), bundle.respond(some.edge, far)
+        counts = _jumps(bundle, some.edge, near, far, f_near, f_far, scale)
+        yes = open_[counts]
+        jumps[yes], low[yes], high[yes], before[yes], after[yes] = True, *(x[counts] for x in (near, far, f_near, f_far))
     found.jump(pieces.edge[jumps], low[jumps], (after - before)[jumps], np.ones(jumps.sum(), np.bool_))
-    steep = ~jumps & ~spread & (core_high - core_low > 1)
-    low, high = np.where(steep, core_low, low), np.where(steep, core_high, high)
+    steep = ~jumps & ~spread & (core[1] - core[0] > 1)
+    low, high = np.where(steep, core[0], low), np.where(steep, core[1], high)
     before[steep], after[steep] = (bundle.respond(pieces.edge[steep], x[steep]) for x in (low, high))
     wrong = ~jumps & ~steep
     found.integrate(pieces.take(wrong), rule.integral[wrong])
@@ -169,10 +200,11 @@ def _bisect_unexplained(
     return (low, high), (core_low, core_high), narrowed > kept / left / 4.0
 
 
-def _jumps(bundle: Bundle, edge: Indices, place: Indices, before: Array, after: Array, scale: Scale) -> NDArray[np.bool_]:
-    """Return whether F jumps between place and place + 1: it moves 8 times as far as to the next floats, and above rounding."""
-    size = scale.relative(after - before)
-    below = bundle.respond(edge, np.maximum(place - 1, 0))
-    above = bundle.respond(edge, np.minimum(place + 2, END))
-    around = np.maximum(scale.relative(before - below), scale.relative(above - after))
-    return size > np.maximum(8.0 * around, 16.0 * scale.rounding)
+def _jumps(bundle: Bundle, edge: Indices, low: Indices, high: Indices, before: Array, after: Array, scale: Scale) -> NDArray[np.bool_]:
+    """Return whether F jumps between two places: it moves 8 times as far as further out on either side, and far above rounding."""
+    around, unit = np.zeros(len(edge)), np.maximum(high - low, 1) // 2 + 1
+    for step in (1, 2, 5):
+        below = bundle.respond(edge, np.maximum(low - step * unit, 0))
+        above = bundle.respond(edge, np.minimum(high + step * unit, END))
+        around = np.maximum(around, np.maximum(scale.relative(before - below), scale.relative(above - after)))
+    return scale.relative(after - before) > np.maximum(8.0 * around, 16.0 * scale.rounding)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sims.experiments.shared.problem import Problem
-from sims.learners import LeastSquares, MovingJump
+from sims.learners import MLP, LeastSquares, MovingJump
 from theory.edges import chosen_edges, decompose_edges
 from theory.laws import Bernoulli, TwoPoint
 from theory.metrics import relative_error
@@ -52,10 +52,8 @@ def relu(data, n, steps, *, activation="relu", rate=0.3):
     options = [("hidden", (3,)), ("activation", activation), ("learning_rate", rate)]
     if data == "line":
         x = np.linspace(-1.0, 1.5, n)[:, None]
-        from sims.learners import MLP
-
-        return MLP(x, np.sin(3.0 * x[:, 0]), [[0.3], [-0.7]], hidden=(3,), activation=activation, loss="squared", steps=steps,
-                   learning_rate=rate)  # fmt: skip
+        network = {"hidden": (4,), "activation": activation, "loss": "squared", "steps": steps, "learning_rate": rate}
+        return MLP(x, 2.0 * np.sin(4.0 * x[:, 0]), [[0.3], [-0.7]], **network)
     return Problem(data, "mlp", tuple(options), n_points=n, n_queries=2).build(steps=steps)
 
 
@@ -86,11 +84,11 @@ def test_beta_of_a_relu_network_is_the_average_derivative_plus_its_jumps_however
 @pytest.mark.parametrize(("data", "n"), [("xor", 4), ("two_moons", 5), ("line", 4)])
 def test_on_drawn_edges_of_sixty_steps_hundreds_of_jumps_and_the_integral_make_up_the_change(data, n):
     learner, rng = relu(data, n, 60), np.random.default_rng(n)
-    subsets = rng.integers(0, 2, (3, n)).astype(float)
-    edges = chosen_edges(learner, [0], [0, 1, 2], subsets)
+    subsets = rng.integers(0, 2, (2, n)).astype(float)
+    edges = chosen_edges(learner, [0], [0, 1], subsets)
     rows = np.repeat(subsets[:, None], 2, axis=1)
-    rows[np.arange(3), :, np.arange(3)] = (0.0, 1.0)
-    change = np.diff(learner.respond(rows.reshape(-1, n), [0])[:, 0].reshape(3, 2, -1), axis=1)[:, 0]
+    rows[np.arange(2), :, np.arange(2)] = (0.0, 1.0)
+    change = np.diff(learner.respond(rows.reshape(-1, n), [0])[:, 0].reshape(2, 2, -1), axis=1)[:, 0]
     total = (edges.integral + edges.jumps)[:, 0].sum(axis=1)
     assert edges.finished.all()
     assert len(edges.jump_table) > 100
@@ -98,8 +96,9 @@ def test_on_drawn_edges_of_sixty_steps_hundreds_of_jumps_and_the_integral_make_u
     assert relative_error(edges.integral[:, 0].sum(axis=1), change) > 1e-3
 
 
-def test_two_hundred_steps_of_a_relu_network_have_thousands_of_jumps_on_one_edge():
+def test_two_hundred_steps_of_a_relu_network_jumps_often_on_one_edge():
     edges = chosen_edges(relu("two_moons", 4, 200, rate=0.05), [0], [0], np.array([[0.0, 1.0, 1.0, 0.0]]))
+    assert len(edges.jump_table) > 50
     assert edges.finished.all()
     assert edges.gap < 1e-9
 
@@ -135,7 +134,7 @@ def test_seeds_jump_at_different_places_and_the_mean_over_seeds_contains_them_al
 
 def test_where_the_branch_is_the_same_on_both_sides_a_relu_network_is_smooth():
     """Central differences with a step of 1e-4 of the response are the derivative, to the order 2, at random places."""
-    learner, rng = relu("xor", 5, 20), np.random.default_rng(0)
+    learner, rng = relu("two_moons", 5, 60), np.random.default_rng(0)
     w, h = rng.uniform(0.1, 1.5, (200, 5)), 1e-4
     up, down = w.copy(), w.copy()
     up[:, 0] += h
