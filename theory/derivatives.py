@@ -10,29 +10,32 @@ from numpy.typing import ArrayLike
 from theory.answers import require_learner
 from theory.datamodel import grid_rows
 from theory.inputs import as_count, as_number, as_numbers, as_seeds, shown
-from theory.laws import Bernoulli, ProductLaw
+from theory.laws import ProductLaw
 from theory.memory import require_memory
 from theory.response import (
     BLOCK,
     Array,
     DifferentiableLearner,
     Learner,
-    as_table,
     as_weight_rows,
     mean_response,
     weight_jacobian_column,
 )
-from theory.subsets import mask_rows
-from theory.transforms import product_probabilities, split
+from theory.transforms import product_probabilities
 
-__all__ = ["FiniteDifference", "average_derivative", "average_derivatives", "average_jumps", "finite_difference"]
+__all__ = [
+    "FiniteDifference",
+    "SettledAverage",
+    "average_derivative",
+    "average_derivatives",
+    "finite_difference",
+    "settled_average_derivatives",
+]
 
 Progress = Callable[[Iterable[int]], Iterable[int]]
 
 
-def average_derivative(
-    learner: DifferentiableLearner, law: ProductLaw, seeds: Sequence[int], nodes: int | None = None
-) -> Array:
+def average_derivative(learner: DifferentiableLearner, law: ProductLaw, seeds: Sequence[int], nodes: int | None = None) -> Array:
     """Compute the derivative averaged over a law, E[ D_i(w_1, .., w_i*, .., w_N) ], shape (N, M).
 
     w_i* follows the zero-bias law, and the other weights follow the law itself. This is the right-hand side of T2. It equals the
@@ -158,7 +161,9 @@ def settled_average_derivatives(
         nodes, before = more, integrals
     else:
         reason = f"{_NODES[-1]} nodes are the limit"
-    return SettledAverage(None, nodes, change, f"the quadrature of the average derivative still changes by {change:.1g}: {reason}")
+    return SettledAverage(
+        None, nodes, change, f"the quadrature of the average derivative still changes by {change:.1g}: {reason}"
+    )
 
 
 _NODES = (4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384)

@@ -141,20 +141,32 @@ def _smooth(learner: MLP, law: ProductLaw, seeds: tuple[int, ...]) -> tuple[Arra
     before: list[Array] = []
     change, nodes, now = np.inf, 0, before
     for nodes in GAUSSIAN_NODES:
-        now = [quadrature_datamodel(learner, law, seeds, nodes=nodes).coefficients, average_derivative(learner, law, seeds, nodes)]
+        now = [
+            quadrature_datamodel(learner, law, seeds, nodes=nodes).coefficients,
+            average_derivative(learner, law, seeds, nodes),
+        ]
         change = max((relative_error(*pair) for pair in zip(before, now, strict=True)), default=np.inf) if before else np.inf
         if change <= 1e-7:
             break
         before = now
     beta, average = now
-    none, reason = np.zeros((1, *beta.shape)), "" if change <= 1e-7 else f"{nodes} nodes per weight still change it by {change:.1g}"
+    none, reason = (
+        np.zeros((1, *beta.shape)),
+        "" if change <= 1e-7 else f"{nodes} nodes per weight still change it by {change:.1g}",
+    )
     error = np.array([relative_error(average, beta)])
     return beta, SplitCoefficients(average[None], none, error, none, 0, n_edges, n_edges, nodes, reason)
 
 
 _NETWORK = (("hidden", (3,)), ("learning_rate", 0.2))
 _RELU = (("hidden", (3,)), ("activation", "relu"), ("learning_rate", 0.1))
-_UNIFORM = (("Bernoulli", 0.5),)
+
+
+def _jumping(data: str) -> AverageDerivativeConfig:
+    """Make a case of a relu network, whose jumps become so many that edges are drawn after 200 steps."""
+    problem = Problem(data, "mlp", _RELU, n_points=4, n_queries=2)
+    laws, times = (("Bernoulli", 0.5),), (1, 20, 60, 200)
+    return AverageDerivativeConfig(problem, times, laws, n_seeds=1, most_trainings=1_500_000)
 
 
 def _user_case(problem: Problem, small: bool) -> AverageDerivativeConfig:
@@ -167,13 +179,9 @@ EXPERIMENT = Experiment(
     cases=(
         AverageDerivativeConfig(Problem("two_moons", "mlp", (*_NETWORK, ("l2", 0.01)), n_points=6), n_price_seeds=64),
         AverageDerivativeConfig(Problem("xor", "mlp", _NETWORK, n_points=6), n_price_seeds=64),
-        AverageDerivativeConfig(Problem("xor", "mlp", _NETWORK, n_points=3), laws=(("Gaussian", 0.1),)),
-        AverageDerivativeConfig(
-            Problem("xor", "mlp", _RELU, n_points=4, n_queries=2), times=(1, 20, 60, 200, 500), laws=_UNIFORM, n_seeds=1
-        ),
-        AverageDerivativeConfig(
-            Problem("two_moons", "mlp", _RELU, n_points=4, n_queries=2), times=(1, 20, 60, 200, 500), laws=_UNIFORM, n_seeds=1
-        ),
+        AverageDerivativeConfig(Problem("two_moons", "mlp", (*_NETWORK, ("l2", 0.01)), n_points=4), laws=(("Gaussian", 0.1),)),
+        _jumping("xor"),
+        _jumping("two_moons"),
     ),
     small=(AverageDerivativeConfig(Problem("xor", "mlp", _NETWORK, n_points=5), times=(1, 50)),),
     run=run,

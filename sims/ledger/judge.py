@@ -94,4 +94,3 @@ def judge_learner(
     results = {"identity": [found], "spectrum": [linear]}
     ledger = judge(results, dict.fromkeys(all_experiments(), "needs more than the table of one learner"))
     return Study(ledger.verdicts, ledger.not_judged, ledger.faults, results=results)
-

@@ -130,7 +130,9 @@ def datamodel_is_an_average_derivative_plus_jumps(this: Claim, results: Results)
     evidence = [Evidence(case.name + case.edges, case.error) for case in jumping if not case.not_judged]
     if not evidence:
         raise NothingToJudgeError(f"no case has a jump of F that was found{_left_out(jumping)}")
-    missed = ", ".join(f"{case.without_jumps:.2g} on {case.name}, {case.n_jumps} jumps" for case in jumping if not case.not_judged)
+    missed = ", ".join(
+        f"{case.without_jumps:.2g} on {case.name}, {case.n_jumps} jumps" for case in jumping if not case.not_judged
+    )
     return this.decide(
         evidence,
         condition=f"F of bounded variation in each w_i; the average derivative alone misses {missed}{_left_out(jumping)}",

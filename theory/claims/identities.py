@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from theory.claims.registry import Claim, Results, claim
-from theory.claims.verdict import ROUNDING, Evidence, NothingToJudgeError, Status, Verdict
+from theory.claims.verdict import ROUNDING, Evidence, NothingToJudgeError, Verdict
 from theory.metrics import relative_error
 
 __all__: list[str] = []

@@ -16,7 +16,7 @@ from theory.memory import require_memory
 from theory.response import Array, DifferentiableLearner, takes_masks_only
 from theory.subsets import mask_rows
 
-__all__ = ["Edges", "JumpTable", "decompose_edges", "chosen_edges"]
+__all__ = ["Edges", "JumpTable", "chosen_edges", "decompose_edges"]
 
 
 @dataclass(frozen=True)
@@ -214,7 +214,9 @@ def _decomposed(
     for done, one in enumerate(seeds):
         meter = Meter()
         share = (most - spent) // (len(seeds) - done)  # what earlier seeds did not use is left to later ones
-        found.append(walk(Bundle(learner, one, points, low + (high - low) * subsets, levels, meter), tolerance=tolerance, most=share))
+        found.append(
+            walk(Bundle(learner, one, points, low + (high - low) * subsets, levels, meter), tolerance=tolerance, most=share)
+        )
         spent += meter.spent
     counts = [sum(map(len, one.jump_edges)) for one in found]
     places = _all([place for one in found for place in one.jump_places], np.empty(0))

@@ -97,11 +97,16 @@ def _of_edges(edges: Edges, laws: Sequence[TwoLevelLaw], beta: Array, why: str) 
         np.stack([error for _, error in whole]),
         np.stack([value for value, _ in jumps]),
     )
-    errors = [edges.gap if edges.sampled else float(np.max([relative_error(*pair), edges.gap])) for pair in zip(total, beta, strict=True)]
+    errors = [
+        edges.gap if edges.sampled else float(np.max([relative_error(*pair), edges.gap]))
+        for pair in zip(total, beta, strict=True)
+    ]
     reason = ""
     if not edges.finished.all():
         share = 1.0 - float(edges.finished.mean())
-        reason = f"{edges.trainings} trainings left {share:.0%} of {len(edges.points)} edges unfinished" + (f"; {why}" if why else "")
+        reason = f"{edges.trainings} trainings left {share:.0%} of {len(edges.points)} edges unfinished" + (
+            f"; {why}" if why else ""
+        )
     return SplitCoefficients(
         total - jump,
         jump,

@@ -200,7 +200,9 @@ def _bisect_unexplained(
     return (low, high), (core_low, core_high), narrowed > kept / left / 4.0
 
 
-def _jumps(bundle: Bundle, edge: Indices, low: Indices, high: Indices, before: Array, after: Array, scale: Scale) -> NDArray[np.bool_]:
+def _jumps(
+    bundle: Bundle, edge: Indices, low: Indices, high: Indices, before: Array, after: Array, scale: Scale
+) -> NDArray[np.bool_]:
     """Return whether F jumps between two places: it moves 8 times as far as further out on either side, and far above rounding."""
     around, unit = np.zeros(len(edge)), np.maximum(high - low, 1) // 2 + 1
     for step in (1, 2, 5):

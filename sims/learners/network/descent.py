@@ -219,7 +219,9 @@ class _Tile:
 
         `codes` (R,) are updated by the activation pattern of these steps, if there are any.
         """
-        kernels.descend(self._job, self._rates(first, stop), first, *state, np.empty((0, 0, 0)) if trail is None else trail, codes)
+        kernels.descend(
+            self._job, self._rates(first, stop), first, *state, np.empty((0, 0, 0)) if trail is None else trail, codes
+        )
 
     def at_snapshots(self) -> Generator[Array]:
         """Train, and yield the parameters (P, R) at every snapshot."""
