@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from theory.answers import require_learner
 from theory.datamodel import grid_rows
 from theory.inputs import as_count, as_number, as_numbers, as_seeds, shown
-from theory.laws import ProductLaw
+from theory.laws import ProductLaw, TwoLevelLaw
 from theory.memory import require_memory
 from theory.response import (
     BLOCK,
@@ -51,6 +51,7 @@ def average_derivative(learner: DifferentiableLearner, law: ProductLaw, seeds: S
     Source: Goldstein & Reinert 1997 for the zero-bias law; the identity for datamodels is this project's.
 
     >>> from sims.learners import LeastSquares
+    >>> from theory.laws import Bernoulli
     >>> learner = LeastSquares([[1.0]], [1.0], [[1.0]], l2=1.0)  # F(w) = w / (w + 1)
     >>> average_derivative(learner, Bernoulli(0.5), [0], nodes=8).round(9).tolist()  # beta = F(1) - F(0), while D(1) = 1/4
     [[0.5]]
@@ -80,6 +81,7 @@ def average_derivatives(
     over training points.
 
     >>> from sims.learners import LeastSquares
+    >>> from theory.laws import Bernoulli
     >>> learner = LeastSquares([[1.0]], [1.0], [[1.0]], l2=1.0)  # F(w) = w / (w + 1)
     >>> average_derivatives(learner, [Bernoulli(0.5), Bernoulli(0.9)], [0], nodes=8).round(9).tolist()  # no other points
     [[[0.5]], [[0.5]]]
@@ -138,6 +140,7 @@ def settled_average_derivatives(
     that of nodes. The laws need two levels, since others have no edges.
 
     >>> from sims.learners import LeastSquares
+    >>> from theory.laws import Bernoulli
     >>> learner = LeastSquares([[1.0]], [1.0], [[1.0]], l2=1.0)  # F(w) = w / (w + 1)
     >>> settled = settled_average_derivatives(learner, [Bernoulli(0.5)], [0])
     >>> settled.nodes, float(settled.average.round(7)), settled.reason

@@ -1,7 +1,7 @@
 """The experiment checks the average-derivative identity (T2, T16) on networks at any training time, for several laws of weights.
 
-The networks need not have reached an optimum, and may jump in the weights (relu). It also measures what the seed average costs: how
-much beta depends on the law of the randomness that it averages over.
+The networks need not have reached an optimum, and may jump in the weights (relu). It also measures what the seed average costs:
+how much beta depends on the law of the randomness that it averages over.
 """
 
 from collections.abc import Callable
@@ -51,11 +51,12 @@ class AverageDerivativeConfig:
 
 
 def run(config: AverageDerivativeConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
-    """Measure the relative error of the average derivative, with the jumps, against the optimal datamodel, by law and training time.
+    """Measure the relative error of the average derivative, with the jumps, against the datamodel, by law and training time.
 
     Both are means over the same seeds, so no value has a standard error, except where edges were drawn (`edges` says how many).
     Derivatives are integrated until more nodes change nothing; a time at which this fails has the reason in `not_judged`. For
-    laws other than Bernoulli the datamodel itself is a sum or quadrature over the law. `essay_error` is ||D(1) - beta|| / ||beta||.
+    laws other than Bernoulli the datamodel itself is a sum or quadrature over the law. `essay_error` is
+    ||D(1) - beta|| / ||beta||.
     """
     learner = config.problem.build(snapshots=config.times, steps=max(config.times))
     assert isinstance(learner, MLP)

@@ -50,6 +50,7 @@ class Edges:
     change: Array
     integral: Array
     jumps: Array
+    noise: Array  # (E, R, M)
     finished: NDArray[np.bool_]
     jump_table: JumpTable
     trainings: int
@@ -73,6 +74,12 @@ class Edges:
         change, integral, jumps = (x.mean(axis=1) for x in (self.change, self.integral, self.jumps))
         size = np.linalg.norm(change)
         return float(np.linalg.norm(change - integral - jumps) / size) if size else float("nan")
+
+    @property
+    def rounding(self) -> float:
+        """Return how far F moves right beside its jumps, relative to ||change||: no gap can be expected below it."""
+        size = np.linalg.norm(self.change.mean(axis=1))
+        return float(np.linalg.norm(self.noise.mean(axis=1)) / size) if size else 0.0
 
     def coefficients(self, law: TwoLevelLaw) -> tuple[Array, Array]:
         """Compute E[int D dt] + E[sum of jumps], which is beta_i(law) by T16, and its standard error; both (N, M).
@@ -231,7 +238,7 @@ def _decomposed(
         subsets,
         levels,
         learner.n_points * 2 ** (learner.n_points - 1),
-        *(np.stack([getattr(one, name) for one in found], axis=1) for name in ("change", "integral", "jumps")),
+        *(np.stack([getattr(one, name) for one in found], axis=1) for name in ("change", "integral", "jumps", "noise")),
         ~np.stack([one.unfinished for one in found], axis=1),
         table,
         spent,
@@ -244,7 +251,9 @@ def _all(parts: list[NDArray[np.generic]], empty: NDArray[np.generic]) -> NDArra
 
 def _joined(one: Edges, two: Edges) -> Edges:
     """Return the edges of both."""
-    arrays = (np.concatenate([getattr(x, name) for x in (one, two)]) for name in ("change", "integral", "jumps", "finished"))
+    arrays = (
+        np.concatenate([getattr(x, name) for x in (one, two)]) for name in ("change", "integral", "jumps", "noise", "finished")
+    )
     a, b = one.jump_table, two.jump_table
     table = JumpTable(
         np.concatenate([a.edge, b.edge + len(one.points)]),

@@ -95,6 +95,7 @@ class Findings:
     change: Array
     integral: Array
     jumps: Array
+    noise: Array  # (E, M), how far F moves right beside its jumps: rounding of the learner, which the sum cannot be better than
     unfinished: NDArray[np.bool_]  # (E,), True where the trainings did not suffice
     jump_edges: list[Indices]
     jump_places: list[Indices]
@@ -136,4 +137,8 @@ def at_marks(bundle: Bundle) -> tuple[Pieces, Scale, Findings]:
         f[:, 1:].reshape(-1, m),
     )
     zeros = np.zeros((n_edges, MARKS, m))
-    return pieces, scale, Findings(np.diff(f, axis=1), zeros, zeros.copy(), np.zeros(n_edges, np.bool_), [], [], [])
+    return (
+        pieces,
+        scale,
+        Findings(np.diff(f, axis=1), zeros, zeros.copy(), np.zeros((n_edges, m)), np.zeros(n_edges, np.bool_), [], [], []),
+    )

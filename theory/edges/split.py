@@ -107,6 +107,8 @@ def _of_edges(edges: Edges, laws: Sequence[TwoLevelLaw], beta: Array, why: str) 
         reason = f"{edges.trainings} trainings left {share:.0%} of {len(edges.points)} edges unfinished" + (
             f"; {why}" if why else ""
         )
+    elif AGREED < edges.gap <= 8.0 * edges.rounding:
+        reason = f"rounding of the learner moves F by {edges.rounding:.1g} of its changes right beside jumps"
     return SplitCoefficients(
         total - jump,
         jump,

@@ -77,7 +77,7 @@ def _cut_at_kink(bundle: Bundle, pieces: Pieces, rule: Rule, scale: Scale, found
     """
     narrow = pieces.high - pieces.low <= 1
     ends = pieces.take(narrow)
-    sure = ends.take(_jumps(bundle, ends.edge, ends.low, ends.high, ends.f_low, ends.f_high, scale))
+    sure = ends.take(_jumps(bundle, ends.edge, ends.low, ends.high, ends.f_low, ends.f_high, scale)[0])
     found.jump(sure.edge, sure.low, sure.change, np.ones(len(sure), np.bool_))
     pieces, rule = pieces.take(~narrow), rule.take(np.flatnonzero(~narrow))
     change = (np.abs(np.diff(rule.slopes, axis=0)) / scale.size).max(axis=2)  # (n - 1, B)
@@ -136,7 +136,7 @@ def _bisect_branches(
         low_code, high_code = np.concatenate([low_code, code]), np.concatenate([code, high_code])
 
 
-# --- where the response disagrees with a settled integral -------------------------------------------------------------------------
+# --- where the response disagrees with a settled integral ---------------------------------------------------------------------
 
 
 def _cut_at_jump(bundle: Bundle, pieces: Pieces, rule: Rule, scale: Scale, found: Findings, left: Array) -> Pieces:
@@ -154,7 +154,8 @@ def _cut_at_jump(bundle: Bundle, pieces: Pieces, rule: Rule, scale: Scale, found
         some = pieces.take(open_)
         near, far = np.maximum(low[open_] - reach, some.low), np.minimum(high[open_] + reach, some.high)
         f_near, f_far = bundle.respond(some.edge, near), bundle.respond(some.edge, far)
-        counts = _jumps(bundle, some.edge, near, far, f_near, f_far, scale)
+        counts, around = _jumps(bundle, some.edge, near, far, f_near, f_far, scale)
+        np.add.at(found.noise, some.edge[counts], around[counts, None] * scale.size)
         yes = open_[counts]
         jumps[yes], low[yes], high[yes], before[yes], after[yes] = True, *(x[counts] for x in (near, far, f_near, f_far))
     found.jump(pieces.edge[jumps], low[jumps], (after - before)[jumps], np.ones(jumps.sum(), np.bool_))
@@ -202,11 +203,14 @@ def _bisect_unexplained(
 
 def _jumps(
     bundle: Bundle, edge: Indices, low: Indices, high: Indices, before: Array, after: Array, scale: Scale
-) -> NDArray[np.bool_]:
-    """Return whether F jumps between two places: it moves 8 times as far as further out on either side, and far above rounding."""
+) -> tuple[NDArray[np.bool_], Array]:
+    """Return whether F jumps between two places, and how far it moves beside them, as shares of its range; (B,) each.
+
+    At a jump F moves 8 times as far as beside it, and far above rounding.
+    """
     around, unit = np.zeros(len(edge)), np.maximum(high - low, 1) // 2 + 1
     for step in (1, 2, 5):
         below = bundle.respond(edge, np.maximum(low - step * unit, 0))
         above = bundle.respond(edge, np.minimum(high + step * unit, END))
         around = np.maximum(around, np.maximum(scale.relative(before - below), scale.relative(above - after)))
-    return scale.relative(after - before) > np.maximum(8.0 * around, 16.0 * scale.rounding)
+    return scale.relative(after - before) > np.maximum(8.0 * around, 16.0 * scale.rounding), around
