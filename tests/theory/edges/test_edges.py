@@ -115,13 +115,14 @@ def test_beta_over_two_levels_of_the_weights_contains_the_jumps_too():
 
 
 def test_without_branches_the_same_jumps_are_found_by_what_the_integral_leaves_unexplained():
+    """Rounding takes a threshold back and forth over up to 32 floats; a jump found there may begin 16 floats earlier."""
     learner = relu("two_moons", 4, 20)
     told, found = decompose_edges(learner, [0]), decompose_edges(Like(learner), [0])
     assert found.has_jumps
     assert_close(found.coefficients(Bernoulli(0.5))[0], beta_of(learner, [0]), rtol=1e-9)
     for t, size in zip(told.jump_table.t, told.jump_table.size, strict=True):
         if np.abs(size).max() > 1e-3:
-            assert np.abs(found.jump_table.t - t).min() <= 2.0**-52, f"jump of {size} at {t}"
+            assert np.abs(found.jump_table.t - t).min() <= 48 * 2.0**-53, f"jump of {size} at {t}"
 
 
 def test_seeds_jump_at_different_places_and_the_mean_over_seeds_contains_them_all():
