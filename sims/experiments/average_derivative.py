@@ -4,6 +4,7 @@ The networks need not have reached an optimum, and may jump in the weights (relu
 how much beta depends on the law of the randomness that it averages over.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -54,8 +55,8 @@ def run(config: AverageDerivativeConfig, *, retrain: Retrain = in_memory, progre
     """Measure the relative error of the average derivative, with the jumps, against the datamodel, by law and training time.
 
     Both are means over the same seeds, so no value has a standard error, except where edges were drawn (`edges` says how many).
-    Derivatives are integrated until more nodes change nothing; a time at which this fails has the reason in `not_judged`. For
-    laws other than Bernoulli the datamodel itself is a sum or quadrature over the law. `essay_error` is
+    Derivatives are integrated until more nodes change nothing; a time at which this fails has its reason in the attribute
+    `not_judged`. For laws other than Bernoulli the datamodel itself is a sum or quadrature over the law. `essay_error` is
     ||D(1) - beta|| / ||beta||.
     """
     learner = config.problem.build(snapshots=config.times, steps=max(config.times))
@@ -72,11 +73,18 @@ def run(config: AverageDerivativeConfig, *, retrain: Retrain = in_memory, progre
         return _compared(single[k], laws[law], seeds, tables[k], essays[k], config, progress)
 
     found = table(at, law=laws, time=config.times)
-    variables: Variables = {str(name): (found[name], _TEXTS[str(name)]) for name in found.data_vars}
+    reasons = {
+        f"{law}, {time} steps": str(found.not_judged.sel(law=law, time=time).item())
+        for law in laws
+        for time in config.times
+        if found.not_judged.sel(law=law, time=time).item()
+    }
+    variables: Variables = {name: (found[name], text) for name, text in _TEXTS.items()}
     if config.n_price_seeds:
         variables |= law_of_r(config.problem.build(steps=max(config.times)), tuple(range(config.n_price_seeds)))
     variables |= conditioning(learner, seeds, responses.samples, derivative, times=config.times)
-    return with_rounding_warning(labelled("average_derivative", config, variables))
+    result = with_rounding_warning(labelled("average_derivative", config, variables))
+    return result.assign_attrs(not_judged=json.dumps(reasons))
 
 
 _TEXTS = {
@@ -89,7 +97,6 @@ _TEXTS = {
     "n_jumps": "jumps of F that were found, over edges and seeds",
     "edges": "edges of the cube",
     "nodes": "Gauss nodes on every edge; 0 where edges were taken apart one by one",
-    "not_judged": "why the error proves nothing, or empty",
 }
 
 

@@ -1,5 +1,6 @@
 """The module judges the average-derivative identity (T2, T16), and what the essay makes of it (C9)."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -42,6 +43,7 @@ def _of_training(results: Iterable[xr.Dataset]) -> list[_Case]:
     """Return a case for every law and training time of `average_derivative`."""
     cases: list[_Case] = []
     for ds in results:
+        reasons: dict[str, str] = json.loads(ds.attrs["not_judged"])
         for law in ds.law.values:
             for time in ds.time.values:
                 at = ds.sel(law=law, time=time)
@@ -52,7 +54,7 @@ def _of_training(results: Iterable[xr.Dataset]) -> list[_Case]:
                         float(at.average_derivative_error),
                         int(at.n_jumps),
                         _edges(*at.edges.values),
-                        str(at.not_judged.values),
+                        reasons.get(f"{law}, {int(time)} steps", ""),
                     )
                 )
     return cases

@@ -1,5 +1,7 @@
 """Claims about training that has not converged, jumps or interpolates: every status that they can reach, on made-up results."""
 
+import json
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -43,10 +45,10 @@ def average(error, not_judged="", jumps=0, **more):
         "average_derivative_error": (dims, [[0.5]]),
         "n_jumps": (dims, [[jumps]]),
         "edges": (("part", "law", "time"), [[[3]], [[4]]]),
-        "not_judged": (dims, np.array([[not_judged]], dtype=object)),
         **more,
     }
-    return xr.Dataset(values, {"law": ["L"], "time": [5], "part": ["taken", "of"]}, {"case": f"case {error}"})
+    attributes = {"case": f"case {error}", "not_judged": json.dumps({"L, 5 steps": not_judged} if not_judged else {})}
+    return xr.Dataset(values, {"law": ["L"], "time": [5], "part": ["taken", "of"]}, attributes)
 
 
 def jumping(difference, spread=0.01, path=0.0, bias=0.0):
