@@ -10,27 +10,32 @@ from numpy.typing import ArrayLike
 from theory.answers import require_learner
 from theory.datamodel import grid_rows
 from theory.inputs import as_count, as_number, as_numbers, as_seeds, shown
-from theory.laws import Bernoulli, ProductLaw
+from theory.laws import ProductLaw, TwoLevelLaw
 from theory.memory import require_memory
 from theory.response import (
     BLOCK,
     Array,
     DifferentiableLearner,
     Learner,
-    as_table,
     as_weight_rows,
     mean_response,
     weight_jacobian_column,
 )
-from theory.subsets import mask_rows
-from theory.transforms import product_probabilities, split
+from theory.transforms import product_probabilities
 
-__all__ = ["FiniteDifference", "average_derivative", "average_derivatives", "average_jumps", "finite_difference"]
+__all__ = [
+    "FiniteDifference",
+    "SettledAverage",
+    "average_derivative",
+    "average_derivatives",
+    "finite_difference",
+    "settled_average_derivatives",
+]
 
 Progress = Callable[[Iterable[int]], Iterable[int]]
 
 
-def average_derivative(learner: DifferentiableLearner, law: ProductLaw, seeds: Sequence[int], nodes: int) -> Array:
+def average_derivative(learner: DifferentiableLearner, law: ProductLaw, seeds: Sequence[int], nodes: int | None = None) -> Array:
     """Compute the derivative averaged over a law, E[ D_i(w_1, .., w_i*, .., w_N) ], shape (N, M).
 
     w_i* follows the zero-bias law, and the other weights follow the law itself. This is the right-hand side of T2. It equals the
@@ -41,15 +46,25 @@ def average_derivative(learner: DifferentiableLearner, law: ProductLaw, seeds: S
 
     The integral over w_i* uses `nodes` Gauss nodes; where F is analytic, its error falls geometrically in `nodes`. The other
     coordinates are enumerated (two-level laws) or lie on the tensor grid of `law.quadrature(nodes)`. With K points per
-    coordinate, the cost is about N * K^(N-1) * nodes weight Jacobians.
+    coordinate, the cost is about N * K^(N-1) * nodes weight Jacobians. Without `nodes`, their number grows until the result has
+    settled to 1e-7 (`settled_average_derivatives`, for laws with two levels); ArithmeticError says where it does not, and why.
     Source: Goldstein & Reinert 1997 for the zero-bias law; the identity for datamodels is this project's.
 
     >>> from sims.learners import LeastSquares
+    >>> from theory.laws import Bernoulli
     >>> learner = LeastSquares([[1.0]], [1.0], [[1.0]], l2=1.0)  # F(w) = w / (w + 1)
     >>> average_derivative(learner, Bernoulli(0.5), [0], nodes=8).round(9).tolist()  # beta = F(1) - F(0), while D(1) = 1/4
     [[0.5]]
     """
-    return average_derivatives(learner, (law,), seeds, nodes)[0]
+    if nodes is not None:
+        return average_derivatives(learner, (law,), seeds, nodes)[0]
+    _require_derivatives(learner, (law,))
+    if not isinstance(law, TwoLevelLaw):
+        raise ValueError(f"nodes is missing, expected a number of them for {law}: only laws with two levels find it themselves")
+    settled = settled_average_derivatives(learner, (law,), seeds)
+    if settled.average is None:
+        raise ArithmeticError(f"{settled.reason}; theory.edges.decompose_edges finds jumps, and takes edges apart")
+    return settled.average[0]
 
 
 def average_derivatives(
@@ -66,19 +81,12 @@ def average_derivatives(
     over training points.
 
     >>> from sims.learners import LeastSquares
+    >>> from theory.laws import Bernoulli
     >>> learner = LeastSquares([[1.0]], [1.0], [[1.0]], l2=1.0)  # F(w) = w / (w + 1)
     >>> average_derivatives(learner, [Bernoulli(0.5), Bernoulli(0.9)], [0], nodes=8).round(9).tolist()  # no other points
     [[[0.5]], [[0.5]]]
     """
-    require_learner(learner)
-    if not isinstance(learner, DifferentiableLearner):
-        raise TypeError(
-            f"{type(learner).__name__} has no weight_jacobian, expected a learner with derivatives: the average derivative needs "
-            "the exact derivative of respond"
-        )
-    wrong = [law for law in laws if not isinstance(law, ProductLaw) or isinstance(law, type)]
-    if wrong or not laws:
-        raise TypeError(f"laws is {shown(laws)}, expected one or more product laws (Bernoulli, TwoPoint, Gaussian, Poisson)")
+    _require_derivatives(learner, laws)
     seeds, nodes = as_seeds(seeds), as_count("nodes", nodes)
     others, along = laws[0].quadrature(nodes), laws[0].zero_bias_quadrature(nodes)
     for law in laws[1:]:
@@ -101,28 +109,93 @@ def average_derivatives(
     return average
 
 
-def average_jumps(learner: Learner, laws: Sequence[Bernoulli], table: ArrayLike, seeds: Sequence[int]) -> Array:
-    """Compute the average jump at w_i = 0, E[F(1_S with w_i = 0+) - F(1_S)] over S not containing i, shape (L, N, M).
+@dataclass(frozen=True)
+class SettledAverage:
+    """The average derivative of L laws with as many nodes as it needs, or the reason why there is none.
 
-    The L laws are Bernoulli laws, `table` (2**N, M) holds F(1_S), and 0+ stands for w_i = 1e-9. Where F is not continuous at
-    w_i = 0 (for example, a minimum-norm interpolator gains a direction), T2 lacks exactly this term:
-    beta_i = average derivative + average jump.
+    `change` estimates the relative error of the quadrature: the root mean square over edges, so that errors of different edges
+    don't cancel.
+    """
+
+    average: Array | None  # (L, N, M), or None where it has not converged
+    nodes: int
+    change: float
+    reason: str  # empty if it has converged
+
+
+def settled_average_derivatives(
+    learner: DifferentiableLearner,
+    laws: Sequence[ProductLaw],
+    seeds: Sequence[int],
+    *,
+    tolerance: float = 1e-7,
+    most_derivatives: int = 2**24,
+    progress: Progress = iter,
+) -> SettledAverage:
+    """Compute `average_derivatives` with the fewest nodes after which more nodes would change it by no more than `tolerance`.
+
+    The number of nodes is found on at most 96 edges, drawn at random: it grows by a half until the integrals along these edges
+    change by less than the tolerance. One pass over all edges follows. It does not converge where F jumps inside an edge (see
+    `theory.edges`), and is not begun where it would take more than `most_derivatives` derivatives: the number of edges times
+    that of nodes. The laws need two levels, since others have no edges.
 
     >>> from sims.learners import LeastSquares
-    >>> learner = LeastSquares([[1.0]], [1.0], [[1.0]], undefined="min_norm")  # F(0) = 0, else 1
-    >>> average_jumps(learner, [Bernoulli(0.5)], [[0.0], [1.0]], [0]).tolist()
-    [[[1.0]]]
+    >>> from theory.laws import Bernoulli
+    >>> learner = LeastSquares([[1.0]], [1.0], [[1.0]], l2=1.0)  # F(w) = w / (w + 1)
+    >>> settled = settled_average_derivatives(learner, [Bernoulli(0.5)], [0])
+    >>> settled.nodes, float(settled.average.round(7)), settled.reason
+    (6, 0.5, '')
     """
-    (values, n), seeds = as_table(table), as_seeds(seeds)
-    probabilities = np.stack([product_probabilities(np.tile(law.quadrature(2).probabilities, (n - 1, 1))) for law in laws])
-    jumps = np.empty((len(laws), n, values.shape[1]))
+    tolerance = as_number("tolerance", tolerance, "a number > 0 and < 1", above=0.0, below=1.0)
+    most, seeds = as_count("most_derivatives", most_derivatives), as_seeds(seeds)
+    n, edges = learner.n_points, learner.n_points * 2 ** (learner.n_points - 1)
+    change, nodes, before = np.inf, 0, None
+    for more in _NODES:
+        if edges * max(more, 1) > most * 3 // 2:
+            reason = f"{n} points have {edges} edges, and {more} nodes on each are more than {most} derivatives"
+            break
+        integrals = _on_drawn_edges(learner, laws[0], seeds, more)
+        if before is not None:
+            size = np.linalg.norm(integrals)
+            change = float(np.linalg.norm(integrals - before) / size) if size else 0.0
+            if change <= tolerance:
+                average = average_derivatives(learner, laws, seeds, nodes, progress=progress)
+                return SettledAverage(average, nodes, change, "")
+        nodes, before = more, integrals
+    else:
+        reason = f"{_NODES[-1]} nodes are the limit"
+    return SettledAverage(
+        None, nodes, change, f"the quadrature of the average derivative still changes by {change:.1g}: {reason}"
+    )
+
+
+_NODES = (4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384)
+
+
+def _on_drawn_edges(learner: DifferentiableLearner, law: ProductLaw, seeds: tuple[int, ...], nodes: int) -> Array:
+    """Compute E[D_i] along at most 96 edges, spread evenly over the points, and always the same ones; shape (E, M)."""
+    levels, along = law.quadrature(2).points, law.zero_bias_quadrature(nodes)
+    n, rng = learner.n_points, np.random.default_rng(0)
+    count = min(2 ** (n - 1), max(2, 96 // n))
+    parts: list[Array] = []
     for i in range(n):
-        jump = -split(values, i)[0]
-        for start in range(0, len(jump), BLOCK):
-            rest = mask_rows(start, min(start + BLOCK, len(jump)), n - 1) if n > 1 else np.empty((1, 0))
-            jump[start : start + BLOCK] += mean_response(learner, np.insert(rest, i, 1e-9, axis=1), seeds)
-        jumps[:, i] = probabilities @ jump
-    return jumps
+        chosen = np.sort(rng.choice(2 ** (n - 1), count, replace=False))
+        rest = levels[((chosen[:, None] >> np.arange(n - 1)) & 1)] if n > 1 else np.empty((1, 0))
+        parts.append(_integrate_along(learner, seeds, rest, i, along.points, along.probabilities))
+    return np.concatenate(parts)
+
+
+def _require_derivatives(learner: Learner, laws: Sequence[ProductLaw]) -> None:
+    """Raise TypeError unless the learner has derivatives and the laws are product laws."""
+    require_learner(learner)
+    if not isinstance(learner, DifferentiableLearner):
+        raise TypeError(
+            f"{type(learner).__name__} has no weight_jacobian, expected a learner with derivatives: the average derivative needs "
+            "the exact derivative of respond"
+        )
+    wrong = [law for law in laws if not isinstance(law, ProductLaw) or isinstance(law, type)]
+    if wrong or not laws:
+        raise TypeError(f"laws is {shown(laws)}, expected one or more product laws (Bernoulli, TwoPoint, Gaussian, Poisson)")
 
 
 def _integrate_along(

@@ -18,6 +18,7 @@ from theory.inputs import as_count, as_numbers, as_seeds
 __all__ = [
     "BLOCK",
     "Array",
+    "Branches",
     "DifferentiableLearner",
     "Fit",
     "Layer",
@@ -30,6 +31,7 @@ __all__ = [
     "as_weight_rows",
     "attributes_of",
     "block_rows_of",
+    "branch_of",
     "deciding_values",
     "has_own_bias",
     "mean_response",
@@ -41,6 +43,7 @@ __all__ = [
 ]
 
 Array = NDArray[np.float64]
+Branches = NDArray[np.int64]
 
 BLOCK = 4096
 """The number of weight vectors that a learner gets at once: enough to vectorise, and few enough for the cache."""
@@ -59,6 +62,7 @@ class Learner(Protocol):
     | normalization | `normalization_of` | sims.testing |
     | has_bias | `has_own_bias` | sims.experiments |
     | weight_jacobian_column(weights, seeds, point) | `weight_jacobian_column` | theory.derivatives, sims.testing |
+    | branch(weights, seeds) | `branch_of` | theory.edges |
     | fingerprint() | `deciding_values` | sims.retrain |
     """
 
@@ -239,6 +243,27 @@ def weight_jacobian_column(learner: DifferentiableLearner, weights: ArrayLike, s
         return answer_of(learner, rows, as_seeds(seeds), "weight_jacobian")[..., point]
     column = called(learner, "weight_jacobian_column", rows, seeds, point)
     return as_numbers(f"the answer of {type(learner).__name__}.weight_jacobian_column", column)
+
+
+def branch_of(learner: Learner, weights: ArrayLike, seeds: Sequence[int]) -> Branches | None:
+    """Return `branch(weights, seeds)`, integers (B, R, K) that say which branch training took, or None without such a method.
+
+    Where two weight vectors on a line have equal integers, so should all between them, and the response should be smooth there;
+    where the integers change, the response can jump. Examples are the activation pattern of a relu network, the number of steps
+    of a fit that stops by itself, and the number of the nearest neighbour. It only has to be right often: `theory.edges` checks
+    the response itself, and finds by it what the integers miss.
+    """
+    rows = as_weight_rows(learner, weights)
+    if not hasattr(learner, "branch"):
+        return None
+    answer = np.asarray(called(learner, "branch", rows, as_seeds(seeds)))
+    expected = (len(rows), len(as_seeds(seeds)))
+    if answer.ndim != 3 or answer.shape[:2] != expected or answer.dtype.kind not in "biu":
+        raise ValueError(
+            f"{type(learner).__name__}.branch returned shape {answer.shape} of {answer.dtype}, expected integers "
+            f"(subsets, seeds, K) = ({expected[0]}, {expected[1]}, K)"
+        )
+    return answer.astype(np.int64, copy=False)
 
 
 def deciding_values(learner: Any) -> Mapping[str, Any]:

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
-from itertools import pairwise
 
 import numpy as np
 import xarray as xr
@@ -14,7 +13,8 @@ from sims.experiments.shared.memory import require_per_subset
 from sims.experiments.shared.problem import GivenLearner, Problem
 from sims.experiments.shared.user_cases import CONVEX, user_case
 from theory.datamodel import Datamodel, optimal_datamodel, quadrature_datamodel
-from theory.derivatives import FiniteDifference, average_derivatives, average_jumps, finite_difference
+from theory.derivatives import FiniteDifference, finite_difference
+from theory.edges import split_coefficients
 from theory.influence import hessian_influence
 from theory.laws import Bernoulli, TwoPoint
 from theory.metrics import compare, relative_error
@@ -28,25 +28,27 @@ __all__ = ["EXPERIMENT", "IdentityConfig", "run"]
 
 @dataclass(frozen=True)
 class IdentityConfig:
-    """A config sets the problem, the inclusion probabilities, the Gauss nodes, the scales of local datamodels, and the seeds.
+    """A config sets the problem, the inclusion probabilities, the scales of local datamodels, the seeds, and what may be spent.
 
-    `nodes` are those of the average derivative, which is left out if there are none.
+    The average derivative, with the jumps of F where it has some, is left out unless `most_derivatives` is positive; it takes at
+    most that many derivatives, and `most_trainings` where edges are taken apart.
     """
 
     problem: Problem | GivenLearner
     probabilities: tuple[float, ...] = (0.2, 0.5, 0.8, 0.9, 0.99)
-    nodes: tuple[int, ...] = ()
     scales: tuple[float, ...] = (0.5, 0.25, 0.125, 0.0625, 0.03125)
     seeds: tuple[int, ...] = (0,)
+    most_derivatives: int = 2**24
+    most_trainings: int = 2_000_000
 
 
 def run(config: IdentityConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
     """Compare beta^(p) with D(1), D(p1), leave-one-out, Hessian influence and the average derivative, for every p.
 
     The learner is retrained on all subsets. Effects have dimensions (.., point, output), in units of the output per unit of
-    weight. Nothing is sampled, so no value has a standard error: `optimality`, `finite_difference_error` and
-    `average_derivative_error` show how exact the numbers are. A variable that the learner cannot give is left out, and the
-    attribute `left_out` gives the reason for each.
+    weight. Nothing is sampled, except edges where there are too many of them (`edges` says how many were taken): `optimality`,
+    `finite_difference_error` and `identity_error` show how exact the numbers are. A variable that the learner cannot give is left
+    out, and the attribute `left_out` gives the reason for each; `not_judged` says why an average derivative proves nothing.
     """
     learner, seeds, p_values = config.problem.build(), config.seeds, config.probabilities
     require_per_subset(learner, _numbers_per_subset(learner), "identity")
@@ -54,12 +56,12 @@ def run(config: IdentityConfig, *, retrain: Retrain = in_memory, progress: bool 
     models = [optimal_datamodel(responses, Bernoulli(p)) for p in p_values]
     beta, loo = np.stack([model.coefficients for model in models]), leave_one_out(responses)
     optimality = [_normal_equation_error(responses, model, p) for p, model in zip(p_values, models, strict=True)]
-    effect, left_out = effect_coords(loo), dict[str, str]()
+    effect, left_out, not_judged = effect_coords(loo), dict[str, str](), list[str]()
     variables: Variables = {
         "beta": (array(beta, p=p_values, **effect), "optimal datamodel coefficient, Bernoulli(p) subsets"),
         "leave_one_out": (array(loo, **effect), "F(1) - F(1 - e_i)"),
         **_derivatives_near_one(learner, config, left_out),
-        **_derivatives_inside(learner, config, responses, beta, left_out, progress),
+        **_derivatives_inside(learner, config, beta, left_out, not_judged, progress),
         **_hessian_influence(learner, seeds, left_out),
         "r_squared": (
             array([model.r_squared for model in models], p=p_values, output=effect["output"]),
@@ -75,6 +77,7 @@ def run(config: IdentityConfig, *, retrain: Retrain = in_memory, progress: bool 
 
     variables["beta_against"] = (table(accuracy, p=p_values, reference=known), "beta measured against each reference")
     result = labelled("identity", config, variables)
+    result = result.assign_attrs(not_judged="; ".join(not_judged)) if not_judged else result
     return result.assign_attrs(left_out=json.dumps(left_out)) if left_out else result
 
 
@@ -134,9 +137,14 @@ def _why_not_trusted(numerical: FiniteDifference, local: Array, scales: Sequence
 
 
 def _derivatives_inside(
-    learner: Learner, config: IdentityConfig, table: Array, beta: Array, left_out: dict[str, str], progress: bool
+    learner: Learner,
+    config: IdentityConfig,
+    beta: Array,
+    left_out: dict[str, str],
+    not_judged: list[str],
+    progress: bool,
 ) -> Variables:
-    """Compute exact derivatives away from w = 1: at w = p1, and averaged over the law of every p."""
+    """Compute exact derivatives away from w = 1: at w = p1, and averaged over the law of every p, with the jumps of F."""
     if not isinstance(learner, DifferentiableLearner):
         left_out |= dict.fromkeys(("derivative_at_p", "average_derivative"), f"{type(learner).__name__} has no weight_jacobian")
         return {}
@@ -145,25 +153,30 @@ def _derivatives_inside(
     p = {"p": config.probabilities}
     effect = {**p, **effect_coords(at_p[0])}
     variables: Variables = {"derivative_at_p": (array(at_p, **effect), "D(p1): dF/dw at w = p1")}
-    if not config.nodes:
-        left_out["average_derivative"] = "no Gauss nodes were asked for"
+    if not config.most_derivatives:
+        left_out["average_derivative"] = "no average derivative was asked for: it would take too long"
         return variables
-    averages = [
-        average_derivatives(learner, laws, seeds, k, progress=progress_bar(f"average derivative, {k} nodes", progress))
-        for k in config.nodes
-    ]
-    changes = [[relative_error(a, b) for a, b in zip(*pair, strict=True)] for pair in pairwise(averages)]
-    jumps = average_jumps(learner, laws, table, seeds)
-    errors = [[relative_error(a, b) for a, b in zip(average, beta, strict=True)] for average in averages]
+    bar = progress_bar("average derivative", progress)
+    split = split_coefficients(
+        learner,
+        laws,
+        seeds,
+        beta,
+        most_derivatives=config.most_derivatives,
+        most_trainings=config.most_trainings,
+        progress=bar,
+    )
+    not_judged += [split.reason] if split.reason else []
+    without = [relative_error(a, b) for a, b in zip(split.average, beta, strict=True)]
     return {
         **variables,
-        "average_jump": (array(jumps, **effect), "E[F(w_i = 0+) - F(w_i = 0)], 0 where F is continuous"),
-        "average_derivative": (array(averages[-1], **effect), "E D_i, w_i of the zero-bias law, with the most nodes"),
-        "node_change": (
-            array(changes[-1] if changes else [np.inf] * len(laws), **p),
-            "relative change of the average derivative from the last but one to the last number of nodes",
-        ),
-        "average_derivative_error": (array(errors, nodes=config.nodes, **p), "||average derivative - beta|| / ||beta||"),
+        "average_derivative": (array(split.average, **effect), "E D_i between jumps, w_i of the zero-bias law"),
+        "average_jump": (array(split.jumps, **effect), "E of the sum of jumps of F in w_i"),
+        "average_derivative_error": (array(without, **p), "||average derivative - beta|| / ||beta||"),
+        "identity_error": (array(split.error, **p), "||average derivative + average jump - beta|| / ||beta||"),
+        "n_jumps": (array(split.n_jumps), "jumps of F that were found, over edges and seeds"),
+        "edges": (array([split.edges, split.n_edges], part=("taken", "of")), "edges of the cube"),
+        "nodes": (array(split.nodes), "Gauss nodes on every edge; 0 where edges were taken apart one by one"),
     }
 
 
@@ -213,41 +226,49 @@ def _resized(config: IdentityConfig, n_points: int) -> IdentityConfig:
 
     The average derivative would take about N 2^(N-1) weight Jacobians per node.
     """
-    cheap = config if n_points <= 16 else replace(config, nodes=(), scales=config.scales[-1:])
+    cheap = config if n_points <= 16 else replace(config, most_derivatives=0, scales=config.scales[-1:])
     return with_points(cheap, n_points)
 
 
 _MIN_NORM = ("longley", "least_squares", (("l2", 0.0), ("undefined", "min_norm")))
 _SPECTOR, _LONGLEY = ("spector", "logistic", (("l2", 0.1),)), ("longley", "least_squares", (("l2", 0.1),))
-_ONE_POINT = IdentityConfig(Problem("one_point", "least_squares", (("l2", 1.0),)), nodes=(8, 16))
-_JUMPS = IdentityConfig(Problem(*_MIN_NORM, n_points=8), nodes=(64, 128))
+_ONE_POINT = IdentityConfig(Problem("one_point", "least_squares", (("l2", 1.0),)))
+_STEEP = IdentityConfig(Problem("one_point", "least_squares", (("l2", 1e-3),)))  # F rises within a thousandth of the edge
+_THRESHOLD = IdentityConfig(Problem("xor", "moving_jump", n_points=6), seeds=tuple(range(16)))
 
 
 def _user_case(problem: Problem, small: bool) -> IdentityConfig:
     """Make a case with scales that are small enough to show the order of the local error on any problem.
 
-    The number of nodes is chosen so that they take about a minute.
+    Derivatives and trainings are bounded so that they take about a minute.
     """
     n, n_columns = problem.load().X.shape
-    cost = n * 2 ** (n - 1) * n_columns**2
-    nodes = (8, 16) if cost <= 1e6 else (4, 8) if cost <= 4e6 else ()
-    return IdentityConfig(problem, nodes=nodes, scales=(0.25, 1 / 16, 1 / 64, 1 / 256))
+    most = int(64e6 / n_columns**2)
+    enough = 8 * n * 2 ** (n - 1) <= most
+    return IdentityConfig(
+        problem,
+        scales=(0.25, 1 / 16, 1 / 64, 1 / 256),
+        most_derivatives=most if enough else 0,
+        most_trainings=min(2_000_000, max(50_000, most // 8)),
+    )
 
 
 EXPERIMENT = Experiment(
     name="identity",
     question="Is the optimal datamodel coefficient the derivative of the response in the data weights?",
     cases=(
-        IdentityConfig(Problem(*_SPECTOR), nodes=(2, 5)),
-        IdentityConfig(Problem(*_LONGLEY), nodes=(3, 12)),
-        IdentityConfig(Problem(*_MIN_NORM), nodes=()),  # near-collinear subsets: the average derivative needs too many nodes
-        _JUMPS,
+        IdentityConfig(Problem(*_SPECTOR)),
+        IdentityConfig(Problem(*_LONGLEY)),
+        IdentityConfig(Problem(*_MIN_NORM), most_trainings=50_000),  # near-collinear subsets: steep, and edges are drawn
+        IdentityConfig(Problem(*_MIN_NORM, n_points=8)),
+        _THRESHOLD,
+        _STEEP,
         _ONE_POINT,
     ),
     small=(
-        IdentityConfig(Problem(*_SPECTOR, n_points=8), nodes=(5, 10)),
-        IdentityConfig(Problem(*_LONGLEY, n_points=8), nodes=(10, 20)),
-        IdentityConfig(Problem("two_moons", *_MIN_NORM[1:], n_points=6), nodes=(64, 128)),
+        IdentityConfig(Problem(*_SPECTOR, n_points=8)),
+        IdentityConfig(Problem(*_LONGLEY, n_points=8)),
+        IdentityConfig(Problem("two_moons", *_MIN_NORM[1:], n_points=6)),
         _ONE_POINT,
     ),
     run=run,

@@ -15,7 +15,7 @@ from sims.learners.network.passes import Network
 from sims.learners.shared import checks
 from sims.learners.shared.representation import short_repr
 from theory.influence.trajectory import Checkpoint
-from theory.response import Array, Linearization
+from theory.response import Array, Branches, Linearization
 from theory.streams import stream
 from theory.subsets import name_subset
 
@@ -156,6 +156,22 @@ class MLP:
         if not 0 <= point < self.n_points:
             raise ValueError(f"point {point}, expected a training point, 0 to {self.n_points - 1}")
         return self._trained(partial(self._descent.jacobian_column, point=point), weights, seeds)
+
+    def branch(self, weights: ArrayLike, seeds: Sequence[int]) -> Branches:
+        """Say which branch training took for weights (B, N): integers (B, R, K) that are equal where no kink was crossed between.
+
+        For relu they are a hash of the activation pattern: which units are on, at every step for every point of positive weight,
+        and at every snapshot for every query. Where the pattern is the same, outputs are smooth in w; where it changes, they can
+        jump, because the gradient jumps at a kink. The other activations are smooth, and have one branch.
+
+        >>> X = np.array([[-1.0], [1.0]])
+        >>> network = MLP(X, [0, 1], X, hidden=(2,), steps=20, activation="relu")
+        >>> len(np.unique(network.branch(np.c_[np.linspace(0.1, 1.0, 50), np.ones(50)], [0]), axis=0))
+        9
+        """
+        if self.activation != "relu" or not self.hidden:
+            return np.zeros((len(checks.as_weights(weights, self.n_points)), len(checks.as_seeds(seeds)), 1), dtype=np.int64)
+        return self._trained(self._descent.branches, weights, seeds).astype(np.int64)
 
     def amplification(self, weights: ArrayLike, seeds: Sequence[int]) -> Array:
         """Compute ||d theta_t / d theta_0||_2 at every snapshot t, or after all steps; shape (B, R, K).

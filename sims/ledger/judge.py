@@ -6,17 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from sims.ledger.text import ledger_text, missing_text
 from sims.retrain import Responses, engine, response_table
 from theory.answers import require_learner
 from theory.claims import Ledger, judge
-from theory.derivatives import average_derivatives
 from theory.inputs import as_count, as_seeds, shown
-from theory.laws import Bernoulli
-from theory.metrics import relative_error
 from theory.response import DifferentiableLearner, Learner
 
 if TYPE_CHECKING:
@@ -29,6 +25,9 @@ MOST_POINTS = 20
 
 MOST_POINTS_AVERAGED = 10
 """Limit for the average derivative, which takes N 2^(N-1) Jacobians per node; it is left out with more points."""
+
+MOST_DERIVATIVES, MOST_TRAININGS = 500_000, 500_000
+"""Limits of what is spent on the average derivative and on the search for jumps, beside the table; then edges are drawn."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -54,7 +53,8 @@ def judge_learner(
     """Retrain on all subsets with seeds 0 .. n_seeds - 1 and judge the claims that the learner can answer.
 
     Any learner gives beta, leave-one-out and R^2 at every p. If its response is smooth in weights near 1, it also gives D(1), by
-    differences where it has no weight_jacobian; weight_jacobian adds the average derivative, linearize adds Hessian influence.
+    differences where it has no weight_jacobian; weight_jacobian adds the average derivative and the search for jumps (T2, T16),
+    linearize adds Hessian influence. A learner that is constant between jumps, such as nearest neighbours, has weight_jacobian 0.
     The ledger names the claims that are not judged and what they lack. `store`, `executor` and `progress` are those of
     `response_table`.
     """
@@ -77,30 +77,20 @@ def judge_learner(
     def retrain(learner: Learner, seeds: Sequence[int], *, part: str = "", weights: ArrayLike | None = None) -> Responses:
         return table  # both experiments need this one
 
-    nodes, reason = _nodes(learner, seeds)
-    found = identity.run(
-        identity.IdentityConfig(problem, nodes=nodes, scales=(0.0625, 0.03125), seeds=seeds), retrain=retrain, progress=progress
+    averaged = learner.n_points <= MOST_POINTS_AVERAGED
+    config = identity.IdentityConfig(
+        problem,
+        scales=(0.0625, 0.03125),
+        seeds=seeds,
+        most_derivatives=MOST_DERIVATIVES if averaged else 0,
+        most_trainings=MOST_TRAININGS,
     )
-    if reason:
+    found = identity.run(config, retrain=retrain, progress=progress)
+    if not averaged and isinstance(learner, DifferentiableLearner):
+        reason = f"the average derivative is left out with more than {MOST_POINTS_AVERAGED} points"
         left_out = {**json.loads(found.attrs["left_out"]), "average_derivative": reason}
         found = found.assign_attrs(left_out=json.dumps(left_out))
     linear = spectrum.run(spectrum.SpectrumConfig(problem, n_seeds=n_seeds), retrain=retrain)
     results = {"identity": [found], "spectrum": [linear]}
     ledger = judge(results, dict.fromkeys(all_experiments(), "needs more than the table of one learner"))
     return Study(ledger.verdicts, ledger.not_judged, ledger.faults, results=results)
-
-
-def _nodes(learner: Learner, seeds: Sequence[int]) -> tuple[tuple[int, ...], str]:
-    """Find two numbers of Gauss nodes between which the average derivative does not change, or say why there are none."""
-    if not isinstance(learner, DifferentiableLearner):
-        return (), ""
-    if learner.n_points > MOST_POINTS_AVERAGED:
-        return (), f"the average derivative is left out with more than {MOST_POINTS_AVERAGED} points"
-    fewer = average_derivatives(learner, [Bernoulli(0.5)], seeds, 4)
-    change = np.inf
-    for nodes in (8, 16, 32):
-        more = average_derivatives(learner, [Bernoulli(0.5)], seeds, nodes)
-        change, fewer = relative_error(fewer, more), more
-        if change <= 1e-6:
-            return (nodes // 2, nodes), ""
-    return (), f"the average derivative still changes by {change:.1g} from 16 to 32 nodes"

@@ -18,7 +18,8 @@ PUBLIC = {
         "walsh", "moebius", "inverse_moebius", "mixed_differences", "degree_mass", "difference_sums", "multilinear_extension",
         "multilinear_gradient",
     ],
-    "theory.derivatives": ["average_derivative", "average_derivatives", "average_jumps", "finite_difference"],
+    "theory.derivatives": ["average_derivative", "average_derivatives", "finite_difference", "settled_average_derivatives"],
+    "theory.edges": ["chosen_edges", "decompose_edges", "split_coefficients"],
     "theory.influence": ["hessian_influence", "influence", "leverages", "newton_change", "null_space_sizes", "loo_gap_bound"],
     "theory.influence.budget": ["error_budget", "trust"],
     "theory.metrics": [

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from theory.claims.registry import Claim, Results, claim
-from theory.claims.verdict import ROUNDING, Evidence, NothingToJudgeError, Status, Verdict
+from theory.claims.verdict import ROUNDING, Evidence, NothingToJudgeError, Verdict
 from theory.metrics import relative_error
 
 __all__: list[str] = []
@@ -34,56 +34,6 @@ def datamodel_is_optimal(this: Claim, results: Results) -> Verdict:
     """Check on every table that the gradient satisfies the normal equations of the least-squares problem that defines beta."""
     evidence = [Evidence(ds.attrs["case"], float(ds.optimality.max())) for ds in results["identity"]]
     return this.decide(evidence, condition="any learner")
-
-
-@claim(
-    "T2",
-    "beta is the derivative averaged over the datamodel's own law (zero-bias in w_i)",
-    experiments=("identity",),
-    needs=("average_derivative",),
-    measure="||average derivative + average jump - beta|| / ||beta||, largest over p",
-    tolerance=1e-6,
-    essay="Takes the place of the essay's identity (C6): the derivative is not taken at w = 1 but averaged over the datamodel's "
-    "training sets.",
-    idea="For a weight w of mean m and variance s^2, put g(w) = g(a) + int g'(t) 1{w > t} dt, a the least weight, into E[(w - "
-    "m) g(w)]: it is s^2 E g'(w*), where w* has density E[(w - m) 1{w > t}] / s^2 (zero bias; uniform on (0, 1) for 0/1 "
-    "weights). With g = F in coordinate i, the others held, beta_i = Cov(F, w_i) / s^2 = E D_i(w_1, .., w_i*, .., w_N). F must "
-    "be absolutely continuous in w_i; where it jumps at w_i = 0, the mean jump is added.",
-    sources=("Goldstein & Reinert 1997, Ann. Appl. Probab. 7:935",),
-)
-def datamodel_is_an_average_derivative(this: Claim, results: Results) -> Verdict:
-    """Compare beta with the average derivative plus the mean jump of F at w_i = 0; this is the corrected form of C6.
-
-    If the average derivative still changes with the number of nodes, an error above the tolerance may come from the quadrature.
-    Such a case does not count.
-    """
-    evidence: list[Evidence] = []
-    decays: list[str] = []
-    jumps: list[str] = []
-    open_ends: list[str] = []
-    for ds in results["identity"]:
-        jump = np.linalg.norm(ds.average_jump, axis=(1, 2)).max() / np.linalg.norm(ds.beta)
-        repaired = [relative_error(ds.average_derivative[k] + ds.average_jump[k], ds.beta[k]) for k in range(ds.sizes["p"])]
-        first, last = (float(ds.average_derivative_error[k].max()) for k in (0, -1))
-        decay = f"{first:.0e} -> {last:.0e} from {int(ds.nodes[0])} to {int(ds.nodes[-1])} nodes"
-        if max(repaired) > 1e-6 and float(ds.node_change.max()) > 1e-6:
-            open_ends.append(f"{ds.attrs['case']}: {decay}")
-            continue
-        evidence.append(Evidence(ds.attrs["case"], max(repaired)))
-        if jump > 1e-6:
-            jumps.append(f"{float(ds.average_derivative_error[-1].max()):.2f} without the jump on {ds.attrs['case']}")
-        else:
-            decays.append(decay)
-    if not evidence:
-        unsaid = "; ".join(open_ends) or "it was left out, as it takes too long"
-        raise NothingToJudgeError(f"the quadrature of the average derivative has not converged: {unsaid}")
-    return this.decide(
-        evidence,
-        holds=Status.HOLDS_WHEN,
-        condition=f"F absolutely continuous in each w_i (error {', '.join(decays)}), else the average jump of F at w_i = 0 "
-        f"is added: error {', '.join(jumps) or 'nowhere in this run'}"
-        + (f"; quadrature not converged, nothing said: {', '.join(open_ends)}" if open_ends else ""),
-    )
 
 
 @claim(

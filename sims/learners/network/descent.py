@@ -28,6 +28,8 @@ __all__ = ["Batches", "Descent", "DivergedError"]
 
 Indices = NDArray[np.int64]
 
+_NO_CODES: kernels.Codes = np.empty(0, np.uint64)
+
 
 class DivergedError(ArithmeticError):
     """An error: training with weights number `row` and seed number `seed` is no longer finite at step `step`."""
@@ -77,6 +79,14 @@ class Descent:
         Output k M + m belongs to snapshot k and query m.
         """
         return self._in_tiles(_outputs, weights, initial, batches, (len(self.snapshots) * len(self.X_query),))
+
+    def branches(self, weights: Array, initial: Array, batches: Batches) -> Array:
+        """Compute a hash of the activation pattern of the whole training, as two integers below 2^32; shape (B, S, 2).
+
+        The pattern says which hidden units are on (positive), at each step for each point with a share in it, and at each
+        snapshot for each query.
+        """
+        return self._in_tiles(_branches, weights, initial, batches, (2,))
 
     def parameters(self, weights: Array, initial: Array, batches: Batches) -> Array:
         """Compute the parameters (B, S, K, P) at the snapshots."""
@@ -204,9 +214,14 @@ class _Tile:
         """Return the state before the first step."""
         return State(self.initial.copy(), np.zeros_like(self.initial))
 
-    def train(self, state: State, first: int, stop: int, trail: Array | None = None) -> None:
-        """Do steps first .. stop - 1 on the state in place; write the parameters before each into trail (stop - first, P, R)."""
-        kernels.descend(self._job, self._rates(first, stop), first, *state, np.empty((0, 0, 0)) if trail is None else trail)
+    def train(self, state: State, first: int, stop: int, trail: Array | None = None, codes: kernels.Codes = _NO_CODES) -> None:
+        """Do steps first .. stop - 1 on the state in place; write the parameters before each into trail (stop - first, P, R).
+
+        `codes` (R,) are updated by the activation pattern of these steps, if there are any.
+        """
+        kernels.descend(
+            self._job, self._rates(first, stop), first, *state, np.empty((0, 0, 0)) if trail is None else trail, codes
+        )
 
     def at_snapshots(self) -> Generator[Array]:
         """Train, and yield the parameters (P, R) at every snapshot."""
@@ -261,6 +276,16 @@ class _Tile:
 def _outputs(tile: _Tile) -> Array:
     """Compute the outputs (K M, R)."""
     return np.concatenate([tile.plan.network.outputs(params, tile.plan.X_query) for params in tile.at_snapshots()])
+
+
+def _branches(tile: _Tile) -> Array:
+    """Compute the two halves of the hash of the activation pattern (2, R), as whole numbers."""
+    plan, state = tile.plan, tile.start()
+    codes = np.zeros(state.params.shape[1], np.uint64)
+    for first, stop in pairwise((0, *plan.snapshots)):
+        tile.train(state, first, stop, codes=codes)
+        kernels.patterns(*plan.network.code, contiguous(plan.X_query), contiguous(state.params), codes)
+    return np.stack([codes >> np.uint64(32), codes & np.uint64(2**32 - 1)]).astype(np.float64)
 
 
 def _parameters(tile: _Tile) -> Array:

@@ -25,10 +25,27 @@ from numpy.typing import NDArray
 from theory.compiled import compiled, inner
 from theory.response import Array
 
-__all__ = ["ACTIVATIONS", "LOSSES", "Job", "Widths", "curvatures", "descend", "evaluate", "products", "pull", "push", "slopes"]
+__all__ = [
+    "ACTIVATIONS",
+    "LOSSES",
+    "Codes",
+    "Job",
+    "Widths",
+    "curvatures",
+    "descend",
+    "evaluate",
+    "patterns",
+    "products",
+    "pull",
+    "push",
+    "slopes",
+]
 
 Widths = NDArray[np.int64]
 """The widths of the layers, (d, h_1, .., 1)."""
+
+Codes = NDArray[np.uint64]
+"""Hashes of activation patterns, one per replica; equal patterns have equal hashes, others do with probability 2^-64."""
 
 Rows = tuple[Array, Array, Array, Array, Array]
 """The values, deltas, pulls, tangents and moved of one point; the next point overwrites them."""
@@ -122,10 +139,11 @@ class Job(NamedTuple):
 
 
 @compiled
-def descend(job: Job, rates: Array, first: int, params: Array, velocity: Array, trail: Array) -> None:
+def descend(job: Job, rates: Array, first: int, params: Array, velocity: Array, trail: Array, codes: Codes) -> None:
     """Do steps first, first + 1, .. with these rates, on parameters and velocity (P, R) in place.
 
-    The parameters before step first + k are written to trail[k] (P, R), if `trail` has rows.
+    The parameters before step first + k are written to trail[k] (P, R), if `trail` has rows. If `codes` (R,) has entries, the
+    hash of the activation pattern is updated: which hidden units were on, step by step, for every point that took part.
     """
     values, deltas, pulls, _, _ = _rows(job.widths, params)
     gradient, share, slope = np.empty(params.shape), np.empty(params.shape[1]), np.empty(params.shape[1])
@@ -139,11 +157,22 @@ def descend(job: Job, rates: Array, first: int, params: Array, velocity: Array, 
                 share[r] *= job.weights[i, r]
             if _any(share):
                 _forward(job.widths, job.activation, job.X[i], params, values)
+                if len(codes):
+                    _add_pattern(values, share, codes)
                 _loss_slope(job.loss, values[len(values) - 1], job.y[i], slope)
                 for r in range(len(share)):
                     deltas[len(deltas) - 1, r] = slope[r] * share[r]
                 _backward(job.widths, job.activation, job.X[i], params, values, deltas, pulls, gradient)
         _step(params, velocity, gradient, rates[k], job.momentum)
+
+
+@compiled
+def patterns(widths: Widths, activation: int, X: Array, params: Array, codes: Codes) -> None:
+    """Update the hashes (R,) by the activation pattern at inputs X (n, d) for parameters (P, R)."""
+    values, ones = np.empty((widths[1:].sum(), params.shape[1])), np.ones(params.shape[1])
+    for i in range(len(X)):
+        _forward(widths, activation, X[i], params, values)
+        _add_pattern(values, ones, codes)
 
 
 @compiled
@@ -381,6 +410,15 @@ def _rows(widths: Widths, params: Array) -> Rows:
 
 
 @inner
+def _add_pattern(values: Array, share: Array, codes: Codes) -> None:
+    """Update the hashes by which hidden units are on; a replica without a share in the point counts as all off."""
+    for j in range(len(values) - 1):
+        for r in range(len(codes)):
+            on = np.uint64(1 if values[j, r] > 0.0 and share[r] != 0.0 else 0)
+            codes[r] = (codes[r] ^ (codes[r] >> np.uint64(29)) ^ on) * _MIX + np.uint64(1)
+
+
+@inner
 def _copy(a: Array, of: int, out: Array, to: int, rows: int) -> None:
     for j in range(rows):
         for r in range(a.shape[1]):
@@ -608,6 +646,7 @@ def _exponential(x: float) -> tuple[float, float]:
     return np.int64(bits).view(np.float64), u + v * (low + w * (middle + w * high))
 
 
+_MIX = np.uint64(0xBF58476D1CE4E5B9)  # an odd number, from the generator SplitMix64
 _T = tuple(1.0 / math.factorial(k) for k in range(2, 14))
 _ROUND = 1.5 * 2.0**52
 _PER_LOG_2 = 1.0 / math.log(2.0)

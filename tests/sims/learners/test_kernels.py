@@ -123,7 +123,7 @@ def test_training_and_products_of_a_replica_depend_on_nothing_beside_it(activati
             widths, code, 0, contiguous(X), contiguous(y), contiguous(weights[:, who]), numbers, who, sizes, 0.5, 0.01
         )
         rates, after, trail = contiguous(np.full(7, 0.1)), theta.copy(), np.empty((7, *theta.shape))
-        kernels.descend(job, rates, 1, after, np.zeros_like(theta), trail)
+        kernels.descend(job, rates, 1, after, np.zeros_like(theta), trail, np.empty(0, np.uint64))
         pushed, tangents, speeds = theta.copy(), along.copy(), np.zeros_like(along)
         kernels.push(job, rates, 1, pushed, np.zeros_like(theta), tangents, speeds, 2)
         assert_identical(pushed, after, call="parameters with and without tangents")

@@ -10,7 +10,6 @@ from sims.experiments import all_experiments
 from sims.experiments.identity import IdentityConfig
 from sims.experiments.shared.problem import Problem
 from sims.experiments.shared.results import save
-from sims.learners import MLP
 from sims.ledger.judge import judge_learner
 from theory.claims import Status
 
@@ -73,7 +72,7 @@ def test_a_learner_with_derivatives_gets_the_verdicts_of_the_projects_own_experi
         "T2": Status.HOLDS_WHEN,
         "T2 local": Status.HOLDS,
     }
-    expected = all_experiments()["identity"].run(IdentityConfig(PROBLEM, nodes=(5, 10)))
+    expected = all_experiments()["identity"].run(IdentityConfig(PROBLEM))
     (result,) = whole.results["identity"]
     for name in ("beta", "derivative", "leave_one_out", "hessian_influence", "derivative_at_p", "r_squared"):
         assert_identical(result[name], expected[name], call=name)
@@ -112,12 +111,58 @@ def test_a_derivative_that_cannot_be_had_is_never_a_verdict(kind, reason):
     assert found["T1"].status == Status.HOLDS
 
 
-def test_an_average_derivative_that_has_not_converged_is_not_judged():
-    data = PROBLEM.load()
-    steep = MLP(data.X[:6, 1:], data.y[:6], data.X_query[:1, 1:], hidden=(2,), steps=100, learning_rate=2.0)
-    found = reasons(judge_learner(steep, 2))
-    assert "still changes by" in found["T2"]
-    assert "the curvature is singular" in found["C1"]
+class Neighbour:
+    """The value of the nearest point of positive weight: constant between jumps at w_i = 0, so that its derivative is 0."""
+
+    n_points, n_outputs = 5, 2
+    x, y, queries = np.array([0.3, -0.5, 1.0, 0.1, -0.8]), np.array([2.0, -1.0, 5.0, 1.0, 3.0]), (0.0, -0.6)
+
+    def respond(self, weights, seeds):
+        distances = np.abs(self.x - np.array(self.queries)[:, None])  # (M, N)
+        reached = np.where(np.asarray(weights)[:, None] > 0.0, distances, np.inf)
+        value = np.where(np.isfinite(reached).any(axis=2), self.y[reached.argmin(axis=2)], 0.0)
+        return np.repeat(value[:, None], len(seeds), axis=1)
+
+    def weight_jacobian(self, weights, seeds):
+        return np.zeros((len(weights), len(seeds), self.n_outputs, self.n_points))
+
+
+MOONS = Problem("two_moons", "mlp", (("hidden", (3,)), ("activation", "relu"), ("steps", 20), ("learning_rate", 0.3)), 4, 2)
+
+
+@pytest.mark.parametrize(
+    ("learner", "n_seeds"),
+    [
+        (MOONS.build(), 1),
+        (Problem("xor", "moving_jump", n_points=5).build(), 4),
+        (Problem("two_moons", "least_squares", (("l2", 0.0), ("undefined", "min_norm")), n_points=5).build(), 1),
+        (Neighbour(), 1),
+    ],
+    ids=["relu", "moving threshold", "minimum norm", "nearest neighbour"],
+)
+def test_learners_that_jump_get_a_verdict_on_the_sum_of_derivative_and_jumps(learner, n_seeds):
+    """They were answered "still changes by nan" or "not judged"."""
+    verdict = verdicts(judge_learner(learner, n_seeds))["T16"]
+    assert verdict.status is Status.HOLDS
+    assert verdict.figure < 1e-6
+
+
+def test_two_wells_are_steep_and_no_jump():
+    bistable = Problem("xor", "bistable", (("steps", 30), ("learning_rate", 0.1)), n_points=4).build()
+    study = judge_learner(bistable)
+    assert verdicts(study)["T2"].status is Status.HOLDS_WHEN
+    assert "no case has a jump of F that was found" in reasons(study)["T16"]
+
+
+def test_a_wrong_derivative_fails_on_a_learner_that_jumps_and_on_one_that_does_not():
+    class OnePercent(Bare):
+        def weight_jacobian(self, weights, seeds):
+            return 1.01 * self.learner.weight_jacobian(weights, seeds)
+
+    for learner, identifier in ((LOGISTIC, "T2"), (MOONS.build(), "T16")):
+        verdict = verdicts(judge_learner(OnePercent(learner)))[identifier]
+        assert verdict.status is Status.FAILS
+        assert 1e-3 < verdict.figure < 0.1
 
 
 def test_the_table_is_stored_and_resumed_and_the_result_can_be_saved(tmp_path):

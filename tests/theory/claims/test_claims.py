@@ -64,24 +64,6 @@ def test_the_law_of_one_over_p_is_judged_on_cases_without_penalty_only():
     assert by_id("T6").judge({"scale": [scale_result(l2=0.0, slope=9.0)]}).status is Status.FAILS
 
 
-@pytest.mark.parametrize(
-    ("error", "change", "status"),
-    [
-        (1e-9, 1e-3, Status.HOLDS_WHEN),  # right, whatever fewer nodes say
-        (0.3, 1e-9, Status.FAILS),  # wrong, and more nodes would not help
-        (0.3, 0.1, None),  # the quadrature has not converged: nothing is known
-    ],
-)
-def test_an_average_derivative_is_judged_where_its_quadrature_has_converged(error, change, status):
-    results = {"identity": [average_result(error, change)]}
-    if status is None:
-        with pytest.raises(NothingToJudgeError, match="has not converged: a case"):
-            by_id("T2").judge(results)
-    else:
-        assert by_id("T2").judge(results).status is status
-        assert by_id("T2").judge({"identity": [average_result(1e-9, 1e-9), *results["identity"]]}).status is status
-
-
 @pytest.mark.parametrize(("error", "change", "judged"), [(1e-12, 1.0, True), (0.3, 1e-12, True), (0.3, 0.1, False)])
 def test_the_curvature_is_judged_where_its_path_is_resolved(error, change, judged):
     effects = {"derivative": 2.0, "curvature": 1.0 - error, "interaction": 0.0, "leave_one_out": 1.0, "beta": 1.0}
@@ -129,22 +111,6 @@ def scale_result(l2, slope=2.0, columns_per_point=0.01):
         },
         {"law": ["Bernoulli(0.5)"]},
         {"case": f"l2 = {l2}", "l2": l2},
-    )
-
-
-def average_result(error, change):
-    """The part of an `identity` result that T2 reads."""
-    dims = ("p", "point", "output")
-    return xr.Dataset(
-        {
-            "beta": (dims, [[[1.0]]]),
-            "average_derivative": (dims, [[[1.0 + error]]]),
-            "average_jump": (dims, [[[0.0]]]),
-            "average_derivative_error": (("nodes", "p"), [[1.0], [error]]),
-            "node_change": (("p",), [change]),
-        },
-        {"p": [0.5], "nodes": [2, 4]},
-        {"case": "a case"},
     )
 
 

@@ -1,10 +1,12 @@
 """Claims about training that has not converged, jumps or interpolates: every status that they can reach, on made-up results."""
 
+import json
+
 import numpy as np
 import pytest
 import xarray as xr
 
-from theory.claims import Status, all_claims
+from theory.claims import NothingToJudgeError, Status, all_claims
 
 MEASURES = ["slope", "relative_error", "pearson", "spearman"]
 PAIRS = ["beta on D(1)", "Hessian influence on D(1)"]
@@ -35,9 +37,18 @@ def training(essay, influence, spread=0.0, cutoffs=(0.0, 0.0), beta=1.0, null=1)
     )
 
 
-def average(error, node_change):
-    values = {"error": (("law", "nodes", "time"), [[[1.0], [error]]]), "node_change": (("law", "time"), [[node_change]])}
-    return xr.Dataset(values, {"law": ["L"], "nodes": [1, 2], "time": [5]}, {"case": f"{error}, {node_change}"})
+def average(error, not_judged="", jumps=0, **more):
+    """An `average_derivative` result with one law and one time."""
+    dims = ("law", "time")
+    values = {
+        "error": (dims, [[error]]),
+        "average_derivative_error": (dims, [[0.5]]),
+        "n_jumps": (dims, [[jumps]]),
+        "edges": (("part", "law", "time"), [[[3]], [[4]]]),
+        **more,
+    }
+    attributes = {"case": f"case {error}", "not_judged": json.dumps({"L, 5 steps": not_judged} if not_judged else {})}
+    return xr.Dataset(values, {"law": ["L"], "time": [5], "part": ["taken", "of"]}, attributes)
 
 
 def jumping(difference, spread=0.01, path=0.0, bias=0.0):
@@ -138,26 +149,75 @@ def test_c2_is_decided_at_the_end_of_training_by_the_mildest_singular_case():
     assert (verdict.status, verdict.figure, len(verdict.evidence)) == (Status.HOLDS_WHEN, 0.1, 2)
 
 
-def test_c9_judges_converged_quadratures_only_and_says_which_were_not():
-    cases = [average(1e-9, 1e-8), average(0.3, 0.2)]
-    verdict = judged("C9", training_time=[training([1.0], [1.0])], average_derivative=cases)
-    assert verdict.status is Status.HOLDS_WHEN
-    assert len(verdict.evidence) == 1
-    assert "nothing said: 0.3, 0.2, L, 5 steps: 0.3" in verdict.condition
+def test_c9_is_open_while_one_training_time_has_not_converged_even_if_its_error_is_small():
+    """Such cases were left out where they were wrong, and counted where they were right."""
+    for error in (0.3, 1e-9):
+        cases = [average(1e-9), average(error, "30 edges unfinished")]
+        verdict = judged("C9", training_time=[training([1.0], [1.0])], average_derivative=cases)
+        assert verdict.status is Status.INCONCLUSIVE
+        assert len(verdict.evidence) == 1
+        assert (
+            f"not judged, and not counted: case {error}, L, 5 steps (30 edges unfinished; error {error:.1g})" in verdict.condition
+        )
+    assert judged("C9", training_time=[training([1.0], [1.0])], average_derivative=cases[:1]).status is Status.HOLDS_WHEN
 
 
-def test_c9_says_nothing_where_no_quadrature_converged():
-    assert (
-        judged("C9", training_time=[training([0.0], [0.0])], average_derivative=[average(1.0, 1e-3)]).status
-        is Status.INCONCLUSIVE
-    )
+def test_c9_says_nothing_where_nothing_converged():
+    cases = [average(1.0, "too many")]
+    assert judged("C9", training_time=[training([0.0], [0.0])], average_derivative=cases).status is Status.INCONCLUSIVE
 
 
 def test_c9_fails_where_a_converged_average_is_not_beta_or_beta_is_not_finite():
     good = [training([1.0], [1.0])]
-    assert judged("C9", training_time=good, average_derivative=[average(0.3, 1e-9)]).status is Status.FAILS
+    assert judged("C9", training_time=good, average_derivative=[average(0.3), average(0.1, "open")]).status is Status.FAILS
     broken = training([1.0], [1.0], beta=np.nan)
-    assert judged("C9", training_time=[*good, broken], average_derivative=[average(1e-9, 1e-9)]).status is Status.FAILS
+    assert judged("C9", training_time=[*good, broken], average_derivative=[average(1e-9)]).status is Status.FAILS
+
+
+def test_c9_sets_the_price_of_averaging_beside_the_spread_between_optima():
+    price = {
+        "beta_change": (("law_of_r",), [0.25]),
+        "beta_change_error": (("law_of_r",), [0.01]),
+        "seed_spread": (("score",), [1.5]),
+    }
+    case = average(1e-9, **price).assign_coords(law_of_r=["starts x 2"], score=["influence"])
+    condition = judged("C9", training_time=[training([1.0], [1.0])], average_derivative=[case]).condition
+    assert "beta changes by 0.25 +- 0.01 (starts x 2); between seeds 1.50 (influence)" in condition
+
+
+def test_t16_counts_networks_that_jump_and_says_what_the_derivative_alone_misses():
+    calm = identity_case(1e-9)
+    verdict = judged("T16", identity=[calm], average_derivative=[average(1e-9, jumps=7), average(1e-9), average(0.3, "open", 2)])
+    assert verdict.status is Status.HOLDS
+    assert len(verdict.evidence) == 1
+    assert "misses 0.5 on case 1e-09, L, 5 steps, 7 jumps" in verdict.condition
+    assert "not judged, and not counted: case 0.3, L, 5 steps (open; error 0.3)" in verdict.condition
+    assert judged("T16", identity=[identity_case(0.01, jumps=3)]).status is Status.FAILS
+    with pytest.raises(NothingToJudgeError, match="no case has a jump"):
+        judged("T16", identity=[calm])
+
+
+def test_t2_leaves_cases_with_jumps_to_t16_and_never_counts_one_that_has_not_converged():
+    verdict = judged("T2", identity=[identity_case(1e-9), identity_case(0.9, jumps=4), identity_case(1e-12, "not settled")])
+    assert (verdict.status, len(verdict.evidence)) == (Status.HOLDS_WHEN, 1)
+    assert "misses 0.5 on made up 0.9 (T16)" in verdict.condition
+    assert "not counted: made up 1e-12 (not settled; error 1e-12)" in verdict.condition
+    assert judged("T2", identity=[identity_case(0.01)]).status is Status.FAILS
+    with pytest.raises(NothingToJudgeError, match="has converged; not judged, and not counted: made up 1e-12"):
+        judged("T2", identity=[identity_case(1e-12, "not settled")])
+
+
+def identity_case(error, not_judged="", jumps=0):
+    """The part of an `identity` result that T2 and T16 read."""
+    values = {
+        "identity_error": (("p",), [error]),
+        "average_derivative_error": (("p",), [0.5]),
+        "average_derivative": (("p",), [1.0]),
+        "n_jumps": jumps,
+        "edges": (("part",), [4, 4]),
+    }
+    attributes = {"case": f"made up {error}"} | ({"not_judged": not_judged} if not_judged else {})
+    return xr.Dataset(values, {"p": [0.5], "part": ["taken", "of"]}, attributes)
 
 
 @pytest.mark.parametrize(
