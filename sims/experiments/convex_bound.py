@@ -47,9 +47,7 @@ def run(config: ConvexBoundConfig, *, retrain: Retrain = in_memory, progress: bo
         "effect": "||theta_LOO - theta(1)||",
         "output_share": "largest |F_LOO - F_IJ| / (||grad F|| bound) over outputs",
     }
-    variables: Variables = {
-        name: (array([at[name] for at in found], point=range(n)), text) for name, text in names.items()
-    }
+    variables: Variables = {name: (array([at[name] for at in found], point=range(n)), text) for name, text in names.items()}
     return labelled("convex_bound", config, variables).assign_attrs(l2=config.problem.number("l2"))
 
 

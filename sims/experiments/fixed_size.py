@@ -49,9 +49,7 @@ def run(config: FixedSizeConfig, *, retrain: Retrain = in_memory, progress: bool
         "shift_error": "change of predictions by (beta + 1, b - k), relative to the standard deviation of F",
         "bernoulli_gap": "||beta(|S| = k) - beta(p = k/N)|| / ||beta(p = k/N)||, both less their means",
     }
-    variables: Variables = {
-        name: (array([at[name] for at in found], subset_size=chosen), text) for name, text in texts.items()
-    }
+    variables: Variables = {name: (array([at[name] for at in found], subset_size=chosen), text) for name, text in texts.items()}
     return labelled("fixed_size", config, variables).assign_attrs(n_seeds=config.n_seeds)
 
 

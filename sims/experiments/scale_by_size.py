@@ -42,7 +42,7 @@ def run(config: ScaleBySizeConfig, *, retrain: Retrain = in_memory, progress: bo
     columns = found[config.sizes[0]].columns_per_point * config.sizes[0]
 
     def over_sizes(name: str) -> xr.DataArray:
-        return table(lambda n: found[n][name].mean("output"), size=config.sizes)
+        return table(lambda n: found[n][name].mean("output"), sample_size=config.sizes)
 
     variables: Variables = {
         "excess": (over_sizes("slope_at_mean") - 1.0, "slope of beta on D(p1), which is D(1; l2/p) / p, less 1"),
@@ -50,7 +50,7 @@ def run(config: ScaleBySizeConfig, *, retrain: Retrain = in_memory, progress: bo
         "second_order": (over_sizes("second_order") - 1.0, "excess that second and third derivatives predict"),
         "unexplained": (over_sizes("unexplained"), "||beta - slope D(p1)||^2 / ||beta||^2, less what errors of beta add"),
         "unexplained_error": (over_sizes("unexplained_error"), "its standard error"),
-        "columns_per_point": (array([float(columns) / n for n in config.sizes], size=config.sizes), "d / N"),
+        "columns_per_point": (array([float(columns) / n for n in config.sizes], sample_size=config.sizes), "d / N"),
     }
     return labelled("scale_by_size", config, variables).assign_attrs(l2=config.problem.number("l2"))
 
@@ -76,12 +76,17 @@ def _case(data: str, sizes: tuple[int, ...], l2: float) -> ScaleBySizeConfig:
     return ScaleBySizeConfig(Problem(data, "logistic", (("l2", l2),), n_points=sizes[-1], n_queries=8), sizes)
 
 
-_SIZES = tuple(int(n) for n in np.round(np.geomspace(150, 750, 8)))
+_SIZES = tuple(int(n) for n in np.round(np.geomspace(150, 850, 12)))
 
 EXPERIMENT = Experiment(
     name="scale_by_size",
     question="Does what beta has beyond (1/p) D(1; l2/p) fall as 1/N?",
-    cases=(_case("fair_anew", _SIZES, 1e-2), _case("randhie", _SIZES, 1e-2), _case("anes96", _SIZES, 1e-2)),
+    cases=(
+        _case("fair_anew", _SIZES, 1e-2),
+        _case("randhie", _SIZES, 1e-2),
+        _case("anes96", _SIZES, 1e-2),
+        _case("fair_anew", _SIZES, 1e-6),
+    ),
     small=(_case("fair_anew", (60, 90, 130, 200), 1e-2),),
     run=run,
     resize=_resize,
