@@ -76,7 +76,10 @@ def fair(n_points: int = 200) -> DataSet:
 
 @register
 def fair_anew(n_points: int = 200) -> DataSet:
-    """Return the survey of `fair` with other rows for every number of points: what is found at two sizes is independent."""
+    """Return the survey of `fair` with other training rows for every number of points: what is found at two sizes is independent.
+
+    The 16 queries are the same for every number of points.
+    """
     return _survey("fair", "affairs", _order_by_size("fair", n_points), n_points, _FAIR, name="fair_anew")
 
 
@@ -86,8 +89,8 @@ def randhie(n_points: int = 200) -> DataSet:
 
     Columns: lncoins (log of coinsurance rate + 1), idp (deductible plan), lpi (log of annual incentive payment), fmde (log of
     deductible), physlm (physical limitation), disea (number of chronic diseases), hlthg, hlthf, hlthp (good, fair, poor health);
-    target: 1 if mdvis, the number of visits, is > 0. Training rows: the first n_points of an order drawn for this number of
-    points, so that what is found at two sizes is independent; queries: the next 16.
+    target: 1 if mdvis, the number of visits, is > 0. Queries: 16 rows. Training rows: drawn from all others, anew for every
+    number of points, so that what is found at two sizes is independent.
     """
     return _survey("randhie", "mdvis", _order_by_size("randhie", n_points), n_points, "statsmodels 'randhie'")
 
@@ -98,7 +101,7 @@ def anes96(n_points: int = 200) -> DataSet:
 
     Columns: logpopul (log of the town's population in thousands + 0.1), TVnews (days a week), selfLR, ClinLR, DoleLR (left to
     right: oneself, Clinton, Dole), PID (party), age, educ, income (codes as in the source); target: vote, 1 for Dole. popul
-    itself is left out. Training rows and queries as those of `randhie`.
+    itself is left out. Training rows and queries are drawn as those of `randhie`.
     """
     order = _order_by_size("anes96", n_points)
     return _survey("anes96", "vote", order, n_points, "statsmodels 'anes96'", without=("popul",))
@@ -108,8 +111,12 @@ _FAIR = "Fair 1978, J. Polit. Econ. 86:45"
 
 
 def _order_by_size(name: str, n_points: int) -> NDArray[np.int64]:
-    """Return an order of all rows of a file that is drawn anew for every number of points."""
-    return stream(f"rows of {name} by size", n_points).permutation(_length(name))
+    """Return an order of all rows of a file: n_points rows drawn anew for every n_points, then 16 that are always the same."""
+    rows = stream(f"queries of {name}", 0).permutation(_length(name))
+    queries, others = rows[:16], rows[16:]
+    checked_size(n_points, len(others), name)
+    drawn = stream(f"rows of {name} by size", n_points).permutation(others)
+    return np.concatenate([drawn[:n_points], queries, drawn[n_points:]])
 
 
 def _survey(

@@ -103,7 +103,7 @@ EXPERIMENT = Experiment(
         FiniteTimeConfig(Problem("noisy_line", "mlp", _LINEAR, n_points=12), times=(4, 16, 64, 256, 1024), n_seeds=8),
         FiniteTimeConfig(Problem("xor", "mlp", _NETWORK), times=(4, 16, 64, 256, 1024)),
         FiniteTimeConfig(
-            Problem("noisy_line", "mlp", _LINEAR, n_points=12, data_seed=1), times=(4, 16, 64, 256, 1024), n_seeds=2
+            Problem("noisy_line", "mlp", _LINEAR, n_points=12, data_seed=1), times=(4, 16, 64, 256, 1024), n_seeds=4
         ),
         FiniteTimeConfig(Problem("xor", "mlp", _NETWORK, data_seed=1), times=(4, 16, 64, 256, 1024), n_seeds=4),
     ),

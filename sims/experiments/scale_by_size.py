@@ -65,7 +65,7 @@ def _at(config: ScaleBySizeConfig, n: int, retrain: Retrain) -> xr.Dataset:
 
     draws = max(2000, config.draws_per_point * n)
     one = ScaleAtSizeConfig(replace(config.problem, n_points=n), config.probabilities, draws)
-    return at_one_size(one, retrain=part_of_this_size).sel(estimator="control variate")
+    return at_one_size(one, retrain=part_of_this_size).sel(estimator="control variate", drop=True)
 
 
 def _resize(config: ScaleBySizeConfig, n_points: int) -> ScaleBySizeConfig:
@@ -73,19 +73,21 @@ def _resize(config: ScaleBySizeConfig, n_points: int) -> ScaleBySizeConfig:
 
 
 def _case(data: str, sizes: tuple[int, ...], l2: float) -> ScaleBySizeConfig:
-    return ScaleBySizeConfig(Problem(data, "logistic", (("l2", l2),), n_points=sizes[-1], n_queries=8), sizes)
+    return ScaleBySizeConfig(Problem(data, "logistic", (("l2", l2),), n_points=sizes[-1], n_queries=16), sizes)
 
 
-_SIZES = tuple(int(n) for n in np.round(np.geomspace(150, 850, 12)))
+def _sizes(first: int, last: int, count: int) -> tuple[int, ...]:
+    return tuple(int(n) for n in np.round(np.geomspace(first, last, count)))
+
 
 EXPERIMENT = Experiment(
     name="scale_by_size",
     question="Does what beta has beyond (1/p) D(1; l2/p) fall as 1/N?",
     cases=(
-        _case("fair_anew", _SIZES, 1e-2),
-        _case("randhie", _SIZES, 1e-2),
-        _case("anes96", _SIZES, 1e-2),
-        _case("fair_anew", _SIZES, 1e-6),
+        _case("fair_anew", _sizes(150, 750, 8), 1e-2),
+        _case("randhie", _sizes(200, 1000, 10), 1e-2),
+        _case("anes96", _sizes(150, 850, 10), 1e-2),
+        _case("fair_anew", _sizes(250, 1000, 8), 1e-6),
     ),
     small=(_case("fair_anew", (60, 90, 130, 200), 1e-2),),
     run=run,

@@ -40,7 +40,7 @@ def the_gap_is_within_the_bound(this: Claim, results: Results) -> Verdict:
     useful: list[str] = []
     for ds in results["convex_bound"]:
         ratio = ds.gap / ds.bound
-        worst = int(ratio.argmax())
+        worst = int(ratio.values.argmax())
         evidence.append(Evidence(ds.attrs["case"], float(ratio.max(skipna=False)), float(ratio[worst] * ds.bound_change[worst])))
         relative = ds.bound / ds.effect
         useful.append(f"{float(relative.min()):.2g} to {float(relative.max()):.2g} ({ds.attrs['case']})")

@@ -29,7 +29,7 @@ def _law_of_scale(this: Claim, results: Results, *, figure: str, error: str) -> 
             figures, errors = ds[figure], ds[error]
         for law in ds.law.values:
             at = figures.sel(law=law)
-            worst = int(at.argmax())
+            worst = int(at.values.argmax())
             doubt = NORMAL_95 * float(errors.sel(law=law)[worst])
             evidence.append(Evidence(f"{ds.attrs['case']} {law}", float(at[worst]), doubt))
     half = ", ".join(

@@ -53,7 +53,6 @@ def _growth(this: Claim, results: Results) -> Verdict:
     "training has converged D(1; p t) = D(1; t), slope 1/p. Interactions (beta is not D at p 1) come on top: at the end they "
     "take the slope of beta away from 1/p.",
     sources=("own derivation",),
-    needs=("centre_slope",),
     other_measures=(
         OtherMeasure("|p slope of beta on D(1) - 1| at the end of training, all p", 0.1, _end_slope),
         OtherMeasure("fall of the slope of beta from the first time to the last, all p", 0.0, _growth),
