@@ -40,7 +40,7 @@ def test_every_size_and_p_has_a_table_of_its_own():
         parts.append((part, weights.shape[1]))
         return response_table(learner, seeds, weights=weights)
 
-    problem = Problem("randhie", "logistic", (("l2", 0.1),), n_points=50, n_queries=2)
+    problem = Problem("fair_anew", "logistic", (("l2", 0.1),), n_points=50, n_queries=2)
     config = scale_by_size.ScaleBySizeConfig(problem, (40, 50), probabilities=(0.9,))
     scale_by_size.run(config, retrain=recorded)
     assert parts == [("N40p0.9", 40), ("N50p0.9", 50)]
@@ -66,17 +66,18 @@ def test_the_miss_of_an_enumerated_datamodel_is_its_squared_relative_error():
     assert not result.miss_error.any()
 
 
-def test_intervals_of_the_miss_cover():
-    """beta = c + r + noise with covariance V: the truth is ||r||^2 / ||c||^2."""
+@pytest.mark.parametrize(("noise", "most"), [(0.003, 0.98), (0.01, 0.98), (0.04, 1.0)])
+def test_intervals_of_the_miss_cover(noise, most):
+    """beta = c + r + noise with covariance V: the truth is ||r||^2 / ||c||^2. They are too wide where tr V is 5 ||r||^2."""
     rng, n, repeats = np.random.default_rng(0), 30, 400
     c, r = rng.standard_normal(n), 0.1 * rng.standard_normal(n)
-    factor = 0.04 * rng.standard_normal((n, n))
+    factor = noise * rng.standard_normal((n, n))
     v = factor @ factor.T
     beta = (c + r + rng.standard_normal((repeats, n)) @ factor.T).T
     found, errors = scale._misses(beta, np.repeat(c[:, None], repeats, axis=1), [v] * repeats)
     truth = (r @ r) / (c @ c)
     inside = np.abs(np.array(found) - truth) <= 1.96 * np.array(errors)
-    assert 0.90 <= inside.mean() <= 0.98
+    assert 0.90 <= inside.mean() <= most
     assert abs(np.mean(found) - truth) < 4.0 * np.std(found) / np.sqrt(repeats)
 
 

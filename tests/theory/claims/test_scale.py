@@ -9,7 +9,7 @@ import statsmodels.api as sm
 from assertions import assert_close
 
 from theory.claims import Status, all_claims, training_time
-from theory.claims.scale_at_size import fitted_exponent
+from theory.claims.scale_at_size import fitted_exponent, leading_exponent
 
 
 def _made_up():
@@ -192,6 +192,16 @@ def test_the_closed_form_of_the_simulation_is_the_second_order_slope_of_the_libr
     assert_close(d, x * e / a, rtol=1e-4)
     second = np.array([(f(centre + h * u) - 2 * f(centre) + f(centre - h * u)) / h**2 for u in unit])
     assert_close(second, -2.0 * x**2 * d / a, rtol=1e-3)
+
+
+def test_the_leading_exponent_is_found_beside_the_next_order_where_a_power_law_alone_misses_it():
+    rng = np.random.default_rng(5)
+    excess = 10.0 / SIZES * np.exp(60.0 / SIZES) * np.exp(0.005 * rng.standard_normal(8))
+    k, half = fitted_exponent(SIZES, excess)
+    assert k + half < -1.05
+    k, half = leading_exponent(SIZES, excess)
+    assert abs(k + 1.0) < 2.0 * half < 0.1
+    assert np.isnan(leading_exponent(SIZES[:3], excess[:3])).all()
 
 
 def test_intervals_from_the_control_of_statsmodels_agree():
