@@ -57,7 +57,8 @@ def render_report(page: Page) -> tuple[bytes, list[Absent]]:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": _number, "anchor": _anchor, "picture": _data_uri, "size": _size, "reference": reference}
+    environment.filters |= {"number": _number, "anchor": _anchor, "picture": _data_uri, "size": _size}
+    environment.filters["reference"] = reference
     homes = _claim_of_each_picture(page.pictures, verdicts)
     html = environment.get_template("report.html.j2").render(
         families=_families(verdicts),

@@ -56,8 +56,8 @@ def _for_point(learner: ParametricLearner, i: int, nodes: int, kind: str) -> dic
     n = learner.n_points
     path = [learner.linearize(_without(n, i, t), (0,)) for t in np.linspace(0.0, 1.0, nodes)]
     start, end = path[0], path[-1]
-    linear = start.params[0] + np.linalg.solve(n * start.hessian[0], start.point_gradients[0, i])
-    gap = end.params[0] - linear
+    step: Array = np.asarray(np.linalg.solve(n * start.hessian[0], start.point_gradients[0, i]), dtype=np.float64)
+    gap: Array = end.params[0] - (start.params[0] + step)
     constants = np.array([_constants(at, i, kind) for at in path])
     bound, coarser = _bound(constants), _bound(constants[::2])
     gradients = start.output_gradients[0]  # outputs are linear in theta

@@ -57,7 +57,7 @@ def _at_size(responses: Array, n: int, k: int) -> dict[str, float]:
     """Return the four numbers of `run` at subset size k."""
     rows = sizes(n) == k
     masks, values = all_masks(n)[rows], responses[rows]
-    solution = np.linalg.lstsq(np.column_stack([np.ones(len(masks)), masks]), values, rcond=1e-10)[0]
+    solution: Array = np.linalg.lstsq(np.column_stack([np.ones(len(masks)), masks]), values, rcond=1e-10)[0].astype(np.float64)
     intercept, beta = solution[0], solution[1:]
     fixed = optimal_datamodel(responses, FixedSize(k)).coefficients
     bernoulli = optimal_datamodel(responses, Bernoulli(k / n)).coefficients

@@ -97,8 +97,8 @@ def _slopes(
 def _misses(beta: Array, predicted: Array, covariances: Sequence[Array]) -> tuple[list[float], list[float]]:
     """Return ||beta - c||^2 / ||c||^2 less what errors of beta with covariance V add, tr V, and its standard error, by output.
 
-    The numerator has the variance 4 r^T V r + 2 tr V^2, r the expectation of beta - c. Since (beta - c)^T V (beta - c) is r^T V r +
-    tr V^2 on average, 4 times it less 2 tr V^2 estimates that variance. Without covariances beta has no errors.
+    The numerator has the variance 4 r^T V r + 2 tr V^2, r the expectation of beta - c. On average (beta - c)^T V (beta - c) is
+    r^T V r + tr V^2: 4 times it less 2 tr V^2 estimates that variance. Without covariances beta has no errors.
     """
     values, errors = list[float](), list[float]()
     for k, (b, c) in enumerate(zip(beta.T, predicted.T, strict=True)):

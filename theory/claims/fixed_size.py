@@ -14,8 +14,7 @@ def _by_predictions(this: Claim, results: Results) -> Verdict:
 
 @claim(
     "T7",
-    "on subsets of one size k the design is singular along 1 alone: only differences of coefficients are identified, and they "
-    "are (N - 1)/N times those of E[F | i in S] - E[F | i not in S]",
+    "on subsets of one size only differences of coefficients are identified, as the design is singular along 1",
     experiments=("fixed_size",),
     measure="largest of ||differences by least squares - T7's|| / ||T7's|| and ||Cov 1_S - v N/(N - 1) (I - 11^T/N)|| / "
     "||Cov 1_S||",
@@ -30,7 +29,8 @@ def _by_predictions(this: Claim, results: Results) -> Verdict:
     other_measures=(OtherMeasure("change of predictions by (beta + 1, b - k) / sd F", ROUNDING, _by_predictions),),
 )
 def differences_are_identified(this: Claim, results: Results) -> Verdict:
-    """Fit the minimum-norm least squares solution on all subsets of size k, and compare what all solutions share with T7.
+    """Fit the minimum-norm least squares solution on all subsets of size k, and compare what all solutions share with T7: the
+    differences of coefficients are (N - 1)/N times those of E[F | i in S] - E[F | i not in S].
 
     The condition says how far these differences are from those of subsets that take every point with probability k/N.
     """

@@ -1,13 +1,16 @@
 """The module judges whether what beta has beyond (1/p) D(1; l2/p) falls as 1/N on real data (T6 at size)."""
 
+import importlib
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from theory.claims.registry import Claim, OtherMeasure, Results, claim
 from theory.claims.verdict import Evidence, Verdict
+from theory.response import Array
 
 __all__ = ["fitted_exponent", "leading_exponent"]
 
@@ -15,7 +18,7 @@ NEXT_RATE = 0.5
 """Distance from the exponent -1 of 1/N to that of the next rates, N^(-1/2) and N^(-3/2)."""
 
 
-def fitted_exponent(sizes: np.ndarray, excess: np.ndarray) -> tuple[float, float]:
+def fitted_exponent(sizes: Array, excess: Array) -> tuple[float, float]:
     """Fit log excess = a + k log N by least squares with weights N; return k and half the width of its 95% interval.
 
     An excess at size N is a mean over N rows, so that the variance of its logarithm falls as 1/N. The interval has the t quantile
@@ -26,28 +29,25 @@ def fitted_exponent(sizes: np.ndarray, excess: np.ndarray) -> tuple[float, float
     >>> round(k, 9), half_width < 1e-6
     (-2.0, True)
     """
-    if len(sizes) < 3 or not (excess > 0.0).all():
-        return np.nan, np.nan
-    import statsmodels.api as sm  # only now: it takes as long as all other imports together
-
-    fit = sm.WLS(np.log(excess), sm.add_constant(np.log(sizes)), weights=sizes).fit()
-    low, high = fit.conf_int(0.05)[1]
-    return float(fit.params[1]), float(high - low) / 2.0
+    return _exponent_beside(sizes, excess, np.ones((len(sizes), 1)))
 
 
-def leading_exponent(sizes: np.ndarray, excess: np.ndarray) -> tuple[float, float]:
+def leading_exponent(sizes: Array, excess: Array) -> tuple[float, float]:
     """Fit log excess = a + k log N + c/N, which leaves room for the next order; return k and half its 95% interval.
 
     Both are NaN for fewer than four sizes or an excess that is not positive.
     """
-    if len(sizes) < 4 or not (excess > 0.0).all():
-        return np.nan, np.nan
-    import statsmodels.api as sm
+    return _exponent_beside(sizes, excess, np.column_stack([np.ones(len(sizes)), sizes[0] / sizes]))
 
-    terms = np.column_stack([np.ones(len(sizes)), np.log(sizes), sizes[0] / sizes])
-    fit = sm.WLS(np.log(excess), terms, weights=sizes).fit()
-    low, high = fit.conf_int(0.05)[1]
-    return float(fit.params[1]), float(high - low) / 2.0
+
+def _exponent_beside(sizes: Array, excess: Array, others: Array) -> tuple[float, float]:
+    """Return the coefficient of log N beside other terms (sizes, terms), and half its 95% interval."""
+    if len(sizes) < others.shape[1] + 2 or not (excess > 0.0).all():
+        return np.nan, np.nan
+    models: Any = importlib.import_module("statsmodels.api")  # only now: it takes as long as all other imports together
+    fit = models.WLS(np.log(excess), np.column_stack([np.log(sizes), others]), weights=sizes).fit()
+    low, high = fit.conf_int(0.05)[0]
+    return float(fit.params[0]), float(high - low) / 2.0
 
 
 def _of_slope(ds: xr.Dataset) -> xr.DataArray:
@@ -61,7 +61,7 @@ def _of_relative_error(ds: xr.Dataset) -> xr.DataArray:
     return np.sqrt(ds.excess**2 + (1.0 + ds.excess) ** 2 * left / (1.0 - left))
 
 
-Fit = Callable[[np.ndarray, np.ndarray], tuple[float, float]]
+Fit = Callable[[Array, Array], tuple[float, float]]
 
 
 def _exponents(ds: xr.Dataset, excess: xr.DataArray, fit: Fit = fitted_exponent) -> list[tuple[float, float, float]]:
