@@ -2,7 +2,6 @@
 
 import numpy as np
 import xarray as xr
-from scipy import stats
 
 from theory.claims.registry import Claim, OtherMeasure, Results, claim
 from theory.claims.verdict import CLOSE, Evidence, Status, Verdict
@@ -12,6 +11,8 @@ __all__: list[str] = []
 
 def _half_width(ds: xr.Dataset, error: float) -> float:
     """Return half the width of a 95% interval from a standard error over seeds (jackknife); NaN for one seed."""
+    from scipy import stats  # only now: it takes as long as all other imports together
+
     return float(stats.t.ppf(0.975, max(int(ds.attrs["n_seeds"]) - 1, 1))) * error
 
 
