@@ -26,7 +26,7 @@ MARKS = ("<!-- findings: from figures/gallery/ledger.json -->", "<!-- end of fin
 
 
 class Quoted:
-    """What a text may quote: the figures of claims, and numbers of experiments. One that is not there is a KeyError that names it."""
+    """What a text may quote: the figures of claims, and numbers of experiments. What is not there is a KeyError that names it."""
 
     def __init__(self, ledger: Mapping[str, Any], others: Sequence[Number]) -> None:
         """Take a ledger as `python -m sims verify --json FILE` writes it, and the numbers of experiments that no claim judges."""

@@ -23,6 +23,7 @@ from figures.numbers import MOST, numbers
 from figures.pictures import Picture, Results, versions
 from figures.results import Retrainings, config_of, fingerprint
 from theory.claims import Claim, Ledger, Status, Verdict
+from theory.claims.sources import reference
 
 __all__ = ["Page", "render_report"]
 
@@ -57,6 +58,7 @@ def render_report(page: Page) -> tuple[bytes, list[Absent]]:
         lstrip_blocks=True,
     )
     environment.filters |= {"number": _number, "anchor": _anchor, "picture": _data_uri, "size": _size}
+    environment.filters["reference"] = reference
     homes = _claim_of_each_picture(page.pictures, verdicts)
     html = environment.get_template("report.html.j2").render(
         families=_families(verdicts),

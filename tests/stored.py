@@ -7,9 +7,10 @@ import pickle
 from functools import cache
 from pathlib import Path
 
+from small_run import RESULTS, is_made, small_run
+
 from sims.experiments import all_experiments
 from sims.experiments.shared.results import read, save
-from small_run import RESULTS, is_made, small_run
 
 
 @cache

@@ -6,6 +6,7 @@ one standard deviation of the target. A fixed rule in each docstring chooses the
 """
 
 import importlib
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from sims.datasets.base import DataSet, checked_size, register, standardised
 from theory.response import Array
 from theory.streams import stream
 
-__all__ = ["fair", "longley", "spector", "stackloss"]
+__all__ = ["anes96", "fair", "fair_anew", "longley", "randhie", "spector", "stackloss"]
 
 
 @register
@@ -69,11 +70,74 @@ def fair(n_points: int = 200) -> DataSet:
     source); target: 1 if affairs > 0. Training rows: the first n_points of a fixed random order (the file is sorted by the
     target); queries: the next 16.
     """
-    y = _statsmodels_column("fair", "affairs")
-    order = stream("rows of fair", 0).permutation(len(y))
-    checked_size(n_points, len(y) - 16, "fair")
+    order = stream("rows of fair", 0).permutation(_length("fair"))
+    return _survey("fair", "affairs", order, n_points, _FAIR)
+
+
+@register
+def fair_anew(n_points: int = 200) -> DataSet:
+    """Return the survey of `fair` with other training rows for every number of points: what is found at two sizes is independent.
+
+    The 16 queries are the same for every number of points.
+    """
+    return _survey("fair", "affairs", _order_by_size("fair", n_points), n_points, _FAIR, name="fair_anew")
+
+
+@register
+def randhie(n_points: int = 200) -> DataSet:
+    """Return 20,190 person-years of the RAND health insurance experiment: who saw a doctor within the year.
+
+    Columns: lncoins (log of coinsurance rate + 1), idp (deductible plan), lpi (log of annual incentive payment), fmde (log of
+    deductible), physlm (physical limitation), disea (number of chronic diseases), hlthg, hlthf, hlthp (good, fair, poor health);
+    target: 1 if mdvis, the number of visits, is > 0. Queries: 16 rows. Training rows: drawn from all others, anew for every
+    number of points, so that what is found at two sizes is independent.
+    """
+    return _survey("randhie", "mdvis", _order_by_size("randhie", n_points), n_points, "statsmodels 'randhie'")
+
+
+@register
+def anes96(n_points: int = 200) -> DataSet:
+    """Return 944 voters of the American National Election Study of 1996: who voted for Dole.
+
+    Columns: logpopul (log of the town's population in thousands + 0.1), TVnews (days a week), selfLR, ClinLR, DoleLR (left to
+    right: oneself, Clinton, Dole), PID (party), age, educ, income (codes as in the source); target: vote, 1 for Dole. popul
+    itself is left out. Training rows and queries are drawn as those of `randhie`.
+    """
+    order = _order_by_size("anes96", n_points)
+    return _survey("anes96", "vote", order, n_points, "statsmodels 'anes96'", without=("popul",))
+
+
+_FAIR = "Fair 1978, J. Polit. Econ. 86:45"
+
+
+def _order_by_size(name: str, n_points: int) -> NDArray[np.int64]:
+    """Return an order of all rows of a file: n_points rows drawn anew for every n_points, then 16 that are always the same."""
+    rows = stream(f"queries of {name}", 0).permutation(_length(name))
+    queries, others = rows[:16], rows[16:]
+    checked_size(n_points, len(others), name)
+    drawn = stream(f"rows of {name} by size", n_points).permutation(others)
+    return np.concatenate([drawn[:n_points], queries, drawn[n_points:]])
+
+
+def _survey(
+    file: str,
+    target: str,
+    order: NDArray[np.int64],
+    n_points: int,
+    source: str,
+    *,
+    name: str | None = None,
+    without: tuple[str, ...] = (),
+) -> DataSet:
+    """Return a data set with a binary target: the first n_points rows of the order train, the next 16 are queries."""
+    checked_size(n_points, len(order) - 16, name or file)
     rows, queries = order[:n_points], order[n_points : n_points + 16]
-    return _from_statsmodels("fair", "affairs", rows, queries, "logit", "Fair 1978, J. Polit. Econ. 86:45", binary=True)
+    found = _from_statsmodels(file, target, rows, queries, "logit", source, binary=True, without=without)
+    return replace(found, name=name or file)
+
+
+def _length(name: str) -> int:
+    return len(next(iter(_statsmodels_table(name).values())))
 
 
 def _statsmodels_column(name: str, column: str) -> Array:
@@ -86,10 +150,18 @@ def _statsmodels_table(name: str) -> dict[str, Array]:
 
 
 def _from_statsmodels(
-    name: str, target: str, rows: NDArray[np.int64], queries: NDArray[np.int64], unit: str, source: str, *, binary: bool = False
+    name: str,
+    target: str,
+    rows: NDArray[np.int64],
+    queries: NDArray[np.int64],
+    unit: str,
+    source: str,
+    *,
+    binary: bool = False,
+    without: tuple[str, ...] = (),
 ) -> DataSet:
     """Return a data set of statsmodels with the given training rows and query rows, standardised; a binary target is 0 or 1."""
-    table = _statsmodels_table(name)
+    table = {column: values for column, values in _statsmodels_table(name).items() if column not in without}
     y = table.pop(target)
     X = np.column_stack(list(table.values()))
     design = np.column_stack([np.ones(len(X)), standardised(X, rows, tuple(table), name)])

@@ -66,11 +66,16 @@ def run(config: FiniteTimeConfig, *, retrain: Retrain = in_memory, progress: boo
     on_derivative = table(lambda p, t: accuracy(beta[p][t], at_one[t]), **grid)
     on_law = table(lambda p, t: accuracy(beta[p][t], law(p, t)), **grid)
     of_flow = table(lambda p, t: accuracy(at_p[p][t], law(p, t)), **grid)
-    of_law, flow_error = (found["value"].sel(measure="relative_error", drop=True) for found in (on_law, of_flow))
+    centre = table(lambda p, t: accuracy(at_p[p][t], at_one[t]), **grid)
+    of_law, flow_error = (found.sel(measure="relative_error", drop=True) for found in (on_law, of_flow))
     eta_t = array(config.problem.number("learning_rate") * np.array(times), time=times)
     variables: Variables = {
         "slope": (on_derivative.sel(measure="slope", drop=True), "slope of beta on D(1)"),
         "flow_slope": (on_law.sel(measure="slope", drop=True), "slope of beta at time t on (1/p) D(1) at time p t"),
+        "centre_slope": (
+            centre.sel(measure="slope", drop=True),
+            "slope of D(p 1) on D(1), both at time t: beta without interactions",
+        ),
         "interaction": (of_law, "||beta(t) - (1/p) D(1; p t)|| / ||(1/p) D(1; p t)||"),
         "flow_error": (flow_error, "||D(p 1; t) - (1/p) D(1; p t)|| / ||(1/p) D(1; p t)||"),
         "eta_t": (eta_t, "eta T"),
@@ -97,6 +102,10 @@ EXPERIMENT = Experiment(
     cases=(
         FiniteTimeConfig(Problem("noisy_line", "mlp", _LINEAR, n_points=12), times=(4, 16, 64, 256, 1024), n_seeds=8),
         FiniteTimeConfig(Problem("xor", "mlp", _NETWORK), times=(4, 16, 64, 256, 1024)),
+        FiniteTimeConfig(
+            Problem("noisy_line", "mlp", _LINEAR, n_points=12, data_seed=1), times=(4, 16, 64, 256, 1024), n_seeds=4
+        ),
+        FiniteTimeConfig(Problem("xor", "mlp", _NETWORK, data_seed=1), times=(4, 16, 64, 256, 1024), n_seeds=4),
     ),
     small=(FiniteTimeConfig(Problem("noisy_line", "mlp", _LINEAR, n_points=8), times=(4, 64, 1024), n_seeds=4),),
     run=run,

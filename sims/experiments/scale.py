@@ -3,6 +3,7 @@
 It tests the 1/p law, the l2/p law, and laws of weights with mean 1.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,6 +59,8 @@ def run(config: ScaleConfig, *, retrain: Retrain = in_memory, progress: bool = F
         "slope_at_mean": (slopes["slope_at_mean"], "slope of beta on D at w = E w, which is D(1; l2/p)/p"),
         "standard_error_at_mean": (slopes["standard_error_at_mean"], "of that slope"),
         "predicted": (array([1.0 / law.mean for law in laws.values()], law=laws), "leading-order slope on D(1) without penalty"),
+        "miss": (slopes["miss"], "||beta - predicted D(1)||^2 / ||predicted D(1)||^2, less what errors of beta add to it"),
+        "miss_error": (slopes["miss_error"], "its standard error"),
         "rescaling_error": (array(rescaled, law=laws), "D(p1; l2) against (1/p) D(1; l2/p)"),
         "columns_per_point": (array(config.problem.load().X.shape[1] / learner.n_points), "d / N"),
     }
@@ -72,24 +75,42 @@ def _slopes(
         beta = quadrature_datamodel(learner, law, config.seeds, nodes=2).coefficients
         on_one, on_mean = ([slope(*pair) for pair in zip(beta.T, d.T, strict=True)] for d in (derivative, at_mean))
         zero = [0.0] * learner.n_outputs
-        return _labelled_slopes(on_one, zero, on_mean, zero)
+        return _labelled_slopes(on_one, zero, on_mean, zero, *_misses(beta, derivative / law.mean, []))
     import statsmodels.api as sm  # only now: it takes as long as all other imports together
 
     weights = law.draw(n_subsets=config.draws, n_points=learner.n_points, rng=stream(f"scale {name}", config.seeds[0]))
     blocks = [mean_response(learner, weights[start : start + BLOCK], config.seeds) for start in range(0, len(weights), BLOCK)]
     outputs, design = np.concatenate(blocks), np.column_stack([np.ones(len(weights)), weights])
     slopes: tuple[list[float], ...] = ([], [], [], [])
+    beta, covariances = list[Array](), list[Array]()
     for response, d_one, d_mean in zip(outputs.T, derivative.T, at_mean.T, strict=True):
         fit = sm.OLS(response, design).fit(method="qr", cov_type="HC3")
+        beta.append(fit.params[1:])
+        covariances.append(fit.cov_params()[1:, 1:])
         for k, d in ((0, d_one), (2, d_mean)):
             test = fit.t_test(np.concatenate([[0.0], d / (d @ d)]))  # <beta, d> / <d, d>
             slopes[k].append(test.effect.item())
             slopes[k + 1].append(test.sd.item())
-    return _labelled_slopes(*slopes)
+    return _labelled_slopes(*slopes, *_misses(np.array(beta).T, derivative / law.mean, covariances))
+
+
+def _misses(beta: Array, predicted: Array, covariances: Sequence[Array]) -> tuple[list[float], list[float]]:
+    """Return ||beta - c||^2 / ||c||^2 less what errors of beta with covariance V add, tr V, and its standard error, by output.
+
+    The numerator has the variance 4 r^T V r + 2 tr V^2, r the expectation of beta - c. On average (beta - c)^T V (beta - c) is
+    r^T V r + tr V^2: 4 times it less 2 tr V^2 estimates that variance. Without covariances beta has no errors.
+    """
+    values, errors = list[float](), list[float]()
+    for k, (b, c) in enumerate(zip(beta.T, predicted.T, strict=True)):
+        rest, v = b - c, covariances[k] if covariances else np.zeros((len(c), len(c)))
+        values.append(float((rest @ rest - np.trace(v)) / (c @ c)))
+        square = 2.0 * (v * v).sum()
+        errors.append(float(np.sqrt(max(4.0 * rest @ v @ rest - square, square)) / (c @ c)))
+    return values, errors
 
 
 def _labelled_slopes(*slopes: list[float]) -> xr.Dataset:
-    names = ("slope", "standard_error", "slope_at_mean", "standard_error_at_mean")
+    names = ("slope", "standard_error", "slope_at_mean", "standard_error_at_mean", "miss", "miss_error")
     return xr.Dataset({name: array(values, output=range(len(values))) for name, values in zip(names, slopes, strict=True)})
 
 
@@ -107,6 +128,7 @@ EXPERIMENT = Experiment(
     cases=(
         ScaleConfig(Problem(*_LINE), draws=2**14),
         ScaleConfig(Problem(*_LINE, n_points=128), draws=2**13),
+        ScaleConfig(Problem(*_LINE, data_seed=1), draws=2**13),
         ScaleConfig(Problem(*_SPECTOR, (("l2", 0.001),))),
         ScaleConfig(Problem(*_SPECTOR, (("l2", 0.01),))),
         ScaleConfig(Problem(*_SPECTOR, (("l2", 0.1),))),

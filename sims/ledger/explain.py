@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sims.experiments.shared.results import read
 from theory.claims import Claim, NotJudged, Results, Verdict, all_claims, outcome
+from theory.claims.sources import reference
 
 __all__ = ["claims_by_id", "explanation", "overview", "results_for"]
 
@@ -71,7 +72,7 @@ def explanation(claim: Claim, folder: Path) -> str:
         "Measure": f"{claim.measure}; tolerance {claim.tolerance:g}",
         "Verdict": verdict,
         **({"Turns on": str(found.sensitivity)} if isinstance(found, Verdict) else {}),
-        "Sources": "; ".join(claim.sources),
+        "Sources": "; ".join(map(reference, claim.sources)),
     }
     heading = f"{claim.id}: {claim.statement}"
     return "\n".join([heading, "-" * len(heading), *(_part(name, text) for name, text in parts.items())])

@@ -21,6 +21,7 @@ from figures.results import read_all, retrainings
 from sims.experiments.shared.results import save
 from sims.retrain import response_table
 from theory.claims import judge
+from theory.claims.sources import reference
 
 HOSTILE = "<script>alert(1)</script>"
 FORMULA = "=HYPERLINK(1)"
@@ -88,7 +89,7 @@ def test_every_verdict_stands_with_its_statement_figure_condition_case_and_evide
         assert f"{claim.id} {verdict.status.value} {claim.statement}" in text
         assert f"{verdict.figure:.3g} (tolerance {verdict.tolerance:.3g}): {verdict.measure}" in text
         assert f"Decided by {verdict.case} Condition {verdict.condition}" in text
-        assert f"Essay {claim.essay} Idea {claim.idea} Sources {'; '.join(claim.sources)}" in text
+        assert f"Essay {claim.essay} Idea {claim.idea} Sources {'; '.join(map(reference, claim.sources))}" in text
         assert all(f"{item.case} {item.figure:.3g}" in text for item in verdict.evidence)
 
 

@@ -28,10 +28,10 @@ _SPLIT = ("pseudo-inverse", "damped H", "damped GN", "damped GN by CG")  # the f
     "to the next telescope, so they add up to the whole error. Before convergence damping may help: (I - (I - eta H)^T) H^-1 is "
     "nearer to an inverse with d about 1/(eta T).",
     sources=(
-        "Koh & Liang 2017, ICML, section 3",
-        "Agarwal et al. 2017, J. Mach. Learn. Res. 18 (LiSSA)",
-        "Bae et al. 2022, NeurIPS",
-        "Grosse et al. 2023, arXiv 2308.03296",
+        "Koh & Liang 2017, section 3",
+        "Agarwal et al. 2017 (LiSSA)",
+        "Bae et al. 2022",
+        "Grosse et al. 2023",
     ),
 )
 def approximations_add_errors(this: Claim, results: Results) -> Verdict:
@@ -101,7 +101,7 @@ def _products(ds: xr.Dataset) -> str:
     "2^N of them no linear predictor has a smaller mean squared error. Near the full set that is the wrong law (C8), and D(1) "
     "or a Newton step is nearer. And exact beta costs 2^N retrainings, while influence costs one; fitted to draws, beta has a "
     "variance that falls as 1 over their number.",
-    sources=("Karchmer 2025, essay", "Park et al. 2023, ICML (TRAK, LDS)", "Bae et al. 2024, NeurIPS (SOURCE)"),
+    sources=("Karchmer 2025", "Park et al. 2023 (TRAK, LDS)", "Bae et al. 2024 (SOURCE)"),
 )
 def datamodels_predict_better(this: Claim, results: Results) -> Verdict:
     """Subtract the LDS of the best Hessian-based score, chosen in hindsight, from that of exact beta, in every regime and case.

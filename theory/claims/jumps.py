@@ -17,7 +17,7 @@ __all__: list[str] = []
     "derivative, while F, the average, is smooth: its derivative is the jump times the density of starts at the threshold times "
     "the threshold's speed (T9), and differences of F find it. Minimum-norm interpolators are the other case: theta is the same "
     "for all w > 0 whatever the seed, and averaging zeros gives zero (T11).",
-    sources=("Karchmer 2025, essay", "Mlodozeniec et al. 2025 (distributional data attribution)"),
+    sources=("Karchmer 2025", "Mlodozeniec et al. 2025"),
 )
 def seed_average_helps(this: Claim, results: Results) -> Verdict:
     """Check that differences of the seed average F give dF/dw for learners that jump, where no single seed has this derivative.
@@ -55,7 +55,7 @@ def seed_average_helps(this: Claim, results: Results) -> Verdict:
     idea="F(w) = int f(r; w) rho(r) dr. If f jumps by J where r crosses a threshold t(w), the derivative of the integral is E "
     "df/dw plus a boundary term of size |J| rho(t) |dt/dw| (Leibniz). For f = sign(r + a.w) the first is 0 and dF/dw_i = 2 "
     "rho(-a.w) a_i.",
-    sources=("Glasserman 2004, Monte Carlo Methods in Financial Engineering, section 7.2",),
+    sources=("Glasserman 2004",),
 )
 def average_has_a_boundary_term(this: Claim, results: Results) -> Verdict:
     """Check that differences of F agree with the closed form within 3 standard errors, and that path-wise derivatives do not."""
@@ -85,7 +85,7 @@ def average_has_a_boundary_term(this: Claim, results: Results) -> Verdict:
     idea="A minimum-norm interpolator fits every point of positive weight exactly, whatever the weight: theta depends on which "
     "weights are positive, not on their size. So D(1) = 0, while leaving a point out changes the interpolant, and beta is the "
     "mean jump of F at w_i = 0.",
-    sources=("Hastie et al. 2022, Ann. Statist. 50:949",),
+    sources=("Hastie et al. 2022",),
 )
 def interpolators_have_no_derivative(this: Claim, results: Results) -> Verdict:
     """Compare the norms of D(1) and beta at the largest width, without penalty, for the average over seeds."""

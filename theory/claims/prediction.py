@@ -19,9 +19,9 @@ __all__: list[str] = []
     "predictor keeps the terms of degree 1, so R^2 is their share of Var F. It is a property of the learner: no fit from "
     "samples does better, and rank correlations hide the rest, being indifferent to every monotone distortion.",
     sources=(
-        "Ilyas et al. 2022, ICML (datamodels)",
-        "Saunshi et al. 2022, arXiv 2210.01072",
-        "O'Donnell 2014, Analysis of Boolean Functions",
+        "Ilyas et al. 2022",
+        "Saunshi et al. 2022",
+        "O'Donnell 2014",
     ),
 )
 def linear_datamodels_are_accurate(this: Claim, results: Results) -> Verdict:
@@ -57,7 +57,7 @@ def linear_datamodels_are_accurate(this: Claim, results: Results) -> Verdict:
     "already for one point it is off by all the interactions in beta - LOO (T3). D(1) is off by the curvature on a path of "
     "length 1 only, but its error grows with every further point. A datamodel suits subsets like those it was fitted on: with p "
     "near 1, small perturbations.",
-    sources=("Karchmer 2025, essay", "Koh et al. 2019, NeurIPS (groups)", "Ilyas et al. 2022, ICML (datamodels)"),
+    sources=("Karchmer 2025", "Koh et al. 2019", "Ilyas et al. 2022"),
 )
 def datamodels_suit_small_perturbations(this: Claim, results: Results) -> Verdict:
     """Subtract the relative error of D(1) from that of uniform beta, when one point is removed.
@@ -97,9 +97,9 @@ def datamodels_suit_small_perturbations(this: Claim, results: Results) -> Verdic
     "expected squared error is that of predicting F plus Var e_r. Averaging R independent seeds divides the variance by R. So "
     "the gain is what seeds disagree on, much or nothing. beta is linear in F: beta of the average is the average of the betas.",
     sources=(
-        "Karchmer 2025, essay",
-        "Ilyas et al. 2022, ICML (datamodels)",
-        "Mlodozeniec et al. 2025 (distributional data attribution)",
+        "Karchmer 2025",
+        "Ilyas et al. 2022",
+        "Mlodozeniec et al. 2025",
     ),
 )
 def averages_are_easier(this: Claim, results: Results) -> Verdict:

@@ -28,7 +28,7 @@ def _errors(ds: xr.Dataset, pair: str) -> tuple[xr.DataArray, xr.DataArray]:
     "rest carries the residuals and vanishes where every point is fitted: H has no inverse. Which eigenvalues a pseudo-inverse "
     "cuts off is then a choice, and the score changes with it. D_i(1), differentiated through training itself, needs no choice "
     "and is what every cut-off is held against.",
-    sources=("Koh & Liang 2017, ICML, section 4.2", "Basu et al. 2021, ICLR", "Schioppa et al. 2023, NeurIPS"),
+    sources=("Koh & Liang 2017, section 4.2", "Basu et al. 2021", "Schioppa et al. 2023"),
 )
 def influence_is_ill_defined(this: Claim, results: Results) -> Verdict:
     """Find the smallest error of the pseudo-inverse influence against D(1) over cut-offs, at the end of training.
@@ -67,7 +67,7 @@ def influence_is_ill_defined(this: Claim, results: Results) -> Verdict:
     "is D_i(1) = -(eta/N) grad f^T grad l_i, with no Hessian in it, while influence divides by eigenvalues that may be small or "
     "negative. Where H and the gradients hardly change, T steps put (I - (I - eta H)^T) H^-1 in the place of H^-1, which tends "
     "to it only as every eta T lambda grows.",
-    sources=("Koh & Liang 2017, ICML, section 4.2", "Bae et al. 2022, NeurIPS", "Bae et al. 2024, NeurIPS (SOURCE)"),
+    sources=("Koh & Liang 2017, section 4.2", "Bae et al. 2022", "Bae et al. 2024 (SOURCE)"),
 )
 def unconverged_training_breaks_influence(this: Claim, results: Results) -> Verdict:
     """Find the smallest error of exact-Hessian influence against D(1) at early times; it must be large in every case.
@@ -110,7 +110,7 @@ def unconverged_training_breaks_influence(this: Claim, results: Results) -> Verd
     idea="One step gives theta = theta_0 - eta grad L(theta_0; w), affine in w; F is then affine up to the curvature of f over "
     "one small step, and beta is close to D(1). Later gradients depend on earlier weights, F bends, and beta remains the "
     "average of D over the subsets while D(1) belongs to the full set: the slope of one on the other leaves 1 (T6 time).",
-    sources=("Karchmer 2025, essay", "Ilyas et al. 2022, ICML (datamodels)"),
+    sources=("Karchmer 2025", "Ilyas et al. 2022"),
 )
 def network_datamodel_is_the_derivative(this: Claim, results: Results) -> Verdict:
     """Compare beta with D(1) at the end of training, where the mildest case decides.

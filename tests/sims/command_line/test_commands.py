@@ -11,10 +11,10 @@ import time
 from pathlib import Path
 
 import pytest
+from small_run import small_run
 
 from sims.experiments import all_experiments
 from sims.experiments.shared import cases
-from small_run import small_run
 
 ROOT = Path(__file__).parents[3]
 CLAIM_KEYS = {"id", "verdict", "statement", "figure", "tolerance", "condition", "case"}

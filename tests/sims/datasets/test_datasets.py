@@ -20,7 +20,16 @@ from theory.streams import stream
 
 @pytest.mark.parametrize(
     ("name", "n_points", "n_queries", "n_columns"),
-    [("longley", 16, 16, 7), ("stackloss", 16, 21, 4), ("stackloss", 21, 21, 4), ("spector", 16, 16, 4), ("fair", 200, 16, 9)],
+    [
+        ("longley", 16, 16, 7),
+        ("stackloss", 16, 21, 4),
+        ("stackloss", 21, 21, 4),
+        ("spector", 16, 16, 4),
+        ("fair", 200, 16, 9),
+        ("fair_anew", 200, 16, 9),
+        ("randhie", 200, 16, 10),
+        ("anes96", 928, 16, 10),
+    ],
 )
 def test_real_data_have_the_documented_sizes_and_are_standardised_on_their_training_rows(name, n_points, n_queries, n_columns):
     data = datasets.by_name(name, n_points)
@@ -56,15 +65,28 @@ def test_fair_draws_the_same_rows_every_time_and_more_points_extend_fewer():
     assert not set(many.train_rows) & set(many.query_rows)
 
 
+@pytest.mark.parametrize("name", ["fair_anew", "randhie", "anes96"])
+def test_rows_drawn_anew_share_as_many_as_chance_and_have_the_same_queries(name):
+    """Two independent draws of 300 and 400 of T rows share 300 400 / T on average; nested ones would share 300."""
+    few, many = datasets.by_name(name, 300), datasets.by_name(name, 400)
+    total = {"fair_anew": 6366, "randhie": 20190, "anes96": 944}[name] - 16
+    expected = 300 * 400 / total
+    spread = np.sqrt(expected * (1.0 - 300 / total) * (1.0 - 400 / total))  # hypergeometric
+    assert abs(len(set(few.train_rows) & set(many.train_rows)) - expected) < 4.0 * spread + 1.0
+    assert few.query_rows == many.query_rows
+    assert not set(many.train_rows) & set(many.query_rows)
+
+
 @pytest.mark.parametrize(
     ("name", "n_points", "message"),
     [
+        ("anes96", 929, "n_points = 929, expected 1 to 928"),
         ("longley", 17, "n_points = 17, expected 1 to 16"),
         ("spector", 15, "expected an even number from 2 to 22"),
         ("spector", 24, "11 students of the smaller class"),
         ("longley", 1, "do not vary"),
         ("spector", 6, r"\[.PSI.\] do not vary among them; take more rows"),
-        ("iris", None, "data set 'iris' is unknown, expected one of fair, longley"),
+        ("iris", None, "data set 'iris' is unknown, expected one of anes96, fair, fair_anew, longley"),
     ],
 )
 def test_a_choice_that_cannot_be_made_is_refused(name, n_points, message):

@@ -239,7 +239,7 @@ def test_finite_time_slopes_are_those_of_separate_runs_at_every_p():
             table = response_table(problem.build(steps=t), range(3)).samples
             beta = np.einsum("s,si,rsm->rim", chance, design, table)
             full, flow, centre = derivative(t), derivative(round(p * t)) / p, derivative(t, p)
-            for name, estimate, reference in (("slope", beta, full), ("flow_slope", beta, flow)):
+            for name, estimate, reference in (("slope", beta, full), ("flow_slope", beta, flow), ("centre_slope", centre, full)):
                 means = [x.mean(axis=0).ravel() for x in (estimate, reference)]
                 assert_close(at[name], (means[0] @ means[1]) / (means[1] @ means[1]), rtol=1e-9, call=name)
                 error = delete_one(slope, estimate, reference)

@@ -10,6 +10,7 @@ from sims.experiments.shared.cases import jobs_of, run_cases
 from sims.experiments.shared.results import read, save
 from sims.ledger.explain import claims_by_id, explanation, overview, results_for
 from theory.claims import all_claims, judge, outcome
+from theory.claims.sources import reference
 
 IDS = [claim.id for claim in all_claims()]
 
@@ -36,7 +37,7 @@ def test_the_experiments_that_claims_read_exist():
 def test_an_explanation_says_all_that_is_declared_in_lines_that_fit(identifier, tmp_path):
     (claim,) = claims_by_id([identifier])
     text = explanation(claim, tmp_path)
-    for part in (claim.statement, claim.essay, claim.idea, claim.measure, *claim.sources, *claim.experiments):
+    for part in (claim.statement, claim.essay, claim.idea, claim.measure, *map(reference, claim.sources), *claim.experiments):
         assert words(part) in words(text)
     assert f"tolerance {claim.tolerance:g}" in words(text)
     assert all(len(line) <= 130 for line in text.splitlines() if str(tmp_path) not in line)

@@ -64,44 +64,11 @@ def test_the_law_of_one_over_p_is_judged_on_cases_without_penalty_only():
     assert by_id("T6").judge({"scale": [scale_result(l2=0.0, slope=9.0)]}).status is Status.FAILS
 
 
-@pytest.mark.parametrize(("error", "change", "judged"), [(1e-12, 1.0, True), (0.3, 1e-12, True), (0.3, 0.1, False)])
-def test_the_curvature_is_judged_where_its_path_is_resolved(error, change, judged):
-    effects = {"derivative": 2.0, "curvature": 1.0 - error, "interaction": 0.0, "leave_one_out": 1.0, "beta": 1.0}
-    ds = xr.Dataset(
-        {k: (("point", "output"), [[v]]) for k, v in effects.items()} | {"node_change": ((), change)}, attrs={"case": "a"}
-    )
-    for name in ("T4", "T5"):
-        if judged:
-            assert by_id(name).judge({"expansion": [ds]}).status is (Status.HOLDS if error < 1e-9 else Status.FAILS)
-        else:
-            with pytest.raises(NothingToJudgeError, match="not resolved numerically, nothing said: a"):
-                by_id(name).judge({"expansion": [ds]})
-
-
-@pytest.mark.parametrize(("error", "change", "judged"), [(1e-12, 1.0, True), (0.3, 1e-12, True), (0.3, 0.1, False)])
-def test_the_factor_of_eps_is_judged_where_its_difference_quotient_is_resolved(error, change, judged):
-    figures = {
-        "eps_over_w": 4.0 * (1.0 + error),
-        "eps_change": change,
-        "sum_error": 0.0,
-        "weight_sum_error": 0.0,
-        "support_error": 0.0,
-    }
-    ds = xr.Dataset(
-        {name: ((), value) for name, value in figures.items()} | {"jump": (("normalization",), [0.0, 0.3])},
-        {"normalization": ["n_points", "support"], "point": range(4)},
-        {"case": "a"},
-    )
-    verdict = by_id("T10").judge({"normalisation": [ds]})
-    assert verdict.status is (Status.HOLDS if error < 1e-9 or not judged else Status.FAILS)
-    assert ("not resolved numerically, nothing said: a: 1e-01 of dF/deps" in verdict.condition) == (not judged)
-    wrong = by_id("T10").judge({"normalisation": [ds.assign(sum_error=0.1)]})
-    assert wrong.status is Status.FAILS  # what needs no difference is judged all the same
 
 
 def scale_result(l2, slope=2.0, columns_per_point=0.01):
     """The part of a `scale` result that the claims read, at p = 1/2."""
-    values = {"slope": [[slope]], "slope_at_mean": [[1.0]], "standard_error": [[1e-4]]}
+    values = {"slope": [[slope]], "slope_at_mean": [[1.0]], "standard_error": [[1e-4]], "miss": [[1e-4]], "miss_error": [[1e-5]]}
     return xr.Dataset(
         {
             **{name: (("law", "output"), value) for name, value in values.items()},

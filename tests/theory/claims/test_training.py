@@ -253,34 +253,3 @@ def test_t11_holds_where_the_derivative_vanishes():
     verdict = judged("T11", interpolation=[interpolating(1e-14)])
     assert (verdict.status, verdict.figure) == (Status.HOLDS_WHEN, 1e-14 / 2.0)
     assert judged("T11", interpolation=[interpolating(1e-3)]).status is Status.FAILS
-
-
-@pytest.mark.parametrize(
-    ("error", "slopes", "spread", "status"),
-    [
-        (0.01, (1.01, 1.9), 0.01, Status.HOLDS_WHEN),
-        (0.1, (1.01, 1.9), 0.01, Status.FAILS),
-        (0.01, (2.02, 3.8), 0.01, Status.FAILS),  # beta twice too large
-        (0.01, (0.9, 1.9), 0.01, Status.FAILS),
-        (0.01, (1.01, 1.0), 0.01, Status.FAILS),
-        (0.01, (1.01, 1.9), 0.5, Status.FAILS),
-        (0.01, (1.01, 1.9), np.nan, Status.HOLDS_WHEN),  # one seed: nothing is sampled
-    ],
-)
-def test_t6_over_time_needs_the_law_of_gradient_flow_and_a_slope_of_beta_that_grows_from_one(error, slopes, spread, status):
-    """At one p of one case, late for the law; the others are as they should be."""
-    mild = flowing(0.01, (1.01, 1.4), 0.01)
-    assert judged("T6 time", finite_time_scale=[flowing(error, slopes, spread), mild]).status is status
-
-
-def flowing(error, slopes, spread):
-    """A `finite_time_scale` result: error of the law at the end, slopes at both times, all at p = 1/2."""
-    dims = ("p", "time")
-    values = {
-        "flow_error": (dims, [[0.0, error], [0.0, 0.0]]),
-        "slope": (dims, [slopes, [1.0, 1.3]]),
-        "slope_error": (dims, np.full((2, 2), [[spread], [0.01]])),
-        "interaction": (dims, np.full((2, 2), 0.1)),
-        "eta_t": (("time",), [0.1, 9.0]),
-    }
-    return xr.Dataset(values, {"p": [0.5, 0.75], "time": [4, 400]}, {"case": "made up"})
