@@ -14,7 +14,7 @@ from sims.experiments.shared.labels import Measured, Variables, array, labelled,
 from sims.experiments.shared.problem import Option, Problem
 from sims.experiments.shared.user_cases import NETWORKS, user_case
 from sims.learners.mlp import MLP
-from theory.influence import influence
+from theory.influence import influence, null_space_sizes
 from theory.metrics import jackknife
 from theory.response import Array, Linearization
 
@@ -22,6 +22,9 @@ __all__ = ["EXPERIMENT", "OptimaConfig", "run", "spread"]
 
 CONVERGED = 1e-4
 """A model counts as converged where ||grad L|| is at most this share of its value at the start."""
+
+
+_N_ROUNDING_SEEDS = 4  # rounding is measured on the first seeds only: it takes as long as all the rest
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ def run(config: OptimaConfig, *, retrain: Retrain = in_memory, progress: bool = 
     at = learner.linearize(ones, seeds)
     start = replace(learner, steps=1, learning_rate=1e-300).linearize(ones, seeds).gradient_norm  # a step that moves nothing
     (derivative,) = derivatives(learner, ones, seeds)
-    scores = _scores(at, config)
+    scores, outputs = _scores(at, config), learner.respond(ones[None], seeds)[0]
     ratio = at.gradient_norm / start
     eigenvalues = np.linalg.eigvalsh(at.hessian)
     sizes = np.abs(eigenvalues)
@@ -56,27 +59,32 @@ def run(config: OptimaConfig, *, retrain: Retrain = in_memory, progress: bool = 
     found = ratio <= CONVERGED
 
     def of_effect(name: str) -> Measured:
-        effects = derivative if name == "D(1)" else scores[name]
+        effects = {"D(1)": derivative, "F": outputs}.get(name, scores.get(name, outputs))
         value, error = spread(effects[found]) if found.sum() > 1 and np.isfinite(effects).all() else (np.nan, np.nan)
         return measured(value, error)
 
     errors, slopes, angles = (np.stack([compare(x, derivative) for x in scores.values()]) for compare in (_error, _slope, _angle))
     cut = [scores[_cut_off(c)] for c in config.cutoffs]
-    dependence = np.max([_norms(a - b) for a, b in combinations(cut, 2)], axis=0) / _norms(derivative)
+    apart = np.max([_norms(a - b) for a, b in combinations(cut, 2)], axis=0)
+    largest = np.max([_norms(x) for x in cut], axis=0)
     choice = {"choice": tuple(scores), "seed": seeds}
     variables: Variables = {
         "gradient_ratio": (array(ratio, seed=seeds), "||grad L|| relative to the start"),
         "null_space": (array(null, seed=seeds), "eigenvalues of the Hessian that are zero to working precision"),
+        "near_null": (array(null_space_sizes(at, 1e-6), seed=seeds), "eigenvalues at most 1e-6 of the largest"),
         "least_eigenvalue": (array(eigenvalues[:, 0], seed=seeds), "least eigenvalue of the Hessian"),
         "condition": (array(sizes.max(axis=1) / sizes.min(axis=1), seed=seeds), "condition number of the Hessian"),
         "error": (array(errors, **choice), "||influence - D(1)|| / ||D(1)||"),
         "slope": (array(slopes, **choice), "slope of influence on D(1)"),
         "direction_error": (array(angles, **choice), "least error of a multiple of influence"),
-        "dependence": (array(dependence, seed=seeds), "largest difference between two cut-offs / ||D(1)||"),
-        "spread": (table(of_effect, of=("D(1)", *scores)), "deviation between converged models / norm of their mean"),
+        "dependence": (array(apart / largest, seed=seeds), "largest difference between two cut-offs / largest norm of a score"),
+        "difference": (array(apart / _norms(derivative), seed=seeds), "largest difference between two cut-offs / ||D(1)||"),
+        "spread": (table(of_effect, of=("F", "D(1)", *scores)), "deviation between converged models / norm of their mean"),
     }
     result = labelled("optima", config, variables)
-    return with_conditioning(result, [learner], seeds).assign_attrs(n_params=at.params.shape[1], converged=CONVERGED)
+    return with_conditioning(result, [learner], seeds[:_N_ROUNDING_SEEDS]).assign_attrs(
+        n_params=at.params.shape[1], converged=CONVERGED
+    )
 
 
 def spread(effects: Array) -> tuple[float, float]:
@@ -148,7 +156,11 @@ EXPERIMENT = Experiment(
     question="Is influence defined where a network has many optima and a Hessian without an inverse?",
     cases=(
         *(OptimaConfig(Problem(d, "mlp", _network(*how), n_points=8)) for d in ("xor", "two_moons", "spector") for how in _BOTH),
-        *(OptimaConfig(Problem(d, "mlp", _network(*how), n_points=8, data_seed=1)) for d in ("xor", "two_moons") for how in _BOTH),
+        *(
+            OptimaConfig(Problem(d, "mlp", _network(*how), n_points=8, data_seed=1))
+            for d in ("xor", "two_moons")
+            for how in _BOTH
+        ),
     ),
     small=(
         OptimaConfig(Problem("xor", "mlp", _network("logistic", 0.01, 500), n_points=6), n_seeds=12),
