@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from sims.experiments.shared.conditioning import with_conditioning
 from sims.experiments.shared.effects import split_by_time
@@ -65,15 +66,19 @@ def run(config: ConvergenceConfig, *, retrain: Retrain = in_memory, progress: bo
     return with_conditioning(result, [last], seeds[:_N_ROUNDING_SEEDS]).assign_attrs(convex=convex, undefined=UNDEFINED)
 
 
-def _stopped(trained: tuple[Linearization, ...], times: tuple[int, ...], small: Array, derivative: Array) -> dict[str, Array]:
+def _stopped(
+    trained: tuple[Linearization, ...], times: tuple[int, ...], small: NDArray[np.bool_], derivative: Array
+) -> dict[str, Array]:
     """Measure every seed at the first snapshot where its gradient is `small` (K, R)."""
-    reached, first = small.any(axis=0), small.argmax(axis=0)
-    rows = {name: np.full(len(reached), np.nan) for name in ("steps", "error", "slope", "least_eigenvalue")}
-    for r in np.flatnonzero(reached):
-        at, exact = _one(trained[first[r]], r), derivative[first[r], r]
+    rows = {name: np.full(small.shape[1], np.nan) for name in ("steps", "error", "slope", "least_eigenvalue")}
+    for r in range(small.shape[1]):
+        if not small[:, r].any():
+            continue
+        k = int(small[:, r].argmax())
+        at, exact = _one(trained[k], r), derivative[k, r]
         values = np.linalg.eigvalsh(at.hessian[0])
         largest = np.abs(values).max()
-        rows["steps"][r] = times[first[r]]
+        rows["steps"][r] = times[k]
         rows["least_eigenvalue"][r] = (
             0.0 if abs(values[0]) <= len(values) * np.finfo(np.float64).eps * largest else values[0] / largest
         )
@@ -127,7 +132,7 @@ EXPERIMENT = Experiment(
     ),
     run=run,
     user_case=user_case(
-        lambda problem, small: ConvergenceConfig(problem, **({"n_seeds": 8, "steps": 500} if small else {})),
+        lambda problem, small: ConvergenceConfig(problem, n_seeds=8, steps=500) if small else ConvergenceConfig(problem),
         learners=NETWORKS,
         at_most=64,
     ),

@@ -208,7 +208,7 @@ def _parameter_influence(
         return {}
     solved = np.linalg.solve(at.hessian, at.point_gradients.swapaxes(1, 2)).mean(axis=0).T
     numerical = finite_difference(_Parameters(learner), np.ones(learner.n_points), seeds)
-    of = {"point": np.arange(learner.n_points), "parameter": np.arange(solved.shape[1])}
+    of: dict[str, Sequence[int]] = {"point": range(learner.n_points), "parameter": range(solved.shape[1])}
     return {
         "parameter_influence": (array(-solved / learner.n_points, **of), "-(1/N) H^-1 grad l_i at w = 1"),
         "parameter_difference": (array(numerical.derivative, **of), "d theta / dw at w = 1 by extrapolated differences"),

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -97,15 +98,13 @@ def spread(effects: Array) -> tuple[float, float]:
     unit = np.abs(flat).max() or 1.0  # squares must neither overflow nor vanish
     x = flat / unit
 
-    def of_means(mean: Array, square: Array, n: int) -> float:
+    def of_means(n: int, mean: Array, square: Array) -> float:
         size = float(mean @ mean)
         return float(np.sqrt(max(float(square[0]) - size, 0.0) * n / (n - 1) / size)) if size else float("nan")
 
-    samples = (x, (x**2).sum(axis=1, keepdims=True))
-    value = of_means(*(s.mean(axis=0) for s in samples), len(x))
-    if len(x) == 2:
-        return value, float("nan")
-    return value, float(jackknife(lambda mean, square: of_means(mean, square, len(x) - 1), *samples))
+    squares = (x**2).sum(axis=1, keepdims=True)
+    value = of_means(len(x), x.mean(axis=0), squares.mean(axis=0))
+    return value, float(jackknife(partial(of_means, len(x) - 1), x, squares)) if len(x) > 2 else float("nan")
 
 
 def _scores(at: Linearization, config: OptimaConfig) -> Mapping[str, Array]:
