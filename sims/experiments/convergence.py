@@ -111,7 +111,7 @@ _CASES = (
     ConvergenceConfig(Problem("xor", "mlp", _NETWORK)),
     ConvergenceConfig(Problem("two_moons", "mlp", _NETWORK, n_points=8)),
     ConvergenceConfig(Problem("spector", "mlp", _NETWORK, n_points=8)),
-    ConvergenceConfig(Problem("longley", "mlp", _model((4,), "squared", 0.1), n_points=8)),
+    ConvergenceConfig(Problem("longley", "mlp", _model((4,), "squared", 0.3), n_points=8)),
     ConvergenceConfig(Problem("two_moons", "mlp", _LINEAR, n_points=8)),
     ConvergenceConfig(Problem("spector", "mlp", _LINEAR, n_points=8)),
     ConvergenceConfig(Problem("longley", "mlp", _model((), "squared", 0.1), n_points=8)),

@@ -56,7 +56,7 @@ def make(folder, *arguments):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    folder = stored(tmp_path_factory.mktemp("whole") / "r", "identity", "normalisation", "budget", "leverage")
+    folder = stored(tmp_path_factory.mktemp("whole") / "r", "identity", "normalisation", "budget", "approximations", "leverage")
     result, page = make(folder)
     assert result.exit_code == 0, result.output
     return folder, page, result.output

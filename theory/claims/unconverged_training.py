@@ -61,20 +61,23 @@ def _by_slope(this: Claim, results: Results) -> Verdict:
     return this.decide(evidence, holds=Status.HOLDS_WHEN, must_exceed=True, condition="by the slope")
 
 
-def _right_from(ds: xr.Dataset) -> str:
-    """Describe the largest level from which on the median error is within 5% at every level that was reached."""
-    levels = [float(level) for level in ds.level.values]
-    medians = [_median(ds, level) for level in levels]
-    reached = [(level, error) for level, error in zip(levels, medians, strict=True) if np.isfinite(error)]
-    right = ""
-    for level, error in reversed(reached):
+def _right_from(ds: xr.Dataset) -> float:
+    """Return the largest level from which on the median error is within 5% at every level that was reached; 0 if none."""
+    right = 0.0
+    for level in ds.level.values[::-1].tolist():
+        error = _median(ds, level)
         if error > CLOSE:
             break
-        right = f"within {CLOSE:.0%} from {level:g} on"
-    if not reached:
-        return f"{_name(ds)}: no level was reached"
-    last = f"{reached[-1][1]:.1g} at {reached[-1][0]:g}"
-    return f"{_name(ds)}: {right or f'not within {CLOSE:.0%} on the grid'}, {last}"
+        right = right if np.isnan(error) else float(level)
+    return right
+
+
+def _where_right(results: Results) -> str:
+    """Describe from which level on influence is within 5%, in every case and in all of them."""
+    found = {_name(ds): _right_from(ds) for ds in results["convergence"]}
+    each = "; ".join(f"{name}: {f'from {level:g} on' if level else 'not on the grid'}" for name, level in found.items())
+    least = min(found.values())
+    return f"within {CLOSE:.0%} of D(1) {f'in all cases from {least:g} on' if least else 'not in all cases'} ({each})"
 
 
 @claim(
@@ -105,7 +108,7 @@ def unconverged_training_breaks_influence(this: Claim, results: Results) -> Verd
         _errors(this, results, _STOPPED),
         holds=Status.HOLDS_WHEN,
         must_exceed=True,
-        condition=f"by ||grad L|| relative to the start, {'; '.join(map(_right_from, results['convergence']))}",
+        condition=f"by ||grad L|| relative to the start, influence is {_where_right(results)}",
     )
 
 
