@@ -148,7 +148,6 @@ def _user_case(problem: Problem, small: bool) -> OptimaConfig:
     return OptimaConfig(trained, n_seeds=8 if small else 40)
 
 
-_LOSSES = ("logistic", "squared")
 _DATA, _LOSSES = ("xor", "two_moons", "spector"), ("logistic", "squared")
 _BOTH = [(loss, l2) for loss in _LOSSES for l2 in (0.0, 0.01)]
 

@@ -131,7 +131,7 @@ def _curved_at_a_hundredth(this: Claim, results: Results) -> Verdict:
 
 
 @claim(
-    "C3 curvature",
+    "C3 negative",
     "where training has not converged, negative eigenvalues appear",
     experiments=("convergence",),
     measure="share of models with a negative eigenvalue of the Hessian where the gradient has fallen to a tenth (must exceed)",

@@ -53,7 +53,7 @@ def test_the_example_of_the_readme_ends_with_0_and_says_what_it_took_and_what_it
     folder, _, process = example
     assert process.returncode == 0, process.stderr
     assert "5 features, target 'vote' (0 = 'Clinton', 1 = 'Dole')" in process.stdout
-    for line in ("C6         FAILS", "T1         HOLDS", "T2         HOLDS WHEN", "C2, C3, C6 networks: training_time is for"):
+    for line in ("C6         FAILS", "T1         HOLDS", "T2         HOLDS WHEN", "C2, C2 optima, C2 singular: optima is for"):
         assert line in process.stdout
     promised = re.search(r"slope of beta on D\(1\) is (\d\.\d+)", (ROOT / "README.md").read_text().split("## Your own data")[1])[
         1

@@ -70,7 +70,7 @@ def test_c2_does_not_count_models_that_have_not_converged_as_optima():
 def test_c3_convex_models_speak_on_convergence_and_are_controls_on_curvature():
     """They have no negative eigenvalue, and their influence is off all the same."""
     cases = [convergence(), convergence((0.63, 0.01, 0.001), negative=0, convex=True, case="b")]
-    verdict, curvature = judged("C3", convergence=cases), judged("C3 curvature", convergence=cases)
+    verdict, curvature = judged("C3", convergence=cases), judged("C3 negative", convergence=cases)
     assert (verdict.status, verdict.figure, verdict.case) == (Status.HOLDS_WHEN, 0.63, "b")
     assert [item.control for item in curvature.evidence] == [False, True]
     assert "off by 0.63" in curvature.condition

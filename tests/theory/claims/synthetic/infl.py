@@ -145,7 +145,7 @@ EITHER_WAY: dict[str, dict[str, Mapping[str, list[xr.Dataset]]]] = {
         "fails": {"convergence": [convergence(), convergence((0.01, 0.01, 0.001), case="b")]},
         "inconclusive": {"convergence": [convergence((_alternating(0.01, 0.2, 32), 0.01, 0.001))]},
     },
-    "C3 curvature": {
+    "C3 negative": {
         "holds": {"convergence": [convergence(negative=32), convergence(negative=0, convex=True, case="b")]},
         "fails": {"convergence": [convergence(negative=0), convergence(negative=0, convex=True, case="b")]},
         "inconclusive": {"convergence": [convergence(negative=2), convergence(negative=3, case="b")]},
