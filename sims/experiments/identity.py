@@ -6,6 +6,7 @@ from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 import xarray as xr
+from numpy.typing import ArrayLike
 
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory, with_points
 from sims.experiments.shared.labels import MEASURES, Variables, array, effect_coords, labelled, progress_bar, table
@@ -18,7 +19,15 @@ from theory.edges import split_coefficients
 from theory.influence import hessian_influence
 from theory.laws import Bernoulli, TwoPoint
 from theory.metrics import compare, relative_error
-from theory.response import Array, DifferentiableLearner, Learner, LinearizableLearner, takes_masks_only, weight_derivative
+from theory.response import (
+    Array,
+    DifferentiableLearner,
+    Learner,
+    LinearizableLearner,
+    Linearization,
+    takes_masks_only,
+    weight_derivative,
+)
 from theory.subsets import all_masks
 from theory.transforms import product_probabilities
 from theory.values import leave_one_out
@@ -183,7 +192,7 @@ def _derivatives_inside(
 def _hessian_influence(learner: Learner, seeds: Sequence[int], left_out: dict[str, str]) -> Variables:
     """Compute Hessian influence at w = 1, the least eigenvalue of the Hessian and the norm of the gradient."""
     if not isinstance(learner, LinearizableLearner):
-        left_out["hessian_influence"] = f"{type(learner).__name__} has no linearize"
+        left_out |= dict.fromkeys(_OF_HESSIAN, f"{type(learner).__name__} has no linearize")
         return {}
     at = learner.linearize(np.ones(learner.n_points), seeds)
     variables: Variables = {
@@ -193,10 +202,49 @@ def _hessian_influence(learner: Learner, seeds: Sequence[int], left_out: dict[st
     try:
         influence = hessian_influence(at)
     except np.linalg.LinAlgError as error:
-        left_out["hessian_influence"] = str(error)
+        left_out |= dict.fromkeys(_OF_HESSIAN, str(error))
         return variables
     text = "-(1/N) grad f^T H^-1 grad l_i at w = 1"
-    return {"hessian_influence": (array(influence, **effect_coords(influence)), text), **variables}
+    found: Variables = {"hessian_influence": (array(influence, **effect_coords(influence)), text)}
+    return {**found, **variables, **_parameter_influence(learner, at, seeds, left_out)}
+
+
+_OF_HESSIAN = ("hessian_influence", "parameter_influence", "parameter_difference", "parameter_difference_error")
+
+
+def _parameter_influence(
+    learner: LinearizableLearner, at: Linearization, seeds: Sequence[int], left_out: dict[str, str]
+) -> Variables:
+    """Compute -(1/N) H^-1 grad l_i, (N, P), and the same derivative by differences of the parameters of retrained models."""
+    if takes_masks_only(learner):
+        left_out |= dict.fromkeys(_OF_HESSIAN[1:], f"{type(learner).__name__} takes weights 0 and 1 only")
+        return {}
+    solved = np.linalg.solve(at.hessian, at.point_gradients.swapaxes(1, 2)).mean(axis=0).T
+    numerical = finite_difference(_Parameters(learner), np.ones(learner.n_points), seeds)
+    of: dict[str, Sequence[int]] = {"point": range(learner.n_points), "parameter": range(solved.shape[1])}
+    return {
+        "parameter_influence": (array(-solved / learner.n_points, **of), "-(1/N) H^-1 grad l_i at w = 1"),
+        "parameter_difference": (array(numerical.derivative, **of), "d theta / dw at w = 1 by extrapolated differences"),
+        "parameter_difference_error": (array(numerical.error, **of), "its own estimate of its error"),
+    }
+
+
+@dataclass(frozen=True)
+class _Parameters:
+    """The learner whose outputs are the parameters of a learner."""
+
+    learner: LinearizableLearner
+
+    @property
+    def n_points(self) -> int:
+        return self.learner.n_points
+
+    @property
+    def n_outputs(self) -> int:
+        return self.learner.linearize(np.ones(self.n_points), (0,)).params.shape[1]
+
+    def respond(self, weights: ArrayLike, seeds: Sequence[int]) -> Array:
+        return np.stack([self.learner.linearize(w, seeds).params for w in np.asarray(weights, dtype=np.float64)])
 
 
 def _numbers_per_subset(learner: Learner) -> int:

@@ -57,7 +57,7 @@ def make(folder, *arguments):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    folder = stored(tmp_path_factory.mktemp("whole") / "r", "identity", "normalisation", "budget", "leverage")
+    folder = stored(tmp_path_factory.mktemp("whole") / "r", "identity", "normalisation", "budget", "approximations", "leverage")
     result, page = make(folder)
     assert result.exit_code == 0, result.output
     return folder, page, result.output
@@ -158,7 +158,7 @@ def test_how_it_was_computed_names_versions_seeds_configs_and_what_is_not_there(
     assert "xor-4" in text or "spector" in text
     assert '"n_seeds": ' in text
     assert "figure two_regimes: no results of 'training_time'" in text
-    assert "claim C3: training_time has no results" in text
+    assert "claim C3: convergence has no results" in text
 
 
 def test_the_retrainings_are_the_sizes_of_all_stored_tables_however_many_blocks_they_have(tmp_path):

@@ -282,9 +282,9 @@ def test_every_claim_is_judged_or_has_its_reason(tmp_path, vote):
         (c.id for c, _ in [*judged, *absent]), key=[claim.id for claim in all_claims()].index
     )
     why = {claim.id: reason for claim, reason in absent}
-    assert why["C2"] == "training_time is for --learner mlp"
+    assert why["C2"] == "optima is for --learner mlp"
     assert why["C12"] == "jumps needs a learner of its own; interpolation needs a learner of its own"
-    assert why["C4"] == "budget has no results"
+    assert why["C4"] == "approximations has no results"
     assert "without penalty" in why["T6"]
     verdicts = {claim.id: verdict for claim, verdict in judged}
     assert verdicts["C6"].status == "FAILS"

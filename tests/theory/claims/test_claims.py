@@ -238,7 +238,7 @@ def test_a_ledger_shows_every_verdict_in_a_line_and_names_the_other_claims():
     first, *lines, last = repr(Ledger(ledger.verdicts, ledger.not_judged[:3])).splitlines()
     assert first == "2 claims judged: 1 HOLDS WHEN, 1 HOLDS"
     assert [line.split("  ")[0] for line in lines] == ["T6", "T6 penalty"]
-    assert last == "Not judged: C1, C2, C3"
+    assert last == "Not judged: C1, C2, C2 optima"
     assert all(len(line) <= 118 for line in lines)
     assert ledger._repr_html_().count("<tr>") == 2
     assert repr(Ledger((), ())) == "0 claims judged: none\nNot judged: none"

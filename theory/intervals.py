@@ -1,0 +1,61 @@
+"""Compute half-widths of 95% intervals: of means with few seeds, of medians, and of shares.
+
+All return how far a figure may be from the truth, in the unit of the figure, as `Evidence.doubt` wants it.
+"""
+
+import numpy as np
+import scipy
+from numpy.typing import ArrayLike
+
+from theory.inputs import as_count, as_numbers
+from theory.response import Array
+
+__all__ = ["half_width", "median_doubt", "share_doubt"]
+
+
+def half_width(standard_error: ArrayLike, n_seeds: int) -> Array:
+    """Return t standard errors, t the 97.5% quantile of Student's law with n_seeds - 1 degrees of freedom; 0 for one seed.
+
+    >>> round(float(half_width(1.0, 2)), 2), round(float(half_width(1.0, 32)), 2)
+    (12.71, 2.04)
+    """
+    errors = np.asarray(standard_error, dtype=np.float64)
+    if as_count("n_seeds", n_seeds) == 1:  # nothing is sampled
+        return np.zeros_like(errors)
+    return np.asarray(errors * scipy.special.stdtrit(n_seeds - 1, 0.975), dtype=np.float64)
+
+
+def median_doubt(values: ArrayLike, towards: float) -> float:
+    """Return the distance from the median of values (R,) to that end of its 95% interval which is nearer to `towards`.
+
+    The interval has order statistics k and R + 1 - k as its ends, with the largest k for which it covers the median of any
+    continuous law with a probability of 95%: 1 - 2 P(Bin(R, 1/2) < k). It is 0 for one value, where nothing is sampled, and
+    infinite for 2 to 5 values, which are too few for any interval. Source: Thompson 1936.
+
+    >>> median_doubt([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 70.0], towards=0.0)  # from the median 4 to the least value
+    3.0
+    """
+    ordered = np.sort(as_numbers("values", values, "(R,)"))
+    n = len(ordered)
+    if n == 1:
+        return 0.0
+    below = 2.0 * np.asarray(scipy.special.bdtr(np.arange(n // 2), n, 0.5)) <= 0.05  # P(Bin < k) for k = 1, 2, ..
+    k = int(below.sum())
+    if k == 0:
+        return float("inf")
+    median = float(np.median(ordered))
+    return float(median - ordered[k - 1] if towards < median else ordered[n - k] - median)
+
+
+def share_doubt(count: int, total: int, towards: float) -> float:
+    """Return the distance from the share count / total to that end of its 95% interval which is nearer to `towards`.
+
+    The interval is that of Clopper & Pearson 1934, which covers the probability of a binomial law at least 95% of the time.
+
+    >>> round(share_doubt(0, 32, towards=1.0), 3)  # 1 - 0.025^(1/32)
+    0.109
+    """
+    share = count / as_count("total", total)
+    if towards < share:
+        return share - float(scipy.special.betaincinv(count, total - count + 1, 0.025)) if count else 0.0
+    return float(scipy.special.betaincinv(count + 1, total - count, 0.975)) - share if count < total else 0.0
