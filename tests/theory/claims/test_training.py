@@ -98,20 +98,6 @@ def test_c3_leaves_out_times_at_which_the_influence_is_undefined():
     assert judged("C3", training_time=[training([0.1] * 4, [np.nan, 7.0, 0.0, 0.0])]).figure == 7.0
 
 
-@pytest.mark.parametrize(("last", "spread", "status"), [(1.0, 0.0, "FAILS"), (0.01, 0.0, "HOLDS"), (0.06, 0.02, "INCONCLUSIVE")])
-def test_c6_for_networks_is_decided_at_the_end_of_training_by_the_mildest_case(last, spread, status):
-    cases = [training([0.0, 9.0], [1.0, 1.0], spread), training([0.0, last], [1.0, 1.0], spread)]
-    verdict = judged("C6 networks", training_time=cases)
-    assert verdict.status == status
-    assert verdict.figure == last
-
-
-@pytest.mark.parametrize(("first", "last", "status"), [(0.0, 0.02, "INCONCLUSIVE"), (9.0, 0.0, "FAILS")])
-def test_c6_for_networks_is_as_sure_as_the_error_at_the_end_of_training(first, last, status):
-    result = changed(training([0.0, 0.06], [1.0, 1.0]), measured_error=np.reshape([first, last], (2, 1, 1)))
-    assert judged("C6 networks", training_time=[result]).status == status
-
-
 @pytest.mark.parametrize(
     ("null", "cutoffs", "status"),
     [(3, (0.9, 0.1), "HOLDS WHEN"), (3, (0.9, 0.01), "FAILS"), (0, (0.9, 0.1), "INCONCLUSIVE")],
