@@ -90,9 +90,9 @@ def datamodel_is_the_derivative(this: Claim, results: Results) -> Verdict:
     beta, derivative = float(smallest.beta.sel(p=0.5)[0, 0]), float(smallest.derivative[0, 0])
     return this.decide(
         evidence,
-        condition=f"slopes {slopes}; at its smallest, {smallest.attrs['case']}, beta = {beta:.4g} and D(1) = {derivative:.4g}; "
-        f"true iff T5, repaired by T2.{_sums(cases)} With w_i as the probability of inclusion, beta is the derivative at w = p 1 "
-        f"to {inside:.0e}; at w = 1 that is leave-one-out, from which beta differs by {removals}",
+        condition=f"slope of beta on D(1): {slopes}; at its smallest, {smallest.attrs['case']}, beta = {beta:.4g} and D(1) = "
+        f"{derivative:.4g}; true iff T5, repaired by T2.{_sums(cases)} With w_i as the probability of inclusion, beta is the "
+        f"derivative at w = p 1 to {inside:.0e}; at w = 1 that is leave-one-out, from which beta differs by {removals}",
     )
 
 
