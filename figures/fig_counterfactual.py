@@ -19,8 +19,10 @@ EXPERIMENTS = ("counterfactual",)
 CLAIMS = ("C8",)
 
 _SERIES = {
-    "beta (p = 0.5)": ("datamodel, p = 0.5", ORANGE, "o"),
-    "beta (p = 0.9)": ("datamodel, p = 0.9", PINK, "D"),
+    "datamodel (p = 0.5)": ("datamodel, p = 0.5", ORANGE, "o"),
+    "beta (p = 0.5)": ("p = 0.5, anchored at F(1)", ORANGE, ""),
+    "datamodel (p = 0.9)": ("datamodel, p = 0.9", PINK, "D"),
+    "beta (p = 0.9)": ("p = 0.9, anchored at F(1)", PINK, ""),
     "LOO": ("leave-one-out, summed", GREEN, "s"),
     "influence": ("Hessian influence, summed", BLUE, "^"),
     "Newton step": ("one Newton step for the group", GREY, "v"),
@@ -90,7 +92,8 @@ def _lines(ax: Axes, panel: Panel) -> None:
     for name, (label, colour, marker) in _SERIES.items():
         error, bar = panel.error[name], 2.0 * panel.spread[name]
         low = np.minimum(bar, 0.9 * error)  # a bar that reaches 0 has no end on a log scale
-        ax.errorbar(100.0 * panel.removed, error, yerr=[low, bar], color=colour, marker=marker, markersize=4, label=label)
+        line = {"color": colour, "marker": marker, "markersize": 4, "linestyle": "-" if marker else ":", "label": label}
+        ax.errorbar(100.0 * panel.removed, error, yerr=[low, bar], **line)
     ax.set(yscale="log", title=panel.title, ylim=(5e-3, 5.0))
     ax.set_yticks([0.01, 0.03, 0.1, 0.3, 1.0, 3.0])
     ax.yaxis.set_major_formatter("{x:g}")

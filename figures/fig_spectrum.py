@@ -34,12 +34,15 @@ class Bar:
 
 
 def data(results: Sequence[xr.Dataset]) -> list[Bar]:
-    """Return a bar per case, the most linear first."""
+    """Return a bar per case, the most linear first; data of another seed are left out."""
     bars: list[Bar] = []
     for ds in results:
+        if ds.attrs.get("repeats"):
+            continue
         share = ds.share.sel(p=0.5).values
         penalty = f", l2 = {options(ds)['l2']}" if ds.attrs["learner"] in ("logistic", "least_squares") else ""
-        label = f"{data_name(ds)}: {learner_name(ds)}{penalty}"
+        steps = f", {options(ds)['steps']} steps" if ds.attrs["learner"] == "mlp" and "steps" in options(ds) else ""
+        label = f"{data_name(ds)}: {learner_name(ds)}{penalty}{steps}"
         parts = np.array([*share[:3], share[3:].sum()])
         bars.append(Bar(label, parts, float(np.nan_to_num(ds.share_error.sel(p=0.5)[0])), float(ds.lds.sel(p=0.5))))
     return sorted(bars, key=lambda bar: -bar.share[0])

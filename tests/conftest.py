@@ -47,6 +47,7 @@ SLOW = {
     "theory/test_derivatives.py": 10,
     "sims/experiments/test_memory.py": 10,
     "sims/experiments/test_prediction.py": 8,
+    "theory/claims/test_datamodel_claims.py": 8,
     "sims/learners/test_bistable.py": 8,
     "sims/learners/test_proximal.py": 8,
     "meta/test_examples.py": 5,

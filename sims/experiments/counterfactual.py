@@ -20,6 +20,7 @@ from sims.experiments.shared.user_cases import CONVEX, why_not_enumerable
 from theory.datamodel import fit_sampled, optimal_datamodel
 from theory.influence import newton_change
 from theory.laws import Bernoulli, FixedSize
+from theory.linear import LinearDatamodel
 from theory.metrics import bootstrap, lds, relative_error, slope
 from theory.response import Array
 from theory.sampling.designs import independent
@@ -30,7 +31,10 @@ from theory.values import leave_one_out
 __all__ = ["ESTIMATES", "EXPERIMENT", "QUALITIES", "CounterfactualConfig", "run"]
 
 PROBABILITIES = (0.5, 0.9)
-ESTIMATES = (*(f"beta (p = {p:g})" for p in PROBABILITIES), "D(1)", "influence", "LOO", "Newton step")
+ESTIMATES = (
+    *(f"{name} (p = {p:g})" for name in ("datamodel", "beta") for p in PROBABILITIES),
+    *("D(1)", "influence", "LOO", "Newton step"),
+)
 QUALITIES = ("relative_error", "slope", "lds")
 
 
@@ -52,7 +56,8 @@ class CounterfactualConfig:
 def run(config: CounterfactualConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
     """Compare the change F(1) - F(1_S), for subsets S without k points, with the prediction of each estimate.
 
-    F is the average over seeds. Predictions are sums of effects over the removed points, or one Newton step for the group.
+    F is the average over seeds. A datamodel g predicts the change by F(1) - g(1_S), intercept included ("datamodel"); the other
+    predictions are sums of effects over the removed points, its coefficients among them, or one Newton step for the group.
     Standard errors are over the drawn groups (bootstrap); they are NaN if all groups were used. The LDS is computed within the
     groups of k points. An undefined prediction gives NaN.
     """
@@ -62,11 +67,12 @@ def run(config: CounterfactualConfig, *, retrain: Retrain = in_memory, progress:
         require_per_subset(learner, _TABLES * learner.n_outputs * len(seeds), "counterfactual")
     ones = np.ones(learner.n_points)
     full = retrain(learner, seeds, part="all points", weights=ones[None]).mean
-    effects, groups = (
+    models, effects, groups = (
         _from_all_subsets(learner, seeds, config, retrain) if exact else _from_drawn_subsets(learner, seeds, config, retrain)
     )
     (at,) = linearizations(learner, seeds)
     effects |= {
+        **{name.replace("datamodel", "beta"): model.coefficients for name, model in models.items()},
         "D(1)": derivatives(learner, ones, seeds)[0].mean(axis=0),
         "influence": scores_or_undefined(at).mean(axis=0),
     }
@@ -76,6 +82,8 @@ def run(config: CounterfactualConfig, *, retrain: Retrain = in_memory, progress:
         actual = full - responses
         if estimate in effects:
             return _quality((1.0 - subsets) @ effects[estimate], actual, drawn=not exact)
+        if estimate in models:
+            return _quality(full - models[estimate].predict(subsets), actual, drawn=not exact)
         try:
             return _quality(-newton_change(at, subsets).mean(axis=0), actual, drawn=not exact)
         except np.linalg.LinAlgError:
@@ -92,40 +100,43 @@ def run(config: CounterfactualConfig, *, retrain: Retrain = in_memory, progress:
     return with_conditioning(labelled("counterfactual", config, variables), [learner], seeds)
 
 
+Models = Mapping[str, LinearDatamodel]
+"""The datamodel of every probability, by the name of its estimate."""
+
 Groups = dict[int, tuple[Array, Array]]
 """For each k, the subsets (B, N) without k points, and F on them (B, M)."""
 
 
 def _from_all_subsets(
     learner: ParametricLearner, seeds: tuple[int, ...], config: CounterfactualConfig, retrain: Retrain
-) -> tuple[dict[str, Array], Groups]:
-    """Compute the effects that need retraining, and the groups, from the table of all subsets."""
+) -> tuple[Models, dict[str, Array], Groups]:
+    """Compute what needs retraining, datamodels and leave-one-out, and the groups, from the table of all subsets."""
     responses, n = retrain(learner, seeds).mean, learner.n_points
-    effects = {f"beta (p = {p:g})": optimal_datamodel(responses, Bernoulli(p)).coefficients for p in PROBABILITIES}
+    models = {f"datamodel (p = {p:g})": optimal_datamodel(responses, Bernoulli(p)) for p in PROBABILITIES}
     masks, removed = all_masks(n), n - sizes(n)
     groups = {k: (masks[removed == k], responses[removed == k]) for k in config.removed}
-    return {**effects, "LOO": leave_one_out(responses)}, groups
+    return models, {"LOO": leave_one_out(responses)}, groups
 
 
 def _from_drawn_subsets(
     learner: ParametricLearner, seeds: tuple[int, ...], config: CounterfactualConfig, retrain: Retrain
-) -> tuple[dict[str, Array], Groups]:
-    """Estimate the effects that need retraining, and draw groups, where not all subsets can be used.
+) -> tuple[Models, dict[str, Array], Groups]:
+    """Estimate what needs retraining, datamodels and leave-one-out, and draw groups, where not all subsets can be used.
 
     beta is fitted by OLS to independent draws, leave-one-out takes N + 1 retrainings, and each k has `groups` subsets.
     """
-    n, effects = learner.n_points, dict[str, Array]()
+    n, models = learner.n_points, dict[str, LinearDatamodel]()
     for p in PROBABILITIES:
         design = independent(Bernoulli(p), n_subsets=config.retrainings, n_points=n, seed=0)
         responses = retrain(learner, seeds, part=f"p={p:g}", weights=design.masks).mean
-        effects[f"beta (p = {p:g})"] = fit_sampled(design, responses).coefficients
+        models[f"datamodel (p = {p:g})"] = fit_sampled(design, responses)
     removals = retrain(learner, seeds, part="leave-one-out", weights=np.vstack([np.ones(n), 1.0 - np.eye(n)])).mean
-    effects["LOO"] = removals[0] - removals[1:]
+    loo = {"LOO": removals[0] - removals[1:]}
     chosen = [
         FixedSize(n - k).draw(n_subsets=config.groups, n_points=n, rng=stream(f"counterfactual {k}", 0)) for k in config.removed
     ]
     responses = retrain(learner, seeds, part="groups", weights=np.concatenate(chosen)).mean
-    return effects, dict(zip(config.removed, zip(chosen, np.split(responses, len(chosen)), strict=True), strict=True))
+    return models, loo, dict(zip(config.removed, zip(chosen, np.split(responses, len(chosen)), strict=True), strict=True))
 
 
 def _quality(predicted: Array, actual: Array, *, drawn: bool) -> Measured:

@@ -1,6 +1,6 @@
 """The experiment removes k points at once and compares predictions of the change with retraining.
 
-The predictions are summed influence, one Newton step and summed datamodel coefficients, among others.
+The predictions are summed influence, one Newton step, the datamodel's own and its summed coefficients, among others.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ import xarray as xr
 from sims.experiments.shared.conditioning import with_conditioning
 from sims.experiments.shared.effects import linearizations, references, scores_or_undefined
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
-from sims.experiments.shared.labels import Measured, labelled, measured, table
+from sims.experiments.shared.labels import Measured, Variables, labelled, measured, table
 from sims.experiments.shared.memory import require_per_subset
 from sims.experiments.shared.problem import Problem
 from sims.experiments.shared.user_cases import CONVEX, why_not_enumerable
@@ -36,9 +36,11 @@ class GroupRemovalConfig:
 def run(config: GroupRemovalConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
     """Measure how well each method predicts F(1) - F(1_S) over every subset S without k points, k = 1 .. N - 1.
 
-    The measures are slope, relative error and LDS within the groups of k points. All subsets are used, so only the seeds are
-    sampled; standard errors over seeds come from the jackknife (NaN for one seed). A Newton step is undefined (NaN) at a k for
-    which the Hessian of some group is singular.
+    A datamodel g predicts F(1_S) by g(1_S), intercept included, and so the change by F(1) - g(1_S): the estimate "datamodel". Its
+    coefficients alone, "beta, summed", predict g(1) - g(1_S): the change is then 0 without a removal. The measures are slope,
+    relative error and LDS within the groups of k points; `ratio` is the relative error divided by that of summed D(1). All
+    subsets are used, so only the seeds are sampled; standard errors over seeds come from the jackknife (NaN for one seed). A
+    Newton step is undefined (NaN) at a k for which the Hessian of some group is singular.
     """
     learner = config.problem.build()
     seeds, n = tuple(range(config.n_seeds)), learner.n_points
@@ -47,27 +49,40 @@ def run(config: GroupRemovalConfig, *, retrain: Retrain = in_memory, progress: b
     (exact,) = references(learner, seeds, samples)
     (at,) = linearizations(learner, seeds)
     absent, removed = 1.0 - all_masks(n), n - sizes(n)
+    near = [optimal_datamodel(table, Bernoulli(0.9)) for table in samples]
     summed = {
         "influence, summed": scores_or_undefined(at),
         "D(1), summed": exact["D(1)"],
         "LOO, summed": exact["LOO"],
         "beta, summed": exact["beta"],
-        "beta (p = 0.9), summed": np.stack([optimal_datamodel(table, Bernoulli(0.9)).coefficients for table in samples]),
+        "beta (p = 0.9), summed": np.stack([model.coefficients for model in near]),
     }
+    own = {"datamodel": [optimal_datamodel(table) for table in samples], "datamodel (p = 0.9)": near}
+
+    def change(k: int, estimate: str) -> Array:
+        chosen = removed == k
+        if estimate in summed:
+            return absent[chosen] @ summed[estimate]
+        if estimate in own:
+            return samples[:, -1:] - np.stack([model.predict(1.0 - absent[chosen]) for model in own[estimate]])
+        try:
+            return -newton_change(at, 1.0 - absent[chosen])
+        except np.linalg.LinAlgError:
+            return np.full_like(samples[:, chosen], np.nan)
 
     def predicted_change(k: int, estimate: str) -> Measured:
-        chosen = removed == k
-        actual = samples[:, -1:] - samples[:, chosen]
-        if estimate in summed:
-            return _quality(absent[chosen] @ summed[estimate], actual)
-        try:
-            return _quality(-newton_change(at, 1.0 - absent[chosen]), actual)
-        except np.linalg.LinAlgError:
-            return _quality(np.full_like(actual, np.nan), actual)
+        predicted, rival, actual = change(k, estimate), change(k, "D(1), summed"), samples[:, -1:] - samples[:, removed == k]
+        ratio = _ratio(predicted, rival, actual).rename(value="ratio", error="ratio_error")
+        return _quality(predicted, actual).merge(ratio)
 
-    found = table(predicted_change, removed=range(1, n), estimate=(*summed, "Newton step"))
-    text = "predicted against retrained change, over all groups of that size"
-    return with_conditioning(labelled("group_removal", config, {"measured": (found, text)}), [learner], seeds)
+    found = table(predicted_change, removed=range(1, n), estimate=(*summed, *own, "Newton step"))
+    ratios = found[["ratio", "ratio_error"]].rename(ratio="value", ratio_error="error")
+    variables: Variables = {
+        "measured": (found[["value", "error"]], "predicted against retrained change, over all groups of that size"),
+        "ratio": (ratios, "relative error / relative error of D(1), summed"),
+    }
+    result = labelled("group_removal", config, variables).assign_attrs(n_seeds=config.n_seeds)
+    return with_conditioning(result, [learner], seeds)
 
 
 _QUALITIES = ("slope", "relative_error", "lds")
@@ -83,6 +98,19 @@ def _quality(predicted: Array, actual: Array) -> Measured:
         return measured([np.nan] * 3, [np.nan] * 3, measure=_QUALITIES)
     value = qualities(predicted.mean(axis=0), actual.mean(axis=0))
     return measured(value, jackknife(qualities, predicted, actual), measure=_QUALITIES)
+
+
+def _ratio(predicted: Array, rival: Array, actual: Array) -> Measured:
+    """Divide the relative error of one predicted change (R, groups, M) by that of another; return NaN where one is undefined."""
+
+    def ratio(p: Array, q: Array, a: Array) -> float:
+        return float(np.divide(relative_error(p, a), relative_error(q, a)))
+
+    if not (np.isfinite(predicted).all() and np.isfinite(rival).all()):
+        return measured(np.nan, np.nan)
+    with np.errstate(divide="ignore", invalid="ignore"):  # a rival without error
+        means = (x.mean(axis=0) for x in (predicted, rival, actual))
+        return measured(ratio(*means), jackknife(ratio, predicted, rival, actual))
 
 
 _NETWORK = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5), ("steps", 10000))
@@ -105,6 +133,14 @@ EXPERIMENT = Experiment(
         GroupRemovalConfig(Problem("spector", "logistic", (("l2", 0.1),), n_points=12)),
         GroupRemovalConfig(Problem("longley", "least_squares", (("l2", 0.1),), n_points=12)),
         GroupRemovalConfig(Problem("xor", "mlp", _NETWORK), n_seeds=16),
+        *(
+            GroupRemovalConfig(problem, n_seeds=16)
+            for seed in (0, 1)  # 1: the same on other points
+            for problem in (
+                Problem("xor", "mlp", (*_NETWORK[:3], ("steps", 30)), data_seed=seed),
+                Problem("two_moons", "interpolator", n_points=8, data_seed=seed),
+            )
+        ),
     ),
     small=(
         GroupRemovalConfig(Problem("spector", "logistic", (("l2", 0.1),), n_points=8)),

@@ -30,7 +30,7 @@ from theory.response import (
 )
 from theory.subsets import all_masks
 from theory.transforms import product_probabilities
-from theory.values import leave_one_out
+from theory.values import banzhaf, leave_one_out
 
 __all__ = ["EXPERIMENT", "IdentityConfig", "run"]
 
@@ -69,6 +69,10 @@ def run(config: IdentityConfig, *, retrain: Retrain = in_memory, progress: bool 
     variables: Variables = {
         "beta": (array(beta, p=p_values, **effect), "optimal datamodel coefficient, Bernoulli(p) subsets"),
         "leave_one_out": (array(loo, **effect), "F(1) - F(1 - e_i)"),
+        "inclusion_derivative": (
+            array([banzhaf(responses, p) for p in p_values], p=p_values, **effect),
+            "dE F/dw_i at w = p1 if w_i is the probability that a subset contains point i",
+        ),
         **_derivatives_near_one(learner, config, left_out),
         **_derivatives_inside(learner, config, beta, left_out, not_judged, progress),
         **_hessian_influence(learner, seeds, left_out),

@@ -36,10 +36,10 @@ def run(config: NormalisationConfig, *, retrain: Retrain = in_memory, progress: 
     """
     learner, seeds, n = config.problem.build(), config.seeds, config.problem.build().n_points
     table = retrain(learner, seeds).mean
-    loo, beta = leave_one_out(table), optimal_datamodel(table).coefficients
+    loo, model = leave_one_out(table), optimal_datamodel(table)
     in_w = weight_derivative(learner, np.ones(n), seeds)
     in_eps, coarser = (_derivative_in_eps(learner, step, seeds) for step in (config.step, 2.0 * config.step))
-    predictions = {"(1/N) dF/dw": in_w / n, "dF/dw": in_w, "(1/N) dF/deps": in_eps / n, "datamodel beta": beta}
+    predictions = {"(1/N) dF/dw": in_w / n, "dF/dw": in_w, "(1/N) dF/deps": in_eps / n, "datamodel beta": model.coefficients}
     variants = {name: config.problem.build(normalization=name) for name in NORMALIZATIONS}
     derivatives = {name: weight_derivative(variant, np.ones(n), seeds) for name, variant in variants.items()}
     removals = {name: _removal(variant, seeds) for name, variant in variants.items()}
@@ -49,10 +49,12 @@ def run(config: NormalisationConfig, *, retrain: Retrain = in_memory, progress: 
     slopes, errors = ([measure(x, loo) for x in predictions.values()] for measure in (slope, relative_error))
     on_derivative = [slope(removals[name], derivatives[name]) for name in NORMALIZATIONS]
     jumps = [_jump(variant, seeds) for variant in variants.values()]
+    offset = model.predict(np.ones((1, n)))[0] - table[-1]
     with_sum = weight_derivative(as_sum, np.ones(n), seeds)
     variables: Variables = {
         "leave_one_out": (array(loo, **effect), "F(1) - F(1 - e_i)"),
         "prediction": (array(list(predictions.values()), **rule, **effect), "predicted F(1) - F(1 - e_i)"),
+        "offset": (array(offset, output=effect["output"]), "g(1) - F(1), g the datamodel of uniform subsets"),
         "removal_slope": (array(slopes, **rule), "slope of prediction on leave-one-out"),
         "removal_error": (array(errors, **rule), "relative error against leave-one-out"),
         "eps_over_w": (array(slope(in_eps, in_w)), "slope of dF/deps on dF/dw"),

@@ -25,11 +25,16 @@ __all__ = ["EXPERIMENT", "SpectrumConfig", "run"]
 
 @dataclass(frozen=True)
 class SpectrumConfig:
-    """A config sets the learner, the inclusion probabilities and the number of seeds (1 for a learner without randomness)."""
+    """A config sets the learner, the inclusion probabilities and the number of seeds (1 for a learner without randomness).
+
+    A `control` is a learner that was built to be additive, to interpolate or to jump: its share of degree 1 says nothing about
+    learners as people use them.
+    """
 
     problem: Problem | GivenLearner
     probabilities: tuple[float, ...] = (0.25, 0.5, 0.75, 0.9)
     n_seeds: int = 1
+    control: bool = False
 
 
 def run(config: SpectrumConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
@@ -56,7 +61,7 @@ def run(config: SpectrumConfig, *, retrain: Retrain = in_memory, progress: bool 
         "r_squared": (share.sel(degree=1, drop=True), "R^2 of the optimal linear datamodel"),
         "lds": (of_average(_rank_correlation), "Spearman of the linear datamodel over all subsets, mean over outputs"),
     }
-    return labelled("spectrum", config, variables).assign_attrs(n_seeds=config.n_seeds)
+    return labelled("spectrum", config, variables).assign_attrs(n_seeds=config.n_seeds, control=int(config.control))
 
 
 def _shares(responses: Array, p: float) -> Array:
@@ -72,7 +77,8 @@ def _rank_correlation(responses: Array, p: float) -> float:
     return lds(optimal_datamodel(responses, Bernoulli(p)).predict(masks), responses)
 
 
-_NETWORK = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5), ("steps", 3000))
+_YOUNG = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5), ("steps", 30))
+_NETWORK = (*_YOUNG[:3], ("steps", 3000))
 _WELLS = (("steps", 400), ("learning_rate", 0.05))
 
 
@@ -90,20 +96,23 @@ EXPERIMENT = Experiment(
     name="spectrum",
     question="How linear is the response in the training set, for every learner?",
     cases=(
-        SpectrumConfig(Problem("spector", "logistic", (("l2", 0.1),), n_points=14)),
-        SpectrumConfig(Problem("spector", "logistic", (("l2", 0.001),), n_points=14)),
+        *(SpectrumConfig(Problem("spector", "logistic", (("l2", l2),), n_points=14)) for l2 in (0.1, 0.01, 0.001)),
         SpectrumConfig(Problem("longley", "least_squares", (("l2", 0.1),), n_points=14)),
-        SpectrumConfig(Problem("two_moons", "kernel_sum")),
-        SpectrumConfig(Problem("two_moons", "one_step"), n_seeds=16),
-        SpectrumConfig(Problem("two_moons", "mlp", _NETWORK, n_points=8), n_seeds=16),
-        SpectrumConfig(Problem("xor", "mlp", _NETWORK), n_seeds=16),
-        SpectrumConfig(Problem("two_moons", "interpolator", n_points=8), n_seeds=16),
-        SpectrumConfig(Problem("xor", "bistable", _WELLS, n_points=6), n_seeds=256),
-        SpectrumConfig(Problem("xor", "moving_jump"), n_seeds=1024),
+        *(
+            SpectrumConfig(Problem(data, "mlp", options, n_points=8, data_seed=seed), n_seeds=16)
+            for seed in (0, 1)  # 1: the same on other points
+            for data in ("two_moons", "xor")
+            for options in (_YOUNG, _NETWORK)
+        ),
+        SpectrumConfig(Problem("two_moons", "kernel_sum"), control=True),
+        SpectrumConfig(Problem("two_moons", "one_step"), n_seeds=16, control=True),
+        SpectrumConfig(Problem("two_moons", "interpolator", n_points=8), n_seeds=16, control=True),
+        SpectrumConfig(Problem("xor", "bistable", _WELLS, n_points=6), n_seeds=256, control=True),
+        SpectrumConfig(Problem("xor", "moving_jump"), n_seeds=1024, control=True),
     ),
     small=(
         SpectrumConfig(Problem("spector", "logistic", (("l2", 0.1),), n_points=8)),
-        SpectrumConfig(Problem("two_moons", "kernel_sum", n_points=6)),
+        SpectrumConfig(Problem("two_moons", "kernel_sum", n_points=6), control=True),
         SpectrumConfig(Problem("xor", "mlp", (*_NETWORK[:3], ("steps", 300)), n_points=5), n_seeds=3),
     ),
     run=run,

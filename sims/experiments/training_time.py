@@ -36,6 +36,7 @@ class TrainingTimeConfig:
 PAIRS = (
     ("beta", "derivative"),
     ("beta", "derivative_at_half"),
+    ("beta", "leave_one_out"),
     ("leave_one_out", "derivative"),
     ("influence", "derivative"),
     ("influence", "beta"),

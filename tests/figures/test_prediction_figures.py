@@ -104,9 +104,9 @@ def test_counterfactual_has_an_error_line_per_estimate_by_share_of_points_the_sm
         "Two moons, N = 40, network (drawn groups)",
     ]
     assert_identical(panels[0].removed, np.array([1, 2, 4]) / 16)
-    assert_identical(panels[1].error["LOO"], 0.01 * np.array([3.0, 8.0, 13.0]))
+    assert_identical(panels[1].error["LOO"], 0.01 * np.array([5.0, 12.0, 19.0]))
     assert not panels[0].spread["LOO"].any()
-    assert [len(ax.containers) for ax in figure.axes] == [5, 5]
+    assert [len(ax.containers) for ax in figure.axes] == [7, 7]
     assert figure.axes[1].get_xlabel() == "training points removed (% of N)"
     assert figure.axes[0].get_yscale() == "log"
 
@@ -137,7 +137,7 @@ def test_lds_shows_datamodels_by_retrainings_and_names_the_best_score():
         ("spectrum", "Spector, N = 14: logistic, l2 = 0.1: 80% (LDS "),
         (
             "counterfactual",
-            "Two moons, N = 16, network (all groups), 6% and 25% of the points removed: datamodel, p = 0.5 0.01 and 0.11",
+            "Two moons, N = 16, network (all groups), 6% and 25% of the points removed: datamodel, p = 0.5 0.01 and 0.15",
         ),
         ("seeds", "Xor, N = 8: network, 10 steps: 0.20 with one seed, 0.40 with 8 on other seeds ("),
         ("lds", "Predicting 1 to 3 removed: datamodel fitted at p = 0.5 "),

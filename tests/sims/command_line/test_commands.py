@@ -39,12 +39,13 @@ def test_verify_prints_the_ledger_and_ends_with_0_although_claims_fail(verified)
     assert "Warning" not in process.stderr
 
 
-def test_the_json_ledger_has_the_promised_keys_and_judges_every_claim_of_the_essay(verified):
+def test_the_json_ledger_has_the_promised_keys_and_judges_every_claim_of_the_essay_or_says_why_not(verified):
     folder, _ = verified
     ledger = json.loads((folder / "ledger.json").read_text())
     claims = {claim["id"]: claim for claim in ledger["claims"]}
     assert all(set(claim) >= CLAIM_KEYS for claim in ledger["claims"])
-    assert {f"C{k}" for k in range(1, 13)} <= set(claims)
+    assert {f"C{k}" for k in range(1, 13)} <= set(claims) | set(ledger["not_judged"])
+    assert all(ledger["not_judged"][name].startswith("too small to judge: ") for name in ("C5", "C8"))
     assert claims["C6"]["verdict"] == "FAILS"
     assert claims["C6"]["figure"] > 1.2
     assert claims["T2"]["verdict"].startswith("HOLDS")
@@ -56,7 +57,7 @@ def test_verify_ends_with_the_report_and_has_drawn_every_figure_but_that_of_the_
     assert process.stdout.splitlines()[-1] == f"report: {Path('my results/report.html')}"
     page = (folder / "my results" / "report.html").read_text()
     assert page.endswith("</html>")
-    assert all(f'id="claim-C{k}"' in page for k in range(1, 13))
+    assert all(f'id="claim-C{k}"' in page or f"<li>claim C{k}: too small to judge" in page for k in range(1, 13))
     assert "figure cost left out: no results of 'benchmark'" in process.stderr
     names = {file.stem.removeprefix("fig_") for file in (ROOT / "figures").glob("fig_*.py")} - {"cost"}
     for suffix in ("png", "svg", "json"):

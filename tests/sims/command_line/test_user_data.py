@@ -58,7 +58,7 @@ def test_the_example_of_the_readme_ends_with_0_and_says_what_it_took_and_what_it
     promised = re.search(r"slope of beta on D\(1\) is (\d\.\d+)", (ROOT / "README.md").read_text().split("## Your own data")[1])[
         1
     ]
-    assert f"where 1 was claimed: {promised} " in process.stdout
+    assert f"slope of beta on D(1): {promised};" in process.stdout
     assert "Traceback" not in process.stderr
     assert "Warning" not in process.stderr
     assert (folder / "results" / "user" / "vote96.csv").is_dir()

@@ -13,8 +13,9 @@ MEASURES = ["slope", "relative_error", "pearson", "spearman"]
 
 def identity_result(slope, relative_error):
     """The part of an `identity` result that C6 reads."""
-    against = xr.DataArray([[[slope, relative_error, 1.0, 1.0]]], {"p": [0.5], "reference": ["D(1)"], "measure": MEASURES})
-    effects = {"beta": (("p", "point", "output"), [[[slope]]]), "derivative": (("point", "output"), [[1.0]])}
+    row, dims = [slope, relative_error, 1.0, 1.0], ("p", "point", "output")
+    against = xr.DataArray([[row, row]], {"p": [0.5], "reference": ["D(1)", "LOO"], "measure": MEASURES})
+    effects = {name: (dims, [[[slope]]]) for name in ("beta", "inclusion_derivative")} | {"derivative": (dims[1:], [[1.0]])}
     return xr.Dataset({"beta_against": against, **effects}, attrs={"case": f"slope {slope}"})
 
 
@@ -25,7 +26,7 @@ def c6(results) -> Verdict:
 def test_a_perfect_correlation_does_not_save_a_claim_whose_slope_is_two():
     verdict = c6([identity_result(2.0, 1.0)])
     assert verdict.status is Status.FAILS
-    assert verdict.figure == 2.0
+    assert verdict.figure == 1.0
 
 
 def test_the_essays_identity_would_hold_if_every_case_were_exact():
@@ -117,7 +118,7 @@ def test_the_identities_that_a_text_refers_to_are_claims():
 
 def test_a_second_claim_with_one_id_is_an_error():
     all_claims()
-    with pytest.raises(ValueError, match=r"claim C6 is defined twice: in theory\.claims\.essay and"):
+    with pytest.raises(ValueError, match=r"claim C6 is defined twice: in theory\.claims\.datamodel_and_derivative and"):
         claim("C6", "again", experiments=("identity",), measure="", tolerance=0.0, essay="", idea="", sources=())(lambda *_: None)
 
 
