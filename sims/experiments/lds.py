@@ -91,7 +91,6 @@ def run(config: LdsConfig, *, retrain: Retrain = in_memory, progress: bool = Fal
     shape = (*each.shape[:4], len(PROBABILITIES), len(config.retrainings), len(QUALITIES))
     fitted = {"p": PROBABILITIES, "retrainings": config.retrainings, "quality": QUALITIES}
     by_fit = array(each[..., len(ESTIMATES) :, :].reshape(shape), **coords, **fitted)
-    order_of_scores = ("target", "estimate", "quality")
     order = ("p", "retrainings", "target", "quality")
     variables: Variables = {
         "score": (
@@ -129,7 +128,8 @@ def _ols(masks: Array, responses: Array) -> Array:
     if np.linalg.matrix_rank(gram, hermitian=True) < n:
         return np.full((n_seeds, n, n_outputs), np.nan)
     together = responses.swapaxes(0, 1).reshape(len(masks), -1)
-    return np.linalg.solve(gram, centred.T @ together).reshape(n, n_seeds, n_outputs).swapaxes(0, 1)
+    solved: Array = np.linalg.solve(gram, centred.T @ together)
+    return solved.reshape(n, n_seeds, n_outputs).swapaxes(0, 1)
 
 
 def _without(seed: str, effects: Array, truths: Sequence[Array]) -> tuple[Array, list[Array]]:

@@ -31,7 +31,7 @@ def run(config: PathologyConfig, *, retrain: Retrain = in_memory, progress: bool
     Both are retrained on all subsets. Their seeds differ, so that the two gains are independent.
     """
     learners = {"pathological": config.problem.build(), "benign": config.benign.build()}
-    seeds = dict(zip(KINDS, (range(config.n_seeds), range(config.n_seeds, 2 * config.n_seeds)), strict=True))
+    seeds = {"pathological": range(config.n_seeds), "benign": range(config.n_seeds, 2 * config.n_seeds)}
     for learner in learners.values():
         require_per_subset(learner, 6 * config.n_seeds * learner.n_outputs, "pathology")
 

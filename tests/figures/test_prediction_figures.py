@@ -58,13 +58,25 @@ def seeds(noise, steps):
 def lds():
     targets, scores = ["p = 0.5", "p = 0.9", "1 to 3 removed"], ["D(1)", "LOO", "exact H", "damped H"]
     datamodel = np.arange(12.0).reshape(2, 2, 3, 1) / 12.0
+    half = ("design", "half", "without", "target")
+    fitted = np.broadcast_to([0.2, 0.6], (3, 2, 1, 3, 1, 2, 2)).swapaxes(4, 5) + np.arange(3.0).reshape(3, 1, 1, 1, 1, 1, 1) / 100
     return xr.Dataset(
         {
             "score": (("target", "estimate", "quality"), np.array([[0.1, 0.2, 0.3, 0.4]] * 3)[:, :, None]),
             "datamodel": (("p", "retrainings", "target", "quality"), datamodel),
             "datamodel_error": (("p", "retrainings", "target", "quality"), 0.1 * datamodel),
+            "score_of_design": ((*half, "estimate", "quality"), np.full((3, 2, 1, 3, 4, 1), 0.4)),
+            "datamodel_of_design": ((*half, "p", "retrainings", "quality"), np.moveaxis(fitted[..., :1], 5, 4)),
         },
-        {"target": targets, "estimate": scores, "quality": ["lds"], "p": [0.5, 0.9], "retrainings": [50, 400]},
+        {
+            "target": targets,
+            "estimate": scores,
+            "quality": ["lds"],
+            "p": [0.5, 0.9],
+            "retrainings": [50, 400],
+            "without": ["none"],
+            "half": ["even outputs", "odd outputs"],
+        },
         described("two_moons-40 mlp hidden=4 steps=500", hessian_based=scores[2:]),
     )
 

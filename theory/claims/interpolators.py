@@ -4,7 +4,7 @@ import xarray as xr
 
 from theory.claims.intervals import half_width
 from theory.claims.registry import Claim, Judgement, OtherMeasure, Results, claim
-from theory.claims.verdict import Evidence, Verdict
+from theory.claims.verdict import Evidence, Status, Verdict
 
 __all__: list[str] = []
 
@@ -22,7 +22,11 @@ def _judgement(effect: str = "beta") -> Judgement:
             f"{float(last.sel(effect='beta')):.2f} and {float(last.sel(effect='LOO')):.2f}"
             for last in (ds["size"].isel(width=-1) for ds in results["interpolation"])
         )
-        return this.decide(evidence, condition=f"||beta||, ||LOO|| = {sizes}; a narrow model does not interpolate (control)")
+        return this.decide(
+            evidence,
+            holds=Status.HOLDS_WHEN,
+            condition=f"width >= N and l2 = 0: ||beta||, ||LOO|| = {sizes}; a narrow model does not interpolate (control)",
+        )
 
     return judged
 

@@ -49,7 +49,7 @@ def margin(ds: xr.Dataset, target: str, retrainings: int, rivals: Sequence[str])
     """Compare datamodels of a `lds` result with the best of the rivals in predicting the target."""
     chosen: list[str] = []
     by_quality: list[Array] = []
-    slopes: list[tuple[float, float]] = []
+    slopes: list[list[float]] = []
     for quality in QUALITIES:
         halves: list[Array] = []
         for half, other in _swapped(ds):
@@ -61,7 +61,7 @@ def margin(ds: xr.Dataset, target: str, retrainings: int, rivals: Sequence[str])
             if quality == "lds":
                 chosen.append(str(scores.estimate[best].item()))
                 both = (part.sel(without="none", quality="slope").mean("design") for part in (fits[:, :, k], scores[:, :, best]))
-                slopes.append(tuple(map(float, both)))  # type: ignore[arg-type]
+                slopes.append([float(mean) for mean in both])
         by_quality.append(np.mean(halves, axis=0))
     found = np.array(by_quality)  # (quality, design, without)
     fitted, theirs = np.mean(slopes, axis=0)

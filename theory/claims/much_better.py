@@ -1,6 +1,6 @@
 """The module judges whether datamodels are much better than influence functions, on fresh subsets and at equal budgets."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +10,7 @@ from theory.claims.intervals import half_width, mean_and_error
 from theory.claims.margins import MUCH, crossing_of_halves, margin
 from theory.claims.registry import Claim, Judgement, OtherMeasure, Results, claim
 from theory.claims.verdict import Evidence, NothingToJudgeError, Status, Verdict
+from theory.response import Array
 
 __all__: list[str] = []
 
@@ -44,13 +45,19 @@ def _judgement(*, budget: float = _BUDGET, rows: Sequence[int] = (0, 1), every_s
             [item for target in decide for item in regimes[target]],
             holds=Status.HOLDS if everywhere else Status.HOLDS_WHEN,
             must_exceed=True,
-            condition=f"it holds in every case where F of these subsets is predicted: {', '.join(of[Status.HOLDS]) or 'none'}. "
+            condition=f"F of these subsets is predicted: {', '.join(of[Status.HOLDS]) or 'none'} (much better beyond doubt in "
+            f"{_sure(this, regimes)} of {sum(map(len, regimes.values()))} cases). "
             f"Retrainings per point until random halves are ranked as well: {'; '.join(map(_crossings, cases))}. Gain in LDS, "
             f"factor of the relative error, slopes of datamodel and rival, in the order of the cases: {'; '.join(notes)}",
         )
         return replace(verdict, evidence=tuple(item for items in regimes.values() for item in items))
 
     return judged
+
+
+def _sure(this: Claim, regimes: Mapping[str, Sequence[Evidence]]) -> int:
+    """Return the number of cases in which datamodels are much better beyond doubt."""
+    return sum(item.figure - item.doubt > this.tolerance for items in regimes.values() for item in items)
 
 
 def _nearest(ds: xr.Dataset, budget: float) -> int:
@@ -69,7 +76,7 @@ def _crossings(ds: xr.Dataset) -> str:
     return f"{' and '.join(notes)} on {ds.attrs['case']}"
 
 
-def _with_interval(crossings: np.ndarray, least: float) -> str:
+def _with_interval(crossings: Array, least: float) -> str:
     if not np.isfinite(crossings).all():
         return f"more than the most in {np.isinf(crossings).sum()} of {len(crossings)} designs"
     if (crossings == least).all():

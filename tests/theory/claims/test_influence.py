@@ -54,18 +54,6 @@ def damping():
     )
 
 
-def sampled():
-    """An `lds` result of 10 points: the best score has 0.9, datamodels 0.8 and 0.95 with 20 and 80 retrainings."""
-    return xr.Dataset(
-        {
-            "score": (("target", "estimate", "quality"), [[[0.7], [0.9]], [[0.7], [0.99]]]),
-            "datamodel": (("p", "retrainings", "target", "quality"), [[[[0.8], [0.8]], [[0.95], [0.95]]]]),
-        },
-        {"target": ["p = 0.5", "few"], "estimate": SCORES, "quality": ["lds"], "p": [0.5], "retrainings": [20, 80]},
-        {"case": "made up", "n_points": 10, "hessian_based": SCORES},
-    )
-
-
 def solver():
     errors = np.zeros((2, 2, 2, 1, 4))
     errors[1, :, :, 0, 1] = [[0.2, 0.01], [0.9, 0.8]]  # (solver, products) of the worse conditioned
@@ -111,40 +99,6 @@ def test_c4_says_where_the_error_is_from_and_when_damping_helps():
     assert "error 9, 0.5 with damping 2 after 1 steps (1 / (rate x steps) = 2)" in condition
     assert "error 0, 0 with damping 0 after 1000 steps" in condition
     assert "condition 1e+03: conjugate_gradients 7, lissa more than 7" in condition
-
-
-@pytest.mark.parametrize(
-    ("beta", "error", "status", "figure"),
-    [
-        (((0.9, 0.9), (0.9, 0.9)), 0.0, Status.HOLDS, 0.4),
-        (((0.9, 0.9), (0.9, 0.3)), 0.0, Status.HOLDS_WHEN, -0.2),
-        (((0.9, 0.9), (0.4, 0.9)), 0.0, Status.FAILS, -0.1),
-        (((0.9, 0.9), (0.6, 0.9)), 0.2, Status.INCONCLUSIVE, 0.1),
-        (((0.9, 0.9), (0.9, 0.3)), 0.2, Status.INCONCLUSIVE, -0.2),
-    ],
-)
-def test_c10_needs_beta_to_win_everywhere_or_holds_when_all_subsets_are_predicted(beta, error, status, figure):
-    """beta by (time, target), targets all subsets and few removed; the best score has LDS 0.5 throughout."""
-    verdict = judged("C10", budget=[budget(beta=beta, lds_error=error)], lds=[sampled()])
-    assert verdict.status is status
-    assert verdict.figure == pytest.approx(figure)
-    assert len(verdict.evidence) == 4
-    if status is Status.HOLDS_WHEN:
-        assert verdict.case == "made up: 1 or 2 removed after 1000 steps"
-        assert "beta loses in 1 of 4 (made up: 1 or 2 removed after 1000 steps)" in verdict.condition
-
-
-def test_c10_takes_the_best_score_of_every_regime_in_hindsight():
-    result = budget(best=((0.5, 0.95), (0.5, 0.5)))
-    verdict = judged("C10", budget=[result], lds=[sampled()])
-    assert verdict.figure == pytest.approx(-0.05)
-    assert verdict.case == "made up: 1 or 2 removed after 1 steps"
-    assert "(exact H)" in verdict.condition
-
-
-def test_c10_says_what_it_costs_to_match_the_best_score():
-    condition = judged("C10", budget=[budget()], lds=[sampled()]).condition
-    assert "8 (p = 0.5), more than 8 (few) retrainings per point on made up" in condition
 
 
 def test_practical_scores_are_judged_without_the_maps_that_tell_more_of_them():
