@@ -1,6 +1,5 @@
 """Claims about what predicts other training sets: every status that they can reach, on made-up results."""
 
-import numpy as np
 import pytest
 import xarray as xr
 
