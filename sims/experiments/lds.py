@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import scipy
 import xarray as xr
 
 from sims.experiments.shared.conditioning import with_conditioning
@@ -128,7 +129,7 @@ def _ols(masks: Array, responses: Array) -> Array:
     if np.linalg.matrix_rank(gram, hermitian=True) < n:
         return np.full((n_seeds, n, n_outputs), np.nan)
     together = responses.swapaxes(0, 1).reshape(len(masks), -1)
-    solved: Array = np.linalg.solve(gram, centred.T @ together)
+    solved: Array = scipy.linalg.solve(gram, centred.T @ together, assume_a="pos")
     return solved.reshape(n, n_seeds, n_outputs).swapaxes(0, 1)
 
 
