@@ -15,7 +15,7 @@ from figures.style import BLUE, GREEN, GREY, ORANGE, style
 __all__ = ["CLAIMS", "EXPERIMENTS", "Panel", "alt", "data", "draw"]
 
 EXPERIMENTS = ("jumps",)
-CLAIMS = ("T9", "C12")
+CLAIMS = ("T9",)
 
 _SERIES = {
     "path-wise derivative": ("mean of path-wise derivatives", BLUE, "s"),

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from figures.results import data_name, learner_name, options
 from figures.style import BLUE, GREEN, GREY, ORANGE, PINK, style
+from theory.claims.intervals import half_width, mean_and_error
+from theory.claims.margins import crossing_of_halves
 
 __all__ = ["CLAIMS", "EXPERIMENTS", "Panel", "alt", "data", "draw"]
 
@@ -36,6 +38,7 @@ class Panel:
     datamodel: dict[float, tuple[NDArray[np.float64], NDArray[np.float64]]]  # p -> LDS, standard error
     score: dict[str, float]
     best: str  # which Hessian-based score is the best
+    crossing: tuple[float, float] | None = None  # retrainings from which random halves are ranked as well, half of its interval
 
 
 def data(results: Sequence[xr.Dataset]) -> list[list[Panel]]:
@@ -52,8 +55,21 @@ def data(results: Sequence[xr.Dataset]) -> list[list[Panel]]:
             best = str(hessian.estimate[int(hessian.argmax("estimate"))].item())
             score = {"LOO": float(ds.score.sel(estimate="LOO", **at)), "D(1)": float(ds.score.sel(estimate="D(1)", **at))}
             score["best Hessian-based"] = float(hessian.max())
-            rows[-1].append(Panel(case, str(target), ds.retrainings.values.astype(np.int64), fitted, score, best))
+            crossing = None if rows[-1] else _crossing(ds)
+            rows[-1].append(Panel(case, str(target), ds.retrainings.values.astype(np.int64), fitted, score, best, crossing))
     return rows
+
+
+def _crossing(ds: xr.Dataset) -> tuple[float, float] | None:
+    """Return the retrainings from which a datamodel ranks random halves as well as the best score, chosen on other outputs.
+
+    With it comes half of its 95% interval over designs; None where the lines do not cross in some design.
+    """
+    found = crossing_of_halves(ds, ds.attrs["hessian_based"]) * int(ds.attrs["n_points"])
+    if not np.isfinite(found).all() or (found == float(ds.retrainings[0])).any():
+        return None
+    mean, error = mean_and_error(found)
+    return mean, half_width(error, len(found) - 1)
 
 
 def alt(rows: list[list[Panel]]) -> str:
@@ -88,13 +104,22 @@ def draw(rows: list[list[Panel]]) -> Figure:
         for ax in axes[-1]:
             ax.set_xlabel("retrainings given to the datamodel")
         handles, labels = axes[0, 0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=3, title="bars: 2 standard errors over fresh subsets")
+        figure.legend(
+            handles,
+            labels,
+            loc="outside lower center",
+            ncols=3,
+            title="bars: 2 standard errors over independent designs; grey: where the lines of random halves cross, 95% interval",
+        )
     return figure
 
 
 def _lines(ax: Axes, panel: Panel) -> None:
     for name, (label, colour, dashes) in _SCORES.items():
         ax.axhline(panel.score[name], color=colour, linestyle=dashes, linewidth=1.4, label=label)
+    if panel.crossing:
+        mean, half = panel.crossing
+        ax.axvspan(mean - half, mean + half, color=GREY, alpha=0.25, linewidth=0.0)
     for p, (label, colour, marker) in _DATAMODELS.items():
         value, bar = panel.datamodel[p]
         ax.errorbar(panel.retrainings, value, yerr=2.0 * bar, color=colour, marker=marker, markersize=4, label=label)

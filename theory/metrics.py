@@ -28,6 +28,7 @@ __all__ = [
     "prediction_errors",
     "prediction_quality",
     "r_squared",
+    "rank_correlations",
     "relative_error",
     "slope",
     "spearman",
@@ -183,8 +184,16 @@ def lds(predicted: ArrayLike, actual: ArrayLike) -> float:
     >>> lds([[0.0], [2.0], [4.0], [3.0]], [[0.0], [1.0], [2.0], [5.0]])  # two of four ranks exchanged
     0.8
     """
-    p, a = (_ranks(values) for values in _predictions(predicted, actual))
-    return float(np.mean(_correlations(p, a)))
+    return float(np.mean(rank_correlations(predicted, actual)))
+
+
+def rank_correlations(predicted: ArrayLike, actual: ArrayLike) -> Array:
+    """Compute Spearman's correlation of predicted and actual responses (B, M) over the subsets, per output: (M,), as in `lds`.
+
+    >>> rank_correlations([[0.0, 1.0], [2.0, 3.0]], [[0.0, 3.0], [1.0, 1.0]]).tolist()
+    [1.0, -1.0]
+    """
+    return _correlations(*(_ranks(values) for values in _predictions(predicted, actual)))
 
 
 def slope(estimate: ArrayLike, reference: ArrayLike) -> float:

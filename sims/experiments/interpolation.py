@@ -47,7 +47,7 @@ def run(config: InterpolationConfig, *, retrain: Retrain = in_memory, progress: 
         "size": (by_width, "||effect|| without penalty, Euclidean over points and outputs"),
         "penalised_size": (by_penalty, "||effect|| at the largest width"),
     }
-    return labelled("interpolation", config, variables)
+    return labelled("interpolation", config, variables).assign_attrs(n_seeds=config.n_seeds)
 
 
 def _norm(effects: Array) -> Measured:

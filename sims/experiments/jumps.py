@@ -36,13 +36,15 @@ def run(config: JumpsConfig, *, retrain: Retrain = in_memory, progress: bool = F
     The estimates are the mean of path-wise derivatives over seeds, the difference quotient of F with the same seeds on both
     sides, and beta. `slope` is the slope of an estimate on the exact dF/dw; its standard error comes from `groups` equal groups
     of the seeds. The difference quotient has order 2 in `step`, and `difference_bias` is its relative error for infinitely many
-    seeds. Raises TypeError if the learner has no closed form.
+    seeds. `boundary` is the slope of what path-wise derivatives lack, the difference quotient minus their mean, on the boundary
+    term of T9 in closed form. Raises TypeError if the learner has no closed form.
     """
     learner = config.problem.build()
     if not isinstance(learner, Bistable | MovingJump):
         raise TypeError(f"{learner!r} has no derivative in closed form, expected bistable or moving_jump")
     n, seeds, ones = learner.n_points, tuple(range(max(config.n_seeds))), np.ones(learner.n_points)
     truth = learner.limit_derivative(ones) if isinstance(learner, Bistable) else learner.expected_derivative(ones)
+    boundary = truth - learner.limit_pathwise_derivative(ones) if isinstance(learner, Bistable) else truth
     moves = 1.0 + config.step * np.concatenate([np.eye(n), -np.eye(n)])
     moved = learner.respond(moves, seeds)  # (2 N, R, M)
     per_seed = {
@@ -60,11 +62,20 @@ def run(config: JumpsConfig, *, retrain: Retrain = in_memory, progress: bool = F
         error = _group_error(effects, truth, config.groups)
         return measured(slope(effects.mean(axis=0), truth), error, errors_over="groups of seeds")
 
+    def of_boundary(n_seeds: int) -> Measured:
+        lacking = (per_seed["difference of F"] - per_seed["path-wise derivative"])[:n_seeds].reshape(n_seeds, -1)
+        of_seed = lacking @ boundary.ravel() / np.square(boundary).sum()  # a slope is linear: that of the mean is their mean
+        return measured(of_seed.mean(), of_seed.std(ddof=1) / np.sqrt(n_seeds))
+
     errors = array([relative_error(x, truth) for x in estimates], **quantity)
     variables: Variables = {
         "truth": (array(truth, **effect), "dF/dw at w = 1 over all starts, closed form"),
         "estimate": (array(estimates, **quantity, **effect), "mean over the largest number of seeds"),
         "slope": (table(of_seeds, **quantity, n_seeds=config.n_seeds), "slope on dF/dw"),
+        "boundary": (
+            table(of_boundary, n_seeds=config.n_seeds),
+            "slope of difference of F - path-wise derivative on its closed form",
+        ),
         "relative_error": (errors, "||estimate - dF/dw|| / ||dF/dw||"),
         "difference_bias": (array(relative_error(quotient, truth)), "of the difference of F, with infinitely many seeds"),
     }

@@ -1,22 +1,23 @@
 """The experiment measures the linear datamodeling score (LDS) of attributions, and of datamodels by number of retrainings."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import scipy
 import xarray as xr
 
 from sims.experiments.shared.conditioning import with_conditioning
 from sims.experiments.shared.effects import derivatives, linearizations
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
-from sims.experiments.shared.labels import Measured, Variables, labelled, measured, table
+from sims.experiments.shared.labels import Measured, Variables, array, labelled, measured
 from sims.experiments.shared.problem import Problem
 from sims.experiments.shared.scores import HESSIAN_BASED, PRACTICE, SCORES, TRAINED, Practice, along_training
 from sims.experiments.shared.user_cases import CONVEX
-from theory.datamodel import fit_sampled
 from theory.laws import Bernoulli
-from theory.metrics import prediction_errors, prediction_quality
+from theory.metrics import rank_correlations
 from theory.response import Array
-from theory.sampling.designs import Design, independent
+from theory.sampling.designs import independent
 from theory.streams import stream
 
 __all__ = ["EXPERIMENT", "QUALITIES", "TARGETS", "LdsConfig", "run"]
@@ -27,15 +28,22 @@ TARGETS = (*(f"p = {p:g}" for p in PROBABILITIES), "1 to 3 removed")
 
 ESTIMATES = ("D(1)", "LOO", *SCORES, *TRAINED)
 QUALITIES = ("lds", "pearson", "relative_error", "slope")
+HALVES = ("all outputs", "even outputs", "odd outputs")
+"""Outputs that are predicted; a single output is its own half."""
 
 
 @dataclass(frozen=True)
 class LdsConfig:
-    """A config sets the learner, the retrainings of a datamodel, the fresh subsets per target, the seeds and score settings."""
+    """A config sets the learner, the retrainings of a datamodel, the independent designs, the seeds and score settings.
+
+    A design has as many random subsets at each p as the largest of `retrainings`, of which a datamodel takes the first, and
+    `n_subsets` fresh subsets per target.
+    """
 
     problem: Problem
     retrainings: tuple[int, ...]
-    n_subsets: int = 500
+    n_subsets: int = 200
+    n_designs: int = 8
     n_seeds: int = 1
     practice: Practice = PRACTICE
 
@@ -44,71 +52,121 @@ def run(config: LdsConfig, *, retrain: Retrain = in_memory, progress: bool = Fal
     """Measure how well sums of effects over absent points predict F, averaged over seeds, on fresh subsets.
 
     `score` holds the attributions that need no retraining on subsets, and leave-one-out, which needs N + 1 retrainings.
-    `datamodel` holds OLS on the first m independent draws at each p. Standard errors are over fresh subsets (bootstrap). A value
-    is NaN if it is undefined, or if OLS has too few subsets.
+    `datamodel` holds OLS on the first m independent draws at each p. Both are means over designs, which share no subset, drawn or
+    fresh; their standard errors are over designs. `score_of_design` and `datamodel_of_design` have what each design gives on
+    either half of the outputs, so that a choice made on one half can be judged on the other; and, for standard errors over
+    seeds, what it gives without each of the seeds. A value is NaN if it is undefined, or if OLS has too few subsets.
     """
     learner, seeds, steps = config.problem.build(), tuple(range(config.n_seeds)), int(config.problem.number("steps"))
-    n, ones = learner.n_points, np.ones(learner.n_points)
+    n, ones, most = learner.n_points, np.ones(learner.n_points), max(config.retrainings)
     (at,) = linearizations(learner, seeds)
-    removals = retrain(learner, seeds, part="leave-one-out", weights=np.vstack([ones, 1.0 - np.eye(n)])).mean
-    effects = {"D(1)": derivatives(learner, ones, seeds)[0].mean(axis=0), "LOO": removals[0] - removals[1:]}
-    effects |= {name: make(config.practice, at).mean(axis=0) for name, make in SCORES.items()}
+    removals = retrain(learner, seeds, part="leave-one-out", weights=np.vstack([ones, 1.0 - np.eye(n)])).samples
     (followed,) = along_training(config.problem, (steps,) if steps else (), seeds, config.practice)
-    effects |= {name: score.mean(axis=0) for name, score in followed.items()}
+    effects = {"D(1)": derivatives(learner, ones, seeds)[0], "LOO": removals[:, :1] - removals[:, 1:]}
+    effects |= {name: make(config.practice, at) for name, make in SCORES.items()} | followed
+    scores = np.stack([effects.get(name, np.full_like(effects["LOO"], np.nan)) for name in ESTIMATES])  # (E, R, N, M)
 
-    fresh = dict(zip(TARGETS, _fresh_subsets(n, config.n_subsets), strict=True))
-    responses = {t: retrain(learner, seeds, part=f"fresh {t}", weights=masks).mean for t, masks in fresh.items()}
-    most = max(config.retrainings)
-    designs = {p: independent(Bernoulli(p), n_subsets=most, n_points=n, seed=0) for p in PROBABILITIES}
-    sampled = {p: retrain(learner, seeds, part=f"p={p:g}", weights=design.masks).mean for p, design in designs.items()}
+    def retrained(part: str, masks: Array) -> Array:
+        """Return responses (design, R, subset, M) to masks (design, subset, N)."""
+        samples = retrain(learner, seeds, part=part, weights=masks.reshape(-1, n)).samples
+        return samples.reshape(len(seeds), *masks.shape[:2], -1).swapaxes(0, 1)
 
-    def of_attribution(target: str, estimate: str) -> Measured:
-        return _quality(effects.get(estimate), fresh[target], responses[target])
-
-    def of_datamodel(p: float, retrainings: int) -> Measured:
-        design = replace(designs[p], masks=designs[p].masks[:retrainings])
-        beta = _ols_coefficients(design, sampled[p][:retrainings])
-        return table(lambda target: _quality(beta, fresh[target], responses[target]), target=TARGETS)
-
+    fresh = dict(zip(TARGETS, _fresh_subsets(n, config.n_designs, config.n_subsets), strict=True))
+    truth = {target: retrained(f"fresh {target}", masks) for target, masks in fresh.items()}
+    fits: list[Array] = []  # by p: (design, retrainings, R, N, M)
+    for p in PROBABILITIES:
+        masks = _designs(p, config.n_designs, most, n)
+        responses = retrained(f"p={p:g}", masks)
+        fits.append(
+            np.array([[_ols(s[:m], f[:, :m]) for m in config.retrainings] for s, f in zip(masks, responses, strict=True)])
+        )
+    without = ("none", *map(str, seeds)) if len(seeds) > 1 else ("none",)
+    found: list[Array] = []  # by design: (without, target, E + P * K, half, quality)
+    for design in range(config.n_designs):
+        both = np.concatenate([scores, *(fit[design] for fit in fits)])
+        parts = [_without(seed, both, [truth[t][design] for t in TARGETS]) for seed in without]
+        found.append(np.array([[_quality(e, fresh[t][design], f) for t, f in zip(TARGETS, fs, strict=True)] for e, fs in parts]))
+    each = np.array(found).transpose(0, 4, 1, 2, 3, 5)  # (design, half, without, target, estimate, quality)
+    coords = {"design": range(config.n_designs), "half": HALVES, "without": without, "target": TARGETS}
+    by_score = array(each[..., : len(ESTIMATES), :], **coords, estimate=ESTIMATES, quality=QUALITIES)
+    shape = (*each.shape[:4], len(PROBABILITIES), len(config.retrainings), len(QUALITIES))
+    fitted = {"p": PROBABILITIES, "retrainings": config.retrainings, "quality": QUALITIES}
+    by_fit = array(each[..., len(ESTIMATES) :, :].reshape(shape), **coords, **fitted)
+    order = ("p", "retrainings", "target", "quality")
     variables: Variables = {
         "score": (
-            table(of_attribution, target=TARGETS, estimate=ESTIMATES),
-            "predicted against retrained response on fresh subsets",
+            _over_designs(by_score, "target", "estimate", "quality"),
+            "predicted against retrained response of fresh subsets",
         ),
-        "datamodel": (
-            table(of_datamodel, p=PROBABILITIES, retrainings=config.retrainings),
-            "the same of sampled datamodels",
-        ),
+        "datamodel": (_over_designs(by_fit, *order), "the same of sampled datamodels"),
+        "score_of_design": (by_score.sel(half=list(HALVES[1:])), "the same of each design, on half of the outputs"),
+        "datamodel_of_design": (by_fit.sel(half=list(HALVES[1:])), "the same of each design, on half of the outputs"),
     }
-    result = labelled("lds", config, variables).assign_attrs(hessian_based=HESSIAN_BASED)
+    result = labelled("lds", config, variables).assign_attrs(hessian_based=HESSIAN_BASED, n_outputs=learner.n_outputs)
     return with_conditioning(result, [learner], seeds)
 
 
-def _fresh_subsets(n: int, count: int) -> list[Array]:
-    """Draw the fresh subsets of every target, (count, N) each."""
-    draws = [Bernoulli(p).draw(n_subsets=count, n_points=n, rng=stream(f"lds p={p:g}", 0)) for p in PROBABILITIES]
-    rng, few = stream("lds few", 0), np.ones((count, n))
+def _fresh_subsets(n: int, designs: int, count: int) -> list[Array]:
+    """Draw the fresh subsets of every target, (designs, count, N) each."""
+    rows = designs * count
+    draws = [Bernoulli(p).draw(n_subsets=rows, n_points=n, rng=stream(f"lds p={p:g}", 0)) for p in PROBABILITIES]
+    rng, few = stream("lds few", 0), np.ones((rows, n))
     for row in few:
         row[rng.permutation(n)[: rng.integers(1, 4)]] = 0.0
-    return [*draws, few]
+    return [masks.reshape(designs, count, n) for masks in (*draws, few)]
 
 
-def _ols_coefficients(design: Design, responses: Array) -> Array | None:
-    """Return the coefficients that OLS gives, or None if there are too few different subsets."""
-    try:
-        return fit_sampled(design, responses).coefficients
-    except (ValueError, np.linalg.LinAlgError):
-        return None
+def _designs(p: float, designs: int, count: int, n: int) -> Array:
+    """Draw independent subsets at p, (designs, count, N)."""
+    return np.stack([independent(Bernoulli(p), n_subsets=count, n_points=n, seed=seed).masks for seed in range(designs)])
 
 
-def _quality(effect: Array | None, masks: Array, actual: Array) -> Measured:
-    """Measure the sums of effects over absent points against responses by `QUALITIES`; return NaN if the effect is undefined."""
-    value = errors = [np.nan] * len(QUALITIES)
-    if effect is not None and np.isfinite(effect).all():
-        predicted = -(1.0 - masks) @ effect
-        both = prediction_quality(predicted, actual), prediction_errors(predicted, actual, n_draws=50)
-        value, errors = ([getattr(part, name) for name in QUALITIES] for part in both)
-    return measured(value, errors, errors_over="fresh subsets", quality=QUALITIES)
+def _ols(masks: Array, responses: Array) -> Array:
+    """Return the coefficients (R, N, M) of least squares on masks (m, N) for responses (R, m, M); NaN if m is too small."""
+    n_seeds, _, n_outputs = responses.shape
+    centred = masks - masks.mean(axis=0)
+    gram, n = centred.T @ centred, masks.shape[1]
+    if np.linalg.matrix_rank(gram, hermitian=True) < n:
+        return np.full((n_seeds, n, n_outputs), np.nan)
+    together = responses.swapaxes(0, 1).reshape(len(masks), -1)
+    solved: Array = scipy.linalg.solve(gram, centred.T @ together, assume_a="pos")
+    return solved.reshape(n, n_seeds, n_outputs).swapaxes(0, 1)
+
+
+def _without(seed: str, effects: Array, truths: Sequence[Array]) -> tuple[Array, list[Array]]:
+    """Average effects (E, R, N, M) and responses (R, B, M) over all seeds but one: (E, N, M) and (B, M) each."""
+    kept = [r for r in range(effects.shape[1]) if str(r) != seed]
+    return effects[:, kept].mean(axis=1), [truth[kept].mean(axis=0) for truth in truths]
+
+
+def _quality(effects: Array, masks: Array, actual: Array) -> Array:
+    """Measure sums of effects (E, N, M) over absent points against responses (B, M) by `QUALITIES`, on `HALVES` of the outputs.
+
+    The shape is (E, half, quality). NaN for an undefined effect.
+    """
+    m, values = effects.shape[2], np.full((len(effects), len(HALVES), len(QUALITIES)), np.nan)
+    defined = np.flatnonzero(np.isfinite(effects).all(axis=(1, 2)))
+    predicted = -np.einsum("bn,enm->bem", 1.0 - masks, effects[defined], optimize=True)
+    wide = predicted.reshape(len(masks), -1), np.tile(actual, (1, len(defined)))
+    ranks = rank_correlations(*wide).reshape(len(defined), m)
+    p, a = predicted - predicted.mean(axis=0), (actual - actual.mean(axis=0))[:, None]
+    pp, pa, aa = (np.square(p).sum(axis=0), (p * a).sum(axis=0), np.square(a).sum(axis=0))  # (E, M), the last (1, M)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        pearson = pa / np.sqrt(pp * aa)
+        for half, outputs in enumerate((slice(None), slice(0, None, 2), slice(1, None, 2) if m > 1 else slice(None))):
+            size = aa[:, outputs].sum(axis=1)
+            wrong = np.sqrt(np.maximum((pp - 2.0 * pa + aa)[:, outputs].sum(axis=1), 0.0) / size)
+            both = ranks[:, outputs].mean(axis=1), pearson[:, outputs].mean(axis=1)
+            values[defined, half] = np.stack([*both, wrong, pa[:, outputs].sum(axis=1) / size], axis=1)
+    return values
+
+
+def _over_designs(each: xr.DataArray, *dims: str) -> Measured:
+    """Average over designs, of all outputs and seeds; the standard error is NaN for one design."""
+    values = each.sel(half=HALVES[0], without="none", drop=True).transpose("design", *dims)
+    error = values.std("design", ddof=1) / np.sqrt(values.sizes["design"]) if values.sizes["design"] > 1 else np.nan * values[0]
+    coords = {name: values[name].values for name in dims}
+    return measured(values.mean("design").values, error.values, errors_over="independent designs", **coords)
 
 
 _NETWORK = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5))
@@ -117,38 +175,46 @@ _NETWORK = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5))
 def _user_case(problem: Problem, small: bool) -> LdsConfig:
     n = problem.n_points or 0
     if problem.learner in CONVEX:
-        retrainings = tuple(n * k for k in (2, 4, 8, 16, 64) if n * k <= max(2_000 if small else 10_000, 8 * n))
-        return LdsConfig(problem, retrainings, n_subsets=100 if small else 500)
+        retrainings = tuple(n * k for k in (2, 5, 10, 20) if n * k <= max(500 if small else 2_500, 5 * n))
+        return LdsConfig(problem, retrainings, n_subsets=50 if small else 125, n_designs=4)
     trained = problem.changed(steps=100 if small else 500)
-    retrainings = tuple(n * k for k in ((2, 5) if small else (2, 5, 10, 20)))
-    return LdsConfig(trained, retrainings, n_subsets=40 if small else 200, n_seeds=2 if small else 4)
+    retrainings = tuple(n * k for k in ((2, 5) if small else (2, 5, 10)))
+    return LdsConfig(trained, retrainings, n_subsets=20 if small else 60, n_designs=3, n_seeds=2 if small else 4)
+
+
+_MOONS = Problem("two_moons", "mlp", _NETWORK, n_points=40)
+_FEW = (1.5, 2, 2.5, 3, 4, 5, 10, 20)
+
+
+def _each(n: int, *per_point: float) -> tuple[int, ...]:
+    """Return the retrainings of N points."""
+    return tuple(round(n * count) for count in per_point)
 
 
 EXPERIMENT = Experiment(
     name="lds",
     question="Which attribution ranks the responses to other training sets best, and how much do more retrainings help?",
     cases=(
-        LdsConfig(Problem("spector", "logistic", (("l2", 0.1),)), retrainings=(32, 64, 128, 256, 1024)),
-        LdsConfig(Problem("fair", "logistic", (("l2", 0.01),), n_points=200), retrainings=(250, 300, 500, 1000, 3000, 10_000)),
+        LdsConfig(Problem("spector", "logistic", (("l2", 0.1),)), _each(16, 2, 3, 4, 5, 7.5, 10, 12.5, 15, 20, 50)),
         LdsConfig(
-            Problem("two_moons", "mlp", (*_NETWORK, ("steps", 10)), n_points=40),
-            retrainings=(50, 100, 200, 400, 800),
-            n_subsets=200,
-            n_seeds=4,
+            Problem("fair", "logistic", (("l2", 0.01),), n_points=200), _each(200, 5, 7.5, 10, 12.5, 15, 20, 50), n_designs=5
         ),
-        LdsConfig(
-            Problem("two_moons", "mlp", (*_NETWORK, ("steps", 500)), n_points=40),
-            retrainings=(50, 100, 200, 400, 800),
-            n_subsets=200,
-            n_seeds=4,
-        ),
+        LdsConfig(_MOONS.changed(steps=10), _each(40, *_FEW), n_subsets=60, n_designs=6, n_seeds=4),
+        LdsConfig(_MOONS.changed(steps=500), _each(40, *_FEW), n_subsets=60, n_designs=5, n_seeds=4),
+        LdsConfig(replace(_MOONS, data_seed=1).changed(steps=10), _each(40, *_FEW), n_subsets=60, n_designs=4, n_seeds=4),
     ),
     small=(
-        LdsConfig(Problem("spector", "logistic", (("l2", 0.1),), n_points=10, n_queries=2), retrainings=(20, 100), n_subsets=60),
+        LdsConfig(
+            Problem("spector", "logistic", (("l2", 0.1),), n_points=10, n_queries=2),
+            (20, 50, 100, 200),
+            n_subsets=40,
+            n_designs=4,
+        ),
         LdsConfig(
             Problem("two_moons", "mlp", (*_NETWORK, ("steps", 30)), n_points=10, n_queries=2),
-            retrainings=(20, 60),
+            (20, 50, 100, 200),
             n_subsets=40,
+            n_designs=4,
             n_seeds=2,
         ),
     ),

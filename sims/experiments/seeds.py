@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sims.experiments.shared.conditioning import with_conditioning
 from sims.experiments.shared.effects import PREDICTED, TARGETS, derivatives, prediction_quality, target_rows
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
+from sims.experiments.shared.gains import gain
 from sims.experiments.shared.labels import Measured, Variables, array, labelled, measured, table
 from sims.experiments.shared.problem import Problem
 from sims.experiments.shared.user_cases import NETWORKS, user_case
@@ -44,7 +45,8 @@ def run(config: SeedsConfig, *, retrain: Retrain = in_memory, progress: bool = F
     The predictions are for the subsets of each target. For every R the seeds fall into disjoint groups; for `other seeds` the
     groups are paired, and the two groups of a pair predict each other. Values are means over groups. Standard errors are over
     independent observations: groups, or pairs of groups (NaN if there is only one). `noise` is the share of a group's variance
-    over subsets that another group does not have: the effects of one group cannot predict it in the other. Raises ValueError if
+    over subsets that another group does not have: the effects of one group cannot predict it in the other. `gain` compares single
+    seeds with the average over all seeds, and its errors are over all of them. Raises ValueError if
     some number in `averaged` does not divide half the seeds.
     """
     half = config.n_seeds // 2
@@ -65,6 +67,7 @@ def run(config: SeedsConfig, *, retrain: Retrain = in_memory, progress: bool = F
         return _mean_over_groups(_averages(effects[estimate], averaged), targets[averaged], order)
 
     variables: Variables = {
+        "gain": (gain(samples), "of beta on all subsets, one seed against the average over all seeds"),
         "prediction": (
             table(of_groups, averaged=config.averaged, estimate=ESTIMATES, pairing=PAIRINGS),
             "of the response over subsets, mean over groups of seeds",
@@ -124,6 +127,8 @@ EXPERIMENT = Experiment(
         SeedsConfig(Problem("two_moons", "mlp", (*_NETWORK, ("steps", 1000)), n_points=8)),
         SeedsConfig(Problem("two_moons", "mlp", (*_NETWORK, ("steps", 10)), n_points=8)),
         SeedsConfig(Problem("xor", "bistable", _WELLS, n_points=6), n_seeds=256, averaged=(1, 4, 16, 64, 128)),
+        SeedsConfig(Problem("xor", "mlp", (*_NETWORK, ("steps", 1000)), data_seed=1), averaged=(1, 32)),
+        SeedsConfig(Problem("two_moons", "mlp", (*_NETWORK, ("steps", 10)), n_points=8, data_seed=1), averaged=(1, 32)),
     ),
     small=(SeedsConfig(Problem("xor", "mlp", (*_NETWORK, ("steps", 100)), n_points=5), n_seeds=8, averaged=(1, 2, 4)),),
     run=run,

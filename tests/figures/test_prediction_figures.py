@@ -58,13 +58,25 @@ def seeds(noise, steps):
 def lds():
     targets, scores = ["p = 0.5", "p = 0.9", "1 to 3 removed"], ["D(1)", "LOO", "exact H", "damped H"]
     datamodel = np.arange(12.0).reshape(2, 2, 3, 1) / 12.0
+    half = ("design", "half", "without", "target")
+    fitted = np.full((3, 2, 1, 3, 2, 2, 1), [[0.2], [0.6]]) + np.arange(3.0).reshape(3, 1, 1, 1, 1, 1, 1) / 100
     return xr.Dataset(
         {
             "score": (("target", "estimate", "quality"), np.array([[0.1, 0.2, 0.3, 0.4]] * 3)[:, :, None]),
             "datamodel": (("p", "retrainings", "target", "quality"), datamodel),
             "datamodel_error": (("p", "retrainings", "target", "quality"), 0.1 * datamodel),
+            "score_of_design": ((*half, "estimate", "quality"), np.full((3, 2, 1, 3, 4, 1), 0.4)),
+            "datamodel_of_design": ((*half, "p", "retrainings", "quality"), fitted),
         },
-        {"target": targets, "estimate": scores, "quality": ["lds"], "p": [0.5, 0.9], "retrainings": [50, 400]},
+        {
+            "target": targets,
+            "estimate": scores,
+            "quality": ["lds"],
+            "p": [0.5, 0.9],
+            "retrainings": [50, 400],
+            "without": ["none"],
+            "half": ["even outputs", "odd outputs"],
+        },
         described("two_moons-40 mlp hidden=4 steps=500", hessian_based=scores[2:]),
     )
 
@@ -123,6 +135,10 @@ def test_seeds_has_same_and_other_seeds_the_noisiest_case_first():
 def test_lds_shows_datamodels_by_retrainings_and_names_the_best_score():
     ((first, _, last),), figure = drawn("lds")
     assert first.best == "damped H"
+    mean, half = first.crossing  # 0.4 lies halfway from 0.2 to 0.6, on a logarithmic axis, give or take the designs
+    assert abs(mean - np.sqrt(50.0 * 400.0)) < 5.0
+    assert 0.0 < half < 20.0
+    assert last.crossing is None
     assert first.score == {"LOO": 0.2, "D(1)": 0.1, "best Hessian-based": 0.4}
     assert_identical(last.datamodel[0.9][0], np.array([8.0, 11.0]) / 12.0)
     assert [len(ax.containers) for ax in figure.axes] == [2, 2, 2]

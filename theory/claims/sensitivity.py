@@ -50,7 +50,11 @@ def _changes(claim: "Claim", results: "Results") -> Iterator[tuple[str, "Claim",
             rest = [ds for number, ds in enumerate(first[name]) if number != k]
             yield f"the case {_literal(left_out.attrs['case'])} of {name} (without it: {{}})", claim, {**first, name: rest}
     for seed in sorted({_seed(ds) for name in claim.experiments for ds in results[name] if _repeats(ds)}):
-        yield f"the data (drawn with seed {seed}: {{}})", claim, {name: _with_data(cases, seed) for name, cases in results.items()}
+        yield (
+            f"the data (drawn with seed {seed}: {{}})",
+            claim,
+            {name: _with_data(cases, seed) for name, cases in results.items()},
+        )
 
 
 def _literal(text: str) -> str:

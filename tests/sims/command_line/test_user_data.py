@@ -69,7 +69,7 @@ def test_the_ledger_of_the_example_as_json_has_verdicts_and_what_was_not_judged(
     ledger = json.loads((folder / "ledger.json").read_text(), parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
     judged = {claim["id"]: claim for claim in ledger["claims"]}
     assert judged["C6"]["verdict"] == "FAILS"
-    assert ledger["not_judged"]["C12"].startswith("jumps needs a learner of its own")
+    assert ledger["not_judged"]["C12"].startswith("pathology needs a learner of its own")
     assert not set(judged) & set(ledger["not_judged"])
 
 

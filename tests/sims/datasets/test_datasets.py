@@ -157,3 +157,17 @@ def test_data_sets_in_a_new_file_are_found_without_another_edit(tmp_path):
     environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{root}"}
     found = subprocess.run([sys.executable, "-c", program], env=environment, cwd=tmp_path, capture_output=True, text=True)
     assert found.stdout.split() == [str(package / "__init__.py"), "1"], found.stderr
+
+
+@pytest.mark.parametrize("n_points", [6, 8, 11])
+def test_planted_data_differ_from_the_moons_on_a_quarter_of_the_points_only(n_points):
+    moons = datasets.by_name("two_moons", n_points)
+    wrong, triggered = datasets.by_name("mislabelled_moons", n_points), datasets.by_name("triggered_moons", n_points)
+    assert (wrong.y != moons.y).sum() == n_points // 4
+    assert_identical(wrong.X, moons.X)
+    planted = triggered.X[:, 2] != 0.0
+    assert planted.sum() == n_points // 4
+    assert_identical(moons.y[planted], np.zeros(n_points // 4))
+    assert_identical(triggered.y, np.where(planted, 1.0, moons.y))
+    assert_identical(triggered.X[:, :2], moons.X)
+    assert (triggered.X_query[:, 2] == 2.0).all()

@@ -127,7 +127,7 @@ def test_lds_of_fresh_subsets_is_spearman_by_hand_and_many_retrainings_are_the_e
         retrained[part] = (weights, response_table(learner, seeds, weights=weights))
         return retrained[part][1]
 
-    result = EXPERIMENTS["lds"].run(LdsConfig(problem, retrainings=(6, 4000), n_subsets=100), retrain=retrain)
+    result = EXPERIMENTS["lds"].run(LdsConfig(problem, (6, 4000), n_subsets=100, n_designs=1), retrain=retrain)
     masks, responses = retrained["fresh p = 0.5"]
     learner = problem.build()
     table = response_table(learner, (0,)).mean

@@ -45,7 +45,7 @@ def test_an_explanation_says_all_that_is_declared_in_lines_that_fit(identifier, 
 
 def test_without_results_the_commands_that_make_them_are_named(tmp_path):
     text = words(explanation(*claims_by_id(["C12"]), tmp_path))
-    for experiment in ("jumps", "interpolation"):
+    for experiment in ("pathology",):
         assert f"python -m sims run {experiment} --out {tmp_path}" in text
 
 

@@ -65,8 +65,6 @@ def test_the_law_of_one_over_p_is_judged_on_cases_without_penalty_only():
     assert by_id("T6").judge({"scale": [scale_result(l2=0.0, slope=9.0)]}).status is Status.FAILS
 
 
-
-
 def scale_result(l2, slope=2.0, columns_per_point=0.01):
     """The part of a `scale` result that the claims read, at p = 1/2."""
     values = {"slope": [[slope]], "slope_at_mean": [[1.0]], "standard_error": [[1e-4]], "miss": [[1e-4]], "miss_error": [[1e-5]]}

@@ -46,27 +46,6 @@ def average(error, not_judged="", jumps=0, **more):
     return xr.Dataset(values, {"law": ["L"], "time": [5], "part": ["taken", "of"]}, attributes)
 
 
-def jumping(difference, spread=0.01, path=0.0, bias=0.0):
-    """A `jumps` result with 10 seeds, which say nothing, and 100."""
-    quantities = ["path-wise derivative", "difference of F", "beta"]
-    dims = ("quantity", "n_seeds")
-    return xr.Dataset(
-        {
-            "slope": (dims, [[1.0, path], [9.0, difference], [9.0, 1.0]]),
-            "slope_error": (dims, [[9.0, spread]] * 3),
-            "relative_error": (("quantity",), [1.0, 0.0, 0.0]),
-            "difference_bias": bias,
-        },
-        {"quantity": quantities, "n_seeds": [10, 100]},
-        {"case": f"slope {difference}"},
-    )
-
-
-def interpolating(derivative):
-    size = xr.DataArray([[1.0, 2.0, 3.0], [derivative, 2.0, 4.0]], {"width": [2, 32], "effect": ["D(1)", "beta", "LOO"]})
-    return xr.Dataset({"size": size}, attrs={"case": "made up"})
-
-
 def changed(result, **values):
     """The same with other values of some variables."""
     return result.assign({name: (result[name].dims, np.broadcast_to(new, result[name].shape)) for name, new in values.items()})
@@ -141,38 +120,3 @@ def identity_case(error, not_judged="", jumps=0):
     }
     attributes = {"case": f"made up {error}"} | ({"not_judged": not_judged} if not_judged else {})
     return xr.Dataset(values, {"p": [0.5], "part": ["taken", "of"]}, attributes)
-
-
-@pytest.mark.parametrize(
-    ("slope", "spread", "path", "status"),
-    [
-        (1.0, 0.01, 0.0, "HOLDS WHEN"),
-        (1.5, 0.01, 0.0, "FAILS"),
-        (0.5, 0.01, 0.0, "FAILS"),
-        (1.0, 0.3, 0.0, "INCONCLUSIVE"),
-        (1.0, 0.01, 0.95, "INCONCLUSIVE"),
-    ],
-)
-def test_c12_needs_differences_of_the_average_to_find_the_derivative_where_paths_do_not(slope, spread, path, status):
-    results = [jumping(slope, spread, path), jumping(1.0)]
-    verdict = judged("C12", jumps=results, interpolation=[interpolating(8e-9)])
-    assert verdict.status == status
-    assert "||D(1)|| / ||LOO|| = 2e-09" in verdict.condition  # at the largest width
-
-
-def test_t9_fails_beyond_three_standard_errors_and_is_open_where_nothing_jumps():
-    assert judged("T9", jumps=[jumping(1.02)]).status is Status.HOLDS
-    assert judged("T9", jumps=[jumping(1.04)]).status is Status.FAILS
-    assert judged("T9", jumps=[jumping(1.0, path=0.99), jumping(1.0)]).status is Status.INCONCLUSIVE
-
-
-def test_t9_does_not_count_what_the_step_of_the_difference_makes():
-    verdict = judged("T9", jumps=[jumping(1.04, bias=0.02)])
-    assert verdict.status is Status.HOLDS
-    assert abs(verdict.figure - 2.0) < 1e-9
-
-
-def test_t11_holds_where_the_derivative_vanishes():
-    verdict = judged("T11", interpolation=[interpolating(1e-14)])
-    assert (verdict.status, verdict.figure) == (Status.HOLDS_WHEN, 1e-14 / 2.0)
-    assert judged("T11", interpolation=[interpolating(1e-3)]).status is Status.FAILS
