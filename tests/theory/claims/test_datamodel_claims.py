@@ -1,11 +1,9 @@
 """What a datamodel is and predicts (C5 to C8): figures in the unit of their tolerance, both readings, both predictions."""
 
-import runpy
-from pathlib import Path
-
 import numpy as np
 import pytest
 from assertions import assert_close
+from by_hand import prediction as by_hand
 from scipy import stats
 from sklearn.linear_model import LinearRegression
 from stored import computed
@@ -23,7 +21,6 @@ from theory.claims.doubt import half_width
 from theory.metrics import jackknife, relative_error
 from theory.subsets import all_masks
 
-MADE = runpy.run_path(str(Path(__file__).parent / "synthetic" / "pred.py"))
 EXPERIMENTS = all_experiments()
 SPECTOR = Problem("spector", "logistic", (("l2", 0.1),), n_points=8)
 LONGLEY = Problem("longley", "least_squares", (("l2", 0.1),), n_points=6)
@@ -94,14 +91,14 @@ def test_the_pictures_counterfactuals_are_those_of_group_removal_with_the_interc
 
 
 def test_c8_says_from_how_many_points_on_each_prediction_is_better():
-    made = MADE["removal"]
+    made = by_hand.removal
     assert "better from 2 (no) of 3 points" in judged("C8", made([1.5, 0.3])).condition
     assert "better from 1 (2) of 3 points" in judged("C8", made([0.2, 0.3], anchored=(0.9, 0.1))).condition
     assert "better from no (no) of 3 points" in judged("C8", made([0.2, 0.7])).condition  # better once is not from there on
 
 
 def test_c8_shows_both_errors_and_turns_on_the_anchor_where_it_does():
-    verdict = judged("C8", *(MADE["removal"]([1.2, 0.2], anchored=(0.1, 0.1), name=name) for name in "abc"))
+    verdict = judged("C8", *(by_hand.removal([1.2, 0.2], anchored=(0.1, 0.1), name=name) for name in "abc"))
     assert "1.2 (0.1 anchored) against 0.5, 0.1 for p = 0.9" in verdict.condition
     assert any("anchored at F(1)" in flip and flip.endswith("HOLDS") for flip in verdict.sensitivity.flips)
 
@@ -122,7 +119,7 @@ def test_a_small_run_shows_the_figure_and_gives_no_verdict_that_the_full_run_doe
 
 
 def test_c5_is_not_saved_by_one_accurate_learner_or_by_additive_ones():
-    made = MADE["spectrum"]
+    made = by_hand.spectrum
     additive = [made(1.0, control=True, name=f"additive {k}") for k in range(5)]
     verdict = judged("C5", made(0.99), made(0.7), made(0.6), *additive)
     assert verdict.status is Status.FAILS
@@ -142,7 +139,7 @@ def test_c5_is_judged_on_learners_as_people_use_them_and_those_built_to_be_addit
 
 
 def test_c5_turns_on_the_rank_correlation_where_that_flatters():
-    verdict = judged("C5", *(MADE["spectrum"](r, lds=0.95) for r in (0.5, 0.6, 0.7)))
+    verdict = judged("C5", *(by_hand.spectrum(r, lds=0.95) for r in (0.5, 0.6, 0.7)))
     assert any("rank correlation" in flip and flip.endswith("HOLDS") for flip in verdict.sensitivity.flips)
 
 
@@ -160,7 +157,7 @@ def test_c6_of_an_additive_learner_holds_by_a_relative_error_of_rounding_size():
 
 def test_c6_is_decided_by_the_relative_error_with_the_slope_beside_it():
     beta, derivative = np.array([2.0, 4.0, 8.5]), np.array([1.0, 2.0, 4.0])
-    verdict = judged("C6", MADE["identity"](beta, derivative, beta))
+    verdict = judged("C6", by_hand.identity(beta, derivative, beta))
     assert verdict.figure == pytest.approx(relative_error(beta, derivative), rel=1e-12)
     (through_origin,), *_ = np.linalg.lstsq(derivative[:, None], beta)
     assert f"slope of beta on D(1): {through_origin:.3g};" in verdict.condition
@@ -204,16 +201,16 @@ def test_beta_is_the_derivative_in_the_probability_of_inclusion_of_any_learner_e
 
 
 def test_c6_says_what_the_other_reading_would_give():
-    same_as_removal = MADE["identity"]([2.0, 4.0, 8.5], [1.0, 2.0, 4.0], [2.0, 4.0, 8.5])
+    same_as_removal = by_hand.identity([2.0, 4.0, 8.5], [1.0, 2.0, 4.0], [2.0, 4.0, 8.5])
     verdict = judged("C6", same_as_removal, same_as_removal.assign_attrs(case="again"))
     assert verdict.status is Status.FAILS
     assert any("probability of inclusion" in flip and flip.endswith("HOLDS") for flip in verdict.sensitivity.flips)
 
 
 def test_c6_gives_the_reason_why_it_cannot_hold_without_penalty():
-    verdict = judged("C6", MADE["identity"]([1.0, 2.0, 3.0], [1.0, 2.0, -3.0], [1.0, 1.0, 2.0], l2="0"))
+    verdict = judged("C6", by_hand.identity([1.0, 2.0, 3.0], [1.0, 2.0, -3.0], [1.0, 1.0, 2.0], l2="0"))
     assert "Without penalty D(1) adds up to 0e+00 of its absolute sum, beta to 1." in verdict.condition
-    assert "penalty" not in judged("C6", MADE["identity"]([1.0, 2.0, 3.0], [1.0, 2.0, -3.0], [1.0, 1.0, 2.0])).condition
+    assert "penalty" not in judged("C6", by_hand.identity([1.0, 2.0, 3.0], [1.0, 2.0, -3.0], [1.0, 1.0, 2.0])).condition
 
 
 def test_no_learner_without_penalty_has_the_identity_on_all_parts_of_its_data():
@@ -230,13 +227,13 @@ def test_no_learner_without_penalty_has_the_identity_on_all_parts_of_its_data():
 
 
 def test_the_example_that_was_made_to_be_wrong_decides_nothing():
-    wrong = MADE["identity"]([2.0, 4.0, 8.0], [1.0, 2.0, 4.0], [1.0, 1.0, 2.0], data="one_point", name="one point")
-    right = MADE["identity"]([1.0, 2.0, 4.0], [1.0, 2.0, 4.0], [1.0, 2.0, 4.0])
+    wrong = by_hand.identity([2.0, 4.0, 8.0], [1.0, 2.0, 4.0], [1.0, 1.0, 2.0], data="one_point", name="one point")
+    right = by_hand.identity([1.0, 2.0, 4.0], [1.0, 2.0, 4.0], [1.0, 2.0, 4.0])
     assert judged("C6", wrong, right).status is Status.HOLDS
 
 
 def test_c6_of_networks_is_decided_by_most_of_them_with_the_doubt_of_their_seeds():
-    made = MADE["training"]
+    made = by_hand.training
     assert judged("C6 networks", made(0.9, name="a"), made(0.9, name="b"), made(0.01, name="c")).status is Status.FAILS
     verdict = judged("C6 networks", made(0.07, 0.01, n_seeds=4))
     assert verdict.status is Status.INCONCLUSIVE  # 3 degrees of freedom: 0.07 +- 0.032
@@ -272,7 +269,7 @@ def test_c7_tells_the_factor_the_gap_and_the_start_apart(spector):
     ids=["neither", "start", "gap"],
 )
 def test_c7_fails_by_the_gap_or_by_the_start_and_never_by_the_factor_of_notation(beta, offset, status):
-    assert judged("C7", MADE["normalisation"](beta, [1.0, 2.0], offset)).status is status
+    assert judged("C7", by_hand.normalisation(beta, [1.0, 2.0], offset)).status is status
 
 
 # the doubt of a figure over seeds

@@ -1,18 +1,16 @@
-"""C1 to C4: what was wrong in how they were judged cannot come back. `synthetic/infl.py` has results for every status."""
+"""C1 to C4: what was wrong in how they were judged cannot come back. `tests/by_hand/influence.py` has results for every status."""
 
 import json
-import runpy
-from pathlib import Path
 
 import numpy as np
 import pytest
+from by_hand import influence as by_hand
 
 from sims.experiments import all_experiments
 from theory.claims import Status, all_claims
 
-MADE_UP = runpy.run_path(str(Path(__file__).parent / "synthetic" / "infl.py"))
 identity, optima, convergence, approximations = (
-    MADE_UP[name] for name in ("identity", "optima", "convergence", "approximations")
+    getattr(by_hand, name) for name in ("identity", "optima", "convergence", "approximations")
 )
 
 
@@ -113,7 +111,7 @@ def test_c4_compares_what_is_added_with_the_five_percent_that_are_used_elsewhere
 
 def test_c4_shows_each_approximation_alone_and_all_together():
     names = [item.case for item in judged("C4", approximations=[approximations()]).evidence]
-    assert names == [f"a: {name}" for name in MADE_UP["APPROXIMATIONS"]]
+    assert names == [f"a: {name}" for name in by_hand.APPROXIMATIONS]
 
 
 def test_c4_does_not_count_gauss_newton_of_a_linear_model_which_is_its_hessian():
