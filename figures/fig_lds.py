@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from figures.results import data_name, learner_name, options
 from figures.style import BLUE, GREEN, GREY, ORANGE, PINK, style
-from theory.claims.intervals import half_width, mean_and_error
 from theory.claims.margins import crossing_of_halves
+from theory.intervals import half_width, mean_and_error
 
 __all__ = ["CLAIMS", "EXPERIMENTS", "Panel", "alt", "data", "draw"]
 

@@ -15,7 +15,7 @@ from sims.experiments.shared.results import read, save
 
 @cache
 def computed(experiment):
-    """The small cases of an experiment, computed once in a run of the suite: by the small run, or by the process that asks first."""
+    """The small cases of an experiment, computed once: by the small run, or by the process of the suite that asks first."""
     if is_made():
         by_case = {ds.attrs["case"]: ds for ds in read(small_run().folder / RESULTS, experiment)}
         return tuple(by_case[config.problem.name] for config in all_experiments()[experiment].small)

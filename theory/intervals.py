@@ -10,19 +10,43 @@ from numpy.typing import ArrayLike
 from theory.inputs import as_count, as_numbers
 from theory.response import Array
 
-__all__ = ["half_width", "median_doubt", "share_doubt"]
+__all__ = ["half_width", "mean_and_error", "median_doubt", "share_doubt", "sum_of_errors"]
 
 
-def half_width(standard_error: ArrayLike, n_seeds: int) -> Array:
-    """Return t standard errors, t the 97.5% quantile of Student's law with n_seeds - 1 degrees of freedom; 0 for one seed.
+def half_width(standard_error: float, degrees: float) -> float:
+    """Return t standard errors, t the 97.5% quantile of Student's law with these degrees of freedom, one less than the seeds.
 
-    >>> round(float(half_width(1.0, 2)), 2), round(float(half_width(1.0, 32)), 2)
-    (12.71, 2.04)
+    It is 0 without degrees of freedom, as of one seed: nothing is sampled. An undefined standard error (NaN) of several seeds
+    could be anything, and is infinite.
+
+    >>> round(half_width(1.0, 1), 2), round(half_width(1.0, 31), 2), half_width(float("nan"), 0)
+    (12.71, 2.04, 0.0)
     """
-    errors = np.asarray(standard_error, dtype=np.float64)
-    if as_count("n_seeds", n_seeds) == 1:  # nothing is sampled
-        return np.zeros_like(errors)
-    return np.asarray(errors * scipy.special.stdtrit(n_seeds - 1, 0.975), dtype=np.float64)
+    if degrees <= 0:
+        return 0.0
+    return np.inf if np.isnan(standard_error) else float(scipy.special.stdtrit(degrees, 0.975) * standard_error)
+
+
+def mean_and_error(values: Array) -> tuple[float, float]:
+    """Return the mean of independent observations (D,) and its standard error, which is NaN for a single one."""
+    error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
+    return float(values.mean()), float(error)
+
+
+def sum_of_errors(*errors: tuple[float, float]) -> tuple[float, float]:
+    """Return the standard error of a sum of independent estimates, and its degrees of freedom.
+
+    Each of `errors` is a standard error with its degrees of freedom; one that is 0 or NaN adds nothing. The degrees are
+    (sum s_k^2)^2 / sum(s_k^4 / d_k); they are 0 where nothing is sampled. Sources: Welch 1947; Satterthwaite 1946.
+
+    >>> sum_of_errors((3.0, 5), (4.0, 7))[0], round(sum_of_errors((1.0, 8), (1.0, 8))[1], 9)
+    (5.0, 16.0)
+    """
+    known = [(error**2, degrees) for error, degrees in errors if error > 0.0]
+    if not known:
+        return np.nan, 0.0
+    total = sum(variance for variance, _ in known)
+    return float(np.sqrt(total)), float(total**2 / sum(variance**2 / degrees for variance, degrees in known))
 
 
 def median_doubt(values: ArrayLike, towards: float) -> float:

@@ -22,7 +22,7 @@ def _evidence(results: Results, *, together: bool = False) -> list[Evidence]:
                 continue
             value, error = (float(x.sel(approximation=name)) for x in (ds.added, ds.added_error))
             same = linear and str(name) == "Gauss-Newton"
-            found.append(Evidence(f"{ds.attrs['case']}: {name}", value, float(half_width(error, n)), control=same))
+            found.append(Evidence(f"{ds.attrs['case']}: {name}", value, half_width(error, n - 1), control=same))
     return found
 
 
@@ -36,7 +36,7 @@ def _by_slope(this: Claim, results: Results) -> Verdict:
     for ds in results["approximations"]:
         for name in ds.approximation.values:
             at = {"approximation": name, "measure": "slope"}
-            doubt = float(half_width(float(ds.measured_error.sel(at)), int(ds.attrs["n_seeds"])))
+            doubt = half_width(float(ds.measured_error.sel(at)), int(ds.attrs["n_seeds"]) - 1)
             same = bool(ds.attrs["linear"]) and str(name) == "Gauss-Newton"
             evidence.append(Evidence(f"{ds.attrs['case']}: {name}", abs(float(ds.measured.sel(at)) - 1.0), doubt, control=same))
     return this.decide(evidence, holds=Status.HOLDS_WHEN, must_exceed=True, deciding="most", condition="by the slope")

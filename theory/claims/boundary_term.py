@@ -1,8 +1,8 @@
 """The module judges the boundary term by which the derivative of an average differs from the average of derivatives."""
 
-from theory.claims.intervals import half_width
 from theory.claims.registry import Claim, OtherMeasure, Results, claim
 from theory.claims.verdict import Evidence, Verdict
+from theory.intervals import half_width
 
 __all__: list[str] = []
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import xarray as xr
 
-from theory.claims.doubt import half_width
 from theory.claims.registry import Claim, Judgement, OtherMeasure, Results, claim
 from theory.claims.verdict import CLOSE, Evidence, Status, Verdict
+from theory.intervals import half_width
 from theory.metrics import relative_error
 
 __all__: list[str] = []
@@ -121,7 +121,7 @@ def _at_the_end(ds: xr.Dataset, pair: str = _ESSAY) -> Evidence:
     """Return the relative error of a pair at the end of training as evidence."""
     last = {"pair": pair, "measure": "relative_error", "time": ds.time[-1]}
     return Evidence(
-        ds.attrs["case"], float(ds.measured.sel(last)), half_width(float(ds.measured_error.sel(last)), ds.sizes["seed"])
+        ds.attrs["case"], float(ds.measured.sel(last)), half_width(float(ds.measured_error.sel(last)), ds.sizes["seed"] - 1)
     )
 
 
@@ -129,7 +129,7 @@ def _slopes_at_the_end(this: Claim, results: Results) -> Verdict:
     evidence: list[Evidence] = []
     for ds in results["training_time"]:
         last = {"pair": _ESSAY, "measure": "slope", "time": ds.time[-1]}
-        doubt = half_width(float(ds.measured_error.sel(last)), ds.sizes["seed"])
+        doubt = half_width(float(ds.measured_error.sel(last)), ds.sizes["seed"] - 1)
         evidence.append(Evidence(ds.attrs["case"], abs(float(ds.measured.sel(last)) - 1.0), doubt))
     return this.decide(evidence, condition="slope", deciding="most")
 

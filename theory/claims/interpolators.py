@@ -2,9 +2,9 @@
 
 import xarray as xr
 
-from theory.claims.intervals import half_width
 from theory.claims.registry import Claim, Judgement, OtherMeasure, Results, claim
 from theory.claims.verdict import Evidence, Status, Verdict
+from theory.intervals import half_width
 
 __all__: list[str] = []
 

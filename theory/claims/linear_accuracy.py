@@ -3,16 +3,16 @@
 import numpy as np
 import xarray as xr
 
-from theory.claims.doubt import half_width
 from theory.claims.registry import Claim, OtherMeasure, Results, claim
 from theory.claims.verdict import Evidence, Verdict
+from theory.intervals import half_width
 
 __all__: list[str] = []
 
 
 def _unexplained(ds: xr.Dataset, p: float = 0.5) -> Evidence:
     """Return 1 - R^2 of the optimal linear datamodel as evidence."""
-    doubt = half_width(float(ds.r_squared_error.sel(p=p)), ds.attrs["n_seeds"])
+    doubt = half_width(float(ds.r_squared_error.sel(p=p)), ds.attrs["n_seeds"] - 1)
     return Evidence(ds.attrs["case"], 1.0 - float(ds.r_squared.sel(p=p)), doubt, control=bool(ds.attrs["control"]))
 
 
@@ -29,7 +29,7 @@ def _by_ranks(this: Claim, results: Results) -> Verdict:
         Evidence(
             ds.attrs["case"],
             1.0 - float(ds.lds.sel(p=0.5)),
-            half_width(float(ds.lds_error.sel(p=0.5)), ds.attrs["n_seeds"]),
+            half_width(float(ds.lds_error.sel(p=0.5)), ds.attrs["n_seeds"] - 1),
             control=bool(ds.attrs["control"]),
         )
         for ds in results["spectrum"]

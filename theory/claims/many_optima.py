@@ -171,7 +171,7 @@ def _spreads(results: Results, of: str) -> list[Evidence]:
     found: list[Evidence] = []
     for ds in _with_optima(results["optima"]):
         at = {"of": of}
-        doubt = float(half_width(float(ds.spread_error.sel(at)), _n_converged(ds)))
+        doubt = half_width(float(ds.spread_error.sel(at)), _n_converged(ds) - 1)
         one = float(ds.spread.sel(of="F")) < _ONE_FUNCTION
         found.append(Evidence(str(ds.attrs["case"]), float(ds.spread.sel(at)), doubt, control=one))
     return found

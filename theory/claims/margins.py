@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from theory.claims.intervals import half_width, mean_and_error, sum_of_errors
+from theory.intervals import half_width, mean_and_error, sum_of_errors
 from theory.response import Array
 
 __all__ = ["MUCH", "Margin", "crossing", "crossing_of_halves", "margin"]

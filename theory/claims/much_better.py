@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import xarray as xr
 
-from theory.claims.intervals import half_width, mean_and_error
 from theory.claims.margins import MUCH, crossing_of_halves, margin
 from theory.claims.registry import Claim, Judgement, OtherMeasure, Results, claim
 from theory.claims.verdict import Evidence, NothingToJudgeError, Status, Verdict
+from theory.intervals import half_width, mean_and_error
 from theory.response import Array
 
 __all__: list[str] = []

@@ -4,9 +4,9 @@ from typing import Literal
 
 import xarray as xr
 
-from theory.claims.intervals import half_width, sum_of_errors
 from theory.claims.registry import Claim, Judgement, OtherMeasure, Results, claim
 from theory.claims.verdict import CLOSE, Evidence, Verdict
+from theory.intervals import half_width, sum_of_errors
 
 __all__: list[str] = []
 

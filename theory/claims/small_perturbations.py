@@ -3,9 +3,9 @@
 import numpy as np
 import xarray as xr
 
-from theory.claims.doubt import half_width
 from theory.claims.registry import Claim, Judgement, OtherMeasure, Results, claim
 from theory.claims.verdict import Evidence, Verdict
+from theory.intervals import half_width
 
 __all__: list[str] = []
 
@@ -15,7 +15,7 @@ _OWN, _ANCHORED, _DERIVATIVE = "datamodel", "beta, summed", "D(1), summed"
 def _against_derivative(ds: xr.Dataset, estimate: str = _OWN, removed: int = 1) -> Evidence:
     """Return the relative error of an estimate divided by that of summed D(1), as evidence."""
     at = {"estimate": estimate, "removed": removed}
-    doubt = half_width(float(ds.ratio_error.sel(at)), ds.attrs["n_seeds"])
+    doubt = half_width(float(ds.ratio_error.sel(at)), ds.attrs["n_seeds"] - 1)
     return Evidence(ds.attrs["case"], float(ds.ratio.sel(at)), doubt)
 
 
@@ -32,7 +32,7 @@ def _judged_by_size(this: Claim, results: Results) -> Verdict:
     evidence: list[Evidence] = []
     for ds in results["group_removal"]:
         at = {"estimate": _OWN, "removed": 1, "measure": "relative_error"}
-        error, doubt = float(ds.measured.sel(at)), half_width(float(ds.measured_error.sel(at)), ds.attrs["n_seeds"])
+        error, doubt = float(ds.measured.sel(at)), half_width(float(ds.measured_error.sel(at)), ds.attrs["n_seeds"] - 1)
         evidence.append(Evidence(ds.attrs["case"], error**2, 2.0 * error * doubt))
     return this.decide(evidence, condition="share", deciding="most")
 

@@ -5,22 +5,21 @@ import xarray as xr
 
 from theory.claims.registry import Claim, OtherMeasure, Results, claim
 from theory.claims.verdict import CLOSE, Evidence, Status, Verdict
+from theory.intervals import half_width
 
 __all__: list[str] = []
 
 
-def _half_width(ds: xr.Dataset, error: float) -> float:
-    """Return half the width of a 95% interval from a standard error over seeds (jackknife); NaN for one seed."""
-    from scipy import stats  # only now: it takes as long as all other imports together
-
-    return float(stats.t.ppf(0.975, max(int(ds.attrs["n_seeds"]) - 1, 1))) * error
+def _doubt(ds: xr.Dataset, error: float) -> float:
+    """Return half the width of a 95% interval from a standard error over seeds (jackknife)."""
+    return half_width(float(error), int(ds.attrs["n_seeds"]) - 1)
 
 
 def _largest(ds: xr.Dataset, figures: xr.DataArray, errors: xr.DataArray, name: str) -> Evidence:
     """Return the largest of some figures as evidence, with its own doubt; a figure that is NaN is the largest."""
     values = figures.values.ravel()
     worst = int(np.isnan(values).argmax() if np.isnan(values).any() else values.argmax())
-    return Evidence(f"{name}: {ds.attrs['case']}", float(values[worst]), _half_width(ds, float(errors.values.ravel()[worst])))
+    return Evidence(f"{name}: {ds.attrs['case']}", float(values[worst]), _doubt(ds, errors.values.ravel()[worst]))
 
 
 def _end_slope(this: Claim, results: Results) -> Verdict:

@@ -7,8 +7,8 @@ from scipy import stats
 
 from sims.experiments.shared.gains import gain
 from theory.claims import all_claims
-from theory.claims.intervals import half_width, mean_and_error, sum_of_errors
 from theory.claims.margins import crossing, margin
+from theory.intervals import half_width, mean_and_error, sum_of_errors
 from theory.subsets import all_masks
 
 

@@ -17,7 +17,7 @@ from sims.learners import KernelSum, MovingJump
 from sims.ledger.judge import judge_learner
 from sims.retrain import response_table
 from theory.claims import NotJudged, Status, all_claims, outcome
-from theory.claims.doubt import half_width
+from theory.intervals import half_width
 from theory.metrics import jackknife, relative_error
 from theory.subsets import all_masks
 
@@ -100,7 +100,7 @@ def test_c8_says_from_how_many_points_on_each_prediction_is_better():
 def test_c8_shows_both_errors_and_turns_on_the_anchor_where_it_does():
     verdict = judged("C8", *(by_hand.removal([1.2, 0.2], anchored=(0.1, 0.1), name=name) for name in "abc"))
     assert "1.2 (0.1 anchored) against 0.5, 0.1 for p = 0.9" in verdict.condition
-    assert any("anchored at F(1)" in flip and flip.endswith("HOLDS") for flip in verdict.sensitivity.flips)
+    assert any("anchored at F(1)" in flip and "HOLDS" in flip for flip in verdict.sensitivity.flips)
 
 
 # what was found: a small run said that C8 holds where the full run says that it fails
@@ -140,7 +140,7 @@ def test_c5_is_judged_on_learners_as_people_use_them_and_those_built_to_be_addit
 
 def test_c5_turns_on_the_rank_correlation_where_that_flatters():
     verdict = judged("C5", *(by_hand.spectrum(r, lds=0.95) for r in (0.5, 0.6, 0.7)))
-    assert any("rank correlation" in flip and flip.endswith("HOLDS") for flip in verdict.sensitivity.flips)
+    assert any("rank correlation" in flip and "HOLDS" in flip for flip in verdict.sensitivity.flips)
 
 
 # what was found: the figure of C6 was a slope and its tolerance that of a relative error
@@ -204,7 +204,7 @@ def test_c6_says_what_the_other_reading_would_give():
     same_as_removal = by_hand.identity([2.0, 4.0, 8.5], [1.0, 2.0, 4.0], [2.0, 4.0, 8.5])
     verdict = judged("C6", same_as_removal, same_as_removal.assign_attrs(case="again"))
     assert verdict.status is Status.FAILS
-    assert any("probability of inclusion" in flip and flip.endswith("HOLDS") for flip in verdict.sensitivity.flips)
+    assert any("probability of inclusion" in flip and "HOLDS" in flip for flip in verdict.sensitivity.flips)
 
 
 def test_c6_gives_the_reason_why_it_cannot_hold_without_penalty():
@@ -277,9 +277,9 @@ def test_c7_fails_by_the_gap_or_by_the_start_and_never_by_the_factor_of_notation
 
 def test_the_half_width_has_the_degrees_of_freedom_of_its_seeds():
     for n in (2, 4, 16, 256):
-        assert half_width(0.3, n) == pytest.approx(0.3 * stats.t.ppf(0.975, n - 1), rel=1e-12)
-    assert half_width(np.nan, 1) == 0.0
-    assert half_width(np.nan, 5) == np.inf
+        assert half_width(0.3, n - 1) == pytest.approx(0.3 * stats.t.ppf(0.975, n - 1), rel=1e-12)
+    assert half_width(np.nan, 0) == 0.0
+    assert half_width(np.nan, 4) == np.inf
 
 
 @pytest.mark.parametrize("measure", ["R^2", "ratio"])
@@ -303,5 +303,5 @@ def test_intervals_over_sixteen_seeds_cover_the_value_of_infinitely_many(measure
         return fixed + 1.0 * rng.standard_normal((n, 16, 16))
 
     truth = of(draw(4000).mean(axis=1)).mean()
-    covered = [abs(of(x.mean(axis=0)) - truth) <= half_width(float(jackknife(of, x)), 16) for x in draw(200)]
+    covered = [abs(of(x.mean(axis=0)) - truth) <= half_width(float(jackknife(of, x)), 15) for x in draw(200)]
     assert 0.90 <= np.mean(covered) <= 0.98

@@ -1,4 +1,4 @@
-"""C1 to C4: what was wrong in how they were judged cannot come back. `tests/by_hand/influence.py` has results for every status."""
+"""C1 to C4: what was wrong in how they were judged cannot come back."""
 
 import json
 
@@ -29,7 +29,7 @@ def test_c2_tells_scores_that_are_too_small_from_wrong_ones():
     verdict = judged("C2", optima=[small])
     assert verdict.status is Status.HOLDS_WHEN
     assert "slope 0, wrong in direction by 0," in verdict.condition
-    assert any("least error of a multiple" in flip and flip.endswith("FAILS") for flip in verdict.sensitivity.flips)
+    assert any("least error of a multiple" in flip and "FAILS" in flip for flip in verdict.sensitivity.flips)
 
 
 def test_c2_is_judged_on_three_data_sets_with_both_losses_with_and_without_penalty():

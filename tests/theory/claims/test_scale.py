@@ -32,13 +32,13 @@ def test_scale_at_size_is_tried_by_relative_error_too():
     ds = by_hand.by_size()
     found = judged("T6 at size", scale_by_size=[ds.assign(unexplained=0.0 * ds.excess + 0.1)])
     assert found.status is Status.HOLDS
-    assert any("relative error of beta" in flip and flip.endswith("FAILS") for flip in found.sensitivity.flips)
+    assert any("relative error of beta" in flip and "FAILS" in flip for flip in found.sensitivity.flips)
 
 
 def test_exponents_whose_intervals_are_narrow_and_leave_out_minus_one_turn_on_it():
     found = judged("T6 at size", scale_by_size=[by_hand.by_size(-1.1, 0.001)])
     assert found.status is Status.HOLDS
-    assert any("half-widths" in flip and flip.endswith("FAILS") for flip in found.sensitivity.flips)
+    assert any("half-widths" in flip and "FAILS" in flip for flip in found.sensitivity.flips)
 
 
 @pytest.mark.parametrize("change", ["error", "sizes", "sign"])
@@ -59,7 +59,7 @@ def test_time_claims_the_law_of_flow_and_says_how_far_interactions_take_the_end_
     verdict = judged("T6 time", finite_time_scale=[by_hand.flowing(end=2.6)])
     assert verdict.status is Status.HOLDS_WHEN
     assert "2.60 = 2.00 of D(p 1) + 0.60 of interactions (1/p = 2.00)" in verdict.condition
-    assert any("at the end of training" in flip and flip.endswith("FAILS") for flip in verdict.sensitivity.flips)
+    assert any("at the end of training" in flip and "FAILS" in flip for flip in verdict.sensitivity.flips)
     assert not any("fall of the slope" in flip for flip in verdict.sensitivity.flips)
     on_the_law = judged("T6 time", finite_time_scale=[by_hand.flowing(end=2.02)])
     assert not any("at the end of training" in flip for flip in on_the_law.sensitivity.flips)
@@ -102,7 +102,7 @@ def test_what_holds_for_any_numbers_is_called_an_identity():
 
 
 def test_intervals_from_standard_errors_of_few_seeds_cover():
-    rng, half_width = np.random.default_rng(4), training_time._half_width
+    rng, half_width = np.random.default_rng(4), training_time._doubt
     slopes = 1.5 + 0.2 * rng.standard_normal((2000, 4))
     errors = slopes.std(axis=1, ddof=1) / 2.0
     ds = by_hand.flowing(n_seeds=4)
