@@ -129,7 +129,7 @@ def _ols(masks: Array, responses: Array) -> Array:
     if np.linalg.matrix_rank(gram, hermitian=True) < n:
         return np.full((n_seeds, n, n_outputs), np.nan)
     together = responses.swapaxes(0, 1).reshape(len(masks), -1)
-    solved: Array = scipy.linalg.solve(gram, centred.T @ together, assume_a="pos")
+    solved = np.asarray(scipy.linalg.solve(gram, centred.T @ together, assume_a="pos"), dtype=np.float64)
     return solved.reshape(n, n_seeds, n_outputs).swapaxes(0, 1)
 
 

@@ -135,9 +135,10 @@ def test_seeds_has_same_and_other_seeds_the_noisiest_case_first():
 def test_lds_shows_datamodels_by_retrainings_and_names_the_best_score():
     ((first, _, last),), figure = drawn("lds")
     assert first.best == "damped H"
-    mean, half = first.crossing  # 0.4 lies halfway from 0.2 to 0.6, on a logarithmic axis, give or take the designs
-    assert abs(mean - np.sqrt(50.0 * 400.0)) < 5.0
-    assert 0.0 < half < 20.0
+    mean, half = first.crossing
+    by_hand = 50.0 * 8.0 ** ((0.2 - 0.01 * np.arange(3.0)) / 0.4)  # from 0.2, 0.21, 0.22 to 0.4 higher, where 0.4 lies
+    np.testing.assert_allclose(mean, by_hand.mean())
+    np.testing.assert_allclose(half, 4.302652729911275 * by_hand.std(ddof=1) / np.sqrt(3.0))  # Student's t with 2 df
     assert last.crossing is None
     assert first.score == {"LOO": 0.2, "D(1)": 0.1, "best Hessian-based": 0.4}
     assert_identical(last.datamodel[0.9][0], np.array([8.0, 11.0]) / 12.0)
