@@ -51,7 +51,7 @@ def _more(ds: xr.Dataset, pairing: str, measure: str) -> tuple[float, float]:
     idea="If the start decides by a jump, f(r; w) is a step in w for every seed r, whose interactions between points are large, "
     "while F, the average, is smooth in w (T9). So averaging takes away much of what is not linear. Wrong labels and triggers "
     "are in the data: every seed sees the same, seeds agree, and there is little to average.",
-    sources=("Karchmer 2025, essay", "Mlodozeniec et al. 2025 (distributional data attribution)", "Gu et al. 2017 (backdoors)"),
+    sources=("Karchmer 2025", "Mlodozeniec et al. 2025 (distributional data attribution)", "Gu et al. 2017 (backdoors)"),
     too_small="16 seeds do not tell gains of a few thousandths apart",
     other_measures=(
         OtherMeasure("the same, more than 0.05", CLOSE, _judgement()),

@@ -64,12 +64,25 @@ SOURCES = {
         "Mathematics of Operations Research 6, 122-128",
         "doi:10.1287/moor.6.1.122",
     ),
+    "Efron & Stein 1981": Source(
+        "B. Efron & C. Stein",
+        1981,
+        "The Jackknife Estimate of Variance",
+        "Annals of Statistics 9, 586-596",
+        "doi:10.1214/aos/1176345462",
+    ),
     "Fair 1978": Source(
         "R. C. Fair",
         1978,
         "A Theory of Extramarital Affairs",
         "Journal of Political Economy 86, 45-61",
         "doi:10.1086/260629",
+    ),
+    "Folland 1999": Source(
+        "G. B. Folland",
+        1999,
+        "Real Analysis: Modern Techniques and Their Applications, second edition",
+        "Wiley",
     ),
     "Ghorbani & Zou 2019": Source(
         "A. Ghorbani & J. Zou",
@@ -105,6 +118,13 @@ SOURCES = {
         "Studying Large Language Model Generalization with Influence Functions",
         "arXiv",
         "arXiv:2308.03296",
+    ),
+    "Gu et al. 2017": Source(
+        "T. Gu, B. Dolan-Gavitt & S. Garg",
+        2017,
+        "BadNets: Identifying Vulnerabilities in the Machine Learning Model Supply Chain",
+        "arXiv preprint",
+        "arXiv:1708.06733",
     ),
     "Hammer & Holzman 1992": Source(
         "P. L. Hammer & R. Holzman",
