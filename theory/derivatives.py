@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from theory.answers import require_learner
 from theory.datamodel import grid_rows
@@ -21,6 +21,7 @@ from theory.response import (
     mean_response,
     weight_jacobian_column,
 )
+from theory.streams import stream
 from theory.transforms import product_probabilities
 
 __all__ = [
@@ -175,11 +176,11 @@ _NODES = (4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384)
 def _on_drawn_edges(learner: DifferentiableLearner, law: ProductLaw, seeds: tuple[int, ...], nodes: int) -> Array:
     """Compute E[D_i] along at most 96 edges, spread evenly over the points, and always the same ones; shape (E, M)."""
     levels, along = law.quadrature(2).points, law.zero_bias_quadrature(nodes)
-    n, rng = learner.n_points, np.random.default_rng(0)
+    n, rng = learner.n_points, stream("drawn edges", 0)
     count = min(2 ** (n - 1), max(2, 96 // n))
     parts: list[Array] = []
     for i in range(n):
-        chosen = np.sort(rng.choice(2 ** (n - 1), count, replace=False))
+        chosen: NDArray[np.int64] = np.sort(rng.permutation(2 ** (n - 1))[:count])
         rest = levels[((chosen[:, None] >> np.arange(n - 1)) & 1)] if n > 1 else np.empty((1, 0))
         parts.append(_integrate_along(learner, seeds, rest, i, along.points, along.probabilities))
     return np.concatenate(parts)

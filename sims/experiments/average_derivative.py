@@ -81,7 +81,9 @@ def run(config: AverageDerivativeConfig, *, retrain: Retrain = in_memory, progre
     }
     variables: Variables = {name: (found[name], text) for name, text in _TEXTS.items()}
     if config.n_price_seeds:
-        variables |= law_of_r(config.problem.build(steps=max(config.times)), tuple(range(config.n_price_seeds)))
+        longest = config.problem.build(steps=max(config.times))
+        assert isinstance(longest, MLP)
+        variables |= law_of_r(longest, tuple(range(config.n_price_seeds)))
     variables |= conditioning(learner, seeds, responses.samples, derivative, times=config.times)
     result = with_rounding_warning(labelled("average_derivative", config, variables))
     return result.assign_attrs(not_judged=json.dumps(reasons))

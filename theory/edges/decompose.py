@@ -1,5 +1,6 @@
 """Take the edges of the cube {low, high}^N apart into the integral of the derivative and the jumps of F (T16)."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from theory.inputs import as_count, as_number, as_seed, as_seeds, shown
 from theory.laws import TwoLevelLaw
 from theory.memory import require_memory
 from theory.response import Array, DifferentiableLearner, takes_masks_only
+from theory.streams import stream
 from theory.subsets import mask_rows
 
 __all__ = ["Edges", "JumpTable", "chosen_edges", "decompose_edges"]
@@ -137,7 +139,7 @@ def decompose_edges(
     """
     seeds, low_high = _checked(learner, seeds, levels)
     tolerance = as_number("tolerance", tolerance, "a number > 0 and < 1", above=0.0, below=1.0)
-    most, rng = as_count("most_trainings", most_trainings), np.random.default_rng(as_seed(seed))
+    most, rng = as_count("most_trainings", most_trainings), stream("edges of the cube", as_seed(seed))
     n = learner.n_points
     per_point = 2 ** (n - 1)
     require_memory(8 * n * per_point * (n + 3 * len(seeds) * MARKS * learner.n_outputs), "all edges", "take fewer points")
@@ -226,45 +228,30 @@ def _decomposed(
         )
         spent += meter.spent
     counts = [sum(map(len, one.jump_edges)) for one in found]
-    places = _all([place for one in found for place in one.jump_places], np.empty(0))
+    places = np.concatenate([np.empty(0), *(place for one in found for place in one.jump_places)])
     table = JumpTable(
-        _all([edge for one in found for edge in one.jump_edges], np.empty(0, np.int64)),
+        np.concatenate([np.empty(0, np.int64), *(edge for one in found for edge in one.jump_edges)]),
         np.repeat(np.arange(len(seeds)), counts),
         places / END,
-        _all([size for one in found for size in one.jump_sizes], np.empty((0, learner.n_outputs))),
+        np.concatenate([np.empty((0, learner.n_outputs)), *(size for one in found for size in one.jump_sizes)]),
     )
     return Edges(
         points,
         subsets,
         levels,
         learner.n_points * 2 ** (learner.n_points - 1),
-        *(np.stack([getattr(one, name) for one in found], axis=1) for name in ("change", "integral", "jumps", "noise")),
-        ~np.stack([one.unfinished for one in found], axis=1),
-        table,
-        spent,
+        **{name: np.stack([getattr(one, name) for one in found], axis=1) for name in ("change", "integral", "jumps", "noise")},
+        finished=~np.stack([one.unfinished for one in found], axis=1),
+        jump_table=table,
+        trainings=spent,
     )
-
-
-def _all(parts: list[NDArray[np.generic]], empty: NDArray[np.generic]) -> NDArray[np.generic]:
-    return np.concatenate([empty, *parts]).astype(empty.dtype)
 
 
 def _joined(one: Edges, two: Edges) -> Edges:
     """Return the edges of both."""
-    arrays = (
-        np.concatenate([getattr(x, name) for x in (one, two)]) for name in ("change", "integral", "jumps", "noise", "finished")
-    )
     a, b = one.jump_table, two.jump_table
-    table = JumpTable(
-        np.concatenate([a.edge, b.edge + len(one.points)]),
-        *(np.concatenate([getattr(a, name), getattr(b, name)]) for name in ("seed", "t", "size")),
-    )
-    return Edges(
-        np.concatenate([one.points, two.points]),
-        np.concatenate([one.subsets, two.subsets]),
-        one.levels,
-        one.n_edges,
-        *arrays,
-        table,
-        one.trainings + two.trainings,
-    )
+    edge = np.concatenate([a.edge, b.edge + len(one.points)])
+    table = JumpTable(edge, **{name: np.concatenate([getattr(a, name), getattr(b, name)]) for name in ("seed", "t", "size")})
+    names = ("points", "subsets", "change", "integral", "jumps", "noise", "finished")
+    arrays = {name: np.concatenate([getattr(one, name), getattr(two, name)]) for name in names}
+    return dataclasses.replace(one, **arrays, jump_table=table, trainings=one.trainings + two.trainings)

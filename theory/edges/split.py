@@ -12,6 +12,7 @@ from theory.inputs import as_numbers, as_seeds
 from theory.laws import TwoLevelLaw
 from theory.metrics import relative_error
 from theory.response import Array, DifferentiableLearner
+from theory.streams import stream
 
 __all__ = ["SplitCoefficients", "split_coefficients"]
 
@@ -72,7 +73,7 @@ def split_coefficients(
     shape = (len(laws), learner.n_points, learner.n_outputs)
     if expected.shape != shape:
         raise ValueError(f"beta has shape {expected.shape}, expected {shape}: one datamodel for each law")
-    levels, rng = laws[0].levels, np.random.default_rng(0)
+    levels, rng = laws[0].levels, stream("edges of the cube, split", 0)
     n = learner.n_points
     subsets = (rng.random((n, n)) < 0.5) & ~np.eye(n, dtype=np.bool_)
     pilot = chosen_edges(learner, seeds, range(n), subsets.astype(np.float64), levels=levels, most_trainings=most_trainings // 4)

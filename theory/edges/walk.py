@@ -158,7 +158,7 @@ def _cut_at_jump(bundle: Bundle, pieces: Pieces, rule: Rule, scale: Scale, found
         np.add.at(found.noise, some.edge[counts], around[counts, None] * scale.size)
         yes = open_[counts]
         jumps[yes], low[yes], high[yes], before[yes], after[yes] = True, *(x[counts] for x in (near, far, f_near, f_far))
-    found.jump(pieces.edge[jumps], low[jumps], (after - before)[jumps], np.ones(jumps.sum(), np.bool_))
+    found.jump(pieces.edge[jumps], low[jumps], (after - before)[jumps], np.ones(int(jumps.sum()), np.bool_))
     steep = ~jumps & ~spread & (core[1] - core[0] > 1)
     low, high = np.where(steep, core[0], low), np.where(steep, core[1], high)
     before[steep], after[steep] = (bundle.respond(pieces.edge[steep], x[steep]) for x in (low, high))

@@ -325,6 +325,15 @@ def evaluate(cuts, cubics, t):
     return np.einsum("...k,...k->...", cubics[np.searchsorted(cuts, t, side="left")], t[..., None] ** np.arange(4))
 
 
+def test_jumps_at_round_numbers_are_not_taken_for_rounding():
+    """A learner that drops a point below a quarter, half or three quarters of its weight jumps where the intervals meet."""
+    learner = OneEdge(lambda t: np.floor(4.0 * np.nextafter(t, 0.0)), np.zeros_like)
+    edges = decompose_edges(learner, [0])
+    assert edges.jump_table.t.tolist() == [0.25, 0.5, 0.75]
+    assert edges.jump_table.size.ravel().tolist() == [1.0] * 3
+    assert edges.gap == 0.0
+
+
 @settings(max_examples=40)
 @given(piecewise())
 def test_jumps_of_random_piecewise_cubics_are_found_and_integrals_are_exact(function):
