@@ -156,8 +156,7 @@ def verify(
     """
     from sims.experiments import all_experiments
     from sims.experiments.shared.cases import jobs_of, run_cases, user_jobs
-    from sims.ledger.text import claim_json, ledger_text, missing_text
-    from sims.retrain.provenance import environment
+    from sims.ledger.text import ledger_json, ledger_text, missing_text
     from theory.claims import judge
     from theory.storage import keep, staying
 
@@ -182,10 +181,7 @@ def verify(
             click.echo(missing_text(ledger.not_judged))
         click.echo(f"\nresults: {out}")
         if json_file is not None:
-            claims = [claim_json(claim, verdict) for claim, verdict in ledger.verdicts]
-            reasons = {claim.id: reason for claim, reason in ledger.not_judged}
-            record = {"claims": claims, "not_judged": reasons, "environment": environment()}
-            keep(json_file, (json.dumps(record, indent=2) + "\n").encode())
+            keep(json_file, (json.dumps(ledger_json(ledger), indent=2) + "\n").encode())
             click.echo(f"ledger:  {json_file}")
         _draw(out)
 

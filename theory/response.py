@@ -250,8 +250,8 @@ def branch_of(learner: Learner, weights: ArrayLike, seeds: Sequence[int]) -> Bra
 
     Where two weight vectors on a line have equal integers, so should all between them, and the response should be smooth there;
     where the integers change, the response can jump. Examples are the activation pattern of a relu network, the number of steps
-    of a fit that stops by itself, and the number of the nearest neighbour. It only has to be right often: `theory.edges` checks
-    the response itself, and finds by it what the integers miss.
+    of a fit that stops by itself, and the number of the nearest neighbour. `theory.edges` counts a move of the response as a jump
+    only where the integers change, too; what they miss it does not explain, and says so.
     """
     rows = as_weight_rows(learner, weights)
     if not hasattr(learner, "branch"):

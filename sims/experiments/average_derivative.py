@@ -169,12 +169,12 @@ def _smooth(learner: MLP, law: ProductLaw, seeds: tuple[int, ...]) -> tuple[Arra
 
 
 _NETWORK = (("hidden", (3,)), ("learning_rate", 0.2))
-_RELU = (("hidden", (3,)), ("activation", "relu"), ("learning_rate", 0.1))
+_RELU = (("hidden", (3,)), ("activation", "relu"))
 
 
-def _jumping(data: str) -> AverageDerivativeConfig:
-    """Make a case of a relu network, whose jumps become so many that edges are drawn after 200 steps."""
-    problem = Problem(data, "mlp", _RELU, n_points=4, n_queries=2)
+def _jumping(data: str, learning_rate: float) -> AverageDerivativeConfig:
+    """Make a case of a relu network; after 200 steps its jumps are tens of thousands, so that edges may have to be drawn."""
+    problem = Problem(data, "mlp", (*_RELU, ("learning_rate", learning_rate)), n_points=4, n_queries=2)
     laws, times = (("Bernoulli", 0.5),), (1, 20, 60, 200)
     return AverageDerivativeConfig(problem, times, laws, n_seeds=1, most_trainings=1_500_000)
 
@@ -188,10 +188,10 @@ EXPERIMENT = Experiment(
     question="Is beta the derivative averaged over the datamodel's law for networks too, however long they are trained?",
     cases=(
         AverageDerivativeConfig(Problem("two_moons", "mlp", (*_NETWORK, ("l2", 0.01)), n_points=6), n_price_seeds=64),
-        AverageDerivativeConfig(Problem("xor", "mlp", _NETWORK, n_points=6), n_price_seeds=64),
+        AverageDerivativeConfig(Problem("xor", "mlp", _NETWORK, n_points=6), laws=(("Bernoulli", 0.5),), n_price_seeds=64),
         AverageDerivativeConfig(Problem("two_moons", "mlp", (*_NETWORK, ("l2", 0.01)), n_points=4), laws=(("Gaussian", 0.1),)),
-        _jumping("xor"),
-        _jumping("two_moons"),
+        _jumping("xor", 0.1),
+        _jumping("two_moons", 0.05),
     ),
     small=(AverageDerivativeConfig(Problem("xor", "mlp", _NETWORK, n_points=5), times=(1, 50)),),
     run=run,

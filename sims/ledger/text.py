@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from theory.claims import Claim, Verdict
+from sims.retrain.provenance import environment
+from theory.claims import Claim, Ledger, Verdict
 
 if TYPE_CHECKING:  # loaded where results are
     import xarray as xr
 
-__all__ = ["claim_json", "ledger_text", "missing_text", "summary_json", "summary_text"]
+__all__ = ["ledger_json", "ledger_text", "missing_text", "summary_json", "summary_text"]
 
 _WIDTH = 118
 
@@ -47,7 +48,16 @@ def missing_text(absent: Sequence[tuple[Claim, str]]) -> str:
     return "\n".join(lines)
 
 
-def claim_json(claim: Claim, verdict: Verdict) -> dict[str, Any]:
+def ledger_json(ledger: Ledger) -> dict[str, Any]:
+    """Return a ledger as plain values: its claims with their verdicts, why others have none, and with what it was computed."""
+    return {
+        "claims": [_claim_json(claim, verdict) for claim, verdict in ledger.verdicts],
+        "not_judged": {claim.id: reason for claim, reason in ledger.not_judged},
+        "environment": environment(),
+    }
+
+
+def _claim_json(claim: Claim, verdict: Verdict) -> dict[str, Any]:
     """Return a claim and its verdict as plain values; the status is under the key `verdict`, an undefined number is null."""
     fields = dataclasses.asdict(verdict)
     evidence = [{**item, "figure": _known(item["figure"]), "doubt": _known(item["doubt"])} for item in fields["evidence"]]

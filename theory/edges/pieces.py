@@ -113,23 +113,26 @@ class Findings:
         self.jump_sizes.append(size[clear])
 
 
-_GOLDEN = 0.3819660112501051
+_GOLDEN, _ROW = 0.3819660112501051, 8
+"""Where in its interval a row of floats begins, and how many floats it has."""
 
 
 def at_marks(bundle: Bundle) -> tuple[Pieces, Scale, Findings]:
     """Return the fixed intervals of every edge as pieces, the scale, and findings that are still empty.
 
-    The noise is how far F moves from one float to the next: the median over one place in every interval, at least the rounding
-    of F. The places are no round numbers, at which a learner may well jump.
+    The noise is how far F moves from one float to the next: the most in a row of floats in every interval, and at least the
+    rounding of F. Long training amplifies rounding, at some floats much more than at others. The rows do not begin at round
+    numbers, at which a learner may well jump.
     """
     n_edges, m = len(bundle.points), bundle.n_outputs
     places = np.arange(MARKS + 1) * (END // MARKS)
     edge = np.repeat(np.arange(n_edges), MARKS + 1)
     f = bundle.respond(edge, np.tile(places, n_edges)).reshape(n_edges, MARKS + 1, m)
-    inside, between = np.repeat(np.arange(n_edges), MARKS), places[:-1] + int(_GOLDEN * (END // MARKS))
-    here, beside = (bundle.respond(inside, np.tile(between + step, n_edges)) for step in (0, 1))
+    inside = np.repeat(np.arange(n_edges), MARKS * _ROW)
+    row = (places[:-1] + int(_GOLDEN * (END // MARKS)))[:, None] + np.arange(_ROW)
+    beside = bundle.respond(inside, np.tile(row.ravel(), n_edges)).reshape(n_edges, MARKS, _ROW, m)
     least = 8.0 * np.finfo(np.float64).eps * np.abs(f).max(axis=(0, 1))
-    noise = np.maximum(np.median(np.abs(beside - here), axis=0), least)
+    noise = np.maximum(np.abs(np.diff(beside, axis=2)).max(axis=(0, 1, 2)), least)
     ranges = np.ptp(f, axis=(0, 1))
     size = np.maximum(ranges, max(1e-3 * ranges.max(), 1e6 * noise.max()))
     scale = Scale(np.where(size > 0.0, size, 1.0), noise)

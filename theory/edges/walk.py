@@ -206,11 +206,17 @@ def _jumps(
 ) -> tuple[NDArray[np.bool_], Array]:
     """Return whether F jumps between two places, and how far it moves beside them, as shares of its range; (B,) each.
 
-    At a jump F moves 8 times as far as beside it, and far above rounding.
+    At a jump F moves 8 times as far as beside it, and far above rounding, and training takes another branch, where the learner
+    says which one. Without another branch it is rounding that long training has amplified.
     """
     around, unit = np.zeros(len(edge)), np.maximum(high - low, 1) // 2 + 1
     for step in (1, 2, 5):
         below = bundle.respond(edge, np.maximum(low - step * unit, 0))
         above = bundle.respond(edge, np.minimum(high + step * unit, END))
         around = np.maximum(around, np.maximum(scale.relative(before - below), scale.relative(above - after)))
-    return scale.relative(after - before) > np.maximum(8.0 * around, 16.0 * scale.rounding), around
+    far = scale.relative(after - before) > np.maximum(8.0 * around, 16.0 * scale.rounding)
+    if far.any() and (code := bundle.branch(edge[far], low[far])) is not None:
+        other = bundle.branch(edge[far], high[far])
+        assert other is not None
+        far[far] = (code != other).any(axis=1)
+    return far, around
