@@ -1,37 +1,32 @@
-"""The module writes the findings of README.md from the last full run, so that no number is typed by hand.
+"""The module writes the findings of README.md from the ledger of the last full run, so that no number is typed by hand.
 
-`python -m figures.findings RESULTS README.md` copies the ledger of a results folder into the gallery, with the numbers of those
-experiments that no claim judges, and writes the text of `templates/findings.md.j2` between two marks of the page.
+`python -m figures.findings README.md` writes the text of `templates/findings.md.j2`, with the figures of `gallery/ledger.json`,
+between two marks of the page.
 """
 
-import csv
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
-from figures.numbers import Number, numbers
+__all__ = ["LEDGER", "MARKS", "Quoted", "put_findings", "rendered"]
 
-__all__ = ["GALLERY", "MARKS", "Quoted", "put_findings", "quoted", "rendered"]
-
-GALLERY = Path(__file__).parent / "gallery"
-"""The folder with the pictures and numbers of the last full run."""
+LEDGER = Path(__file__).parent / "gallery" / "ledger.json"
+"""The ledger of the last full run, as `python -m sims verify --json FILE` wrote it."""
 
 MARKS = ("<!-- findings: from figures/gallery/ledger.json -->", "<!-- end of findings -->")
 """The lines of a page between which the findings stand."""
 
 
 class Quoted:
-    """What a text may quote: the figures of claims, and numbers of experiments. What is not there is a KeyError that names it."""
+    """The figures of a ledger that a text may quote; a claim or case that is not there is a KeyError that names it."""
 
-    def __init__(self, ledger: Mapping[str, Any], others: Sequence[Number]) -> None:
-        """Take a ledger as `python -m sims verify --json FILE` writes it, and the numbers of experiments that no claim judges."""
+    def __init__(self, ledger: Mapping[str, Any]) -> None:
+        """Take a ledger as `python -m sims verify --json FILE` writes it."""
         self._claims = {claim["id"]: claim for claim in ledger["claims"]}
-        self._others = others
 
     def claim(self, identifier: str) -> Mapping[str, Any]:
         """Return everything that the ledger has of a claim."""
@@ -39,9 +34,9 @@ class Quoted:
             raise KeyError(f"the ledger has no verdict on {identifier}, expected one of {', '.join(self._claims)}")
         return self._claims[identifier]
 
-    def figures(self, identifier: str, part: str = "") -> Sequence[float]:
-        """Return the figures of all cases of a claim whose names contain `part`."""
-        evidence = self.claim(identifier)["evidence"]
+    def figures(self, identifier: str, part: str = "", *, controls: bool = False) -> Sequence[float]:
+        """Return the figures of the cases, or of the controls, of a claim whose names contain `part`."""
+        evidence = [item for item in self.claim(identifier)["evidence"] if item["control"] == controls]
         found = [item["figure"] for item in evidence if part in item["case"] and item["figure"] is not None]
         if not found:
             cases = "; ".join(item["case"] for item in evidence)
@@ -55,35 +50,14 @@ class Quoted:
             raise KeyError(f"{len(found)} cases of {identifier} contain {part!r}, expected one")
         return found[0]
 
-    def decided(self, identifier: str) -> float:
-        """Return the figure that decides a claim."""
-        return float(self.claim(identifier)["figure"])
-
     def verdict(self, identifier: str) -> str:
-        """Return a verdict as the page shows it: in bold, and whether it is robust."""
+        """Return the id of a claim and its verdict, marked where it is not robust."""
         claim = self.claim(identifier)
-        robust = "" if claim["sensitivity"]["robust"] else ", not robust"
-        return f"**{claim['verdict']}**{robust}"
-
-    def values(self, experiment: str, quantity: str, case: str = "", at: str = "") -> Sequence[float]:
-        """Return the numbers of a variable in the cases, and at the coordinates, that contain `case` and `at`."""
-        rows = [row for row in self._others if row.source == experiment and row.quantity == quantity]
-        found = [row.value for row in rows if case in row.case and all(part in row.at for part in at.split(", "))]
-        if not found:
-            known = "; ".join(f"{row.case} at {row.at}" for row in rows[:20])
-            raise KeyError(f"no {quantity} of {experiment} is of {case!r} at {at!r}, expected a part of: {known}")
-        return found
+        return f"[{identifier} {claim['verdict']}{'' if claim['sensitivity']['robust'] else ', not robust'}]"
 
 
-def quoted(folder: Path = GALLERY) -> Quoted:
-    """Read what the gallery has kept of the last full run."""
-    with (folder / "numbers.csv").open(newline="") as file:
-        rows = [Number(**{**row, "value": float(row["value"])}) for row in csv.DictReader(file)]
-    return Quoted(json.loads((folder / "ledger.json").read_text()), rows)
-
-
-def rendered(source: Quoted) -> str:
-    """Return the findings as Markdown, with the numbers of the last full run."""
+def rendered(ledger: Mapping[str, Any]) -> str:
+    """Return the findings as Markdown, with the figures of a ledger."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("figures"),
         undefined=jinja2.StrictUndefined,
@@ -92,7 +66,7 @@ def rendered(source: Quoted) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"digits": _digits, "percent": _percent}
-    return environment.get_template("findings.md.j2").render(of=source).strip()
+    return environment.get_template("findings.md.j2").render(of=Quoted(ledger)).strip()
 
 
 def put_findings(page: str, text: str) -> str:
@@ -105,7 +79,7 @@ def put_findings(page: str, text: str) -> str:
 
 
 def _digits(value: float, count: int = 2) -> str:
-    """Return a number with `count` significant digits."""
+    """Return a number with `count` significant digits, as a power of ten below a thousandth."""
     return f"{value:#.{count}g}".rstrip(".") if 1e-3 <= abs(value) < 10**count else f"{value:.{count}g}"
 
 
@@ -113,23 +87,10 @@ def _percent(value: float) -> str:
     return f"{100.0 * value:.0f}%" if abs(value) >= 0.01 else f"{100.0 * value:.1g}%"
 
 
-def _keep(results: Path, folder: Path) -> None:
-    """Copy the ledger of a results folder, and the numbers of its experiments that no claim judges."""
-    from figures.results import read_all
-    from theory.claims import all_claims
-
-    judged = {name for claim in all_claims() for name in claim.experiments}
-    rows = numbers([], {name: cases for name, cases in read_all(results).items() if name not in judged})
-    with (folder / "numbers.csv").open("w", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([[field.name for field in fields(Number)], *map(astuple, rows)])
-    (folder / "ledger.json").write_bytes((results / "ledger.json").read_bytes())
-
-
-def main(results: str, page: str) -> None:
-    """Keep the numbers of a results folder in the gallery, and write the findings into a page."""
-    _keep(Path(results), GALLERY)
+def main(page: str) -> None:
+    """Write the findings into a page."""
     file = Path(page)
-    file.write_text(put_findings(file.read_text(), rendered(quoted())))
+    file.write_text(put_findings(file.read_text(), rendered(json.loads(LEDGER.read_text()))))
 
 
 if __name__ == "__main__":

@@ -79,7 +79,9 @@ def split_coefficients(
     pilot = chosen_edges(learner, seeds, range(n), subsets.astype(np.float64), levels=levels, most_trainings=most_trainings // 4)
     why = ""
     if not pilot.has_jumps:
-        settled = settled_average_derivatives(learner, laws, seeds, most_derivatives=most_derivatives, progress=progress)
+        settled = settled_average_derivatives(
+            learner, laws, seeds, tolerance=1e-2 * AGREED, most_derivatives=most_derivatives, progress=progress
+        )
         why = settled.reason
         if settled.average is not None:
             error = np.array([relative_error(*pair) for pair in zip(settled.average, expected, strict=True)])
