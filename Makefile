@@ -1,4 +1,5 @@
 # make verify   the main job: retrain on all subsets, judge the claims, draw the figures, write report.html
+# make gallery  the main job, then the pictures, the ledger and the findings that README.md shows
 # make test     the whole test suite
 # make test-fast  what to run while editing, under a minute: few examples, and without the files that need five seconds or more
 #                 (SLOW in tests/conftest.py: commands, processes, JAX, scikit-learn, networks, most experiments, reports, the wheel)
@@ -14,7 +15,7 @@ JOBS ?= auto
 PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: verify test test-fast test-machines faults lint bench clean
+.PHONY: verify gallery test test-fast test-machines faults lint bench clean
 
 verify: .venv/run.stamp
 	$(PY) -m sims verify --out "$(RESULTS)" --json "$(RESULTS)/ledger.json"
@@ -54,6 +55,11 @@ bench: .venv/bench.stamp
 .venv/bench.stamp: pyproject.toml constraints.txt | .venv/bin/python
 	$(PIP) --editable ".[bench]"
 	touch $@ .venv/run.stamp
+
+gallery: verify
+	$(PY) -m figures --from "$(RESULTS)" --out figures/gallery
+	cp "$(RESULTS)/ledger.json" figures/gallery/ledger.json
+	$(PY) -m figures.findings README.md
 
 clean:
 	rm -rf .venv results build dist *.egg-info
