@@ -34,11 +34,9 @@ class Bar:
 
 
 def data(results: Sequence[xr.Dataset]) -> list[Bar]:
-    """Return a bar per case, the most linear first; data of another seed are left out."""
+    """Return a bar per case, the most linear first."""
     bars: list[Bar] = []
     for ds in results:
-        if ds.attrs.get("repeats"):
-            continue
         share = ds.share.sel(p=0.5).values
         penalty = f", l2 = {options(ds)['l2']}" if ds.attrs["learner"] in ("logistic", "least_squares") else ""
         steps = f", {options(ds)['steps']} steps" if ds.attrs["learner"] == "mlp" and "steps" in options(ds) else ""

@@ -16,6 +16,7 @@ import figures
 from figures.catalogue import figure_module
 from figures.results import config_of, fingerprint, is_users
 from figures.style import render
+from theory.claims import first_data
 from theory.storage import digest, keep
 
 __all__ = ["Picture", "Results", "draw_picture", "versions"]
@@ -42,12 +43,12 @@ class Picture:
 
 
 def draw_picture(name: str, results: Results) -> Picture:
-    """Draw the figure `name` from results that include all its experiments.
+    """Draw the figure `name` from results that include all its experiments, without those that repeat a case on other data.
 
     The title states what was found on the project's data sets. It may be wrong for a user's own data or learner; there the
     caption takes its place.
     """
-    module, caption = figure_module(name), str(figure_module(name).__doc__).splitlines()[0]
+    module, caption, results = figure_module(name), str(figure_module(name).__doc__).splitlines()[0], first_data(results)
     data = module.data(*(results[experiment] for experiment in module.EXPERIMENTS))
     figure = module.draw(data)
     if any(is_users(ds) for experiment in module.EXPERIMENTS for ds in results[experiment]):

@@ -5,6 +5,7 @@ Every module in this package is imported by `all_claims`: a new claim is one fun
 
 from theory.claims.ledger import Ledger, NotJudged, judge, outcome
 from theory.claims.registry import Claim, OtherMeasure, Results, all_claims, claim
+from theory.claims.sensitivity import first_data
 from theory.claims.verdict import Evidence, NothingToJudgeError, Sensitivity, Status, Verdict
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Verdict",
     "all_claims",
     "claim",
+    "first_data",
     "judge",
     "outcome",
 ]

@@ -51,7 +51,7 @@ def _judgement(measure: str = "relative_error") -> Judgement:
     "predictor, the expected squared error is larger by its variance, and averaging R seeds divides that by R, whatever the "
     "learner. beta is linear in F: beta of the average is the average of the betas.",
     sources=(
-        "Karchmer 2025, essay",
+        "Karchmer 2025",
         "Ilyas et al. 2022 (datamodels)",
         "Mlodozeniec et al. 2025 (distributional data attribution)",
         "Efron & Stein 1981 (jackknife)",

@@ -52,7 +52,7 @@ def _roughly(this: Claim, results: Results) -> Verdict:
     "F(1) - (1/N) dF/deps. The essay's formula mixes the two and is too small by N. The gap: the datamodel's step is -beta_i, "
     "which differs from Taylor's by the gap of C6. The start: g(1) is the value at the full set of a line fitted to random "
     "halves, not F(1).",
-    sources=("Karchmer 2025, essay", "Koh & Liang 2017, ICML, section 2.1"),
+    sources=("Karchmer 2025", "Koh & Liang 2017, section 2.1"),
     other_measures=(
         OtherMeasure("the same, most of the figures within 5%", CLOSE, _roughly),
         OtherMeasure("|slope of beta on dF/dw - 1|", CLOSE, _by_slope),

@@ -48,9 +48,9 @@ def _by_ranks(this: Claim, results: Results) -> Verdict:
     "predictor keeps the terms of degree 1, so R^2 is their share of Var F. It is a property of the learner: no fit from "
     "samples does better, and rank correlations hide the rest, being indifferent to every monotone distortion.",
     sources=(
-        "Ilyas et al. 2022, ICML (datamodels)",
-        "Saunshi et al. 2022, arXiv 2210.01072",
-        "O'Donnell 2014, Analysis of Boolean Functions",
+        "Ilyas et al. 2022",
+        "Saunshi et al. 2022",
+        "O'Donnell 2014",
     ),
     too_small="5 points and 300 steps leave no room for the interactions of a converged network on 8",
     other_measures=(

@@ -96,7 +96,7 @@ def _with_interval(crossings: Array, least: float) -> str:
     "smaller mean squared error on such subsets than beta; fitted to m of them, it has a variance that falls as 1 / m. Influence "
     "ranks almost as well and is too small by about p (T6), which rank correlations do not see and relative errors do. Near the "
     "full set random halves are the wrong law (C8), and D(1) or a Newton step is nearer.",
-    sources=("Karchmer 2025, essay", "Park et al. 2023 (TRAK, LDS)", "Bae et al. 2024 (SOURCE)"),
+    sources=("Karchmer 2025", "Park et al. 2023 (TRAK, LDS)", "Bae et al. 2024 (SOURCE)"),
     other_measures=(
         OtherMeasure("gain in LDS / 0.1", 1.0, _judgement(rows=_LDS)),
         OtherMeasure("log2 of the ratio of relative errors", 1.0, _judgement(rows=_ERROR)),

@@ -48,7 +48,7 @@ def _judged_by_size(this: Claim, results: Results) -> Verdict:
     "full set: it misses F(1) itself by g(1) - F(1), and one point's effect by all the interactions in beta - LOO (T3). D(1) is "
     "off by the curvature on a path of length 1 only, but its error grows with every further point. A datamodel suits subsets "
     "like those it was fitted on: with p near 1, small perturbations.",
-    sources=("Karchmer 2025, essay", "Koh et al. 2019, NeurIPS (groups)", "Ilyas et al. 2022, ICML (datamodels)"),
+    sources=("Karchmer 2025", "Koh et al. 2019 (groups)", "Ilyas et al. 2022"),
     too_small="one of 5 or 8 points is no small perturbation",
     other_measures=(
         OtherMeasure("the same with the change anchored at F(1): beta summed", 1.0, _judged_by(_ANCHORED)),
