@@ -31,7 +31,7 @@ def small_run():
     (shared / "run").mkdir(exist_ok=True)
     with (shared / "answer.json").open("a+") as kept:
         fcntl.flock(kept, fcntl.LOCK_EX)
-        if kept.tell() == 0:  # opened at its end
+        if kept.seek(0, os.SEEK_END) == 0:  # nobody has made it, also not while this process waited
             json.dump(asdict(_verified(shared / "run")), kept, default=str)
         kept.seek(0)
         answer = json.load(kept)

@@ -21,7 +21,7 @@ def computed(experiment):
         return tuple(by_case[config.problem.name] for config in all_experiments()[experiment].small)
     with Path(os.environ["SMALL_RESULTS"], experiment).open("a+b") as shared:
         fcntl.flock(shared, fcntl.LOCK_EX)
-        if shared.tell() == 0:  # opened at its end
+        if shared.seek(0, os.SEEK_END) == 0:  # nobody has computed it, also not while this process waited
             found = all_experiments()[experiment]
             pickle.dump(tuple(found.run(config) for config in found.small), shared)
         shared.seek(0)

@@ -144,8 +144,8 @@ def settled_average_derivatives(
     >>> from theory.laws import Bernoulli
     >>> learner = LeastSquares([[1.0]], [1.0], [[1.0]], l2=1.0)  # F(w) = w / (w + 1)
     >>> settled = settled_average_derivatives(learner, [Bernoulli(0.5)], [0])
-    >>> settled.nodes, float(settled.average.round(7)), settled.reason
-    (6, 0.5, '')
+    >>> settled.nodes, settled.average.round(7).tolist(), settled.reason
+    (6, [[[0.5]]], '')
     """
     tolerance = as_number("tolerance", tolerance, "a number > 0 and < 1", above=0.0, below=1.0)
     most, seeds = as_count("most_derivatives", most_derivatives), as_seeds(seeds)

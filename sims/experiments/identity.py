@@ -276,8 +276,11 @@ def _normal_equation_error(table: Array, model: Datamodel, p: float) -> float:
 def _resized(config: IdentityConfig, n_points: int) -> IdentityConfig:
     """Return the config for `n_points` points; above 16 without the average derivative and with one local scale only.
 
-    The average derivative would take about N 2^(N-1) weight Jacobians per node.
+    The average derivative would take about N 2^(N-1) weight Jacobians per node. A moving threshold needs many seeds, and stays
+    with the points that it has.
     """
+    if config.problem.learner == "moving_jump":
+        raise ValueError("moving_jump needs many seeds, expected no other number of points")
     cheap = config if n_points <= 16 else replace(config, most_derivatives=0, scales=config.scales[-1:])
     return with_points(cheap, n_points)
 

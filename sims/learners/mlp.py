@@ -166,8 +166,8 @@ class MLP:
 
         >>> X = np.array([[-1.0], [1.0]])
         >>> network = MLP(X, [0, 1], X, hidden=(2,), steps=20, activation="relu")
-        >>> len(np.unique(network.branch(np.c_[np.linspace(0.1, 1.0, 50), np.ones(50)], [0]), axis=0))
-        9
+        >>> len(np.unique(network.branch(np.c_[np.linspace(0.1, 1.0, 50), np.ones(50)], [3]), axis=0))
+        8
         """
         if self.activation != "relu" or not self.hidden:
             return np.zeros((len(checks.as_weights(weights, self.n_points)), len(checks.as_seeds(seeds)), 1), dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Results by hand for T2, T16 and C9: averages that are beta, averages that are not, and averages that have not converged."""
+"""Results by hand for T2, T2 local, T16 and C9: averages that are beta, averages that are not, and averages that have not converged."""
 
 import json
 
@@ -32,7 +32,15 @@ def trained(error, not_judged=""):
     return {"training_time": [training], "average_derivative": [average]}
 
 
+def local(order):
+    """The errors of local datamodels at two scales s, which fall as s^order."""
+    scales = [0.5, 0.25]
+    values = {"local_error": (("scale",), [s**order for s in scales])}
+    return {"identity": [xr.Dataset(values, {"scale": scales}, {"case": "by hand"})]}
+
+
 EITHER_WAY = {
+    "T2 local": {"holds": local(2.0), "fails": local(1.0)},
     "T2": {"holds": identity(1e-9), "fails": identity(0.01)},
     "T16": {"holds": identity(1e-9, jumps=3), "fails": identity(0.01, jumps=3)},
     "C9": {"holds": trained(1e-9), "fails": trained(0.01), "inconclusive": trained(1e-9, "edges unfinished")},

@@ -138,12 +138,12 @@ EITHER_WAY: dict[str, dict[str, Mapping]] = {
     "T3": {"holds": {"expansion": [expansion()]}, "fails": {"expansion": [expansion(truncation=1e-3)]}},
     "T4": {
         "holds": {"expansion": [expansion(1e-12)]},
-        "fails": {"expansion": [expansion(), expansion(0.3, change=1e-3)]},
+        "fails": {"expansion": [expansion(), expansion(0.3, change=1e-12)]},
         "inconclusive": {"expansion": [expansion(), expansion(0.3, change=0.5)]},
     },
     "T5": {
         "holds": {"expansion": [expansion(1e-12)]},
-        "fails": {"expansion": [expansion(), expansion(0.3, change=1e-3)]},
+        "fails": {"expansion": [expansion(), expansion(0.3, change=1e-12)]},
         "inconclusive": {"expansion": [expansion(), expansion(1e-12, change=0.5)]},
     },
     "T8": {"holds": {"expansion": [expansion()]}, "fails": {"expansion": [expansion(parseval=1e-3)]}},

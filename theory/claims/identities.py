@@ -110,14 +110,14 @@ def leave_one_out_is_derivative_minus_curvature(this: Claim, results: Results) -
     The change of the quadrature on the path from half the nodes to all is the doubt of a case.
     """
     cases = results["expansion"]
-    doubts = [float(ds.node_change) for ds in cases]
+    changes = [float(ds.node_change) for ds in cases]
     evidence = [
-        Evidence(ds.attrs["case"], relative_error(ds.derivative - ds.curvature, ds.leave_one_out), doubt)
-        for ds, doubt in zip(cases, doubts, strict=True)
+        Evidence(ds.attrs["case"], relative_error(ds.derivative - ds.curvature, ds.leave_one_out), _doubt(this, change))
+        for ds, change in zip(cases, changes, strict=True)
     ]
     return this.decide(
         evidence,
-        condition=f"F smooth on the path{_unresolved(this, cases, doubts, _NODES)}",
+        condition=f"F smooth on the path{_unresolved(this, cases, changes, _NODES)}",
     )
 
 
@@ -141,12 +141,12 @@ def gap_is_interaction_plus_curvature(this: Claim, results: Results) -> Verdict:
     on the path from half the nodes to all, in units of ||beta||, is the doubt of a case.
     """
     cases = results["expansion"]
-    doubts = [
+    changes = [
         float(ds.node_change) * float(np.linalg.norm(ds.derivative - ds.curvature) / np.linalg.norm(ds.beta)) for ds in cases
     ]
     evidence = [
-        Evidence(ds.attrs["case"], relative_error(ds.derivative - ds.interaction - ds.curvature, ds.beta), doubt)
-        for ds, doubt in zip(cases, doubts, strict=True)
+        Evidence(ds.attrs["case"], relative_error(ds.derivative - ds.interaction - ds.curvature, ds.beta), _doubt(this, change))
+        for ds, change in zip(cases, changes, strict=True)
     ]
     sizes = ", ".join(
         f"{float(np.linalg.norm(ds.interaction) / np.linalg.norm(ds.derivative)):.2f} and "
@@ -156,16 +156,19 @@ def gap_is_interaction_plus_curvature(this: Claim, results: Results) -> Verdict:
     return this.decide(
         evidence,
         condition=f"interaction and curvature measure {sizes} of ||D(1)||: they do not cancel"
-        f"{_unresolved(this, cases, doubts, _NODES)}",
+        f"{_unresolved(this, cases, changes, _NODES)}",
     )
 
 
-def _unresolved(this: Claim, cases: Sequence[xr.Dataset], doubts: Sequence[float], meaning: str) -> str:
+def _doubt(this: Claim, change: float) -> float:
+    """Return the change of a numerical reference as doubt; one above the tolerance has not settled: it could be anything."""
+    return change if change <= this.tolerance else float("inf")
+
+
+def _unresolved(this: Claim, cases: Sequence[xr.Dataset], changes: Sequence[float], meaning: str) -> str:
     """Return a text that names the cases whose numerical reference still changes by more than the tolerance."""
-    changes = [
-        f"{ds.attrs['case']}: {doubt:.0e} {meaning}" for ds, doubt in zip(cases, doubts, strict=True) if doubt > this.tolerance
-    ]
-    return f"; not resolved numerically: {', '.join(changes)}" if changes else ""
+    left = [f"{ds.attrs['case']}: {x:.0e} {meaning}" for ds, x in zip(cases, changes, strict=True) if x > this.tolerance]
+    return f"; not resolved numerically: {', '.join(left)}" if left else ""
 
 
 @claim(
@@ -213,9 +216,10 @@ def normalisation_is_a_choice(this: Claim, results: Results) -> Verdict:
     """
     cases = results["normalisation"]
     factors = [abs(float(ds.eps_over_w) / ds.sizes["point"] - 1.0) for ds in cases]
-    doubts = [float(ds.eps_change) for ds in cases]
+    changes = [float(ds.eps_change) for ds in cases]
     evidence = [
-        Evidence(f"{ds.attrs['case']} dF/deps", factor, doubt) for ds, factor, doubt in zip(cases, factors, doubts, strict=True)
+        Evidence(f"{ds.attrs['case']} dF/deps", factor, _doubt(this, change))
+        for ds, factor, change in zip(cases, factors, changes, strict=True)
     ]
     exact = [max(float(ds.sum_error), float(ds.weight_sum_error), float(ds.support_error)) for ds in cases]
     evidence += [Evidence(ds.attrs["case"], error) for ds, error in zip(cases, exact, strict=True)]
@@ -226,7 +230,7 @@ def normalisation_is_a_choice(this: Claim, results: Results) -> Verdict:
     return this.decide(
         evidence,
         condition=f"jump at w_i = 0 under 1/|supp w|: {jumps} under 1/N"
-        f"{_unresolved(this, cases, doubts, 'of dF/deps from its step to twice the step')}",
+        f"{_unresolved(this, cases, changes, 'of dF/deps from its step to twice the step')}",
     )
 
 

@@ -121,7 +121,7 @@ def test_list_names_experiments_cases_and_data_sets(answer):
 @pytest.mark.parametrize(
     ("arguments", "module", "message"),
     [
-        (["run", "idenity"], "sims", "experiment 'idenity' is unknown, expected one of average_derivative, budget,"),
+        (["run", "idenity"], "sims", "experiment 'idenity' is unknown, expected one of approximations, average_derivative,"),
         (["frobnicate"], "sims", "No such command 'frobnicate'"),
         (["verify", "--workers", "0"], "sims", "0 is not in the range"),
         (["identity", "--from", "nowhere"], "figures", "no results of 'identity' in nowhere"),

@@ -315,10 +315,10 @@ class OneEdge:
 
 @st.composite
 def piecewise(draw):
-    """Cuts in (0, 1), and a cubic on every piece; jumps are 0 or at least 0.01."""
+    """Cuts in (0, 1), and a cubic on every piece, of no round numbers: pieces that no node sees must not cancel by chance."""
     cuts = sorted(draw(st.lists(st.floats(0.001, 0.999), min_size=0, max_size=5, unique_by=lambda x: round(x, 3))))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    return np.array(cuts), rng.integers(-8, 9, (len(cuts) + 1, 4)) / 4.0
+    return np.array(cuts), rng.uniform(-2.0, 2.0, (len(cuts) + 1, 4))
 
 
 def evaluate(cuts, cubics, t):
