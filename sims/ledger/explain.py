@@ -12,7 +12,7 @@ from theory.claims.sources import reference
 
 __all__ = ["claims_by_id", "explanation", "overview", "results_for"]
 
-_WIDTH, _INDENT = 118, 10
+_WIDTH, _INDENT = 118, 13
 
 
 def claims_by_id(identifiers: Sequence[str]) -> list[Claim]:
@@ -71,7 +71,7 @@ def explanation(claim: Claim, folder: Path) -> str:
         "Tested": f"{judged} Experiments: {', '.join(claim.experiments)}.",
         "Measure": f"{claim.measure}; tolerance {claim.tolerance:g}",
         "Verdict": verdict,
-        **({"Turns on": str(found.sensitivity)} if isinstance(found, Verdict) else {}),
+        **({"Sensitivity": str(found.sensitivity)} if isinstance(found, Verdict) else {}),
         "Sources": "; ".join(map(reference, claim.sources)),
     }
     heading = f"{claim.id}: {claim.statement}"

@@ -1,4 +1,4 @@
-"""Results by hand for T2, T2 local, T16 and C9: averages that are beta, averages that are not, and averages that have not converged."""
+"""Results by hand for T2, T2 local, T16 and C9: averages that are beta, that are not, and that have not converged."""
 
 import json
 
