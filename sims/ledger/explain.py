@@ -80,4 +80,5 @@ def explanation(claim: Claim, folder: Path) -> str:
 
 def _part(name: str, text: str) -> str:
     name = f"{name:<{_INDENT}}"
-    return textwrap.fill(text, _WIDTH, initial_indent=name, subsequent_indent=" " * _INDENT, break_on_hyphens=False)
+    wrap = textwrap.TextWrapper(_WIDTH, name, " " * _INDENT, break_on_hyphens=False, break_long_words=False)  # links stay whole
+    return wrap.fill(text)
