@@ -84,11 +84,11 @@ def test_every_verdict_stands_with_its_statement_figure_condition_case_and_evide
     folder, page, _ = whole
     text = " ".join(" ".join(Reader(page).text).split())
     ledger = judge(read_all(folder)).verdicts
-    assert {"C1", "C4", "C6", "C7", "T1", "T2", "T2 local", "T10"} == {claim.id for claim, _ in ledger}
+    assert {"C1", "C4", "C6", "C7", "T1", "T2", "T2 local", "T10", "T16"} == {claim.id for claim, _ in ledger}
     for claim, verdict in ledger:
         assert f"{claim.id} {verdict.status.value} {claim.statement}" in text
         assert f"{verdict.figure:.3g} (tolerance {verdict.tolerance:.3g}): {verdict.measure}" in text
-        assert f"Decided by {verdict.case} Condition {verdict.condition}" in text
+        assert f"Decided by {verdict.case} Condition {verdict.condition} Sensitivity {verdict.sensitivity} Kind" in text
         assert f"Essay {claim.essay} Idea {claim.idea} Sources {'; '.join(map(reference, claim.sources))}" in text
         assert all(f"{item.case} {item.figure:.3g}" in text for item in verdict.evidence)
 
