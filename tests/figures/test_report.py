@@ -90,7 +90,9 @@ def test_every_verdict_stands_with_its_statement_figure_condition_case_and_evide
         assert f"{verdict.figure:.3g} (tolerance {verdict.tolerance:.3g}): {verdict.measure}" in text
         assert f"Decided by {verdict.case} Condition {verdict.condition} Sensitivity {verdict.sensitivity} Kind" in text
         assert f"Essay {claim.essay} Idea {claim.idea} Sources {'; '.join(map(reference, claim.sources))}" in text
-        assert all(f"{item.case} {item.figure:.3g}" in text for item in verdict.evidence)
+        for item in verdict.evidence:
+            mark = " (control: does not decide)" if item.control else ""
+            assert f"{item.case}{mark} {item.figure:.3g}" in text
 
 
 def test_the_counts_on_top_are_those_of_the_verdicts(whole):
