@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import xarray as xr
+from by_hand import average_derivatives as by_hand
 
 from theory.claims import NothingToJudgeError, Status, all_claims
 
@@ -120,3 +121,16 @@ def identity_case(error, not_judged="", jumps=0):
     }
     attributes = {"case": f"made up {error}"} | ({"not_judged": not_judged} if not_judged else {})
     return xr.Dataset(values, {"p": [0.5], "part": ["taken", "of"]}, attributes)
+
+
+@pytest.mark.parametrize(("difference", "status"), [(1.0, "HOLDS"), (1.1, None)])
+def test_t2_local_is_about_responses_that_are_smooth_near_w_1(difference, status):
+    """A relu network jumps there, and no order of the error is to be expected."""
+    values = {"finite_difference": difference, "derivative": 1.0}
+    effects = {name: (("point", "output"), [[value]]) for name, value in values.items()}
+    case = by_hand.local(2.0)["identity"][0].assign(effects)
+    if status:
+        assert judged("T2 local", identity=[case]).status == status
+    else:
+        with pytest.raises(NothingToJudgeError, match="F is not smooth near w = 1: its differences are not D"):
+            judged("T2 local", identity=[case])
