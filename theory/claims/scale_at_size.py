@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from theory.claims.registry import Claim, OtherMeasure, Results, claim
+from theory.claims.registry import Claim, Judgement, OtherMeasure, Results, claim
 from theory.claims.verdict import Evidence, Verdict
 from theory.response import Array
 
@@ -83,24 +83,18 @@ def _with_next_order(this: Claim, results: Results) -> Verdict:
     return this.decide(_in_half_widths(results, leading_exponent), condition="")
 
 
-def _by_exponent(this: Claim, results: Results) -> Verdict:
-    """Judge |k + 1| itself, with its interval as doubt."""
-    evidence = [
-        Evidence(f"{ds.attrs['case']} p={p:g}", abs(k + 1.0), half)
-        for ds in results["scale_by_size"]
-        for p, k, half in _exponents(ds, _of_slope(ds))
-    ]
-    return this.decide(evidence, condition="")
+def _by_exponent(of: Callable[[xr.Dataset], xr.DataArray]) -> Judgement:
+    """Return the judgement of |k + 1| itself, with its interval as doubt; k is the exponent of the given excess."""
 
+    def judgement(this: Claim, results: Results) -> Verdict:
+        evidence = [
+            Evidence(f"{ds.attrs['case']} p={p:g}", abs(k + 1.0), half)
+            for ds in results["scale_by_size"]
+            for p, k, half in _exponents(ds, of(ds))
+        ]
+        return this.decide(evidence, condition="")
 
-def _by_relative_error(this: Claim, results: Results) -> Verdict:
-    """Judge |k + 1| for ||beta - D(p1)|| / ||D(p1)|| in the place of the excess of the slope."""
-    evidence = [
-        Evidence(f"{ds.attrs['case']} p={p:g}", abs(k + 1.0), half)
-        for ds in results["scale_by_size"]
-        for p, k, half in _exponents(ds, _of_relative_error(ds))
-    ]
-    return this.decide(evidence, condition="")
+    return judgement
 
 
 @claim(
@@ -118,8 +112,12 @@ def _by_relative_error(this: Claim, results: Results) -> Verdict:
     sources=("own derivation from T6", "Fair 1978 (data)"),
     other_measures=(
         OtherMeasure("k in log excess = a + k log N + c/N, in half-widths", 1.0, _with_next_order),
-        OtherMeasure("|k + 1|, half-way to the next rate", NEXT_RATE / 2.0, _by_exponent),
-        OtherMeasure("|k + 1| for the relative error of beta in the place of the excess of the slope", 0.25, _by_relative_error),
+        OtherMeasure("|k + 1|, half-way to the next rate", NEXT_RATE / 2.0, _by_exponent(_of_slope)),
+        OtherMeasure(
+            "|k + 1| for the relative error of beta in the place of the excess of the slope",
+            NEXT_RATE / 2.0,
+            _by_exponent(_of_relative_error),
+        ),
     ),
     too_small="from four sizes up to N = 200 the exponent is too uncertain",
 )
