@@ -32,15 +32,16 @@ if TYPE_CHECKING:
     from theory.derivatives import average_derivative, finite_difference
     from theory.influence import hessian_influence, influence
     from theory.influence.budget import error_budget
-    from theory.laws import Bernoulli, FixedSize, Gaussian, Poisson, TwoPoint
+    from theory.laws import Bernoulli, BetaShapley, FixedSize, Gaussian, LeaveOneOut, Poisson, Semivalue, Shapley, TwoPoint
     from theory.metrics import compare, lds
     from theory.response import weight_derivative
     from theory.sampling.designs import antithetic, fold_over, independent
-    from theory.values import banzhaf, leave_one_out, semivalue, shapley
+    from theory.values import banzhaf, beta_shapley, leave_one_out, semivalue, shapley
 
 __all__ = [
     "MLP",
     "Bernoulli",
+    "BetaShapley",
     "Bistable",
     "FixedSize",
     "Gaussian",
@@ -48,15 +49,19 @@ __all__ = [
     "JaxLearner",
     "KernelSum",
     "LeastSquares",
+    "LeaveOneOut",
     "Logistic",
     "MovingJump",
     "OneStep",
     "Poisson",
+    "Semivalue",
+    "Shapley",
     "SklearnLearner",
     "TwoPoint",
     "antithetic",
     "average_derivative",
     "banzhaf",
+    "beta_shapley",
     "check_learner",
     "compare",
     "data_set",

@@ -1,7 +1,9 @@
 """Compute derivatives of the response in the weights: averages over a sampling law, and finite differences."""
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 import scipy
@@ -10,7 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from theory.answers import require_learner
 from theory.datamodel import grid_rows
 from theory.inputs import as_count, as_number, as_numbers, as_seeds, shown
-from theory.laws import ProductLaw, TwoLevelLaw
+from theory.laws import EdgeLaw, FixedSize, ProductLaw, Quadrature
+from theory.laws.product import uniform_quadrature
 from theory.memory import require_memory
 from theory.response import (
     BLOCK,
@@ -22,6 +25,7 @@ from theory.response import (
     weight_jacobian_column,
 )
 from theory.streams import stream
+from theory.subsets import mask_rows
 from theory.transforms import product_probabilities
 
 __all__ = [
@@ -36,31 +40,46 @@ __all__ = [
 Progress = Callable[[Iterable[int]], Iterable[int]]
 
 
-def average_derivative(learner: DifferentiableLearner, law: ProductLaw, seeds: Sequence[int], nodes: int | None = None) -> Array:
+def average_derivative(
+    learner: DifferentiableLearner, law: ProductLaw | EdgeLaw | FixedSize, seeds: Sequence[int], nodes: int | None = None
+) -> Array:
     """Compute the derivative averaged over a law, E[ D_i(w_1, .., w_i*, .., w_N) ], shape (N, M).
 
-    w_i* follows the zero-bias law, and the other weights follow the law itself. This is the right-hand side of T2. It equals the
-    optimal datamodel coefficient beta_i(law) for every F that is absolutely continuous in w_i, because
-    beta_i = Cov(F, w_i)/s^2 and E[(w - m) g(w)] = s^2 E g'(w*). For Bernoulli(p) it is
-    int_0^1 E_{S not i} D_i(1_S with w_i = t) dt: the derivative is averaged over the training sets of the datamodel, and is not
-    taken at w = 1.
+    Product laws (T2): w_i* follows the zero-bias law, and the other weights follow the law itself. The average equals the
+    optimal datamodel coefficient beta_i(law) for every F that is absolutely continuous in w_i, because beta_i = Cov(F, w_i)/s^2
+    and E[(w - m) g(w)] = s^2 E g'(w*). For Bernoulli(p) it is int_0^1 E_{S not i} D_i(1_S with w_i = t) dt: the derivative is
+    averaged over the training sets of the datamodel, and is not taken at w = 1.
+
+    Semivalues (T13): w_i* is Uniform(0, 1), and the set of other points has the law's size. The average equals
+    `theory.values.semivalue(table, law)`: Shapley, Beta Shapley and leave-one-out are averages of the same derivative.
+
+    FixedSize(k): beta_i of the optimal datamodel is determined up to a constant (T7); with sum_i beta_i = 0 it is
+
+        beta_i = (N - 1)/N ( E_T int D_i(1_T + t e_i) dt - E_{j, T} int D_j(1_T + t e_j) dt ),
+
+    where T has k - 1 points, without i in the first term; in the second j != i, and T contains neither i nor j. Proof: for
+    i != j, beta_i - beta_j = E_T [F(T + i) - F(T + j)] over T without i and j.
 
     The integral over w_i* uses `nodes` Gauss nodes; where F is analytic, its error falls geometrically in `nodes`. The other
-    coordinates are enumerated (two-level laws) or lie on the tensor grid of `law.quadrature(nodes)`. With K points per
-    coordinate, the cost is about N * K^(N-1) * nodes weight Jacobians. Without `nodes`, their number grows until the result has
-    settled to 1e-7 (`settled_average_derivatives`, for laws with two levels); ArithmeticError says where it does not, and why.
+    coordinates are enumerated (two-level laws and semivalues) or lie on the tensor grid of `law.quadrature(nodes)`. With K points
+    per coordinate, the cost is about N * K^(N-1) * nodes weight Jacobians, less where a law leaves out sizes: N * nodes for
+    leave-one-out. Without `nodes`, their number grows until the result has settled to 1e-7 (`settled_average_derivatives`, for
+    laws with two levels); ArithmeticError says where it does not, and why.
     Source: Goldstein & Reinert 1997 for the zero-bias law; the identity for datamodels is this project's.
 
     >>> from sims.learners import LeastSquares
-    >>> from theory.laws import Bernoulli
+    >>> from theory.laws import Bernoulli, LeaveOneOut
     >>> learner = LeastSquares([[1.0]], [1.0], [[1.0]], l2=1.0)  # F(w) = w / (w + 1)
     >>> average_derivative(learner, Bernoulli(0.5), [0], nodes=8).round(9).tolist()  # beta = F(1) - F(0), while D(1) = 1/4
     [[0.5]]
+    >>> two = LeastSquares([[1.0], [1.0]], [1.0, 1.0], [[1.0]], l2=1.0)  # F(w) = (w_0 + w_1) / (w_0 + w_1 + 2)
+    >>> average_derivative(two, LeaveOneOut(), [0], nodes=8).round(9).tolist()  # 1/2 - 1/3
+    [[0.166666667], [0.166666667]]
     """
     if nodes is not None:
         return average_derivatives(learner, (law,), seeds, nodes)[0]
     _require_derivatives(learner, (law,))
-    if not isinstance(law, TwoLevelLaw):
+    if not isinstance(law, EdgeLaw | FixedSize):
         raise ValueError(f"nodes is missing, expected a number of them for {law}: only laws with two levels find it themselves")
     settled = settled_average_derivatives(learner, (law,), seeds)
     if settled.average is None:
@@ -70,7 +89,7 @@ def average_derivative(learner: DifferentiableLearner, law: ProductLaw, seeds: S
 
 def average_derivatives(
     learner: DifferentiableLearner,
-    laws: Sequence[ProductLaw],
+    laws: Sequence[ProductLaw | EdgeLaw | FixedSize],
     seeds: Sequence[int],
     nodes: int,
     *,
@@ -78,8 +97,8 @@ def average_derivatives(
 ) -> Array:
     """Compute `average_derivative` for L laws that share their quadrature points, shape (L, N, M).
 
-    Bernoulli(p) for many p are such laws. Each derivative is evaluated once and weighted once per law. `progress` wraps the loop
-    over training points.
+    Bernoulli(p) for many p, semivalues and FixedSize are such laws. Each derivative is evaluated once and weighted once per law.
+    `progress` wraps the loop over training points.
 
     >>> from sims.learners import LeastSquares
     >>> from theory.laws import Bernoulli
@@ -89,25 +108,89 @@ def average_derivatives(
     """
     _require_derivatives(learner, laws)
     seeds, nodes = as_seeds(seeds), as_count("nodes", nodes)
-    others, along = laws[0].quadrature(nodes), laws[0].zero_bias_quadrature(nodes)
-    for law in laws[1:]:
-        alike = np.array_equal(law.quadrature(nodes).points, others.points)
-        if not alike or not all(map(np.array_equal, law.zero_bias_quadrature(nodes), along)):
-            raise ValueError(f"{law} and {laws[0]} do not share their points and zero-bias law: average them one by one")
-    n, k = learner.n_points, len(others.points)
-    require_memory(
-        8 * (len(laws) + 1) * k ** (n - 1), f"a grid of {k}**{n - 1} weight vectors", "take fewer nodes or training points"
-    )
-    probabilities = np.stack([product_probabilities(np.tile(law.quadrature(nodes).probabilities, (n - 1, 1))) for law in laws])
-    step = max(1, BLOCK // len(along.points))
+    n = learner.n_points
+    grid = _grid(laws, n, nodes)
+    step = max(1, BLOCK // len(grid.along.points))
     average = np.zeros((len(laws), n, learner.n_outputs))
+    swapped = [k for k, law in enumerate(laws) if isinstance(law, FixedSize)]
     for i in progress(range(n)):
-        for start in range(0, k ** (n - 1), step):
-            rows = slice(start, min(start + step, k ** (n - 1)))
-            rest = grid_rows(others.points, rows.start, rows.stop, n - 1)
-            slope = _integrate_along(learner, seeds, rest, i, along.points, along.probabilities)
-            average[:, i] += probabilities[:, rows] @ slope
+        for start in range(0, grid.n_rows, step):
+            rows = slice(start, min(start + step, grid.n_rows))
+            rest = grid.rest(rows)
+            slope = _integrate_along(learner, seeds, rest, i, grid.along)
+            average[:, i] += grid.probabilities[:, rows] @ slope
+            for k in swapped:  # the second term of FixedSize, for all points that are absent and not i
+                absent = 1.0 - np.insert(rest, i, 1.0, axis=1)
+                average[k] -= absent.T @ (grid.probabilities[k, rows, None] * slope) / absent.sum(axis=1).max(initial=1.0)
+    average[swapped] *= (n - 1) / n
     return average
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """The weights of the other N - 1 points, row by row, with their probabilities (L, rows), and the rule along w_i*."""
+
+    n_rows: int
+    rest: Callable[[slice], Array]  # rows -> (B, N - 1)
+    probabilities: Array
+    along: Quadrature
+
+
+def _grid(laws: Sequence[ProductLaw | EdgeLaw | FixedSize], n: int, nodes: int) -> _Grid:
+    """Return the grid that all laws share; raise ValueError if they do not share one."""
+    edges = [law for law in laws if isinstance(law, EdgeLaw | FixedSize)]
+    if len(edges) == len(laws):
+        return _edge_grid(edges, n, nodes)
+    products = [law for law in laws if isinstance(law, ProductLaw)]
+    rules = [(law.quadrature(nodes), law.zero_bias_quadrature(nodes)) for law in products]
+    (others, along), first = rules[0], products[0]
+    for law, (quadrature, zero_bias) in zip(products, rules, strict=True):
+        if not np.array_equal(quadrature.points, others.points) or not all(map(np.array_equal, zero_bias, along)):
+            raise ValueError(f"{law} and {first} do not share their points and zero-bias law: average them one by one")
+    if len(products) < len(laws):
+        raise ValueError(f"{first} and {laws[-1]} do not share their points: average them one by one")
+    k, n_laws = len(others.points), len(laws)
+    require_memory(
+        8 * (n_laws + 1) * k ** (n - 1), f"a grid of {k}**{n - 1} weight vectors", "take fewer nodes or training points"
+    )
+    probabilities = [product_probabilities(np.tile(quadrature.probabilities, (n - 1, 1))) for quadrature, _ in rules]
+    return _Grid(
+        k ** (n - 1), lambda rows: grid_rows(others.points, rows.start, rows.stop, n - 1), np.stack(probabilities), along
+    )
+
+
+def _edge_grid(laws: Sequence[EdgeLaw | FixedSize], n: int, nodes: int) -> _Grid:
+    """Return the sets of other points that at least one of the laws counts, in mask order, and the uniform law along an edge."""
+    (low, high), by_size = _levels(laws), np.stack([_size_probabilities(law, n) for law in laws])
+    used = np.flatnonzero(by_size.any(axis=0)).tolist()
+    count = sum(math.comb(n - 1, k) for k in used)
+    require_memory(8 * (n + 2 * len(laws) + 2) * count, f"{count} sets of other points", "take fewer training points")
+    if len(used) == n:
+        bits = mask_rows(0, 2 ** (n - 1), n - 1) if n > 1 else np.empty((1, 0))
+    else:
+        bits = np.array(
+            [np.isin(np.arange(n - 1), chosen) for k in used for chosen in combinations(range(n - 1), k)], dtype=float
+        )
+    per_set = by_size / [math.comb(n - 1, k) for k in range(n)]
+    sizes = bits.sum(axis=1).astype(np.int64)
+    return _Grid(count, lambda rows: low + (high - low) * bits[rows], per_set[:, sizes], uniform_quadrature(low, high, nodes))
+
+
+def _levels(laws: Sequence[EdgeLaw | FixedSize]) -> tuple[float, float]:
+    """Return the two levels of all laws; raise ValueError if they differ."""
+    of_law = [(0.0, 1.0) if isinstance(law, FixedSize) else law.levels for law in laws]
+    for law, levels in zip(laws, of_law, strict=True):
+        if levels != of_law[0]:
+            raise ValueError(f"{law} and {laws[0]} do not share their points and zero-bias law: average them one by one")
+    return of_law[0]
+
+
+def _size_probabilities(law: EdgeLaw | FixedSize, n: int) -> Array:
+    """Return the probabilities (N,) of the number of other points; FixedSize(k) has k - 1 of them."""
+    if not isinstance(law, FixedSize):
+        return law.size_probabilities(n)
+    law.check(n)
+    return np.eye(n)[law.k - 1]
 
 
 @dataclass(frozen=True)
@@ -126,7 +209,7 @@ class SettledAverage:
 
 def settled_average_derivatives(
     learner: DifferentiableLearner,
-    laws: Sequence[ProductLaw],
+    laws: Sequence[EdgeLaw | FixedSize],
     seeds: Sequence[int],
     *,
     tolerance: float = 1e-7,
@@ -137,8 +220,8 @@ def settled_average_derivatives(
 
     The number of nodes is found on at most 96 edges, drawn at random: it grows by a half until the integrals along these edges
     change by less than the tolerance. One pass over all edges follows. It does not converge where F jumps inside an edge (see
-    `theory.edges`), and is not begun where it would take more than `most_derivatives` derivatives: the number of edges times
-    that of nodes. The laws need two levels, since others have no edges.
+    `theory.edges`), and is not begun where it would take more than `most_derivatives` derivatives: the number of edges that the
+    laws count times that of nodes. The laws need two levels, since others have no edges.
 
     >>> from sims.learners import LeastSquares
     >>> from theory.laws import Bernoulli
@@ -149,13 +232,16 @@ def settled_average_derivatives(
     """
     tolerance = as_number("tolerance", tolerance, "a number > 0 and < 1", above=0.0, below=1.0)
     most, seeds = as_count("most_derivatives", most_derivatives), as_seeds(seeds)
-    n, edges = learner.n_points, learner.n_points * 2 ** (learner.n_points - 1)
+    _require_derivatives(learner, laws)
+    n = learner.n_points
+    sizes = np.flatnonzero(np.any([_size_probabilities(law, n) for law in laws], axis=0)).tolist()
+    edges = n * sum(math.comb(n - 1, k) for k in sizes)
     change, nodes, before = np.inf, 0, None
     for more in _NODES:
         if edges * max(more, 1) > most * 3 // 2:
-            reason = f"{n} points have {edges} edges, and {more} nodes on each are more than {most} derivatives"
+            reason = f"{edges} edges of {n} points, with {more} nodes on each, are more than {most} derivatives"
             break
-        integrals = _on_drawn_edges(learner, laws[0], seeds, more)
+        integrals = _on_drawn_edges(learner, laws, seeds, more)
         if before is not None:
             size = np.linalg.norm(integrals)
             change = float(np.linalg.norm(integrals - before) / size) if size else 0.0
@@ -173,39 +259,42 @@ def settled_average_derivatives(
 _NODES = (4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384)
 
 
-def _on_drawn_edges(learner: DifferentiableLearner, law: ProductLaw, seeds: tuple[int, ...], nodes: int) -> Array:
+def _on_drawn_edges(
+    learner: DifferentiableLearner, laws: Sequence[EdgeLaw | FixedSize], seeds: tuple[int, ...], nodes: int
+) -> Array:
     """Compute E[D_i] along at most 96 edges, spread evenly over the points, and always the same ones; shape (E, M)."""
-    levels, along = law.quadrature(2).points, law.zero_bias_quadrature(nodes)
-    n, rng = learner.n_points, stream("drawn edges", 0)
-    count = min(2 ** (n - 1), max(2, 96 // n))
+    n, rng, grid = learner.n_points, stream("drawn edges", 0), _edge_grid(laws, learner.n_points, nodes)
+    count = min(grid.n_rows, max(2, 96 // n))
     parts: list[Array] = []
     for i in range(n):
-        chosen: NDArray[np.int64] = np.sort(rng.permutation(2 ** (n - 1))[:count])
-        rest = levels[((chosen[:, None] >> np.arange(n - 1)) & 1)] if n > 1 else np.empty((1, 0))
-        parts.append(_integrate_along(learner, seeds, rest, i, along.points, along.probabilities))
+        chosen: NDArray[np.int64] = np.sort(rng.permutation(grid.n_rows)[:count])
+        rest = np.concatenate([grid.rest(slice(row, row + 1)) for row in chosen.tolist()])
+        parts.append(_integrate_along(learner, seeds, rest, i, grid.along))
     return np.concatenate(parts)
 
 
-def _require_derivatives(learner: Learner, laws: Sequence[ProductLaw]) -> None:
-    """Raise TypeError unless the learner has derivatives and the laws are product laws."""
+def _require_derivatives(learner: Learner, laws: Sequence[ProductLaw | EdgeLaw | FixedSize]) -> None:
+    """Raise TypeError unless the learner has derivatives, and every law says where to average them."""
     require_learner(learner)
     if not isinstance(learner, DifferentiableLearner):
         raise TypeError(
             f"{type(learner).__name__} has no weight_jacobian, expected a learner with derivatives: the average derivative needs "
             "the exact derivative of respond"
         )
-    wrong = [law for law in laws if not isinstance(law, ProductLaw) or isinstance(law, type)]
+    wrong = [law for law in laws if not isinstance(law, ProductLaw | EdgeLaw | FixedSize) or isinstance(law, type)]
     if wrong or not laws:
-        raise TypeError(f"laws is {shown(laws)}, expected one or more product laws (Bernoulli, TwoPoint, Gaussian, Poisson)")
+        raise TypeError(
+            f"laws is {shown(laws)}, expected one or more laws: Bernoulli, TwoPoint, Gaussian, Poisson, FixedSize, Shapley, "
+            "BetaShapley, LeaveOneOut or Semivalue"
+        )
 
 
-def _integrate_along(
-    learner: DifferentiableLearner, seeds: Sequence[int], rest: Array, i: int, points: Array, probabilities: Array
-) -> Array:
-    """Compute E[D_i] over w_i, which takes `points` with `probabilities`, for every row of `rest`; shape (B, M).
+def _integrate_along(learner: DifferentiableLearner, seeds: Sequence[int], rest: Array, i: int, along: Quadrature) -> Array:
+    """Compute E[D_i] over w_i, which follows the rule `along`, for every row of `rest`; shape (B, M).
 
     `rest` (B, N-1) holds the weights of the other points.
     """
+    points, probabilities = along
     weights = np.insert(np.repeat(rest, len(points), axis=0), i, np.tile(points, len(rest)), axis=1)
     derivative = weight_jacobian_column(learner, weights, seeds, i).mean(axis=1)
     return np.asarray(np.tensordot(probabilities, derivative.reshape(len(rest), len(points), -1), axes=(0, 1)), dtype=np.float64)

@@ -8,11 +8,12 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from theory.inputs import as_number, as_numbers
+from theory.inputs import as_number, shown
+from theory.laws import BetaShapley, EdgeLaw, FixedSize, Semivalue, TwoPoint
 from theory.response import Array, as_table
 from theory.transforms import multilinear_gradient, split, sum_by_size
 
-__all__ = ["banzhaf", "leave_one_out", "mean_marginals", "semivalue", "shapley"]
+__all__ = ["banzhaf", "beta_shapley", "leave_one_out", "mean_marginals", "semivalue", "shapley"]
 
 
 def leave_one_out(table: ArrayLike) -> Array:
@@ -52,21 +53,31 @@ def shapley(table: ArrayLike) -> Array:
     return marginals.sum(axis=1) / marginals.shape[0]
 
 
-def semivalue(table: ArrayLike, size_probabilities: ArrayLike) -> Array:
+def beta_shapley(table: ArrayLike, a: float, b: float) -> Array:
+    """Compute the Beta Shapley value, the mean of the Banzhaf values over p ~ Beta(b, a), shape (N, M).
+
+    For a > b it looks at small subsets, and a = b = 1 is Shapley. Source: Kwon & Zou 2022.
+
+    >>> beta_shapley([[0], [3], [0], [6]], 2, 1).tolist()  # P_0 = 2/3, P_1 = 1/3
+    [[4.0], [1.0]]
+    """
+    return semivalue(table, BetaShapley(a, b))
+
+
+def semivalue(table: ArrayLike, law: EdgeLaw | ArrayLike) -> Array:
     """Compute the semivalue sum_k P_k mean_{|S| = k, i not in S} [F(S + i) - F(S)], shape (N, M).
 
-    `size_probabilities` are P_0..P_{N-1}, which must sum to 1. P_k = 1/N gives Shapley, P = Binomial(N - 1, p) gives Banzhaf, and
-    P_{N-1} = 1 gives leave-one-out. Source: Dubey, Neyman & Weber 1981.
+    `law` gives P_0..P_{N-1}: Shapley(), BetaShapley(a, b), LeaveOneOut(), Bernoulli(p) for the Banzhaf value, or the numbers
+    themselves, which must sum to 1. Source: Dubey, Neyman & Weber 1981.
 
     >>> semivalue([[0], [3], [0], [6]], [0.0, 1.0]).tolist()  # leave-one-out
     [[6.0], [3.0]]
     """
-    marginals, weights = mean_marginals(table), as_numbers("size_probabilities", size_probabilities, "one per size 0..N-1")
-    if weights.shape != marginals.shape[:1]:
-        raise ValueError(f"size_probabilities has shape {weights.shape}, expected ({len(marginals)},): one per size 0..N-1")
-    if not (weights >= 0).all() or not math.isclose(weights.sum(), 1.0, rel_tol=1e-12):
-        raise ValueError(f"size_probabilities sum to {weights.sum()}, expected non-negative numbers with sum 1")
-    return np.tensordot(weights, marginals, axes=(0, 1))
+    marginals = mean_marginals(table)
+    if isinstance(law, FixedSize | TwoPoint | type):
+        raise TypeError(f"law = {shown(law)} is no semivalue, expected Shapley(), LeaveOneOut(), Bernoulli(p) or P_0..P_{{N-1}}")
+    probabilities = (law if isinstance(law, EdgeLaw) else Semivalue(law)).size_probabilities(len(marginals))
+    return np.tensordot(probabilities, marginals, axes=(0, 1))
 
 
 def mean_marginals(table: ArrayLike) -> Array:

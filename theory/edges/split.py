@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from theory.derivatives import settled_average_derivatives
 from theory.edges.decompose import Edges, chosen_edges, decompose_edges
 from theory.inputs import as_numbers, as_seeds
-from theory.laws import TwoLevelLaw
+from theory.laws import EdgeLaw
 from theory.metrics import relative_error
 from theory.response import Array, DifferentiableLearner
 from theory.streams import stream
@@ -48,7 +48,7 @@ class SplitCoefficients:
 
 def split_coefficients(
     learner: DifferentiableLearner,
-    laws: Sequence[TwoLevelLaw],
+    laws: Sequence[EdgeLaw],
     seeds: Sequence[int],
     beta: ArrayLike,
     *,
@@ -93,7 +93,7 @@ def split_coefficients(
     return _of_edges(edges, laws, expected, why)
 
 
-def _of_edges(edges: Edges, laws: Sequence[TwoLevelLaw], beta: Array, why: str) -> SplitCoefficients:
+def _of_edges(edges: Edges, laws: Sequence[EdgeLaw], beta: Array, why: str) -> SplitCoefficients:
     whole, jumps = ([part(law) for law in laws] for part in (edges.coefficients, edges.average_jumps))
     total, standard_error, jump = (
         np.stack([value for value, _ in whole]),

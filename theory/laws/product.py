@@ -1,4 +1,4 @@
-"""Define the laws by which training weights are drawn, and their zero-bias laws.
+"""Define the product laws, by which training weights are drawn independently, and their zero-bias laws.
 
 The zero-bias law of a weight w with mean m and variance s^2 is the law of w* for which
 
@@ -14,11 +14,12 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 import scipy
 
-from theory.inputs import as_count, as_number, shown
-from theory.memory import require_memory
+from theory.inputs import as_count, as_number
+from theory.laws.checks import draw_shape, keep
+from theory.laws.sizes import EdgeLaw, binomial_sizes
 from theory.response import Array
 
-__all__ = ["Bernoulli", "FixedSize", "Gaussian", "Poisson", "ProductLaw", "Quadrature", "TwoLevelLaw", "TwoPoint"]
+__all__ = ["Bernoulli", "Gaussian", "Poisson", "ProductLaw", "Quadrature", "TwoLevelLaw", "TwoPoint", "uniform_quadrature"]
 
 
 class Quadrature(NamedTuple):
@@ -56,13 +57,8 @@ class ProductLaw(Protocol):
 
 
 @runtime_checkable
-class TwoLevelLaw(ProductLaw, Protocol):
+class TwoLevelLaw(ProductLaw, EdgeLaw, Protocol):
     """A two-level law gives each weight one of two values: a table over subsets (bit 1 = upper value) is its whole support."""
-
-    @property
-    def levels(self) -> tuple[float, float]:
-        """Return the weight of an absent point and the weight of a present point."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -80,7 +76,7 @@ class Bernoulli:
 
     def __post_init__(self) -> None:
         why = "at p = 0 or 1 only one training set is possible, and no coefficient is identified; use values.leave_one_out"
-        _keep(self, p=as_number("p", self.p, f"0 < p < 1: {why}", above=0.0, below=1.0))
+        keep(self, p=as_number("p", self.p, f"0 < p < 1: {why}", above=0.0, below=1.0))
 
     @property
     def mean(self) -> float:
@@ -94,14 +90,17 @@ class Bernoulli:
     def levels(self) -> tuple[float, float]:
         return (0.0, 1.0)
 
+    def size_probabilities(self, n_points: int) -> Array:
+        return binomial_sizes(self.p, n_points)
+
     def quadrature(self, nodes: int) -> Quadrature:
         return Quadrature(np.array(self.levels), np.array([1.0 - self.p, self.p]))
 
     def zero_bias_quadrature(self, nodes: int) -> Quadrature:
-        return _uniform(*self.levels, nodes)
+        return uniform_quadrature(*self.levels, nodes)
 
     def draw(self, *, n_subsets: int, n_points: int, rng: np.random.Generator) -> Array:
-        return (rng.random(_sizes(n_subsets, n_points, rng)) < self.p).astype(np.float64)
+        return (rng.random(draw_shape(n_subsets, n_points, rng)) < self.p).astype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -117,7 +116,7 @@ class TwoPoint:
 
     def __post_init__(self) -> None:
         expected = "0 < scale <= 1: the weight 1 - scale must not be negative"
-        _keep(self, scale=as_number("scale", self.scale, expected, above=0.0, most=1.0))
+        keep(self, scale=as_number("scale", self.scale, expected, above=0.0, most=1.0))
 
     @property
     def mean(self) -> float:
@@ -131,14 +130,17 @@ class TwoPoint:
     def levels(self) -> tuple[float, float]:
         return (1.0 - self.scale, 1.0 + self.scale)
 
+    def size_probabilities(self, n_points: int) -> Array:
+        return binomial_sizes(0.5, n_points)
+
     def quadrature(self, nodes: int) -> Quadrature:
         return Quadrature(np.array(self.levels), np.array([0.5, 0.5]))
 
     def zero_bias_quadrature(self, nodes: int) -> Quadrature:
-        return _uniform(*self.levels, nodes)
+        return uniform_quadrature(*self.levels, nodes)
 
     def draw(self, *, n_subsets: int, n_points: int, rng: np.random.Generator) -> Array:
-        return np.where(rng.random(_sizes(n_subsets, n_points, rng)) < 0.5, *self.levels)
+        return np.where(rng.random(draw_shape(n_subsets, n_points, rng)) < 0.5, *self.levels)
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,7 @@ class Gaussian:
     sigma: float
 
     def __post_init__(self) -> None:
-        _keep(self, sigma=as_number("sigma", self.sigma, "a finite number > 0", above=0.0))
+        keep(self, sigma=as_number("sigma", self.sigma, "a finite number > 0", above=0.0))
 
     @property
     def mean(self) -> float:
@@ -180,7 +182,7 @@ class Gaussian:
         return self.quadrature(nodes)
 
     def draw(self, *, n_subsets: int, n_points: int, rng: np.random.Generator) -> Array:
-        return 1.0 + self.sigma * rng.standard_normal(_sizes(n_subsets, n_points, rng))
+        return 1.0 + self.sigma * rng.standard_normal(draw_shape(n_subsets, n_points, rng))
 
 
 @dataclass(frozen=True)
@@ -212,54 +214,12 @@ class Poisson:
         return Quadrature(np.asarray(points, dtype=np.float64).clip(0.0), np.asarray(vectors, dtype=np.float64)[0] ** 2)
 
     def zero_bias_quadrature(self, nodes: int) -> Quadrature:
-        count, step = self.quadrature(nodes), _uniform(0.0, 1.0, nodes)
+        count, step = self.quadrature(nodes), uniform_quadrature(0.0, 1.0, nodes)
         points = np.add.outer(count.points, step.points).ravel()
         return Quadrature(points, np.multiply.outer(count.probabilities, step.probabilities).ravel())
 
     def draw(self, *, n_subsets: int, n_points: int, rng: np.random.Generator) -> Array:
-        return rng.poisson(1.0, _sizes(n_subsets, n_points, rng)).astype(np.float64)
-
-
-@dataclass(frozen=True)
-class FixedSize:
-    """Every subset of exactly k points is equally likely (Ilyas et al. 2022). It is no product law, as sum_i w_i = k.
-
-    >>> FixedSize(2).draw(n_subsets=3, n_points=5, rng=np.random.default_rng(0)).sum(axis=1)
-    array([2., 2., 2.])
-    """
-
-    k: int
-
-    def __post_init__(self) -> None:
-        if isinstance(self.k, bool) or not isinstance(self.k, (int, np.integer)) or self.k < 1:
-            raise ValueError(
-                f"k = {shown(self.k)}, expected an integer with 1 <= k <= N - 1, the number of points in every subset"
-            )
-
-    def check(self, n_points: int) -> None:
-        """Raise ValueError if k >= N, where at most one subset has k points."""
-        if not self.k <= n_points - 1:
-            raise ValueError(f"k = {self.k} with N = {n_points} points, expected 1 <= k <= N - 1 = {n_points - 1}")
-
-    def draw(self, *, n_subsets: int, n_points: int, rng: np.random.Generator) -> Array:
-        self.check(n_points)
-        order = rng.random(_sizes(n_subsets, n_points, rng)).argsort(axis=1)
-        return (order < self.k).astype(np.float64)
-
-
-def _keep(law: object, **values: float) -> None:
-    """Set checked fields of a frozen law."""
-    for name, value in values.items():
-        object.__setattr__(law, name, value)
-
-
-def _sizes(n_subsets: int, n_points: int, rng: np.random.Generator) -> tuple[int, int]:
-    """Return the shape of a draw; raise ValueError unless both sizes are whole numbers >= 1, and rng is a generator."""
-    if not isinstance(rng, np.random.Generator):
-        raise TypeError(f"rng is a {type(rng).__name__}, expected a generator: np.random.default_rng(seed)")
-    rows, columns = as_count("n_subsets", n_subsets), as_count("n_points", n_points)
-    require_memory(16 * rows * columns, f"a draw of n_subsets = {rows} of n_points = {columns}", "take fewer subsets")
-    return rows, columns
+        return rng.poisson(1.0, draw_shape(n_subsets, n_points, rng)).astype(np.float64)
 
 
 def _nodes(nodes: int) -> int:
@@ -269,7 +229,7 @@ def _nodes(nodes: int) -> int:
     return int(nodes)
 
 
-def _uniform(low: float, high: float, nodes: int) -> Quadrature:
+def uniform_quadrature(low: float, high: float, nodes: int) -> Quadrature:
     """Return the Gauss-Legendre rule for the uniform law on [low, high]."""
     nodes = _nodes(nodes)
     x, weights = scipy.special.roots_legendre(nodes)

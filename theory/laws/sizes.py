@@ -1,0 +1,179 @@
+"""Define laws that go by the size of a subset: semivalues (Shapley, Beta Shapley, leave-one-out), and subsets of one size.
+
+A semivalue averages F(S + i) - F(S) over the sets S of other points, and the weight of S depends on its size alone (Dubey, Neyman
+& Weber 1981). Since F(S + i) - F(S) is the integral of dF/dw_i as w_i goes from 0 to 1, every semivalue is an average of the same
+derivative, along edges of the cube of weights (T13). Semivalues differ only in `size_probabilities`: in where they look.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import scipy
+from numpy.typing import ArrayLike
+
+from theory.inputs import as_number, as_numbers, shown
+from theory.laws.checks import draw_shape, keep
+from theory.response import Array
+from theory.subsets import check_n_points
+
+__all__ = ["BetaShapley", "EdgeLaw", "FixedSize", "LeaveOneOut", "Semivalue", "Shapley", "binomial_sizes"]
+
+
+@runtime_checkable
+class EdgeLaw(Protocol):
+    """An edge law says on which edges of the cube of weights the derivative in w_i is averaged, by the size of the rest."""
+
+    @property
+    def levels(self) -> tuple[float, float]:
+        """Return the weight of an absent point and the weight of a present point: the two ends of an edge."""
+        ...
+
+    def size_probabilities(self, n_points: int) -> Array:
+        """Return P_0..P_{N-1}: the probability that k of the other N - 1 points are present; all such sets are equally likely."""
+        ...
+
+
+@dataclass(frozen=True)
+class Shapley:
+    """The number of other points that are present is uniform on 0..N-1: the law of the Shapley value (Shapley 1953).
+
+    It is the mixture of Bernoulli(p) with p ~ Uniform(0, 1): the derivative is averaged along the diagonal of the cube (Owen
+    1972).
+
+    >>> Shapley().size_probabilities(4).tolist()
+    [0.25, 0.25, 0.25, 0.25]
+    """
+
+    @property
+    def levels(self) -> tuple[float, float]:
+        return (0.0, 1.0)
+
+    def size_probabilities(self, n_points: int) -> Array:
+        check_n_points(n_points)
+        return np.full(n_points, 1.0 / n_points)
+
+
+@dataclass(frozen=True)
+class BetaShapley:
+    """The number of other points that are present is beta-binomial: the law of Beta Shapley(a, b) (Kwon & Zou 2022).
+
+    It is the mixture of Bernoulli(p) with p ~ Beta(b, a), so that a > b looks at small subsets, and a = b = 1 is Shapley. With
+    the rising factorial x^(k) = x (x + 1) .. (x + k - 1),
+
+        P_k = binom(N - 1, k) b^(k) a^(N - 1 - k) / (a + b)^(N - 1).
+
+    >>> BetaShapley(4, 1).size_probabilities(3).round(12).tolist()  # 20/30, 8/30 and 2/30
+    [0.666666666667, 0.266666666667, 0.066666666667]
+    """
+
+    a: float
+    b: float
+
+    def __post_init__(self) -> None:
+        keep(self, **{name: as_number(name, getattr(self, name), "a finite number > 0", above=0.0) for name in ("a", "b")})
+
+    @property
+    def levels(self) -> tuple[float, float]:
+        return (0.0, 1.0)
+
+    def size_probabilities(self, n_points: int) -> Array:
+        check_n_points(n_points)
+        others = n_points - 1
+        found = np.asarray(scipy.stats.betabinom(others, self.b, self.a).pmf(np.arange(n_points)), dtype=np.float64)
+        return found / found.sum()
+
+
+@dataclass(frozen=True)
+class LeaveOneOut:
+    """All other points are present: the law of leave-one-out, F(1) - F(1 - e_i) (Cook 1977).
+
+    It is the limit of Bernoulli(p) for p -> 1: the derivative is averaged along the edge from 1 - e_i to 1.
+
+    >>> LeaveOneOut().size_probabilities(3).tolist()
+    [0.0, 0.0, 1.0]
+    """
+
+    @property
+    def levels(self) -> tuple[float, float]:
+        return (0.0, 1.0)
+
+    def size_probabilities(self, n_points: int) -> Array:
+        check_n_points(n_points)
+        return np.eye(n_points)[-1]
+
+
+@dataclass(frozen=True)
+class Semivalue:
+    """Any semivalue: k of the N - 1 other points are present with the given probability P_k, k = 0..N-1.
+
+    Every mixture of Bernoulli(p) laws is one: P_k is the mean of binom(N - 1, k) p^k (1 - p)^(N - 1 - k) over p (Dubey, Neyman &
+    Weber 1981).
+
+    >>> Semivalue([0.25, 0.5, 0.25])  # the Banzhaf value of three points
+    Semivalue(probabilities=(0.25, 0.5, 0.25))
+    """
+
+    probabilities: tuple[float, ...]
+
+    def __init__(self, size_probabilities: ArrayLike) -> None:
+        found = as_numbers("size_probabilities", size_probabilities, "P_0..P_{N-1}, one per size 0..N-1")
+        if found.ndim != 1 or not len(found):
+            raise ValueError(f"size_probabilities has shape {found.shape}, expected (N,): P_0..P_{{N-1}}, one per size 0..N-1")
+        if not (found >= 0.0).all() or not math.isclose(found.sum(), 1.0, rel_tol=1e-12):
+            raise ValueError(
+                f"size_probabilities sum to {found.sum():.15g} with least entry {found.min():g}, expected non-negative numbers "
+                "with sum 1: divide them by their sum"
+            )
+        object.__setattr__(self, "probabilities", tuple(found.tolist()))
+
+    @property
+    def levels(self) -> tuple[float, float]:
+        return (0.0, 1.0)
+
+    def size_probabilities(self, n_points: int) -> Array:
+        if n_points != len(self.probabilities):
+            raise ValueError(
+                f"size_probabilities has shape ({len(self.probabilities)},), expected ({n_points},): one per size 0..N-1 of "
+                "the set of other points"
+            )
+        return np.array(self.probabilities)
+
+
+@dataclass(frozen=True)
+class FixedSize:
+    """Every subset of exactly k points is equally likely (Ilyas et al. 2022). It is no product law, as sum_i w_i = k.
+
+    >>> FixedSize(2).draw(n_subsets=3, n_points=5, rng=np.random.default_rng(0)).sum(axis=1)
+    array([2., 2., 2.])
+    """
+
+    k: int
+
+    def __post_init__(self) -> None:
+        if isinstance(self.k, bool) or not isinstance(self.k, (int, np.integer)) or self.k < 1:
+            raise ValueError(
+                f"k = {shown(self.k)}, expected an integer with 1 <= k <= N - 1, the number of points in every subset"
+            )
+
+    def check(self, n_points: int) -> None:
+        """Raise ValueError if k >= N, where at most one subset has k points."""
+        if not self.k <= n_points - 1:
+            raise ValueError(f"k = {self.k} with N = {n_points} points, expected 1 <= k <= N - 1 = {n_points - 1}")
+
+    def draw(self, *, n_subsets: int, n_points: int, rng: np.random.Generator) -> Array:
+        self.check(n_points)
+        order = rng.random(draw_shape(n_subsets, n_points, rng)).argsort(axis=1)
+        return (order < self.k).astype(np.float64)
+
+
+def binomial_sizes(p: float, n_points: int) -> Array:
+    """Return P_k = binom(N - 1, k) p^k (1 - p)^(N - 1 - k), k = 0..N-1: the sizes of Bernoulli(p) subsets of the other points.
+
+    >>> binomial_sizes(0.5, 3).tolist()
+    [0.25, 0.5, 0.25]
+    """
+    check_n_points(n_points)
+    sizes = range(n_points)
+    return np.array([math.comb(n_points - 1, k) * p**k * (1.0 - p) ** (n_points - 1 - k) for k in sizes])
