@@ -259,7 +259,7 @@ CALLS = {
         {"learner": RIDGE, "law": dfdw.Bernoulli(0.5), "seeds": (0,), "nodes": 2},
         {
             "learner": LEARNER,
-            "law": {**LAW, "no product": dfdw.FixedSize(2)},
+            "law": {**LAW, "too large": dfdw.FixedSize(4)},
             "seeds": SEEDS,
             "nodes": {**{k: v for k, v in COUNT.items() if v is not None}, "huge": 10**9},
         },
@@ -283,12 +283,23 @@ CALLS = {
     "shapley": ({"table": TABLE}, {"table": TABLES}),
     "banzhaf": ({"table": TABLE}, {"table": TABLES, "p": numbers(-0.1, 1.1)}),
     "semivalue": (
-        {"table": TABLE, "size_probabilities": [0.25] * 4},
+        {"table": TABLE, "law": [0.25] * 4},
         {
             "table": TABLES,
-            "size_probabilities": {**arrays([0.25] * 4), "sum": [1.0] * 4, "negative": [2.0, -1.0, 0.0, 0.0], "short": [1.0]},
+            "law": {
+                **arrays([0.25] * 4),
+                "sum": [1.0] * 4,
+                "negative": [2.0, -1.0, 0.0, 0.0],
+                "short": [1.0],
+                "one size": dfdw.FixedSize(2),
+                "a class": dfdw.Shapley,
+                "other levels": dfdw.TwoPoint(0.5),
+            },
         },
     ),
+    "beta_shapley": ({"table": TABLE, "a": 4, "b": 1}, {"table": TABLES, "a": POSITIVE, "b": POSITIVE}),
+    "BetaShapley": ({"a": 4, "b": 1}, {"a": POSITIVE, "b": POSITIVE}),
+    "Semivalue": ({"size_probabilities": [0.25] * 4}, {"size_probabilities": {**arrays([0.25] * 4), "sum": [1.0] * 4}}),
     "fit_sampled": (
         FIT,
         {
@@ -379,7 +390,7 @@ for _name, _argument, _label, _call in cases():
 def test_every_public_name_has_its_calls():
     assert sum(map(len, CASES.values())) >= 235
     needs_extras = {"JaxLearner", "SklearnLearner"}  # tests/sims/learners has theirs
-    assert set(dfdw.__all__) - set(CALLS) - needs_extras == {"Poisson"}  # which has no argument
+    assert set(dfdw.__all__) - set(CALLS) - needs_extras == {"LeaveOneOut", "Poisson", "Shapley"}  # which have no argument
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -403,7 +414,7 @@ def test_bad_arguments_are_refused_here_and_named(name, argument, tmp_path, monk
 
 
 NAMES = {
-    "law": ("law", "^k = ", "FixedSize"),
+    "law": ("law", "^k = ", "FixedSize", "size_probabilities"),
     "y": (r"\by\b", "label"),
     "learner": ("learner", "respond"),
     "responses": ("responses", "response"),

@@ -175,7 +175,7 @@ class FixedSize:
         """
         n = subsets.shape[1]
         self.check(n)
-        own: Array = np.equal.outer(np.arange(n), points).astype(np.float64)
+        own = np.eye(n)[:, points]
         absent: Array = (1.0 - subsets.T) * (1.0 - own)
         share: Array = (subsets.sum(axis=1) == self.k - 1) / math.comb(n - 1, self.k - 1)
         return (n - 1) / n * share * (own - absent / (n - self.k))
