@@ -43,7 +43,7 @@ class QuadraticDatamodel(FittedDatamodel):
         Bernoulli(p) subsets have m = p. LOO_i = sum_k (1 - p)^k sum_{|T| = k, i not in T} d_{T + i} Ftilde(p 1) exactly: a Taylor
         polynomial of the multilinear extension from p 1 to 1. `coefficients` are its first term, and this estimate its first two,
         from the same retrainings. The estimate is the better one where the terms fall with k, as they do near the full set: on
-        Spector (logistic, N = 14) the relative error falls from 0.22 to 0.05 at p = 0.75. It can be the worse one where they do
+        Spector (logistic, N = 16) the relative error falls from 0.22 to 0.05 at p = 0.75. It can be the worse one where they do
         not: on Longley (ridge, N = 16) the error falls from 0.16 to 0.03 at p = 0.9, but rises from 1.7 to 2.5 at p = 1/2.
         `sims.experiments.pairs` measures it.
         """

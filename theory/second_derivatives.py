@@ -25,7 +25,7 @@ from theory.transforms import product_probabilities
 
 __all__ = ["SecondDifference", "average_second_derivative", "second_difference"]
 
-Progress = Callable[[Iterable[tuple[int, int]]], Iterable[tuple[int, int]]]
+Progress = Callable[[Iterable[int]], Iterable[int]]
 
 
 def average_second_derivative(
@@ -48,6 +48,7 @@ def average_second_derivative(
     first ones (`second_difference`). Both integrals use `nodes` Gauss nodes. With K points per coordinate the cost is about
     N^2/2 K^(N-2) nodes^2 derivatives. Without `nodes`, their number grows until the integrals over some drawn pairs have settled
     to `tolerance`, for laws with two levels. ArithmeticError says where they do not, or where differences do not converge.
+    `progress` wraps the loop over pairs.
     Source: Goldstein & Reinert 1997 for the zero-bias law; the identity for datamodels is this project's.
 
     >>> from sims.learners import LeastSquares
@@ -86,7 +87,9 @@ class _Average:
         probabilities = product_probabilities(np.tile(levels.probabilities, (n - 2, 1))) if n > 2 else np.ones(1)
         average = np.zeros((n, n, self.learner.n_outputs))
         step = max(1, BLOCK // len(self.law.zero_bias_quadrature(nodes).points) ** 2)
-        for i, j in progress(combinations(range(n), 2)):
+        pairs = list(combinations(range(n), 2))
+        for k in progress(range(len(pairs))):
+            i, j = pairs[k]
             total = np.zeros(self.learner.n_outputs)
             for start in range(0, count, step):
                 stop = min(start + step, count)

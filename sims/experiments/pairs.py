@@ -33,9 +33,9 @@ DEGREES, ESTIMATES = (1, 2), ("beta", "beta and pairs")
 class PairsConfig:
     """A config sets the problem, the inclusion probabilities, the numbers of seeds, and where second derivatives are averaged.
 
-    At the probabilities `average_at` the average second derivative is computed for the first `n_average_seeds` seeds, with `nodes`
-    Gauss nodes or (None) as many as it needs. `kinks` says that the learner's derivative jumps between subsets: the average is
-    then shown, and is not the pair coefficient.
+    At the probabilities `average_at` the average second derivative is computed for the first `n_average_seeds` seeds, with
+    `nodes` Gauss nodes or (None) as many as it needs. `kinks` says that the learner's derivative jumps between subsets: the
+    average is then shown, and is not the pair coefficient.
     """
 
     problem: Problem
@@ -51,10 +51,10 @@ def run(config: PairsConfig, *, retrain: Retrain = in_memory, progress: bool = F
     """Compute the optimal linear and pair datamodels of the seed average, by p, and compare them with F and with leave-one-out.
 
     `r_squared` pools the outputs under Bernoulli(p). `lds` is the rank correlation over all subsets, each with the same weight,
-    whatever p is. `sampled_..` belong to least squares on uniformly drawn subsets, four for every coefficient of degree 2, and are
-    measured on as many other draws. `leave_one_out_error` is that of beta and of beta + (1 - p) sum_j beta_ij (T18).
-    `row_sum_error` compares sum_j beta_ij with d beta/dp, the derivative of T3's polynomial. Standard errors over seeds come from
-    the jackknife (NaN for one seed).
+    whatever p is. `sampled_..` belong to least squares on uniformly drawn subsets, four for every coefficient of degree 2, and
+    are measured on as many other draws. `leave_one_out_error` is that of beta and of beta + (1 - p) sum_j beta_ij (T18), and
+    `helps_from` the least p of a grid from which on the second is always the smaller one. `row_sum_error` compares sum_j beta_ij
+    with d beta/dp, the derivative of T3's polynomial. Standard errors over seeds come from the jackknife (NaN for one seed).
     """
     learner, seeds, p_values = config.problem.build(), tuple(range(config.n_seeds)), config.probabilities
     require_per_subset(learner, _TABLES * learner.n_outputs * len(seeds), "pairs")
@@ -88,6 +88,7 @@ def run(config: PairsConfig, *, retrain: Retrain = in_memory, progress: bool = F
         "sampled_lds": (array(sampled[:, 1], degree=DEGREES), "its Spearman on them, mean over outputs"),
         "leave_one_out_error": (of_average(_removal_errors, estimate=ESTIMATES), "||estimate - LOO|| / ||LOO||"),
         "leave_one_out_ratio": (of_average(_removal_ratio), "error with pairs / error of beta"),
+        "helps_from": (array(_helps_from(orders, removal)), "least p from which on pairs bring beta nearer to leave-one-out"),
         "row_sum_error": (array(row_sums, p=p_values), "||sum_j beta_ij - d beta/dp|| / ||d beta/dp||"),
     }
     errors, reason = _average_errors(config, learner, samples[: config.n_average_seeds].mean(axis=0), progress)
@@ -115,12 +116,23 @@ def _average_errors(
 
 def _slope_in_p(orders: Array, p: float) -> Array:
     """Return d beta/dp = sum_k k (p - 1)^(k - 1) orders[:, k], for beta = sum_k (p - 1)^k orders[:, k] (T3); shape (N, M)."""
-    k = np.arange(1, orders.shape[1])
-    return np.asarray(np.tensordot(k * (p - 1.0) ** (k - 1), orders[:, 1:], axes=(0, 1)), dtype=np.float64)
+    factors = np.array([k * (p - 1.0) ** (k - 1) for k in range(1, orders.shape[1])])
+    return np.asarray(np.tensordot(factors, orders[:, 1:], axes=(0, 1)), dtype=np.float64)
+
+
+def _helps_from(orders: Array, removal: Array) -> float:
+    """Return the least p = 0.01, 0.02, .. from which on beta + (1 - p) d beta/dp is nearer to leave-one-out than beta; else 1."""
+    least = 1.0
+    for p in np.arange(99, 0, -1) / 100.0:
+        missing = removal - np.tensordot(np.array([(p - 1.0) ** k for k in range(orders.shape[1])]), orders, axes=(0, 1))
+        if not np.linalg.norm(missing - (1.0 - p) * _slope_in_p(orders, p)) < np.linalg.norm(missing):
+            break
+        least = float(p)
+    return least
 
 
 def _r_squared(responses: Array, p: float) -> Array:
-    """Return R^2 of degrees 1 and 2, pooled over outputs, as shares of the Walsh mass (T8); NaN (undefined) if F does not vary."""
+    """Return R^2 of degrees 1 and 2, pooled over outputs, as shares of the Walsh mass (T8); NaN if F does not vary."""
     mass = degree_mass(responses, p)[1:].sum(axis=1)
     varies = (np.ptp(responses, axis=0) > 1e-12 * np.abs(responses).max(axis=0)).any()
     return np.cumsum(mass)[[0, min(1, len(mass) - 1)]] / mass.sum() if varies else np.full(2, np.nan)
@@ -178,10 +190,10 @@ EXPERIMENT = Experiment(
     name="pairs",
     question="What do pairs of points add to a linear datamodel, and when do they give leave-one-out?",
     cases=(
-        PairsConfig(Problem(*_SPECTOR, n_points=14)),
+        PairsConfig(Problem(*_SPECTOR, n_points=16)),
         PairsConfig(Problem(*_LONGLEY)),
         PairsConfig(Problem(*_SPECTOR, n_points=10), average_at=(0.5, 0.9)),
-        PairsConfig(Problem(*_LONGLEY, n_points=8), average_at=(0.5, 0.9)),
+        PairsConfig(Problem(*_LONGLEY, n_points=6), average_at=(0.5, 0.9)),
         _network("xor", _NETWORK, 30, n_seeds=8, average_at=(0.5,)),
         _network("xor", _NETWORK, 1000, n_seeds=8),
         _network("two_moons", _NETWORK, 30, n_seeds=8),

@@ -7,7 +7,7 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike
 
-from theory.inputs import as_number, one_of
+from theory.inputs import as_number, one_of, shown
 from theory.laws import Bernoulli, FixedSize
 from theory.memory import require_memory
 from theory.quadratic import QuadraticDatamodel
@@ -113,7 +113,7 @@ def fit_sampled_pairs(
     given, known, labels = from_design(masks, law, groups)
     if not isinstance(known, Bernoulli):
         why = "subsets of one size leave pairs undetermined" if isinstance(known, FixedSize) else "pairs are centred at its p"
-        raise TypeError(f"law = {known}, expected Bernoulli(p): {why}; pass the law that the subsets were drawn from")
+        raise TypeError(f"law = {shown(known)}, expected Bernoulli(p): {why}; pass the law that the subsets were drawn from")
     subsets, y = as_subsets(given), as_responses(responses)
     if len(y) != len(subsets):
         raise ValueError(f"masks has {len(subsets)} rows and responses {len(y)}, expected one response per subset")
