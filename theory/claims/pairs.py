@@ -21,7 +21,7 @@ _NEAR = 0.9
     tolerance=1e-8,
     essay="Not in the essay: what a datamodel with pairs estimates, and how a linear one depends on the size of its subsets.",
     idea="The best quadratic predictor on subsets of law Bernoulli(p) has in (w_i - p) (w_j - p) the coefficient E[F (w_i - p) "
-    "(w_j - p)] / s^4 = E over the others of F(+i+j) - F(+i) - F(+j) + F(). This difference is the integral of d_i d_j F over w_i "
+    "(w_j - p)] / s^4 = E over the others of F(+i+j) - F(+i) - F(+j) + F(), the integral of d_i d_j F over w_i "
     "and w_j from 0 to 1, their zero-bias law. Since beta_i^(p) = d_i Ftilde(p 1), its derivative in p is the sum over j of d_i "
     "d_j Ftilde(p 1), and Ftilde has no second derivative in one coordinate.",
     sources=(
