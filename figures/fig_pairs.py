@@ -17,8 +17,7 @@ __all__ = ["CLAIMS", "EXPERIMENTS", "Case", "alt", "data", "draw"]
 EXPERIMENTS = ("pairs",)
 CLAIMS = ("T18", "T17")
 
-_LOOKS = ((BLUE, "o"), (ORANGE, "s"), (GREEN, "^"), (PINK, "D"), ("#E69F00", "v"), ("#56B4E9", "P"), (GREY, "X"), ("black", "*"))
-_MOST_CURVES = len(_LOOKS)
+_LOOKS = ((BLUE, "o"), (ORANGE, "s"), (GREEN, "^"), (PINK, "D"), (GREY, "X"))
 
 
 @dataclass(frozen=True)
@@ -60,15 +59,23 @@ def _label(ds: xr.Dataset) -> str:
     return ", ".join([f"{data_name(ds)}: {learner_name(ds)}", *words])
 
 
+def _spread(cases: list[Case], most: int) -> list[Case]:
+    """Return at most that many cases, from the most to the least linear one."""
+    count = min(len(cases), most)
+    return [cases[round(k * (len(cases) - 1) / max(count - 1, 1))] for k in range(count)]
+
+
 def alt(cases: list[Case]) -> str:
-    """Describe R^2 of both degrees for every case, and how pairs change the error of leave-one-out at the least and largest p."""
+    """Describe R^2 of both degrees for every case, and the errors of leave-one-out at the least and the largest p."""
     parts = [
         f"{case.label}: R^2 {case.r_squared[0]:.2f}, with pairs {case.r_squared[1]:.2f}; error of leave-one-out "
         f"{case.removal[0, 0]:.2g}, with pairs {case.removal[0, 1]:.2g} at p = {case.p[0]:g}, "
         f"{case.removal[-1, 0]:.2g} and {case.removal[-1, 1]:.2g} at p = {case.p[-1]:g}"
         for case in cases
     ]
-    return f"Left, bars of R^2 by learner; right, error with pairs over error of beta, by p. {'. '.join(parts)}."
+    return (
+        f"Bars of R^2 by learner, and curves of the error of leave-one-out from beta, and with pairs, by p. {'. '.join(parts)}."
+    )
 
 
 def draw(cases: list[Case]) -> Figure:
@@ -76,7 +83,12 @@ def draw(cases: list[Case]) -> Figure:
     with mpl.rc_context(style()):
         figure = Figure(figsize=(12.5, max(4.6, 0.42 * len(cases) + 2.4)), layout="constrained")
         least = min(case.r_squared[1] for case in cases)
-        figure.suptitle(f"Pairs of points explain what a linear datamodel leaves (R² from {least:.2f}), and give leave-one-out")
+        gain = min(float(case.removal[-1, 0] / case.removal[-1, 1]) for case in cases)
+        figure.suptitle(
+            f"Pairs raise R² to {least:.2f} or more, and divide the error of leave-one-out at p = {cases[0].p[-1]:g} by "
+            f"{gain:.0f} or more",
+            fontsize=14,
+        )
         bars, curves = figure.subplots(1, 2, width_ratios=(1.0, 1.0))
         rows = np.arange(len(cases))
         one, two = (np.array([case.r_squared[k] for case in cases]) for k in (0, 1))
@@ -90,9 +102,8 @@ def draw(cases: list[Case]) -> Figure:
         bars.set_xlim(0.0, 1.0)
         bars.invert_yaxis()
         bars.set_xlabel("share of Var F explained, uniform subsets\n(bars: 2 standard errors over seeds, where there are seeds)")
-        bars.set_title("R² of degrees 1 and 2")
-        shown = [cases[k] for k in np.unique(np.linspace(0, len(cases) - 1, min(len(cases), _MOST_CURVES)).round().astype(int))]
-        for case, (colour, marker) in zip(shown, _LOOKS, strict=False):
+        bars.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, fontsize=10)
+        for case, (colour, marker) in zip(_spread(cases, len(_LOOKS)), _LOOKS, strict=False):
             curves.plot(case.p, case.removal[:, 0], marker, linestyle="--", color=colour, markersize=4, alpha=0.7)
             curves.plot(case.p, case.removal[:, 1], marker, linestyle="-", color=colour, markersize=5, label=case.label)
             for k in (0, 1):
@@ -109,6 +120,5 @@ def draw(cases: list[Case]) -> Figure:
         curves.set_xlabel("p, the probability that a subset has a point")
         curves.set_ylabel("relative error of leave-one-out")
         curves.set_title("from beta (dashed) and from beta with pairs (solid)")
-        curves.legend(fontsize=8)
-        bars.legend(loc="lower left", fontsize=9)
+        curves.legend(fontsize=9)
     return figure

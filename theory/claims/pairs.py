@@ -67,12 +67,13 @@ def _ratios(ds: xr.Dataset, least: float) -> list[Evidence]:
 
 
 def _at_every_p(this: Claim, results: Results) -> Verdict:
-    return this.decide([item for ds in results["pairs"] for item in _ratios(ds, 0.0)], condition="every p")
+    evidence = [item for ds in results["pairs"] for item in _ratios(ds, 0.0)]
+    return this.decide(evidence, holds=Status.HOLDS_WHEN, condition="every p")
 
 
 def _at_a_half(this: Claim, results: Results) -> Verdict:
     evidence = [item for ds in results["pairs"] for item in _ratios(ds.sel(p=[0.5]), 0.5)]
-    return this.decide(evidence, condition="uniform subsets", deciding="most")
+    return this.decide(evidence, holds=Status.HOLDS_WHEN, condition="uniform subsets", deciding="most")
 
 
 @claim(
