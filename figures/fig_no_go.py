@@ -52,19 +52,15 @@ def _order(ds: xr.Dataset) -> tuple[bool, bool, int]:
 
 
 def _panel(ds: xr.Dataset) -> Panel:
-    size = np.unique(ds.part_size.values)
+    def share(values: xr.DataArray) -> NDArray[np.float64]:
+        return (values / ds.learnt[-1]).mean("output").values
 
-    def by_size(values: xr.DataArray) -> NDArray[np.float64]:
-        share = (values / ds.learnt[-1]).mean("output").values
-        return np.array([share[ds.part_size.values == k].mean() for k in size])
-
-    error = [np.quantile(ds.part_error.values[ds.part_size.values == k], [0.1, 0.5, 0.9]) for k in size]
     given = options(ds)
     name = {"least_squares": "least squares"}.get(ds.attrs["learner"], learner_name(ds))
     penalty = "no penalty" if float(given.get("l2", "0")) == 0.0 else f"l2 = {given['l2']}"
     steps = f", {int(given['steps']):,} steps" if "steps" in given else ""
     title = f"{data_name(ds)}\n{name}, {penalty}{steps}"
-    return Panel(title, size, np.array(error).T, by_size(ds.learnt), by_size(ds.allowed))
+    return Panel(title, ds["size"].values, ds.error_by_size.values.T, share(ds.learnt), share(ds.allowed))
 
 
 def alt(panels: list[Panel]) -> str:
@@ -85,11 +81,12 @@ def draw(panels: list[Panel]) -> Figure:
         figure = Figure(figsize=(max(2.9 * len(panels) + 0.6, 6.4), 6.0), layout="constrained")
         figure.suptitle("The identity on all parts would mean that, without a penalty, nothing was learnt", fontsize=14)
         rows = figure.subplots(2, len(panels), squeeze=False, sharex="col", sharey="row")
+        top = max(panel.error.max(where=np.isfinite(panel.error), initial=0.1) for panel in panels)
         for above, below, panel in zip(*rows, panels, strict=True):
             low, middle, high = 100.0 * panel.error
             above.fill_between(panel.size, low, high, color=BLUE, alpha=0.2, linewidth=0)
             above.plot(panel.size, middle, color=BLUE, marker="o", markersize=5)
-            above.set(title=panel.title, ylim=(0.0, 110.0 * max(panel.error.max() for panel in panels)))
+            above.set(title=panel.title, ylim=(0.0, 110.0 * top))
             below.plot(panel.size, 100.0 * panel.learnt, color=GREY, marker="s", markersize=5, label="learnt")
             below.plot(panel.size, 100.0 * panel.allowed, color=ORANGE, marker="o", markersize=5, label="if β = D on all parts")
             below.annotate(

@@ -15,6 +15,7 @@ from sims.experiments.shared.user_cases import user_case
 from theory.datamodel import optimal_datamodel
 from theory.inclusion import drawn_inclusion_differences, inclusion_differences
 from theory.laws import Bernoulli
+from theory.metrics import relative_error
 from theory.no_go import least_violation, part_datamodels, part_sums, part_table, table_from_part_sums
 from theory.response import Array, mean_response
 from theory.streams import stream
@@ -22,7 +23,7 @@ from theory.subsets import all_masks, sizes
 from theory.sum_rules import euler_sum, gain, inclusion_slope, scale_derivative
 from theory.values import leave_one_out, shapley
 
-__all__ = ["EXPERIMENT", "NoGoConfig", "run"]
+__all__ = ["EXPERIMENT", "NoGoConfig", "effects_of_parts", "run"]
 
 
 @dataclass(frozen=True)
@@ -89,46 +90,61 @@ def _euler(learner: ParametricLearner, config: NoGoConfig) -> Variables:
     }
 
 
+def effects_of_parts(learner: ParametricLearner, seeds: tuple[int, ...], responses: Array) -> tuple[Array, Array]:
+    """Compute beta^A and D(1_A) of every part, each (2**N, N, M), one row per mask of A and 0 for points that are not in A."""
+    masks, beta = all_masks(learner.n_points), part_datamodels(responses)
+    derivative = learner.weight_jacobian(masks[1:], seeds).mean(axis=1).swapaxes(1, 2)
+    return beta, np.concatenate([np.zeros_like(beta[:1]), np.where(masks[1:, :, None] > 0.0, derivative, 0.0)])
+
+
 def _parts(learner: ParametricLearner, config: NoGoConfig, responses: Array) -> Variables:
     """Compare beta^A with D(1_A) on every part, one by one and in sum, and compute the least total violation of the sums."""
-    n, seeds = learner.n_points, config.seeds
-    masks = all_masks(n)
-    beta = part_datamodels(responses)
-    derivative = np.zeros_like(beta)
-    derivative[1:] = np.where(
-        masks[1:, :, None] > 0.0, learner.weight_jacobian(masks[1:], seeds).mean(axis=1).swapaxes(1, 2), 0.0
-    )
-    sums, of_derivative = beta.sum(axis=1), derivative.sum(axis=1)
-    miss, size, slope = (np.linalg.norm(x[1:].reshape(2**n - 1, -1), axis=1) for x in (derivative - beta, beta, derivative))
-    part, output = {"part": range(1, 2**n)}, {"output": range(learner.n_outputs)}
-    allowed = table_from_part_sums(of_derivative)
+    n = learner.n_points
+    beta, derivative = effects_of_parts(learner, config.seeds, responses)
+    sums, of_derivative, of_table = beta.sum(axis=1), derivative.sum(axis=1), part_sums(responses)
+    error, slope = (_relative_norms(x[1:], beta[1:]) for x in (derivative - beta, derivative))
+    counted = error[slope > _INTERPOLATED]
+    output, size = {"output": range(learner.n_outputs)}, {"size": range(1, n + 1)}
+    rows = [sizes(n)[1:] == k for k in size["size"]]
+    violation, allowed = np.abs(sums - of_derivative)[1:], table_from_part_sums(of_derivative)
 
-    def ranges(of: Array) -> Array:
-        return np.stack([np.ptp(part_table(of, a), axis=0) for a in part["part"]])
+    def by_size(of_part: Array) -> xr.DataArray:
+        return array([of_part[chosen].mean(axis=0) for chosen in rows], **size, **output)
 
-    def relative(norm: Array) -> Array:  # 0 where both are 0
-        with np.errstate(divide="ignore"):
-            return np.divide(norm, size, out=np.zeros_like(norm), where=norm > 0.0)
+    def ranges(table: Array) -> Array:
+        return np.stack([np.ptp(part_table(table, a), axis=0) for a in range(1, 2**n)])
 
-    violation = np.abs(sums - of_derivative)
     return {
-        "part_size": (array(sizes(n)[1:], **part), "|A|"),
-        "part_error": (array(relative(miss), **part), "||beta^A - D(1_A)|| / ||beta^A||"),
-        "part_derivative": (array(relative(slope), **part), "||D(1_A)|| / ||beta^A||"),
-        "learnt": (array(ranges(responses), **part, **output), "max F - min F on the subsets of A"),
-        "allowed": (
-            array(ranges(allowed), **part, **output),
-            "the same for the only F whose beta^A add up to the sums of D(1_A)",
+        "error_by_size": (
+            array([np.quantile(error[chosen], _QUANTILES) for chosen in rows], **size, quantile=_QUANTILES),
+            "quantiles over the parts A of a size of ||beta^A - D(1_A)|| / ||beta^A||",
         ),
-        "part_beta_sum": (array(sums[1:], **part, **output), "sum of beta^A"),
-        "part_table_sum": (array(part_sums(responses)[1:], **part, **output), "2^(1-|A|) sum of (2|T| - |A|) F(T)"),
-        "part_derivative_sum": (array(of_derivative[1:], **part, **output), "sum of D_i(1_A), i in A"),
-        "violation": (array(violation.sum(axis=0), **output), "sum over parts of |sum of beta^A - sum of D(1_A)|"),
+        "typical_error": (
+            array(np.median(counted) if counted.size else np.nan),
+            "median of ||beta^A - D(1_A)|| / ||beta^A|| over all parts on which D(1_A) is not 0",
+        ),
+        "least_error": (array(counted.min(initial=np.inf)), "the least of them"),
+        "learnt": (by_size(ranges(responses)), "max F - min F on the subsets of A, mean over the parts of a size"),
+        "allowed": (by_size(ranges(allowed)), "the same for the only F whose beta^A add up to the sums of D(1_A)"),
+        "mean_violation": (by_size(violation), "|sum of beta^A - sum of D(1_A)|, mean over the parts of a size"),
+        "violation": (array(violation.sum(axis=0), **output), "its sum over all parts"),
         "least_violation": (
             array(least_violation(responses, of_derivative), **output),
             "the least that this can be for such responses and sums of derivatives",
         ),
+        "derivative_sum": (array(np.abs(of_derivative).max(axis=0), **output), "the largest |sum of D(1_A)| of all parts"),
+        "part_sum_error": (
+            array(relative_error(sums, of_table)),
+            "sums of beta^A against 2^(1-|A|) sum of (2|T| - |A|) F(T): relative error",
+        ),
     }
+
+
+def _relative_norms(effects: Array, references: Array) -> Array:
+    """Compute the norm of every effect (N, M) over that of its reference; 0 / 0 is 0, and a reference of 0 gives inf."""
+    norm, size = (np.linalg.norm(x.reshape(len(x), -1), axis=1) for x in (effects, references))
+    with np.errstate(divide="ignore"):
+        return np.divide(norm, size, out=np.zeros_like(norm), where=norm > 0.0)
 
 
 def _sums(config: NoGoConfig, responses: Array) -> Variables:
@@ -167,9 +183,13 @@ def _inclusion(config: NoGoConfig, responses: Array) -> Variables:
     }
 
 
+_QUANTILES = (0.1, 0.5, 0.9)
+_INTERPOLATED = 1e-9
+"""Share of ||beta^A|| below which ||D(1_A)|| is 0 to rounding: all points of the part are fitted exactly (T11)."""
+
 _OF_PARTS = (
-    "part_size", "part_error", "part_derivative", "learnt", "allowed", "part_beta_sum", "part_table_sum", "part_derivative_sum",
-    "violation", "least_violation", "beta_sum", "inclusion_slope", "shapley_sum", "gain", "beta", "inclusion_difference",
+    "error_by_size", "typical_error", "least_error", "learnt", "allowed", "mean_violation", "violation", "least_violation",
+    "derivative_sum", "part_sum_error", "beta_sum", "inclusion_slope", "shapley_sum", "gain", "beta", "inclusion_difference",
     "inclusion_drawn", "inclusion_drawn_error", "leave_one_out", "inclusion_difference_at_one",
 )  # fmt: skip
 _MIN_NORM = ("least_squares", (("l2", 0.0), ("undefined", "min_norm")))

@@ -14,15 +14,14 @@ def no_go(
     euler=0.0,
     doubt=0.0,
     derivative=0.0,
-    interpolated=0.0,
+    parts=0.0,
     beta_sum=1.0,
     shapley=1.0,
     difference=1.0,
     removal=1.0,
     case="toy",
 ):
-    """A `no_go` result of two points and one output, in which F = 1 on the full set and 0 elsewhere: only its part has a sum."""
-    part, output = ("part",), ("part", "output")
+    """A `no_go` result of two points and one output, in which F = 1 on the full set and 0 elsewhere: only that part has a sum."""
     effect = ("p", "point", "output")
     return xr.Dataset(
         {
@@ -32,14 +31,12 @@ def no_go(
             "from_rate_error": (("at", "output"), [[doubt]]),
             "from_penalty": (("at", "output"), [[0.0]]),
             "from_penalty_error": (("at", "output"), [[0.0]]),
-            "part_size": (part, [1, 1, 2]),
-            "part_error": (part, [interpolated, error, error]),
-            "part_derivative": (part, [0.0, 1.0, 1.0]),
-            "learnt": (output, [[0.0], [0.0], [1.0]]),
-            "allowed": (output, [[0.0], [0.0], [abs(derivative)]]),
-            "part_beta_sum": (output, [[0.0], [0.0], [1.0]]),
-            "part_table_sum": (output, [[0.0], [0.0], [1.0]]),
-            "part_derivative_sum": (output, [[0.0], [0.0], [derivative]]),
+            "typical_error": error,
+            "least_error": error / 2.0,
+            "learnt": (("size", "output"), [[0.0], [1.0]]),
+            "allowed": (("size", "output"), [[0.0], [abs(derivative)]]),
+            "derivative_sum": (("output",), [abs(derivative)]),
+            "part_sum_error": parts,
             "violation": (("output",), [violation]),
             "least_violation": (("output",), [1.0]),
             "beta_sum": (("p", "output"), [[beta_sum]]),
@@ -53,7 +50,7 @@ def no_go(
             "leave_one_out": (("point", "output"), [[1.0], [1.0]]),
             "inclusion_difference_at_one": (("point", "output"), [[1.0], [removal]]),
         },
-        {"at": ["w = 1"], "part": [1, 2, 3], "p": [0.5], "point": [0, 1], "output": [0]},
+        {"at": ["w = 1"], "size": [1, 2], "p": [0.5], "point": [0, 1], "output": [0]},
         {"case": case},
     )
 
@@ -72,7 +69,7 @@ EITHER_WAY: dict[str, dict[str, Mapping]] = {
     },
     "T14 parts": {
         "holds": {"no_go": [no_go(error=0.5), no_go(error=0.01, derivative=0.5, case="a penalty: nothing is claimed")]},
-        "fails": {"no_go": [no_go(error=0.5), no_go(error=0.01, interpolated=1.0, case="interpolated on one point")]},
+        "fails": {"no_go": [no_go(error=0.5), no_go(error=0.01)]},
     },
     "T14 sums": {
         "holds": {"no_go": [no_go(euler=1e-12, doubt=1e-11)]},

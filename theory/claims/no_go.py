@@ -1,6 +1,5 @@
 """The module judges the essay's identity on a data set and all its parts (T14, T14 parts)."""
 
-import numpy as np
 import xarray as xr
 
 from theory.claims.registry import Claim, OtherMeasure, Results, claim
@@ -13,7 +12,7 @@ __all__: list[str] = []
     "T14",
     "without a penalty the essay's identity cannot hold on a data set and all its parts unless nothing was learnt",
     experiments=("no_go",),
-    needs=("violation", "least_violation", "allowed"),
+    needs=("violation", "least_violation", "allowed", "derivative_sum"),
     measure="N 2^(1-N) (max F - min F) / sum over parts A of |sum of beta^A - sum of D(1_A)|, largest over outputs, F less what "
     "the sums of D(1_A) allow",
     tolerance=1.0,
@@ -50,22 +49,12 @@ def identity_on_all_parts_means_nothing_learnt(this: Claim, results: Results) ->
 
 def _is_scale_free(ds: xr.Dataset) -> bool:
     """Say whether the derivatives of every part add up to 0, as they do where F(c w) = F(w)."""
-    return float(np.abs(ds.part_derivative_sum).max()) <= ROUNDING * float(ds.learnt.max())
-
-
-def _typical_error(ds: xr.Dataset) -> float:
-    """Return the median relative error over the parts on which D(1_A) is not 0; where it is, points are interpolated (T11)."""
-    counted = ds.part_error.values[ds.part_derivative.values > ROUNDING]
-    return float(np.median(counted)) if counted.size else float("nan")
+    return float(ds.derivative_sum.max()) <= ROUNDING * float(ds.learnt.max())
 
 
 def _mildest_part(this: Claim, results: Results) -> Verdict:
     """Judge the part with the smallest error, among those on which D(1_A) is not 0."""
-    evidence = [
-        Evidence(ds.attrs["case"], float(ds.part_error.where(ds.part_derivative > ROUNDING).min()))
-        for ds in results["no_go"]
-        if _is_scale_free(ds)
-    ]
+    evidence = [Evidence(ds.attrs["case"], float(ds.least_error)) for ds in results["no_go"] if _is_scale_free(ds)]
     return this.decide(evidence, must_exceed=True, condition="mildest part")
 
 
@@ -73,7 +62,7 @@ def _mildest_part(this: Claim, results: Results) -> Verdict:
     "T14 parts",
     "without a penalty the essay's identity is off by more than 5% on most parts of a data set",
     experiments=("no_go",),
-    needs=("part_error", "part_derivative"),
+    needs=("typical_error", "least_error", "derivative_sum"),
     measure="median over parts A of ||beta^A - D(1_A)|| / ||beta^A||, where D(1_A) is not 0",
     tolerance=CLOSE,
     essay="T14 forbids the identity on all parts together; it could still be nearly true on most of them, and very wrong on one.",
@@ -88,8 +77,8 @@ def identity_misses_most_parts(this: Claim, results: Results) -> Verdict:
     Parts that are interpolated don't count, since D(1_A) = 0 there (T11). The condition gives the other cases.
     """
     cases = results["no_go"]
-    evidence = [Evidence(ds.attrs["case"], _typical_error(ds)) for ds in cases if _is_scale_free(ds)]
-    others = ", ".join(f"{_typical_error(ds):.2g} ({ds.attrs['case']})" for ds in cases if not _is_scale_free(ds))
+    evidence = [Evidence(ds.attrs["case"], float(ds.typical_error)) for ds in cases if _is_scale_free(ds)]
+    others = ", ".join(f"{float(ds.typical_error):.2g} ({ds.attrs['case']})" for ds in cases if not _is_scale_free(ds))
     if not evidence:
         raise NothingToJudgeError("no_go has no case without penalty at its optimum, where F(c w) = F(w)")
     return this.decide(

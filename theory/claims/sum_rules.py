@@ -40,8 +40,7 @@ def effects_add_up(this: Claim, results: Results) -> Verdict:
         evidence.append(Evidence(f"{ds.attrs['case']} D", float(miss.max()), float(doubt.max())))
         if "beta_sum" in ds:
             by_p = [relative_error(ds.beta_sum.sel(p=p), ds.inclusion_slope.sel(p=p)) for p in ds.p.values]
-            parts = relative_error(ds.part_beta_sum, ds.part_table_sum)
-            evidence.append(Evidence(f"{ds.attrs['case']} beta", max(*by_p, parts)))
+            evidence.append(Evidence(f"{ds.attrs['case']} beta", max(*by_p, float(ds.part_sum_error))))
             evidence.append(Evidence(f"{ds.attrs['case']} Shapley", relative_error(ds.shapley_sum, ds.gain)))
     return this.decide(evidence, condition=f"D(1) adds up to {', '.join(map(_share, cases))}")
 
