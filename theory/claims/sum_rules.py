@@ -71,8 +71,9 @@ def _share(ds: xr.Dataset) -> str:
 def inclusion_derivative_is_the_datamodel(this: Claim, results: Results) -> Verdict:
     """Compare beta with differences of mean responses between probabilities p + h and p - h of a point; they use no T1.
 
-    On the cases of `identity` the derivative itself is compared with the least-squares coefficient. The condition gives the
-    largest distance in standard errors from estimates with subsets drawn at these probabilities.
+    The cases of `identity` only show that two codes for one formula agree, on larger data and on a learner that jumps; T1 checks
+    there that beta is optimal. The condition gives the largest distance in standard errors from estimates with subsets drawn at
+    these probabilities.
     """
     evidence = [
         Evidence(ds.attrs["case"], max(relative_error(ds.inclusion_derivative.sel(p=p), ds.beta.sel(p=p)) for p in ds.p.values))
