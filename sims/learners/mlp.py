@@ -161,7 +161,7 @@ class MLP:
     def weight_second_derivative(self, weights: ArrayLike, seeds: Sequence[int], point: int, other: int) -> Array:
         """Compute d^2 outputs / dw_point dw_other (B, R, M), the exact second derivative of `respond` through every step.
 
-        It is computed in NumPy, at some hundred times the cost of `respond`. For relu it is the second derivative of the branch
+        It is computed in NumPy, at some thirty times the cost of `respond`. For relu it is the second derivative of the branch
         that training took: what kinks add to the second derivative of a mean is not in it.
         """
         i, j = (checks.as_point(name, k, self.n_points) for name, k in (("point", point), ("other", other)))

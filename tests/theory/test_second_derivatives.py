@@ -175,18 +175,18 @@ def test_an_optimum_that_is_not_unique_is_named():
 # --- what is refused ------------------------------------------------------------------------------------------------------------
 
 
-class Kinked(FirstOnly):
-    """D_0 = |w_1 - 1/3|: its derivative jumps."""
+class Rough(FirstOnly):
+    """D_0 = cos(10^5 w_1): no step is small enough."""
 
     def weight_jacobian(self, weights, seeds):
         jacobian = np.zeros((len(weights), len(seeds), self.n_outputs, self.n_points))
-        jacobian[..., 0] = np.abs(np.asarray(weights)[:, 1] - 1.0 / 3.0)[:, None, None]
+        jacobian[..., 0] = np.cos(1e5 * np.asarray(weights)[:, 1])[:, None, None]
         return jacobian
 
 
 def test_differences_that_do_not_converge_are_refused():
-    with pytest.raises(ArithmeticError, match=r"differences of the weight_jacobian of Kinked"):
-        average_second_derivative(Kinked(SMALL), Bernoulli(0.5), [0], nodes=16)
+    with pytest.raises(ArithmeticError, match=r"differences of the weight_jacobian of Rough"):
+        average_second_derivative(Rough(SMALL), Bernoulli(0.5), [0], nodes=16)
 
 
 class Jumping(FirstOnly):

@@ -149,14 +149,14 @@ def _fitted(data: Observations, law: Bernoulli, errors: Errors) -> SampledPairDa
             f"the {m} subsets do not tell the pairs apart: {singular} coefficients are identified{alike(data.subsets)}; "
             "draw more subsets, or use fit_sampled"
         ) from None
-    k = solution.coefficients.shape[0] + 1
+    k = len(solution.coefficients)
     residual, left_by_linear = _left(rows, solution, data), _left_by_linear(rows, n, data)
-    removal = np.zeros((n, k - 1))  # leave-one-out as a combination of all coefficients
+    removal = np.zeros((n, k))  # leave-one-out as a combination of all coefficients
     removal[:, :n] = np.eye(n)
     removal[i, n + np.arange(len(i))] = removal[j, n + np.arange(len(i))] = 1.0 - law.mean
-    squares, freedom, kind = _errors(data, rows, solution, np.concatenate([np.eye(k - 1), removal]), errors)
+    squares, freedom, kind = _errors(data, rows, solution, np.concatenate([np.eye(k), removal]), errors)
     variance, constant = data.variance, data.variance == 0.0
-    own, both, removed = np.split(np.where(constant, np.nan, np.sqrt(squares)), [n, k - 1])
+    own, both, removed = np.split(np.where(constant, np.nan, np.sqrt(squares)), [n, k])
     with np.errstate(divide="ignore", invalid="ignore"):
         r_squared, linear = (np.where(constant, np.nan, 1.0 - x / variance) for x in (residual, left_by_linear))
     return SampledPairDatamodel(
@@ -180,7 +180,7 @@ def _fitted(data: Observations, law: Bernoulli, errors: Errors) -> SampledPairDa
 def _errors(
     data: Observations, rows: regression.Rows, solution: regression.Solution, directions: Array, errors: Errors
 ) -> tuple[Array, Array, str]:
-    """Return squared errors (C, M) of directions (C, K - 1), degrees of freedom (K - 1,) of the coefficients, and their name."""
+    """Return squared errors (C, M) of directions (C, k), degrees of freedom (k,) of the k coefficients, and the errors' name."""
     (m, k), groups = rows.x.shape, data.groups
     scores = regression.group_scores(rows, solution, groups, {"hc3": -1.0, "hc2": -0.5}[errors])
     squares = regression.score_covariance((directions @ score for score in scores), full=False)
