@@ -24,8 +24,8 @@ hypothesis.settings.register_profile("fast", deadline=None, max_examples=10)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
 
 SLOW = {
-    "sims/command_line/test_commands.py": 70,
-    "faults/test_short_form.py": 60,
+    "sims/command_line/test_commands.py": 50,
+    "faults/test_short_form.py": 35,
     "sims/retrain/test_engine.py": 50,
     "sims/command_line/test_user_data.py": 45,
     "theory/storage/test_folder.py": 15,
@@ -37,7 +37,7 @@ SLOW = {
     "sims/learners/test_jax_learner.py": 25,
     "sims/learners/test_sklearn_learner.py": 20,
     "figures/test_report.py": 20,
-    "figures/test_sidecars.py": 20,
+    "figures/test_sidecars.py": 8,
     "sims/command_line/test_publish.py": 20,
     "sims/experiments/test_experiments.py": 15,
     "sims/experiments/test_training.py": 15,
@@ -49,6 +49,13 @@ SLOW = {
     "sims/experiments/test_prediction.py": 8,
     "theory/claims/test_datamodel_claims.py": 8,
     "sims/learners/test_bistable.py": 8,
+    "figures/test_report_in_a_browser.py": 10,
+    "sims/experiments/test_influence.py": 10,
+    "sims/datasets/test_user_file.py": 8,
+    "meta/test_machines.py": 8,
+    "theory/claims/test_averages.py": 8,
+    "sims/learners/test_moving_jump.py": 8,
+    "sims/experiments/test_size.py": 5,
     "sims/learners/test_proximal.py": 8,
     "meta/test_examples.py": 5,
     "meta/test_readme.py": 5,

@@ -170,7 +170,8 @@ def _user_case(problem: Problem, small: bool) -> CounterfactualConfig:
     n_seeds = 1 if convex else 4
     if not why_not_enumerable(problem):
         return CounterfactualConfig(trained, removed=tuple(range(1, n)), n_seeds=n_seeds)
-    removed = tuple(sorted({1, 2, *(round(n * share / 100) for share in (3, 5, 10, 20, 35, 50, 65, 80, 90))} - {0}))
+    shares = (5, 20, 50, 80) if small else (3, 5, 10, 20, 35, 50, 65, 80, 90)
+    removed = tuple(sorted({1, 2, *(round(n * share / 100) for share in shares)} - {0}))
     retrainings = (5 if small else 40) * n if not convex else max(5 * n, min(20_000, (10 if small else 100) * n))
     return CounterfactualConfig(trained, removed, n_seeds, retrainings, groups=30 if small else 200 if convex else 60)
 

@@ -64,6 +64,13 @@ def run(config: SolverMapConfig, *, retrain: Retrain = in_memory, progress: bool
     return labelled("solver_map", config, variables)
 
 
+_SHORT: dict[str, Any] = {"penalties": (1.0, 1e-3), "products": (1, 3, 7, 100)}
+
+
+def _user_case(problem: Problem, small: bool) -> SolverMapConfig:
+    return SolverMapConfig(problem.changed("l2"), **(_SHORT if small else {}))
+
+
 EXPERIMENT = Experiment(
     name="solver_map",
     question="How many products with the Hessian does a solver need, and how large is its error with fewer?",
@@ -71,7 +78,7 @@ EXPERIMENT = Experiment(
         SolverMapConfig(Problem("longley", "least_squares", n_points=12)),
         SolverMapConfig(Problem("spector", "logistic", (("l2", 0.1),), n_points=12)),
     ),
-    small=(SolverMapConfig(Problem("longley", "least_squares", n_points=8), penalties=(1.0, 1e-3), products=(1, 3, 7, 100)),),
+    small=(SolverMapConfig(Problem("longley", "least_squares", n_points=8), **_SHORT),),
     run=run,
-    user_case=user_case(lambda problem, small: SolverMapConfig(problem.changed("l2")), learners=CONVEX, at_most=14),
+    user_case=user_case(_user_case, learners=CONVEX, at_most=14),
 )

@@ -3,7 +3,6 @@
 import html
 import html.parser
 import re
-import shutil
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -71,9 +70,11 @@ def test_the_last_line_is_the_path_of_the_report_and_a_second_run_gives_the_same
     assert again == page  # test_commands.py has --check of a whole run
 
 
-def test_a_report_that_is_not_what_the_results_give_is_found(whole, tmp_path):
-    folder = shutil.copytree(whole[0], tmp_path / "r")
-    (folder / "report.html").write_text(whole[1].replace("FAILS", "HOLDS"))
+def test_a_report_that_is_not_what_the_results_give_is_found(tmp_path):
+    folder = stored(tmp_path / "r", "leverage")
+    _, page = make(folder)
+    assert "HOLDS" in page
+    (folder / "report.html").write_text(page.replace("HOLDS", "FAILS"))
     checked = CliRunner().invoke(cli, ["--from", str(folder), "--check"])
     assert checked.exit_code == 1
     assert "report.html: not what the results give today" in checked.output

@@ -22,8 +22,8 @@ def run(*arguments):
 
 @pytest.fixture(scope="module")
 def drawn_once(tmp_path_factory):
-    folder = stored(tmp_path_factory.mktemp("a run") / "my results", "identity")
-    result = run("identity", "--from", folder)
+    folder = stored(tmp_path_factory.mktemp("a run") / "my results", "leverage")
+    result = run("leverage", "--from", folder)
     assert result.exit_code == 0, result.output
     return folder
 
@@ -34,36 +34,36 @@ def drawn(drawn_once, tmp_path):
 
 
 def check(folder):
-    result = run("identity", "--check", "--from", folder)
+    result = run("leverage", "--check", "--from", folder)
     return result.exit_code, result.output
 
 
 def test_a_sidecar_names_results_seeds_scripts_versions_and_files(drawn):
-    record = json.loads((drawn / "figures" / "identity.json").read_text())
-    first = computed("identity")[0]
-    of_case = record["results"]["identity"][first.attrs["case"]]
+    record = json.loads((drawn / "figures" / "leverage.json").read_text())
+    first = computed("leverage")[0]
+    of_case = record["results"]["leverage"][first.attrs["case"]]
     assert of_case["sha256"] == fingerprint(
-        xr.open_zarr(next(drawn.glob(f"identity/{first.attrs['data']}*.zarr")), consolidated=False)
+        xr.open_zarr(next(drawn.glob(f"leverage/{first.attrs['data']}*.zarr")), consolidated=False)
     )
     assert of_case["config"]["problem"]["data"] == first.attrs["data"]
-    assert set(record["scripts"]) == {"fig_identity.py", "results.py", "style.py"}
+    assert set(record["scripts"]) == {"fig_leverage.py", "results.py", "style.py"}
     assert {"numpy", "matplotlib", "freetype", "python"} <= set(record["versions"])
-    assert set(record["files"]) == {"identity.png", "identity.svg"}
-    assert "slope" in record["description"].lower()
+    assert set(record["files"]) == {"leverage.png", "leverage.svg"}
+    assert "leverage" in record["description"].lower()
 
 
 def test_the_same_results_give_the_same_files_and_nothing_is_drawn_by_a_check(drawn, tmp_path):
-    assert run("identity", "--from", drawn, "--out", tmp_path / "again").exit_code == 0
+    assert run("leverage", "--from", drawn, "--out", tmp_path / "again").exit_code == 0
     for file in (drawn / "figures").iterdir():
         assert file.read_bytes() == (tmp_path / "again" / file.name).read_bytes(), file.name
     before = {file: file.stat().st_mtime_ns for file in drawn.rglob("*")}
     code, said = check(drawn)
-    assert (code, said) == (0, "figure identity: as its sidecar says, and the same bytes when drawn again\n")
+    assert (code, said) == (0, "figure leverage: as its sidecar says, and the same bytes when drawn again\n")
     assert {file: file.stat().st_mtime_ns for file in drawn.rglob("*")} == before
 
 
 def flip(folder):
-    file = folder / "figures" / "identity.png"
+    file = folder / "figures" / "leverage.png"
     content = bytearray(file.read_bytes())
     content[1000] ^= 1
     file.write_bytes(content)
@@ -71,7 +71,7 @@ def flip(folder):
 
 def rewrite(key, change):
     def edit(folder):
-        file = folder / "figures" / "identity.json"
+        file = folder / "figures" / "leverage.json"
         record = json.loads(file.read_text())
         change(record[key])
         file.write_text(json.dumps(record))
@@ -80,49 +80,49 @@ def rewrite(key, change):
 
 
 def one_more_case(folder):
-    save(renamed(computed("identity")[0], "mine"), folder)
+    save(renamed(computed("leverage")[0], "mine"), folder)
 
 
 def one_other_number(folder):
-    result = computed("identity")[0].copy(deep=True)
-    result.beta[0, 0, 0] = np.nextafter(result.beta[0, 0, 0], np.inf)
+    result = computed("leverage")[0].copy(deep=True)
+    result.ratio[0] = np.nextafter(result.ratio[0], np.inf)
     save(result, folder)
 
 
 def a_case_less(folder):
-    shutil.rmtree(next(folder.glob("identity/one_point*.zarr")))
+    shutil.rmtree(next(folder.glob("leverage/longley*.zarr")))
     ResultsFolder(folder).check(repair=True)  # which forgets what is missing
 
 
 def no_case(folder):
-    shutil.rmtree(folder / "identity")
+    shutil.rmtree(folder / "leverage")
     ResultsFolder(folder).check(repair=True)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (flip, "identity.png is not the picture that its sidecar describes"),
-        (lambda folder: (folder / "figures/identity.svg").unlink(), "identity.svg is missing"),
-        (lambda folder: (folder / "figures/identity.json").unlink(), "identity.json is missing, so nothing says"),
-        (lambda folder: (folder / "figures/identity.json").write_text("[]"), "identity.json is not a sidecar"),
-        (one_more_case, "the results have identity: mine-"),
-        (a_case_less, "it shows identity: one_point-1 least_squares l2=1, which the results no longer have"),
+        (flip, "leverage.png is not the picture that its sidecar describes"),
+        (lambda folder: (folder / "figures/leverage.svg").unlink(), "leverage.svg is missing"),
+        (lambda folder: (folder / "figures/leverage.json").unlink(), "leverage.json is missing, so nothing says"),
+        (lambda folder: (folder / "figures/leverage.json").write_text("[]"), "leverage.json is not a sidecar"),
+        (one_more_case, "the results have leverage: mine-"),
+        (a_case_less, "it shows leverage: longley-9 least_squares l2=0.001, which the results no longer have"),
         (one_other_number, "has changed since (sha256)"),
         (rewrite("scripts", lambda scripts: scripts.update({"style.py": "0"})), "figures/style.py has changed since"),
-        (rewrite("files", lambda files: files.update({"identity.svg": "0"})), "identity.svg drawn again has other bytes"),
-        (no_case, "no results of 'identity'"),
+        (rewrite("files", lambda files: files.update({"leverage.svg": "0"})), "leverage.svg drawn again has other bytes"),
+        (no_case, "no results of 'leverage'"),
     ],
 )
 def test_a_check_names_what_differs_and_ends_with_1(drawn, change, message):
     change(drawn)
-    result = run("--check", "identity", "--from", drawn) if (drawn / "identity").exists() else None
+    result = run("--check", "leverage", "--from", drawn) if (drawn / "leverage").exists() else None
     if result is None:  # another experiment's results keep the folder from being empty
         stored(drawn, "normalisation")
         result = run("--check", "--from", drawn)
     assert result.exit_code == 1
-    assert f"figure identity: {message}" in result.output or message in result.output
-    assert f"python -m figures identity --from {drawn}" in result.output
+    assert f"figure leverage: {message}" in result.output or message in result.output
+    assert f"python -m figures leverage --from {drawn}" in result.output
 
 
 def test_other_versions_are_told_and_are_no_mismatch(drawn):

@@ -81,10 +81,10 @@ def test_everything_that_verify_has_made_passes_both_checks(verified):
     n_tables = len(list(folder.glob("my results/*/*.table")))
     assert n_tables > 30
     assert tables.stdout == f"{n_tables} tables and 1 folders of results: all sound.\n"
-    pictures = sims("--check", "--from", "my results", cwd=folder, module="figures")
+    names = ("depth", "seeds", "spectrum")  # .ci/run checks all and the report, which takes as long as drawing them
+    pictures = sims("--check", *names, "--from", "my results", cwd=folder, module="figures")
     assert pictures.returncode == 0, pictures.stdout
-    assert pictures.stdout.count("the same bytes when drawn again") == len(list(folder.glob("my results/figures/*.png")))
-    assert "report.html: the same bytes again" in pictures.stdout
+    assert pictures.stdout.count("the same bytes when drawn again") == len(names)
 
 
 def test_results_do_not_depend_on_the_number_of_workers(answer, verified, tmp_path):

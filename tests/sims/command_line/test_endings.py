@@ -101,8 +101,7 @@ def assert_nothing_is_left(process, folder):
     [
         (training, os.killpg, ("SIGINT",) * 5),
         (training, os.kill, ("SIGTERM", "SIGHUP", "SIGINT")),
-        (training, os.killpg, ("SIGHUP", "SIGTERM", "SIGHUP")),
-        (drawing, os.killpg, ("SIGINT",) * 5),
+        (drawing, os.killpg, ("SIGHUP", "SIGTERM", "SIGHUP")),
         (drawing, os.kill, ("SIGTERM",)),
     ],
 )
