@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from theory.laws import Bernoulli, BetaShapley, FixedSize, Gaussian, LeaveOneOut, Poisson, Semivalue, Shapley, TwoPoint
     from theory.metrics import compare, lds
     from theory.response import weight_derivative
-    from theory.sampling.designs import antithetic, fold_over, independent
+    from theory.sampling.designs import antithetic, fold_over, for_influence, for_leave_one_out, for_shapley, independent
     from theory.values import banzhaf, beta_shapley, leave_one_out, semivalue, shapley
 
 __all__ = [
@@ -69,6 +69,9 @@ __all__ = [
     "finite_difference",
     "fit_sampled",
     "fold_over",
+    "for_influence",
+    "for_leave_one_out",
+    "for_shapley",
     "hessian_influence",
     "independent",
     "influence",

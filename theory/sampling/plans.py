@@ -130,20 +130,21 @@ def for_influence(*, n_points: int, n_retrainings: int, seed: int, scale: float 
 
     Where F is smooth and the same seeds serve every retraining, `theory.derivatives.finite_difference` is nearer, with fewer
     retrainings. This plan is for F that jumps or has new seeds, and for errors that can be trusted. Each group is a fold-over
-    design: for the rows v of a Hadamard matrix of order n >= N, with random columns and signs, it retrains at 1 + s v and 1 - s v,
-    and its estimate is b_i(s) = mean_v v_i [F(1 + s v) - F(1 - s v)] / (2 s). Even degrees of F cancel, and first degrees do not
-    mix. Its expectation is beta of the law {1 - s, 1 + s} (T2):
+    design: for the rows v of a Hadamard matrix of order n >= N, with random columns and signs, it retrains at 1 + s v and at
+    1 - s v, and estimates b_i(s) = mean_v v_i [F(1 + s v) - F(1 - s v)] / (2 s). Even degrees of F cancel, and first degrees do
+    not mix. The expectation is beta of the law {1 - s, 1 + s} (T2):
 
         E b_i(s) = D_i(1) + s^2 [ d_i^3 F / 6 + sum_{j != i} d_i d_j^2 F / 2 ] + O(s^4).
 
     order=2 takes b(s) at the one scale s. order=4 takes (4 b(s/2) - b(s)) / 3, from a third of the groups at s and two thirds at
     s/2, and is unbiased up to O(s^4). Both scales have groups of their own, so that the interactions that random signs leave, of
     order s^2, show in the standard error, which then exceeds the bias where s is small: intervals of 95% covered D(1) in 92% to
-    97% at s = 1/4, in less above. The bias is not in the standard error. To see it, halve s.
+    98% at s = 1/4, in less above. The bias is not in the standard error. To see it, halve s.
 
-    Cost: 2 n retrainings per group, four groups at least (two for order=2), n the least order >= N of `hadamard_orders`. Noise of
-    variance v in every retraining becomes v / (s^2 m) at order=2, and 11 times that at order=4; one point at a time, it would be N
-    times as much. So choose s larger, up to 1, where F jumps or every group has new seeds, and smaller where nothing is random.
+    Cost: 2 n retrainings per group, four groups at least (two for order=2), n the least order >= N of `hadamard_orders`. Noise
+    of variance v in every retraining becomes v / (s^2 m) at order=2, and 11 times that at order=4; one point at a time, it would
+    be N times as much. So choose s larger, up to 1, where F jumps or every group has new seeds, and smaller where nothing is
+    random.
     Sources: Plackett & Burman 1946; Box & Wilson 1951; Richardson 1911.
 
     >>> from sims.learners import LeastSquares
