@@ -26,7 +26,7 @@ _LOOKS = {
     "Poisson(1)": (PINK, "P", "weights Poisson(1)"),
     "weights 1 - s, 1 + s": (GREY, "^", "weights 1 ± s, independent"),
     "one point at a time, one scale": (GREEN, "<", "one point at a time, 1 ± s"),
-    "one point at a time, two scales": (GREEN, "D", "one point at a time, s and s/2 (no error bars)"),
+    "one point at a time, two scales": (GREEN, "D", "one point at a time, s and s/2 (no intervals)"),
     "fold-over, two scales": (BLUE, "o", "for_influence: fold-over, s and s/2"),
 }
 _RECOMMENDED = "fold-over, two scales"

@@ -129,7 +129,7 @@ def for_influence(*, n_points: int, n_retrainings: int, seed: int, scale: float 
     """Plan at most m retrainings that estimate D_i(1) = dF/dw_i at w = 1, with no derivative of the learner.
 
     Where F is smooth and the same seeds serve every retraining, `theory.derivatives.finite_difference` is nearer, with fewer
-    retrainings. This plan is for F that jumps or has new seeds, and for errors that can be trusted. Each group is a fold-over
+    retrainings. This plan is for noise in the retrainings, and for errors that can be trusted. Each group is a fold-over
     design: for the rows v of a Hadamard matrix of order n >= N, with random columns and signs, it retrains at 1 + s v and at
     1 - s v, and estimates b_i(s) = mean_v v_i [F(1 + s v) - F(1 - s v)] / (2 s). Even degrees of F cancel, and first degrees do
     not mix. The expectation is beta of the law {1 - s, 1 + s} (T2):
@@ -144,7 +144,8 @@ def for_influence(*, n_points: int, n_retrainings: int, seed: int, scale: float 
     Cost: 2 n retrainings per group, four groups at least (two for order=2), n the least order >= N of `hadamard_orders`. Noise
     of variance v in every retraining becomes v / (s^2 m) at order=2, and 11 times that at order=4; one point at a time, it would
     be N times as much. So choose s larger, up to 1, where F jumps or every group has new seeds, and smaller where nothing is
-    random.
+    random. On a relu network with new seeds in every group, N = 12, s = 1/2, the relative error of 384 times 4 trainings was 0.13
+    at either order; one point at a time 0.10 at order 2 and 0.17 at order 4; p beta^(p) of as many subsets 0.44.
     Sources: Plackett & Burman 1946; Box & Wilson 1951; Richardson 1911.
 
     >>> from sims.learners import LeastSquares
@@ -185,8 +186,7 @@ def for_leave_one_out(*, n_points: int, n_retrainings: int, seed: int) -> Plan:
     than one group is of use if groups have seeds of their own: they show the error of the seeds.
 
     Fewer than N + 1 are refused: m - 1 < N changes of F can't tell N effects apart. On N = 12 points and 8 retrainings, least
-    squares on subsets at p = 0.9 had a relative error of 0.7 to 0.8, with or without pairs (T18), and an estimate without bias,
-    from random blocks of points left out together, one of 2.6.
+    squares on subsets at p = 0.9 had a relative error of 0.7 to 0.8, with or without pairs (T18).
 
     >>> plan = for_leave_one_out(n_points=3, n_retrainings=4, seed=0)
     >>> estimate = plan.estimate(plan.weights @ [[1.0], [2.0], [4.0]])
@@ -213,9 +213,8 @@ def for_shapley(*, n_points: int, n_retrainings: int, seed: int) -> Plan:
 
     Cost: 2 J (N - 1) + 2 retrainings per group. J is the largest of 4, 3, 2 that leaves five groups. Four groups with J = 2, or
     16 N - 8 retrainings, are the least. At equal cost the error of J = 2 was 0.6 to 0.8 of that of J = 1, and J = 3 and 4 gained
-    up to 1/5 more.
-    Intervals of 95% covered the exact values in 91% to 95%; with four groups the least.
-    Where the whole table fits, `theory.values.shapley` is exact.
+    up to 1/5 more. Intervals of 95% covered the exact values in 91% to 96%, with four groups the least. Where the whole table
+    fits, `theory.values.shapley` is exact.
 
     >>> plan = for_shapley(n_points=2, n_retrainings=24, seed=0)
     >>> pair = plan.weights.prod(axis=1, keepdims=True)  # F = 1 where both points are present
