@@ -44,7 +44,7 @@ def _judgement(*, of_ratio: bool = True, of_coverage: bool = True) -> Judgement:
         return this.decide(
             evidence,
             holds=Status.HOLDS_WHEN,
-            condition="F is smooth in the weights on the scale s. One point at a time can be nearer, but shows no error where the "
+            condition="F is smooth in the weights on the scale s. One point at a time can be nearer, but shows no error where "
             "seeds stay the same, and where every retraining has noise of its own it needs N times as many. Relative errors: "
             f"{notes}",
         )
