@@ -28,7 +28,14 @@ if TYPE_CHECKING:
     from sims.ledger.judge import judge_learner
     from sims.retrain import response_table, streamed_table
     from sims.testing import check_learner
-    from theory.datamodel import fit_sampled, optimal_datamodel, quadrature_datamodel, streamed_datamodels
+    from theory.datamodel import (
+        fit_sampled,
+        fit_sampled_pairs,
+        optimal_datamodel,
+        optimal_pair_datamodel,
+        quadrature_datamodel,
+        streamed_datamodels,
+    )
     from theory.derivatives import average_derivative, finite_difference
     from theory.influence import hessian_influence, influence
     from theory.influence.budget import error_budget
@@ -36,6 +43,7 @@ if TYPE_CHECKING:
     from theory.metrics import compare, lds
     from theory.response import weight_derivative
     from theory.sampling.designs import antithetic, fold_over, for_influence, for_leave_one_out, for_shapley, independent
+    from theory.second_derivatives import average_second_derivative
     from theory.values import banzhaf, beta_shapley, leave_one_out, semivalue, shapley
 
 __all__ = [
@@ -60,6 +68,7 @@ __all__ = [
     "TwoPoint",
     "antithetic",
     "average_derivative",
+    "average_second_derivative",
     "banzhaf",
     "beta_shapley",
     "check_learner",
@@ -68,6 +77,7 @@ __all__ = [
     "error_budget",
     "finite_difference",
     "fit_sampled",
+    "fit_sampled_pairs",
     "fold_over",
     "for_influence",
     "for_leave_one_out",
@@ -80,6 +90,7 @@ __all__ = [
     "leave_one_out",
     "load_results",
     "optimal_datamodel",
+    "optimal_pair_datamodel",
     "quadrature_datamodel",
     "response_table",
     "semivalue",

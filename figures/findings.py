@@ -12,6 +12,8 @@ from typing import Any
 
 import jinja2
 
+from figures.decisions import Decision, decisions
+
 __all__ = ["LEDGER", "MARKS", "Quoted", "put_findings", "rendered"]
 
 LEDGER = Path(__file__).parent / "gallery" / "ledger.json"
@@ -49,6 +51,16 @@ class Quoted:
         if len(found) != 1:
             raise KeyError(f"{len(found)} cases of {identifier} contain {part!r}, expected one")
         return found[0]
+
+    def models(self, identifier: str) -> int:
+        """Return the number of models in the evidence of a claim whose cases are called "MODEL: PART"."""
+        return len({item["case"].rpartition(": ")[0] for item in self.claim(identifier)["evidence"]})
+
+    @property
+    def decisions(self) -> Sequence[Decision]:
+        """Return which score answers which question, with what it misses."""
+        evidence = [(item["case"], item["figure"]) for item in self.claim("T13 questions")["evidence"]]
+        return decisions([(case, figure) for case, figure in evidence if figure is not None])
 
     def verdict(self, identifier: str) -> str:
         """Return the id of a claim and its verdict, marked where it is not robust."""

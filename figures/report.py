@@ -19,6 +19,7 @@ import xarray as xr
 from markupsafe import Markup
 
 from figures.attempts import Absent, attempt
+from figures.decisions import decisions
 from figures.numbers import MOST, numbers
 from figures.pictures import Picture, Results, versions
 from figures.results import Retrainings, config_of, fingerprint
@@ -27,7 +28,7 @@ from theory.claims.sources import reference
 
 __all__ = ["Page", "render_report"]
 
-HEADLINES = ("C6", "T2", "C6 networks", "C3", "C8", "C10")
+HEADLINES = ("T13", "C6", "T2", "C6 networks", "C3", "C10")
 """Claims whose verdicts come first on the page."""
 
 Verdicts = Sequence[tuple[Claim, Verdict]]
@@ -64,6 +65,7 @@ def render_report(page: Page) -> tuple[bytes, list[Absent]]:
         families=_families(verdicts),
         headlines=[(c, v) for name in HEADLINES for c, v in verdicts if c.id == name],
         counts=_counts(verdicts),
+        decisions=decisions([(item.case, item.figure) for c, v in verdicts if c.id == "T13 questions" for item in v.evidence]),
         pictures=page.pictures,
         homes=homes,
         budget=[] if isinstance(budget, Absent) else budget,

@@ -34,6 +34,7 @@ __all__ = [
     "average_derivative",
     "average_derivatives",
     "finite_difference",
+    "levels_of",
     "settled_average_derivatives",
 ]
 
@@ -53,12 +54,8 @@ def average_derivative(
     Semivalues (T13): w_i* is Uniform(0, 1), and the set of other points has the law's size. The average equals
     `theory.values.semivalue(table, law)`: Shapley, Beta Shapley and leave-one-out are averages of the same derivative.
 
-    FixedSize(k): beta_i of the optimal datamodel is determined up to a constant (T7); with sum_i beta_i = 0 it is
-
-        beta_i = (N - 1)/N ( E_T int D_i(1_T + t e_i) dt - E_{j, T} int D_j(1_T + t e_j) dt ),
-
-    where T has k - 1 points, without i in the first term; in the second j != i, and T contains neither i nor j. Proof: for
-    i != j, beta_i - beta_j = E_T [F(T + i) - F(T + j)] over T without i and j.
+    FixedSize(k): beta_i of the optimal datamodel is determined up to a constant (T7). The one with sum_i beta_i = 0 is an average
+    of D_i minus an average of the other D_j: see `FixedSize.edge_weights`.
 
     The integral over w_i* uses `nodes` Gauss nodes; where F is analytic, its error falls geometrically in `nodes`. The other
     coordinates are enumerated (two-level laws and semivalues) or lie on the tensor grid of `law.quadrature(nodes)`. With K points
@@ -112,17 +109,16 @@ def average_derivatives(
     grid = _grid(laws, n, nodes)
     step = max(1, BLOCK // len(grid.along.points))
     average = np.zeros((len(laws), n, learner.n_outputs))
-    swapped = [k for k, law in enumerate(laws) if isinstance(law, FixedSize)]
     for i in progress(range(n)):
         for start in range(0, grid.n_rows, step):
             rows = slice(start, min(start + step, grid.n_rows))
             rest = grid.rest(rows)
             slope = _integrate_along(learner, seeds, rest, i, grid.along)
-            average[:, i] += grid.probabilities[:, rows] @ slope
-            for k in swapped:  # the second term of FixedSize, for all points that are absent and not i
-                absent = 1.0 - np.insert(rest, i, 1.0, axis=1)
-                average[k] -= absent.T @ (grid.probabilities[k, rows, None] * slope) / absent.sum(axis=1).max(initial=1.0)
-    average[swapped] *= (n - 1) / n
+            for k, law in enumerate(laws):
+                if isinstance(law, FixedSize):
+                    average[k] += law.edge_weights(np.full(len(rest), i), np.insert(rest, i, 0.0, axis=1)) @ slope
+                else:
+                    average[k, i] += grid.probabilities[k, rows] @ slope
     return average
 
 
@@ -161,7 +157,7 @@ def _grid(laws: Sequence[ProductLaw | EdgeLaw | FixedSize], n: int, nodes: int) 
 
 def _edge_grid(laws: Sequence[EdgeLaw | FixedSize], n: int, nodes: int) -> _Grid:
     """Return the sets of other points that at least one of the laws counts, in mask order, and the uniform law along an edge."""
-    (low, high), by_size = _levels(laws), np.stack([_size_probabilities(law, n) for law in laws])
+    (low, high), by_size = levels_of(laws), np.stack([_size_probabilities(law, n) for law in laws])
     used = np.flatnonzero(by_size.any(axis=0)).tolist()
     count = sum(math.comb(n - 1, k) for k in used)
     require_memory(8 * (n + 2 * len(laws) + 2) * count, f"{count} sets of other points", "take fewer training points")
@@ -176,7 +172,7 @@ def _edge_grid(laws: Sequence[EdgeLaw | FixedSize], n: int, nodes: int) -> _Grid
     return _Grid(count, lambda rows: low + (high - low) * bits[rows], per_set[:, sizes], uniform_quadrature(low, high, nodes))
 
 
-def _levels(laws: Sequence[EdgeLaw | FixedSize]) -> tuple[float, float]:
+def levels_of(laws: Sequence[EdgeLaw | FixedSize]) -> tuple[float, float]:
     """Return the two levels of all laws; raise ValueError if they differ."""
     of_law = [(0.0, 1.0) if isinstance(law, FixedSize) else law.levels for law in laws]
     for law, levels in zip(laws, of_law, strict=True):

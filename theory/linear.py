@@ -1,4 +1,4 @@
-"""Define the base class of exact and estimated datamodels, which are linear functions of the training weights."""
+"""Define the base classes of exact and estimated datamodels: what all have, and those that are linear in the training weights."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,12 +13,12 @@ from theory.response import Array
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["LinearDatamodel"]
+__all__ = ["FittedDatamodel", "LinearDatamodel"]
 
 
 @dataclass(frozen=True, repr=False)
-class LinearDatamodel(Displayed):
-    """A linear datamodel predicts M outputs by g(w) = intercept + sum_i coefficients[i] w_i."""
+class FittedDatamodel(Displayed):
+    """A fitted datamodel g predicts M outputs F from the weights of N training points."""
 
     intercept: Array  # (M,)
     coefficients: Array  # (N, M)
@@ -26,13 +26,6 @@ class LinearDatamodel(Displayed):
     r_squared: Array  # (M,), 1 - residual_variance / Var F; NaN (undefined) where F is constant
     # The law of the weights, None if unknown. FixedSize identifies the coefficients only up to a common constant.
     law: ProductLaw | FixedSize | None
-
-    def predict(self, weights: ArrayLike) -> Array:
-        """Predict the outputs at weights (B, N): g(w), shape (B, M)."""
-        values, n = as_numbers("weights", weights, "one column per training point", finite=True), len(self.coefficients)
-        if values.ndim != 2 or values.shape[1] != n:
-            raise ValueError(f"weights has shape {values.shape}, expected (B, {n}): one column per training point")
-        return self.intercept + values @ self.coefficients
 
     def facts(self) -> dict[str, object]:
         """Return the shape, the law and the range of R^2."""
@@ -50,3 +43,19 @@ class LinearDatamodel(Displayed):
             coords={"point": range(n_points), "output": range(n_outputs)},
             attrs={"law": repr(self.law)},
         )
+
+    def _checked(self, weights: ArrayLike) -> Array:
+        """Return weights as numbers (B, N); raise ValueError for anything else."""
+        values, n = as_numbers("weights", weights, "one column per training point", finite=True), len(self.coefficients)
+        if values.ndim != 2 or values.shape[1] != n:
+            raise ValueError(f"weights has shape {values.shape}, expected (B, {n}): one column per training point")
+        return values
+
+
+@dataclass(frozen=True, repr=False)
+class LinearDatamodel(FittedDatamodel):
+    """A linear datamodel predicts M outputs by g(w) = intercept + sum_i coefficients[i] w_i."""
+
+    def predict(self, weights: ArrayLike) -> Array:
+        """Predict the outputs at weights (B, N): g(w), shape (B, M)."""
+        return self.intercept + self._checked(weights) @ self.coefficients

@@ -12,7 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from theory.answers import answer_of, called, require_learner
+from theory.answers import answer_of, called, checked, require_learner
 from theory.inputs import as_count, as_numbers, as_seeds
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "takes_masks_only",
     "weight_derivative",
     "weight_jacobian_column",
+    "weight_second_derivative",
 ]
 
 Array = NDArray[np.float64]
@@ -62,6 +63,7 @@ class Learner(Protocol):
     | normalization | `normalization_of` | sims.testing |
     | has_bias | `has_own_bias` | sims.experiments |
     | weight_jacobian_column(weights, seeds, point) | `weight_jacobian_column` | theory.derivatives, sims.testing |
+    | weight_second_derivative(weights, seeds, point, other) | `weight_second_derivative` | theory.second_derivatives |
     | branch(weights, seeds) | `branch_of` | theory.edges |
     | fingerprint() | `deciding_values` | sims.retrain |
     """
@@ -107,6 +109,10 @@ class WeightHessian:
     def diagonal(self) -> Array:
         """Return Q_ii, shape (N, M)."""
         return 2.0 * (self.left * self.right).sum(axis=2).T
+
+    def entry(self, i: int, j: int) -> Array:
+        """Return Q_ij, shape (M,)."""
+        return self.left[:, i] @ self.right[j] + self.left[:, j] @ self.right[i]
 
     def times(self, direction: Array) -> Array:
         """Compute sum_j Q_ij v_j for v (N,), shape (N, M)."""
@@ -243,6 +249,24 @@ def weight_jacobian_column(learner: DifferentiableLearner, weights: ArrayLike, s
         return answer_of(learner, rows, as_seeds(seeds), "weight_jacobian")[..., point]
     column = called(learner, "weight_jacobian_column", rows, seeds, point)
     return as_numbers(f"the answer of {type(learner).__name__}.weight_jacobian_column", column)
+
+
+def weight_second_derivative(
+    learner: DifferentiableLearner, weights: ArrayLike, seeds: Sequence[int], point: int, other: int
+) -> Array | None:
+    """Return d^2 f / dw_point dw_other for weights (B, N) and seeds (R,), shape (B, R, M); None if the learner doesn't know it.
+
+    If the learner has a method of this name, that method is called: the exact second derivative of what `respond` computes, the
+    same for (point, other) and (other, point). Otherwise it is an entry of `weight_hessian`, one weight vector after the other.
+    """
+    rows, given = as_weight_rows(learner, weights), as_seeds(seeds)
+    if hasattr(learner, "weight_second_derivative"):
+        found = called(learner, "weight_second_derivative", rows, given, point, other)
+        return checked(learner, found, rows, given, "weight_second_derivative")
+    if not isinstance(learner, TwiceDifferentiableLearner):
+        return None
+    each = [[learner.weight_hessian(row, (seed,)).entry(point, other) for seed in given] for row in rows]
+    return np.array(each, dtype=np.float64).reshape(len(rows), len(given), learner.n_outputs)
 
 
 def branch_of(learner: Learner, weights: ArrayLike, seeds: Sequence[int]) -> Branches | None:

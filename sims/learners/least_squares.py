@@ -113,9 +113,7 @@ class LeastSquares:
         penalty = self._penalty(w)
         hessian = self.X.T @ (w * self.X) + penalty[0] * np.eye(self.X.shape[1])
         if np.linalg.matrix_rank(hessian, hermitian=True) < len(hessian):
-            raise ValueError(
-                f"{name_subset(w[:, 0])} has no unique optimum with l2 = {self.l2:g}: use l2 > 0 for second derivatives"
-            )
+            raise ValueError(self._not_unique(w[:, 0]))
         theta = self._optimum(w)
         return erm.weight_hessian(
             self.X,
@@ -128,6 +126,43 @@ class LeastSquares:
             weights=w[:, 0],
             penalty_slope=erm.penalty_slope(self.l2, self.normalization, w)[:, 0],
         )
+
+    def weight_second_derivative(self, weights: ArrayLike, seeds: Sequence[int], point: int, other: int) -> Array:
+        """Compute d^2 prediction / dw_point dw_other for weights (B, N), an entry of every `weight_hessian`; shape (B, R, M).
+
+        Raises ValueError if an optimum is not unique.
+        """
+        values, n_seeds = checks.as_weights(weights, self.n_points), len(checks.as_seeds(seeds))
+        points = checks.as_point("point", point, self.n_points), checks.as_point("other", other, self.n_points)
+
+        def kernel(w: Array) -> Array:
+            d, penalty = self.X.shape[1], self._penalty(w)
+            hessians = np.tensordot(w.T, self.X[:, :, None] * self.X[:, None], axes=1) + penalty[:, None, None] * np.eye(d)
+            singular = np.flatnonzero(np.linalg.matrix_rank(hessians, hermitian=True) < d)
+            if singular.size:
+                raise ValueError(self._not_unique(w[:, singular[0]]))
+            theta = self._optimum(w)
+
+            def solve(right: Array) -> Array:
+                return np.asarray(np.linalg.solve(hessians, right.T[:, :, None]), dtype=np.float64)[:, :, 0].T
+
+            return erm.second_derivative(
+                self.X,
+                self.X_query,
+                theta,
+                solve=solve,
+                slopes=self.X @ theta - self.y[:, None],
+                curvatures=np.ones(w.shape),
+                thirds=np.zeros(w.shape),
+                weights=w,
+                penalty_slope=erm.penalty_slope(self.l2, self.normalization, w),
+                points=points,
+            )
+
+        return erm.in_blocks(kernel, values, n_seeds, (self.n_outputs,))
+
+    def _not_unique(self, weights: Array) -> str:
+        return f"{name_subset(weights)} has no unique optimum with l2 = {self.l2:g}: use l2 > 0 for second derivatives"
 
     def _penalty(self, w: Array) -> Array:
         """Compute c(w) l2 for weights (N, B), shape (B,)."""

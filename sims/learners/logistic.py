@@ -120,6 +120,30 @@ class Logistic:
             penalty_slope=erm.penalty_slope(self.l2, self.normalization, w)[:, 0],
         )
 
+    def weight_second_derivative(self, weights: ArrayLike, seeds: Sequence[int], point: int, other: int) -> Array:
+        """Compute d^2 margin / dw_point dw_other for weights (B, N), an entry of every `weight_hessian`; shape (B, R, M)."""
+        values, n_seeds = self._checked(weights), len(checks.as_seeds(seeds))
+        points = checks.as_point("point", point, self.n_points), checks.as_point("other", other, self.n_points)
+
+        def kernel(w: Array) -> Array:
+            theta, penalty = self._optimum(w), self._penalty(w)
+            miss, weighted, _ = self._rows.gradient(theta, w, penalty)
+            factored = batched.factor(self._rows.hessian(miss, weighted, penalty))
+            return erm.second_derivative(
+                self.X,
+                self.X_query,
+                theta,
+                solve=lambda right: batched.solve(factored, right),
+                slopes=self._residuals(miss),
+                curvatures=miss * (1.0 - miss),
+                thirds=miss * (1.0 - miss) * (1.0 - 2.0 * miss) * (1.0 - 2.0 * self.y)[:, None],
+                weights=w,
+                penalty_slope=erm.penalty_slope(self.l2, self.normalization, w),
+                points=points,
+            )
+
+        return erm.in_blocks(kernel, values, n_seeds, (self.n_outputs,))
+
     def _jacobian(self, w: Array) -> Array:
         """Compute d margin / d w for weights (N, B), shape (N, M, B)."""
         theta, penalty = self._optimum(w), self._penalty(w)

@@ -12,6 +12,7 @@ from sims.learners.network.descent import Batches, Descent, DivergedError
 from sims.learners.network.kernels import ACTIVATIONS, LOSSES
 from sims.learners.network.objective import Objective
 from sims.learners.network.passes import Network
+from sims.learners.network.second import second_derivative
 from sims.learners.shared import checks
 from sims.learners.shared.representation import short_repr
 from theory.influence.trajectory import Checkpoint
@@ -156,6 +157,15 @@ class MLP:
         if not 0 <= point < self.n_points:
             raise ValueError(f"point {point}, expected a training point, 0 to {self.n_points - 1}")
         return self._trained(partial(self._descent.jacobian_column, point=point), weights, seeds)
+
+    def weight_second_derivative(self, weights: ArrayLike, seeds: Sequence[int], point: int, other: int) -> Array:
+        """Compute d^2 outputs / dw_point dw_other (B, R, M), the exact second derivative of `respond` through every step.
+
+        It is computed in NumPy, at some thirty times the cost of `respond`. For relu it is the second derivative of the branch
+        that training took: what kinks add to the second derivative of a mean is not in it.
+        """
+        i, j = (checks.as_point(name, k, self.n_points) for name, k in (("point", point), ("other", other)))
+        return self._trained(partial(second_derivative, self._descent, point=i, other=j), weights, seeds)
 
     def branch(self, weights: ArrayLike, seeds: Sequence[int]) -> Branches:
         """Say which branch training took for weights (B, N): integers (B, R, K) that are equal where no kink was crossed between.

@@ -117,6 +117,10 @@ WEIGHTS = {**arrays(np.ones((3, 4))), "too few": np.ones((3, 3)), "no rows": np.
 WEIGHT = {**arrays(np.ones(4)), "too few": np.ones(3), "negative": [1.0, 1.0, -1.0, 1.0]}
 MASK = {**arrays(MASKS), "fractions": MASKS / 2.0, "no rows": MASKS[:0], "fewer rows": MASKS[:8], "integer masks": np.arange(12)}
 RESPONSE = {**arrays(RESPONSES), "one axis": RESPONSES[:, 0], "fewer rows": RESPONSES[:8]}
+GROUPS = {**arrays(np.arange(12.0)), "short": [0, 1], "one": [0] * 12}
+GROUPS = {k: v for k, v in GROUPS.items() if k not in ("None", "texts")}
+ROW_WEIGHTS = {**arrays(np.ones(12)), "zero": np.zeros(12), "negative": -np.ones(12)}
+ROW_WEIGHTS = {k: v for k, v in ROW_WEIGHTS.items() if k != "None"}
 EFFECT = {**arrays(EFFECTS[0]), "another shape": EFFECTS[0, :3], "transposed": EFFECTS[0].T}
 PREDICTED = {**arrays(RESPONSES), "another shape": RESPONSES[:3], "one axis": RESPONSES[:, 0]}
 
@@ -277,9 +281,34 @@ CALLS = {
         {"learner": RIDGE, "law": dfdw.Bernoulli(0.5), "seeds": (0,), "nodes": 2},
         {
             "learner": LEARNER,
+            "law": {**LAW, "too large": dfdw.FixedSize(4)},
+            "seeds": SEEDS,
+            "nodes": {**{k: v for k, v in COUNT.items() if v is not None}, "huge": 10**9},
+        },
+    ),
+    "optimal_pair_datamodel": (
+        {"table": TABLE},
+        {"table": TABLES, "law": {**LAW, "no levels": dfdw.Poisson(), "one size": dfdw.FixedSize(2)}},
+    ),
+    "average_second_derivative": (
+        {"learner": RIDGE, "law": dfdw.Bernoulli(0.5), "seeds": (0,), "nodes": 2},
+        {
+            "learner": LEARNER,
             "law": {**LAW, "no product": dfdw.FixedSize(2)},
             "seeds": SEEDS,
             "nodes": {**{k: v for k, v in COUNT.items() if v is not None}, "huge": 10**9},
+            "tolerance": numbers(0.0, 1.0),
+        },
+    ),
+    "fit_sampled_pairs": (
+        {"masks": MASKS[:, :3], "responses": RESPONSES, "law": dfdw.Bernoulli(0.5)},
+        {
+            "masks": MASK,
+            "responses": RESPONSE,
+            "law": {**LAW, "one size": dfdw.FixedSize(2), "no subsets": dfdw.Poisson()},
+            "groups": GROUPS,
+            "row_weights": ROW_WEIGHTS,
+            "errors": NAME,
         },
     ),
     "weight_derivative": (
@@ -301,12 +330,23 @@ CALLS = {
     "shapley": ({"table": TABLE}, {"table": TABLES}),
     "banzhaf": ({"table": TABLE}, {"table": TABLES, "p": numbers(-0.1, 1.1)}),
     "semivalue": (
-        {"table": TABLE, "size_probabilities": [0.25] * 4},
+        {"table": TABLE, "law": [0.25] * 4},
         {
             "table": TABLES,
-            "size_probabilities": {**arrays([0.25] * 4), "sum": [1.0] * 4, "negative": [2.0, -1.0, 0.0, 0.0], "short": [1.0]},
+            "law": {
+                **arrays([0.25] * 4),
+                "sum": [1.0] * 4,
+                "negative": [2.0, -1.0, 0.0, 0.0],
+                "short": [1.0],
+                "one size": dfdw.FixedSize(2),
+                "a class": dfdw.Shapley,
+                "other levels": dfdw.TwoPoint(0.5),
+            },
         },
     ),
+    "beta_shapley": ({"table": TABLE, "a": 4, "b": 1}, {"table": TABLES, "a": POSITIVE, "b": POSITIVE}),
+    "BetaShapley": ({"a": 4, "b": 1}, {"a": POSITIVE, "b": POSITIVE}),
+    "Semivalue": ({"size_probabilities": [0.25] * 4}, {"size_probabilities": {**arrays([0.25] * 4), "sum": [1.0] * 4}}),
     "fit_sampled": (
         FIT,
         {
@@ -318,14 +358,8 @@ CALLS = {
                 "another size": dfdw.FixedSize(2),
                 "no subsets": dfdw.Poisson(),
             },
-            "groups": {
-                k: v
-                for k, v in {**arrays(np.arange(12.0)), "short": [0, 1], "one": [0] * 12}.items()
-                if k not in ("None", "texts")
-            },
-            "row_weights": {
-                k: v for k, v in {**arrays(np.ones(12)), "zero": np.zeros(12), "negative": -np.ones(12)}.items() if k != "None"
-            },
+            "groups": GROUPS,
+            "row_weights": ROW_WEIGHTS,
             "errors": NAME,
             "keep_covariance": dict(enumerate((None, "yes", 1, [], Unwritable()))),
         },
@@ -397,7 +431,7 @@ for _name, _argument, _label, _call in cases():
 def test_every_public_name_has_its_calls():
     assert sum(map(len, CASES.values())) >= 235
     needs_extras = {"JaxLearner", "SklearnLearner"}  # tests/sims/learners has theirs
-    assert set(dfdw.__all__) - set(CALLS) - needs_extras == {"Poisson"}  # which has no argument
+    assert set(dfdw.__all__) - set(CALLS) - needs_extras == {"LeaveOneOut", "Poisson", "Shapley"}  # which have no argument
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -421,7 +455,7 @@ def test_bad_arguments_are_refused_here_and_named(name, argument, tmp_path, monk
 
 
 NAMES = {
-    "law": ("law", "^k = ", "FixedSize"),
+    "law": ("law", "^k = ", "FixedSize", "size_probabilities"),
     "y": (r"\by\b", "label"),
     "learner": ("learner", "respond"),
     "responses": ("responses", "response"),

@@ -13,7 +13,7 @@ from theory.edges.line import END, Bundle, Indices, Meter
 from theory.edges.pieces import MARKS, Findings
 from theory.edges.walk import walk
 from theory.inputs import as_count, as_number, as_seed, as_seeds, shown
-from theory.laws import EdgeLaw, TwoLevelLaw
+from theory.laws import EdgeLaw, FixedSize, TwoLevelLaw
 from theory.memory import require_memory
 from theory.response import Array, DifferentiableLearner, takes_masks_only
 from theory.streams import stream
@@ -84,7 +84,7 @@ class Edges:
         size = np.linalg.norm(self.change.mean(axis=1))
         return float(np.linalg.norm(self.noise.mean(axis=1)) / size) if size else 0.0
 
-    def coefficients(self, law: EdgeLaw) -> tuple[Array, Array]:
+    def coefficients(self, law: EdgeLaw | FixedSize) -> tuple[Array, Array]:
         """Compute E[int D dt] + E[sum of jumps], which is beta_i(law) by T16, and its standard error; both (N, M).
 
         For Shapley() and other semivalues it is their value, by T13. The expectation is over the other weights, and F is the mean
@@ -93,17 +93,21 @@ class Edges:
         """
         return self._mean(self.integral + self.jumps, law)
 
-    def average_jumps(self, law: EdgeLaw) -> tuple[Array, Array]:
+    def average_jumps(self, law: EdgeLaw | FixedSize) -> tuple[Array, Array]:
         """Compute E[sum of jumps of F], the part of beta_i(law) that the derivative misses, and its standard error; (N, M)."""
         return self._mean(self.jumps, law)
 
-    def _mean(self, values: Array, law: EdgeLaw) -> tuple[Array, Array]:
-        if law.levels != self.levels:
-            raise ValueError(f"{law} has the levels {law.levels}, expected {self.levels}: those of the edges")
+    def _mean(self, values: Array, law: EdgeLaw | FixedSize) -> tuple[Array, Array]:
         if self.sampled and not isinstance(law, TwoLevelLaw):
             raise ValueError(f"{law} with {len(self.points)} drawn edges of {self.n_edges}, expected all: allow more trainings")
         low, high = self.levels
+        levels = (0.0, 1.0) if isinstance(law, FixedSize) else law.levels
+        if levels != self.levels:
+            raise ValueError(f"{law} has the levels {levels}, expected {self.levels}: those of the edges")
         n, totals = self.subsets.shape[1], values.mean(axis=1).sum(axis=1) / (high - low)  # (E, M)
+        if isinstance(law, FixedSize):
+            exact = law.edge_weights(self.points, self.subsets) @ totals
+            return exact, np.zeros_like(exact)
         per_set = law.size_probabilities(n) / [math.comb(n - 1, k) for k in range(n)]
         weighted = totals * 2.0 ** (n - 1) * per_set[self.subsets.sum(axis=1).astype(np.int64), None]
         of_point = [weighted[self.points == i] for i in range(n)]

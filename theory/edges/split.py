@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from theory.derivatives import settled_average_derivatives
+from theory.derivatives import levels_of, settled_average_derivatives
 from theory.edges.decompose import Edges, chosen_edges, decompose_edges
 from theory.inputs import as_numbers, as_seeds
-from theory.laws import EdgeLaw
+from theory.laws import EdgeLaw, FixedSize
 from theory.metrics import relative_error
 from theory.response import Array, DifferentiableLearner
 from theory.streams import stream
@@ -48,19 +48,21 @@ class SplitCoefficients:
 
 def split_coefficients(
     learner: DifferentiableLearner,
-    laws: Sequence[EdgeLaw],
+    laws: Sequence[EdgeLaw | FixedSize],
     seeds: Sequence[int],
     beta: ArrayLike,
     *,
     most_derivatives: int = 2**24,
     most_trainings: int = 2_000_000,
+    agreed: float = AGREED,
     progress: Callable[[Iterable[int]], Iterable[int]] = iter,
 ) -> SplitCoefficients:
     """Compute both parts of beta (L, N, M) for laws with the same two levels; beta itself decides only how much is looked for.
 
     One edge of every point is taken apart first. If F does not jump there, the average derivative is computed with as many nodes
     as it needs (`settled_average_derivatives`), at no more than `most_derivatives`. Only if F jumps, or the average derivative
-    does not settle, or is not beta, all edges are taken apart, or as many random ones as `most_trainings` allow.
+    does not settle, or misses beta by more than `agreed`, all edges are taken apart, or as many random ones as `most_trainings`
+    allow.
 
     >>> from sims.learners import LeastSquares
     >>> from theory.laws import Bernoulli
@@ -73,27 +75,27 @@ def split_coefficients(
     shape = (len(laws), learner.n_points, learner.n_outputs)
     if expected.shape != shape:
         raise ValueError(f"beta has shape {expected.shape}, expected {shape}: one datamodel for each law")
-    levels, rng = laws[0].levels, stream("edges of the cube, split", 0)
+    levels, rng = levels_of(laws), stream("edges of the cube, split", 0)
     n = learner.n_points
     subsets = (rng.random((n, n)) < 0.5) & ~np.eye(n, dtype=np.bool_)
     pilot = chosen_edges(learner, seeds, range(n), subsets.astype(np.float64), levels=levels, most_trainings=most_trainings // 4)
     why = ""
     if not pilot.has_jumps:
         settled = settled_average_derivatives(
-            learner, laws, seeds, tolerance=1e-2 * AGREED, most_derivatives=most_derivatives, progress=progress
+            learner, laws, seeds, tolerance=1e-2 * agreed, most_derivatives=most_derivatives, progress=progress
         )
         why = settled.reason
         if settled.average is not None:
             error = np.array([relative_error(*pair) for pair in zip(settled.average, expected, strict=True)])
             none = np.zeros(shape)
-            if (error <= AGREED).all():
+            if (error <= agreed).all():
                 n_edges = n * 2 ** (n - 1)
                 return SplitCoefficients(settled.average, none, error, none, 0, n_edges, n_edges, settled.nodes, "")
     edges = decompose_edges(learner, seeds, levels=levels, most_trainings=most_trainings)
     return _of_edges(edges, laws, expected, why)
 
 
-def _of_edges(edges: Edges, laws: Sequence[EdgeLaw], beta: Array, why: str) -> SplitCoefficients:
+def _of_edges(edges: Edges, laws: Sequence[EdgeLaw | FixedSize], beta: Array, why: str) -> SplitCoefficients:
     whole, jumps = ([part(law) for law in laws] for part in (edges.coefficients, edges.average_jumps))
     total, standard_error, jump = (
         np.stack([value for value, _ in whole]),

@@ -11,7 +11,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 import scipy
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from theory.inputs import as_number, as_numbers, shown
 from theory.laws.checks import draw_shape, keep
@@ -161,6 +161,24 @@ class FixedSize:
         """Raise ValueError if k >= N, where at most one subset has k points."""
         if not self.k <= n_points - 1:
             raise ValueError(f"k = {self.k} with N = {n_points} points, expected 1 <= k <= N - 1 = {n_points - 1}")
+
+    def edge_weights(self, points: NDArray[np.int64], subsets: Array) -> Array:
+        """Return the weight of E edges in the coefficient of each point, shape (N, E).
+
+        Edge e moves the weight of `points[e]` from 0 to 1, with the set T of `subsets[e]` (N,) present. Only differences of
+        coefficients are identified (T7); those with sum 0 are
+
+            beta_i = (N - 1)/N ( mean_T int D_i(1_T + t e_i) dt - mean_{j, T} int D_j(1_T + t e_j) dt ),
+
+        where T has k - 1 points, without i in the first mean; in the second j != i, and T contains neither i nor j. Proof: for
+        i != j, beta_i - beta_j = mean of F(T + i) - F(T + j) over T without i and j.
+        """
+        n = subsets.shape[1]
+        self.check(n)
+        own = np.eye(n)[:, points]
+        absent: Array = (1.0 - subsets.T) * (1.0 - own)
+        share: Array = (subsets.sum(axis=1) == self.k - 1) / math.comb(n - 1, self.k - 1)
+        return (n - 1) / n * share * (own - absent / (n - self.k))
 
     def draw(self, *, n_subsets: int, n_points: int, rng: np.random.Generator) -> Array:
         self.check(n_points)

@@ -24,6 +24,7 @@ __all__ = [
     "linearization",
     "penalty_scale",
     "penalty_slope",
+    "second_derivative",
     "weight_hessian",
 ]
 
@@ -117,6 +118,33 @@ def weight_hessian(
     bend = X.T @ ((weights * thirds * seen)[:, :, None] * X)  # (M, d, d)
     left: Array = (seen * curvatures)[:, :, None] * X + penalty_slope[:, None] * adjoint[:, None] + 0.5 * along @ bend
     return WeightHessian(-left, along)
+
+
+def second_derivative(
+    X: Array,
+    X_query: Array,
+    theta: Array,
+    *,
+    solve: Callable[[Array], Array],
+    slopes: Array,
+    curvatures: Array,
+    thirds: Array,
+    weights: Array,
+    penalty_slope: Array,
+    points: tuple[int, int],
+) -> Array:
+    """Compute d^2 (x_q . theta) / dw_i dw_j, shape (M, B), at stationary points theta (d, B) for many weight vectors at once.
+
+    The formula is that of `weight_hessian`. `solve` computes H^-1 v for vectors v (d, B). The other arrays are (N, B): l', l''
+    and l''' of the points, their weights, and c'_i l2.
+    """
+    i, j = points
+    along = [-solve(X[k][:, None] * slopes[k] + theta * penalty_slope[k]) for k in points]  # (d, B), dtheta/dw
+    moved = [X @ direction for direction in along]  # (N, B), derivatives of x_k . theta
+    bend = X.T @ (weights * thirds * moved[0] * moved[1])
+    bend += X[i][:, None] * (curvatures[i] * moved[1][i]) + X[j][:, None] * (curvatures[j] * moved[0][j])
+    bend += penalty_slope[i] * along[1] + penalty_slope[j] * along[0]
+    return -(X_query @ solve(bend))
 
 
 def linearization(

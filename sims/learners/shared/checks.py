@@ -15,6 +15,7 @@ __all__ = [
     "as_fraction",
     "as_labels",
     "as_penalty",
+    "as_point",
     "as_positive",
     "as_queries",
     "as_seeds",
@@ -86,6 +87,14 @@ def as_counts(name: str, values: Sequence[int]) -> tuple[int, ...]:
     if isinstance(values, str | bytes) or np.ndim(values) != 1:
         raise ValueError(f"{name} = {shown(values)}, expected a sequence of whole numbers >= 1, such as (4,) for a single one")
     return tuple(as_count(f"every number of {name}", value) for value in values)
+
+
+def as_point(name: str, value: int, n_points: int) -> int:
+    """Return the number of a training point; raise ValueError unless it is a whole number from 0 to N - 1."""
+    point = as_count(name, value, f", a training point, 0 to {n_points - 1}", least=0)
+    if point >= n_points:
+        raise ValueError(f"{name} = {point}, expected a training point, 0 to {n_points - 1}")
+    return point
 
 
 def as_weights(weights: ArrayLike, n_points: int) -> Array:
