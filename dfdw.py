@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from theory.laws import Bernoulli, BetaShapley, FixedSize, Gaussian, LeaveOneOut, Poisson, Semivalue, Shapley, TwoPoint
     from theory.metrics import compare, lds
     from theory.response import weight_derivative
-    from theory.sampling.designs import antithetic, fold_over, independent
+    from theory.sampling.designs import antithetic, fold_over, for_influence, for_leave_one_out, for_shapley, independent
     from theory.second_derivatives import average_second_derivative
     from theory.values import banzhaf, beta_shapley, leave_one_out, semivalue, shapley
 
@@ -79,6 +79,9 @@ __all__ = [
     "fit_sampled",
     "fit_sampled_pairs",
     "fold_over",
+    "for_influence",
+    "for_leave_one_out",
+    "for_shapley",
     "hessian_influence",
     "independent",
     "influence",

@@ -195,6 +195,24 @@ CALLS = {
             "order": {**{k: v for k, v in COUNT.items() if v is not None}, "too small": 2, "unknown": 92, "huge": 10**15},
         },
     ),
+    "for_influence": (
+        {"n_points": 4, "n_retrainings": 32, "seed": 0},
+        {
+            "n_points": {**COUNT, "huge": 10**15},
+            "n_retrainings": {**COUNT, "too few": 31, "huge": 10**15},
+            "seed": SEED,
+            "scale": numbers(0.0, 1.5),
+            "order": numbers(0, 1, 3, 2.5),
+        },
+    ),
+    "for_leave_one_out": (
+        {"n_points": 4, "n_retrainings": 5, "seed": 0},
+        {"n_points": {**COUNT, "huge": 10**15}, "n_retrainings": {**COUNT, "too few": 4, "huge": 10**15}, "seed": SEED},
+    ),
+    "for_shapley": (
+        {"n_points": 4, "n_retrainings": 56, "seed": 0},
+        {"n_points": {**COUNT, "huge": 10**15}, "n_retrainings": {**COUNT, "too few": 55, "huge": 10**15}, "seed": SEED},
+    ),
     "response_table": (
         {"learner": RIDGE, "seeds": (0,)},
         {

@@ -29,7 +29,9 @@ PUBLIC = {
         "compare", "jackknife", "jackknife_errors", "bootstrap", "prediction_quality", "r_squared", "lds", "slope",
         "relative_error", "pearson", "spearman",
     ],
-    "theory.sampling.designs": ["independent", "antithetic", "fold_over"],
+    "theory.sampling.designs": [
+        "independent", "antithetic", "fold_over", "for_influence", "for_leave_one_out", "for_shapley",
+    ],
     "theory.sampling.surrogates": ["taylor_surrogate", "fit_with_surrogate"],
     "theory.sampling.stability": ["noise_design", "noise_residual"],
     "theory.influence.trajectory": ["source", "tracin"],

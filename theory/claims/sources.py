@@ -215,6 +215,13 @@ SOURCES = {
         "ICML, PMLR 202",
         "arXiv:2303.14186",
     ),
+    "Plackett & Burman 1946": Source(
+        "R. L. Plackett & J. P. Burman",
+        1946,
+        "The Design of Optimum Multifactorial Experiments",
+        "Biometrika 33, 305-325",
+        "doi:10.1093/biomet/33.4.305",
+    ),
     "Pregibon 1981": Source("D. Pregibon", 1981, "Logistic Regression Diagnostics", "Annals of Statistics 9, 705-724"),
     "Rubinstein & Hopkins 2025": Source(
         "I. Rubinstein & S. B. Hopkins",
