@@ -23,9 +23,10 @@ def test_the_python_examples_print_the_slopes_that_their_comments_name(capsys):
         return [float(text) for text in re.findall(r"slope=([\d.]+)", capsys.readouterr().out)]
 
     promised = float(re.search(r"# slope (1\.\d+)\n", example).group(1))
-    at_one, averaged = slopes(example)
+    at_one, averaged, of_shapley = slopes(example)
     assert abs(at_one - promised) < 0.005
     assert abs(averaged - 1.0) < 1e-12
+    assert abs(of_shapley - 1.0) < 1e-12
     (newton,) = slopes(budget)
     assert abs(newton - 1.0) < 0.05
     ratio = float(re.search(r"# (\d+) times smaller errors", sampled).group(1))
