@@ -1,5 +1,5 @@
 # make verify   the main job: retrain on all subsets, judge the claims, draw the figures, write report.html
-# make gallery  the main job, then the pictures, the ledger and the findings that README.md shows
+# make gallery  the main job, then the pictures, the ledger and the findings that README.md and FINDINGS.md show
 # make test     the whole test suite
 # make test-fast  what to run while editing, under a minute: few examples, and without the files that need five seconds or more
 #                 (SLOW in tests/conftest.py: commands, processes, JAX, scikit-learn, networks, most experiments, reports, the wheel)
@@ -59,7 +59,7 @@ bench: .venv/bench.stamp
 gallery: verify
 	$(PY) -m figures --from "$(RESULTS)" --out figures/gallery
 	cp "$(RESULTS)/ledger.json" figures/gallery/ledger.json
-	$(PY) -m figures.findings README.md
+	$(PY) -m figures.findings README.md FINDINGS.md
 
 clean:
 	rm -rf .venv results build dist *.egg-info

@@ -1,7 +1,7 @@
-"""The module writes the findings of README.md from the ledger of the last full run, so that no number is typed by hand.
+"""The module writes the findings of README.md and FINDINGS.md from the ledger of the last full run: no number is typed by hand.
 
-`python -m figures.findings README.md` writes the text of `templates/findings.md.j2`, with the figures of `gallery/ledger.json`,
-between two marks of the page.
+`python -m figures.findings README.md FINDINGS.md` writes the texts of `templates/readme.md.j2` and `templates/findings.md.j2`,
+with the figures of `gallery/ledger.json`, between two marks of each page.
 """
 
 import json
@@ -68,8 +68,8 @@ class Quoted:
         return f"[{identifier} {claim['verdict']}{'' if claim['sensitivity']['robust'] else ', not robust'}]"
 
 
-def rendered(ledger: Mapping[str, Any]) -> str:
-    """Return the findings as Markdown, with the figures of a ledger."""
+def rendered(page: str, ledger: Mapping[str, Any]) -> str:
+    """Return the findings of a page, "README.md" or "FINDINGS.md", as Markdown with the figures of a ledger."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("figures"),
         undefined=jinja2.StrictUndefined,
@@ -78,7 +78,7 @@ def rendered(ledger: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"digits": _digits, "percent": _percent}
-    return environment.get_template("findings.md.j2").render(of=Quoted(ledger)).strip()
+    return environment.get_template(f"{page.lower()}.j2").render(of=Quoted(ledger)).strip()
 
 
 def put_findings(page: str, text: str) -> str:
@@ -99,10 +99,11 @@ def _percent(value: float) -> str:
     return f"{100.0 * value:.0f}%" if abs(value) >= 0.01 else f"{100.0 * value:.1g}%"
 
 
-def main(page: str) -> None:
-    """Write the findings into a page."""
-    file = Path(page)
-    file.write_text(put_findings(file.read_text(), rendered(json.loads(LEDGER.read_text()))))
+def main(*pages: str) -> None:
+    """Write the findings into pages."""
+    ledger = json.loads(LEDGER.read_text())
+    for file in map(Path, pages):
+        file.write_text(put_findings(file.read_text(), rendered(file.name, ledger)))
 
 
 if __name__ == "__main__":

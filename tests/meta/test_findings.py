@@ -1,4 +1,4 @@
-"""The numbers of the README are those of the ledger of the last full run, which the repository has."""
+"""The numbers of README.md and FINDINGS.md are those of the ledger of the last full run, which the repository has."""
 
 import json
 import re
@@ -11,12 +11,14 @@ from figures.findings import LEDGER, MARKS, put_findings, rendered
 from theory.claims import all_claims
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
+PAGES = ("README.md", "FINDINGS.md")
 FULL = json.loads(LEDGER.read_text())
 
 
-def test_the_findings_of_the_readme_are_those_of_the_last_full_run():
-    assert put_findings(README, rendered(FULL)) == README, "write them again: python -m figures.findings README.md"
+@pytest.mark.parametrize("page", PAGES)
+def test_the_findings_of_a_page_are_those_of_the_last_full_run(page):
+    text = (ROOT / page).read_text()
+    assert put_findings(text, rendered(page, FULL)) == text, f"write them again: python -m figures.findings {page}"
 
 
 def test_the_full_run_has_judged_every_claim_as_it_is_declared_today():
@@ -42,7 +44,7 @@ def test_a_small_run_gives_the_verdict_of_the_full_one_or_says_that_it_is_too_sm
         assert full[claim.id] == {found["id"]: found["verdict"] for found in small["claims"]}[claim.id]
 
 
-def test_every_claim_is_quoted_in_the_readme_or_checks_the_code():
-    findings = README.partition(MARKS[0])[2].partition(MARKS[1])[0]
+def test_every_claim_is_quoted_in_the_findings_or_checks_the_code():
+    findings = (ROOT / "FINDINGS.md").read_text().partition(MARKS[0])[2].partition(MARKS[1])[0]
     quoted = set(re.findall(r"\[([CT]\d+(?: \w+)*?) (?:HOLDS|FAILS|INCONCLUSIVE)", findings))
     assert {claim.id for claim in all_claims() if claim.kind == "finding"} <= quoted

@@ -1,4 +1,4 @@
-"""The README's example runs and says what its comments promise."""
+"""The examples of README.md and GUIDE.md run, and say what their comments promise."""
 
 import importlib
 import re
@@ -9,17 +9,38 @@ import pytest
 
 from sims.experiments import all_experiments
 
-README = Path(__file__).parents[2] / "README.md"
+ROOT = Path(__file__).parents[2]
+PAGES = ("README.md", "FINDINGS.md", "GUIDE.md")
 
 
-def test_the_python_examples_print_the_slopes_that_their_comments_name(capsys):
-    example, budget, sampled, network, own, estimator, jax_network = re.findall(
-        r"```python\n(.*?)```", README.read_text(), re.DOTALL
-    )
+def examples(page):
+    return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+
+
+def test_the_readme_is_short_enough_to_be_read():
+    assert len((ROOT / "README.md").read_text().splitlines()) < 150
+
+
+def test_the_five_lines_of_the_readme_print_what_they_promise(capsys):
+    start, own = examples("README.md")
+    names = {}
+    exec(compile(start, "README.md", "exec"), names)
+    printed = [float(text) for text in re.findall(r"slope=([\d.]+)", capsys.readouterr().out)]
+    promised = [float(text) for text in re.findall(r"slope (\d\.\d+)\n", start)]
+    assert len(promised) == 2
+    assert printed == pytest.approx(promised, abs=0.005)
+    exec(compile(own, "README.md", "exec"), names)
+    printed = capsys.readouterr().out
+    assert "C6         FAILS" in printed
+    assert "C1: identity: WeightedMean has no linearize" in printed
+
+
+def test_the_examples_of_the_guide_print_the_slopes_that_their_comments_name(capsys):
+    example, budget, sampled, network, own, estimator, jax_network = examples("GUIDE.md")
     names = {}
 
     def slopes(code):
-        exec(compile(code, "README.md", "exec"), names)
+        exec(compile(code, "GUIDE.md", "exec"), names)
         return [float(text) for text in re.findall(r"slope=([\d.]+)", capsys.readouterr().out)]
 
     promised = float(re.search(r"# slope (1\.\d+)\n", example).group(1))
@@ -30,32 +51,33 @@ def test_the_python_examples_print_the_slopes_that_their_comments_name(capsys):
     (newton,) = slopes(budget)
     assert abs(newton - 1.0) < 0.05
     ratio = float(re.search(r"# (\d+) times smaller errors", sampled).group(1))
-    exec(compile(sampled, "README.md", "exec"), names)
+    exec(compile(sampled, "GUIDE.md", "exec"), names)
     assert abs(float(capsys.readouterr().out) / ratio - 1.0) < 0.2
     early, late = slopes(network)
     assert abs(early - 1.0) < 0.05
     assert abs(late - 1.0) > 0.5
-    exec(compile(own, "README.md", "exec"), names)
+    exec(compile(own, "GUIDE.md", "exec"), names)
     printed = capsys.readouterr().out
     assert "passed   weight 0 is deletion" in printed
     assert "BROKEN" not in printed
     assert "C6         FAILS" in printed
     assert "C1: identity: WeightedMean has no linearize" in printed
     assert "T2, T16: identity: WeightedMean has no weight_jacobian" in printed
-    exec(compile(estimator, "README.md", "exec"), names)
+    exec(compile(estimator, "GUIDE.md", "exec"), names)
     assert names["beta"].shape == (8, 3)
     (one_step,) = slopes(jax_network)
     assert abs(one_step - 1.0) < 0.005
 
 
-def test_every_file_that_the_readme_shows_exists():
-    for target in re.findall(r"\]\(([^)#]+)\)", README.read_text()):
-        assert (README.parent / target).is_file(), target
+@pytest.mark.parametrize("page", PAGES)
+def test_every_file_that_a_page_shows_exists(page):
+    for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text()):
+        assert (ROOT / target).is_file(), target
 
 
 def commands():
-    """Every `python -m sims|figures ..` of the README, as words."""
-    lines = re.findall(r"python -m ((?:sims|figures) [^`#\n]*)", README.read_text())
+    """Every `python -m sims|figures ..` of the pages, as words."""
+    lines = [line for page in PAGES for line in re.findall(r"python -m ((?:sims|figures) [^`#\n]*)", (ROOT / page).read_text())]
     return sorted({line.strip() for line in lines})
 
 
@@ -67,7 +89,7 @@ def test_every_command_is_one_that_the_program_takes(line, tmp_path, monkeypatch
     command = importlib.import_module(f"{package}.__main__").cli
     if package == "figures":
         names = command.make_context(package, words).params["names"]
-        assert all((README.parent / "figures" / f"fig_{name}.py").is_file() for name in names)
+        assert all((ROOT / "figures" / f"fig_{name}.py").is_file() for name in names)
         return
     subcommand, *words = words
     parameters = command.commands[subcommand].make_context(subcommand, words).params
