@@ -1,6 +1,7 @@
 """Laws by size and T13: semivalues against their definition and published coefficients, and as averages of exact derivatives."""
 
 import math
+from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
@@ -154,6 +155,34 @@ def test_every_score_is_an_average_of_the_derivative_and_of_the_jumps(name):
         assert relative_error(average + jumps, expected) <= 1e-9, law
         if least_jumps:
             assert relative_error(average, expected) > 1e-4, law
+
+
+@dataclass(frozen=True)
+class OnePercentOff:
+    """A learner whose derivative is 1.01 times the right one."""
+
+    of: object
+
+    n_points = property(lambda self: self.of.n_points)
+    n_outputs = property(lambda self: self.of.n_outputs)
+
+    def respond(self, weights, seeds):
+        return self.of.respond(weights, seeds)
+
+    def weight_jacobian(self, weights, seeds):
+        return 1.01 * self.of.weight_jacobian(weights, seeds)
+
+    def branch(self, weights, seeds):
+        return self.of.branch(weights, seeds)
+
+
+def test_jumps_do_not_hide_a_derivative_that_is_wrong():
+    learner = PROBLEMS["relu network"][0].build()
+    table, laws = response_table(learner, [0]).mean, [Shapley(), LeaveOneOut(), Bernoulli(0.5)]
+    exact = [values.semivalue(table, law) for law in laws]
+    split = split_coefficients(OnePercentOff(learner), laws, [0], exact, agreed=1e-9)
+    for average, jumps, expected in zip(split.average, split.jumps, exact, strict=True):
+        assert relative_error(average + jumps, expected) == pytest.approx(0.01, rel=0.1)
 
 
 @settings(max_examples=10)
