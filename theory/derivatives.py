@@ -167,7 +167,7 @@ def _edge_grid(laws: Sequence[EdgeLaw | FixedSize], n: int, nodes: int) -> _Grid
         bits = np.array(
             [np.isin(np.arange(n - 1), chosen) for k in used for chosen in combinations(range(n - 1), k)], dtype=float
         )
-    per_set = by_size / [math.comb(n - 1, k) for k in range(n)]
+    per_set = by_size / np.array([math.comb(n - 1, k) if k in used else 1 for k in range(n)], dtype=np.float64)
     sizes = bits.sum(axis=1).astype(np.int64)
     return _Grid(count, lambda rows: low + (high - low) * bits[rows], per_set[:, sizes], uniform_quadrature(low, high, nodes))
 

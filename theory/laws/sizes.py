@@ -12,7 +12,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from theory.inputs import as_number, as_numbers, shown
+from theory.inputs import as_count, as_number, as_numbers, shown
 from theory.laws.checks import draw_shape, keep
 from theory.response import Array
 from theory.subsets import check_n_points
@@ -102,8 +102,9 @@ class LeaveOneOut:
         return (0.0, 1.0)
 
     def size_probabilities(self, n_points: int) -> Array:
-        check_n_points(n_points)
-        return np.eye(n_points)[-1]
+        found = np.zeros(as_count("n_points", n_points))
+        found[-1] = 1.0
+        return found
 
 
 @dataclass(frozen=True, repr=False)
