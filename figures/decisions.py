@@ -20,7 +20,7 @@ _ROWS = (
     (
         "How does the output move if a point counts a little more or less?",
         "D(1) = dF/dw_i at w = 1; Hessian influence is D(1) where training has converged to an isolated optimum",
-        "one training and its derivative, or 4 N retrainings on weights 1 ± s (`finite_difference`; with noise `for_influence`)",
+        "one training and its derivative, or 11 N to 15 N retrainings near 1 (`finite_difference`; with noise `for_influence`)",
         "D(1)",
         ("leave-one-out", "datamodel, p = 0.5"),
     ),
@@ -41,7 +41,7 @@ _ROWS = (
     (
         "How is F(1) - F(0) shared fairly among the points?",
         "Shapley value",
-        "retrainings on subsets of all sizes (`for_shapley`)",
+        "16 N retrainings or more on subsets of all sizes (`for_shapley`)",
         "Shapley",
         ("leave-one-out", "datamodel, p = 0.5"),
     ),

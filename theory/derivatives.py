@@ -167,13 +167,16 @@ def _edge_grid(laws: Sequence[EdgeLaw | FixedSize], n: int, nodes: int) -> _Grid
         bits = np.array(
             [np.isin(np.arange(n - 1), chosen) for k in used for chosen in combinations(range(n - 1), k)], dtype=float
         )
-    per_set = by_size / [math.comb(n - 1, k) for k in range(n)]
+    per_set = by_size / np.array([math.comb(n - 1, k) if k in used else 1 for k in range(n)], dtype=np.float64)
     sizes = bits.sum(axis=1).astype(np.int64)
     return _Grid(count, lambda rows: low + (high - low) * bits[rows], per_set[:, sizes], uniform_quadrature(low, high, nodes))
 
 
 def levels_of(laws: Sequence[EdgeLaw | FixedSize]) -> tuple[float, float]:
-    """Return the two levels of all laws; raise ValueError if they differ."""
+    """Return the two levels of all laws; raise TypeError for a law without levels, and ValueError if they differ."""
+    wrong = [law for law in laws if not isinstance(law, EdgeLaw | FixedSize) or isinstance(law, type)]
+    if wrong or not laws:
+        raise TypeError(_unknown(wrong, "Bernoulli(p), TwoPoint(scale), FixedSize(k), " + _BY_SIZE))
     of_law = [(0.0, 1.0) if isinstance(law, FixedSize) else law.levels for law in laws]
     for law, levels in zip(laws, of_law, strict=True):
         if levels != of_law[0]:
@@ -229,6 +232,7 @@ def settled_average_derivatives(
     tolerance = as_number("tolerance", tolerance, "a number > 0 and < 1", above=0.0, below=1.0)
     most, seeds = as_count("most_derivatives", most_derivatives), as_seeds(seeds)
     _require_derivatives(learner, laws)
+    levels_of(laws)
     n = learner.n_points
     sizes = np.flatnonzero(np.any([_size_probabilities(law, n) for law in laws], axis=0)).tolist()
     edges = n * sum(math.comb(n - 1, k) for k in sizes)
@@ -279,10 +283,16 @@ def _require_derivatives(learner: Learner, laws: Sequence[ProductLaw | EdgeLaw |
         )
     wrong = [law for law in laws if not isinstance(law, ProductLaw | EdgeLaw | FixedSize) or isinstance(law, type)]
     if wrong or not laws:
-        raise TypeError(
-            f"laws is {shown(laws)}, expected one or more laws: Bernoulli, TwoPoint, Gaussian, Poisson, FixedSize, Shapley, "
-            "BetaShapley, LeaveOneOut or Semivalue"
-        )
+        every = "Bernoulli(p), TwoPoint(scale), Gaussian(sigma), Poisson(), FixedSize(k), " + _BY_SIZE
+        raise TypeError(_unknown(wrong, every))
+
+
+_BY_SIZE = "Shapley(), BetaShapley(a, b), LeaveOneOut() or Semivalue(size_probabilities)"
+
+
+def _unknown(wrong: Sequence[object], expected: str) -> str:
+    """Return the message for laws that are none, or for no law at all."""
+    return f"{f'law = {shown(wrong[0])}' if wrong else 'laws is empty'}, expected one or more laws: {expected}"
 
 
 def _integrate_along(learner: DifferentiableLearner, seeds: Sequence[int], rest: Array, i: int, along: Quadrature) -> Array:

@@ -65,7 +65,7 @@ def part_sums(table: ArrayLike) -> Array:
 
 
 def table_from_part_sums(sums: ArrayLike, empty: ArrayLike = 0.0) -> Array:
-    """Compute the only table (2**N, M) with F({}) = `empty` whose parts have the given sums (2**N, M).
+    """Compute the only table (2**N, M) with F({}) = `empty`, a number or (M,), whose parts have the given sums (2**N, M).
 
     It is the inverse of `part_sums`, and ignores the row of the empty set. F(A) follows from its proper subsets, size by size,
     since it has the coefficient 2^(1-|A|) |A| in the sum of A. In closed form, with s(A) for the sums,
@@ -80,7 +80,10 @@ def table_from_part_sums(sums: ArrayLike, empty: ArrayLike = 0.0) -> Array:
     """
     wanted, n = as_table(sums)
     size = sizes(n)[:, None].astype(np.float64)
-    table = np.zeros_like(wanted) + np.asarray(empty, dtype=np.float64)
+    start, n_outputs = as_numbers("empty", empty, "F({}), a number or (M,)", finite=True), wanted.shape[1]
+    if start.shape not in ((), (n_outputs,)):
+        raise ValueError(f"empty has shape {start.shape}, expected a number or ({n_outputs},): F of the empty set")
+    table = np.zeros_like(wanted) + start
     for k in range(1, n + 1):
         change = 2.0 ** (k - 1) / k * (wanted - part_sums(table))
         table = np.where(size == k, table + change, table)

@@ -173,6 +173,7 @@ def second_difference(
     [[-0.25], [-2.0]]
     """
     rows, given = as_weight_rows(learner, weights), as_seeds(seeds)
+    point, other = (_as_point(name, k, learner.n_points) for name, k in (("point", point), ("other", other)))
     inside = rows[:, other] > 0.0
     widest = np.where(inside, np.minimum(_WIDEST, 0.9 * rows[:, other]), _WIDEST)
     order = np.where(inside, 4.0, 2.0)[:, None]
@@ -194,6 +195,14 @@ def second_difference(
             best, error = np.where(doubt < error, now[-1], best), np.minimum(doubt, error)
         before = now
     return SecondDifference(best, error)
+
+
+def _as_point(name: str, value: int, n_points: int) -> int:
+    """Return the number of a training point; raise ValueError unless it is a whole number from 0 to N - 1."""
+    point = as_count(name, value, f", a training point, 0 to {n_points - 1}", least=0)
+    if point >= n_points:
+        raise ValueError(f"{name} = {point}, expected a training point, 0 to {n_points - 1}")
+    return point
 
 
 _NODES = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48)

@@ -10,6 +10,7 @@ from operator import index
 import numpy as np
 from numpy.typing import NDArray
 
+from theory.inputs import shown
 from theory.memory import require_memory
 
 __all__ = ["all_masks", "mask_of", "mask_rows", "name_subset", "points_of", "sizes"]
@@ -99,6 +100,6 @@ def name_subset(weights: Array) -> str:
 
 
 def check_n_points(n: int) -> None:
-    """Raise ValueError unless 1 <= n <= 62, so that every mask fits a signed 64-bit integer."""
-    if not 1 <= n <= 62:
-        raise ValueError(f"n = {n} training points, expected 1 to 62: a subset is one 64-bit mask")
+    """Raise ValueError unless n is a whole number with 1 <= n <= 62, so that every mask fits a signed 64-bit integer."""
+    if isinstance(n, bool) or not isinstance(n, int | np.integer) or not 1 <= n <= 62:
+        raise ValueError(f"n = {shown(n)} training points, expected 1 to 62: a subset is one 64-bit mask")

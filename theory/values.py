@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from theory.inputs import as_number, shown
-from theory.laws import BetaShapley, EdgeLaw, FixedSize, Semivalue, TwoPoint
+from theory.laws import BetaShapley, EdgeLaw, FixedSize, ProductLaw, Semivalue, TwoPoint
 from theory.response import Array, as_table
 from theory.transforms import multilinear_gradient, split, sum_by_size
 
@@ -74,7 +74,8 @@ def semivalue(table: ArrayLike, law: EdgeLaw | ArrayLike) -> Array:
     [[6.0], [3.0]]
     """
     marginals = mean_marginals(table)
-    if isinstance(law, FixedSize | TwoPoint | type):
+    semivalues = isinstance(law, EdgeLaw) and not isinstance(law, TwoPoint)
+    if isinstance(law, type | str | None) or (isinstance(law, ProductLaw | FixedSize) and not semivalues):
         raise TypeError(f"law = {shown(law)} is no semivalue, expected Shapley(), LeaveOneOut(), Bernoulli(p) or P_0..P_{{N-1}}")
     probabilities = (law if isinstance(law, EdgeLaw) else Semivalue(law)).size_probabilities(len(marginals))
     return np.tensordot(probabilities, marginals, axes=(0, 1))

@@ -95,7 +95,8 @@ def run(config: EstimatingInfluenceConfig, *, retrain: Retrain = in_memory, prog
     """Measure `QUALITIES` for every way and number of retrainings: means over designs with their standard errors.
 
     Errors are NaN where a way has no design of so few retrainings, coverage where it states no interval. `bias` is the relative
-    error of the exact expectation of a way; it is not computed with new seeds, nor for Poisson(1).
+    error of what a way tends to with many retrainings, which is the expectation of fold-over designs; it is not computed with new
+    seeds, nor for Poisson(1).
     """
     learner, seeds = config.problem.build(), tuple(range(config.n_seeds))
     responses = retrain(learner, seeds).mean
@@ -136,7 +137,7 @@ def run(config: EstimatingInfluenceConfig, *, retrain: Retrain = in_memory, prog
     }
     if not config.new_seeds:
         bias = _biases(config, learners, truth.values)
-        variables["bias"] = (array(list(bias.values()), known_way=bias), "||E estimate - D(1)|| / ||D(1)||")
+        variables["bias"] = (array(list(bias.values()), known_way=bias), "||limit for many retrainings - D(1)|| / ||D(1)||")
     counts = {"repetitions": config.repetitions, "scale": config.scale, "new_seeds": int(config.new_seeds)}
     return labelled("estimating_influence", config, variables).assign_attrs(counts)
 
@@ -251,7 +252,7 @@ def _of_two(first: Array, second: Array, p: float, q: float) -> Array:
 
 
 def _biases(config: EstimatingInfluenceConfig, learners: dict[float, ParametricLearner], exact: Array) -> dict[str, float]:
-    """Compute the relative error of the exact expectation of every way but Poisson(1), from the whole tables of its law."""
+    """Compute the relative error of the limit of every way but Poisson(1), from the whole tables of its law."""
     seeds, s, (p, q) = tuple(range(config.n_seeds)), config.scale, config.probabilities
     n = learners[1.0].n_points
     corners = all_masks(n)

@@ -92,7 +92,10 @@ def run(config: OneLawConfig, *, retrain: Retrain = in_memory, progress: bool = 
         "from_table": (array(values, law=laws, **effect), "the score from the table of all subsets"),
         "average_derivative": (array(split.average, law=laws, **effect), "E D_i between jumps, over the law of the score"),
         "average_jump": (array(split.jumps, law=laws, **effect), "E of the sum of jumps of F in w_i"),
-        "error": (array([relative_error(*pair) for pair in zip(total, values, strict=True)], law=laws), "relative error of T13"),
+        "error": (
+            array([_error(*pair) for pair in zip(total, values, strict=True)], law=laws),
+            "relative error of T13; NaN where a law needs all edges and too few were taken apart",
+        ),
         "n_jumps": (array(split.n_jumps), "jumps of F that were found, over edges and seeds"),
         "size_probability": (array(sizes, semivalue=LAWS, size=range(n)), "probability that k other points are present"),
         "attribution": (array(list(scores.values()), score=scores, **effect), "the score of every point for every output"),
@@ -108,6 +111,11 @@ def run(config: OneLawConfig, *, retrain: Retrain = in_memory, progress: bool = 
     }
     result = labelled("one_law", config, variables)
     return result.assign_attrs(not_judged=split.reason) if split.reason else result
+
+
+def _error(average: Array, score: Array) -> float:
+    """Return the relative error of an average, or NaN for one that could not be computed."""
+    return relative_error(average, score) if np.isfinite(average).all() else float("nan")
 
 
 def _hessian_influence(learner: object, seeds: tuple[int, ...]) -> dict[str, Array]:

@@ -159,6 +159,15 @@ def test_the_sums_determine_the_table_up_to_a_constant(table, empty):
     assert_close(found - empty, table - table[0], atol=rounding(n, np.abs(table).max() + abs(empty)))
 
 
+@pytest.mark.parametrize(
+    ("empty", "message"),
+    [([1.0, 2.0], r"empty has shape \(2,\)"), ("a", "empty is not"), (None, "empty is not"), (np.nan, "empty")],
+)
+def test_a_response_of_the_empty_set_that_is_no_number_per_output_is_refused(empty, message):
+    with pytest.raises(ValueError, match=message):
+        table_from_part_sums(np.zeros((4, 1)), empty)
+
+
 @pytest.mark.parametrize("n", range(1, 9))
 def test_the_inverse_has_its_closed_form_on_every_unit_vector(n):
     """Sum 1 on one part of size a gives 2^(a-1) int_0^1 u^(a-1) (1 - 2u)^k du on that part and k more points; in rationals."""

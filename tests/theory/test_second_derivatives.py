@@ -166,6 +166,12 @@ def test_points_that_are_none_are_refused(learner):
             learner.weight_second_derivative(np.ones((1, learner.n_points)), [0], *pair)
 
 
+@pytest.mark.parametrize(("pair", "name"), [((0, 4), "other"), ((-1, 0), "point"), ((0, 1.5), "other")])
+def test_differences_refuse_points_that_are_none(pair, name):
+    with pytest.raises(ValueError, match=f"{name} = .*expected a"):
+        second_difference(SMALL, np.ones((1, 4)), [0], *pair)
+
+
 def test_an_optimum_that_is_not_unique_is_named():
     learner = LeastSquares(*data(4), l2=0.0, undefined="min_norm")
     with pytest.raises(ValueError, match=r"subset \{0, 1\} .* no unique optimum"):

@@ -57,11 +57,11 @@ def _every_pair(this: Claim, results: Results) -> Verdict:
 
 @claim(
     "T13 questions",
-    "D(1), leave-one-out, datamodel and Shapley value answer different questions: one cannot be used for another",
+    "of D(1), leave-one-out, datamodel and Shapley value, most are more than 5% off as the answer to another's question",
     experiments=("one_law",),
     measure="||score - answer|| / ||answer|| for pairs of scores, median",
     tolerance=CLOSE,
-    essay="The essay takes the datamodel for D(1), and both for the effect of a removal.",
+    essay="The essay takes the datamodel for D(1), and both for the effect of a removal; each answers a question of its own.",
     idea="The scores average one function, dF/dw_i, at different places of the cube of weights: near the full set, on its last "
     "edge, at random halves, along the diagonal. Where F is affine in the weights they agree; the more dF/dw_i changes from "
     "place to place, the less.",

@@ -80,7 +80,7 @@ def optimal_datamodel(table: ArrayLike, law: TwoLevelLaw | FixedSize = Bernoulli
     if not isinstance(law, TwoLevelLaw):
         raise TypeError(
             f"law = {shown(law)} is not a law on a table of subsets, expected Bernoulli, TwoPoint or FixedSize: "
-            "use quadrature_datamodel for other product laws"
+            "use quadrature_datamodel for other product laws, and values.semivalue for Shapley and other semivalues"
         )
     values, n = as_table(table, check_finite=False)
     streamed = StreamedTable(n, values.shape[1], (law,), len(values))

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theory.answers import require_learner
+from theory.derivatives import levels_of
 from theory.edges.line import END, Bundle, Indices, Meter
 from theory.edges.pieces import MARKS, Findings
 from theory.edges.walk import walk
@@ -98,10 +99,10 @@ class Edges:
         return self._mean(self.jumps, law)
 
     def _mean(self, values: Array, law: EdgeLaw | FixedSize) -> tuple[Array, Array]:
+        levels = levels_of([law])
         if self.sampled and not isinstance(law, TwoLevelLaw):
             raise ValueError(f"{law} with {len(self.points)} drawn edges of {self.n_edges}, expected all: allow more trainings")
         low, high = self.levels
-        levels = (0.0, 1.0) if isinstance(law, FixedSize) else law.levels
         if levels != self.levels:
             raise ValueError(f"{law} has the levels {levels}, expected {self.levels}: those of the edges")
         n, totals = self.subsets.shape[1], values.mean(axis=1).sum(axis=1) / (high - low)  # (E, M)
@@ -111,6 +112,10 @@ class Edges:
         per_set = law.size_probabilities(n) / [math.comb(n - 1, k) for k in range(n)]
         weighted = totals * 2.0 ** (n - 1) * per_set[self.subsets.sum(axis=1).astype(np.int64), None]
         of_point = [weighted[self.points == i] for i in range(n)]
+        if (fewest := min(map(len, of_point))) < (2 if self.sampled else 1):
+            raise ValueError(
+                f"some point has {fewest} of the {len(self.points)} edges, expected two at least for a mean and its error"
+            )
         left = 1.0 - len(self.points) / self.n_edges
         errors = [part.std(axis=0, ddof=1) * np.sqrt(left / len(part)) if self.sampled else part[0] * 0.0 for part in of_point]
         return np.stack([part.mean(axis=0) for part in of_point]), np.stack(errors)

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from theory.derivatives import levels_of, settled_average_derivatives
 from theory.edges.decompose import Edges, chosen_edges, decompose_edges
 from theory.inputs import as_numbers, as_seeds
-from theory.laws import EdgeLaw, FixedSize
+from theory.laws import EdgeLaw, FixedSize, TwoLevelLaw
 from theory.metrics import relative_error
 from theory.response import Array, DifferentiableLearner
 from theory.streams import stream
@@ -27,7 +27,8 @@ class SplitCoefficients:
     `error` (L,) is ||average + jumps - beta|| / ||beta||; where edges were taken apart it is at least `Edges.gap`, in which
     errors of different edges don't cancel, and where edges were drawn it is that gap on the drawn edges. `standard_error`
     (L, N, M) is that of drawn edges, else 0. `nodes` is the number of Gauss nodes if one quadrature did for all edges, else 0.
-    `reason` says why nothing can be judged; it is empty where the numbers have converged.
+    `reason` says why nothing can be judged; it is empty where the numbers have converged. Where edges were drawn, laws that need
+    all of them (semivalues, FixedSize) have NaN, and `reason` names one.
     """
 
     average: Array
@@ -96,18 +97,25 @@ def split_coefficients(
 
 
 def _of_edges(edges: Edges, laws: Sequence[EdgeLaw | FixedSize], beta: Array, why: str) -> SplitCoefficients:
-    whole, jumps = ([part(law) for law in laws] for part in (edges.coefficients, edges.average_jumps))
+    need_all = [law for law in laws if edges.sampled and not isinstance(law, TwoLevelLaw)]
+    none = (np.full(beta.shape[1:], np.nan),) * 2
+    whole, jumps = (
+        [none if law in need_all else part(law) for law in laws] for part in (edges.coefficients, edges.average_jumps)
+    )
     total, standard_error, jump = (
         np.stack([value for value, _ in whole]),
         np.stack([error for _, error in whole]),
         np.stack([value for value, _ in jumps]),
     )
     errors = [
-        edges.gap if edges.sampled else float(np.max([relative_error(*pair), edges.gap]))
-        for pair in zip(total, beta, strict=True)
+        np.nan if law in need_all else edges.gap if edges.sampled else float(np.max([relative_error(*pair), edges.gap]))
+        for law, *pair in zip(laws, total, beta, strict=True)
     ]
     reason = ""
-    if not edges.finished.all():
+    if need_all:
+        few = f"{len(edges.points)} edges of {edges.n_edges} were drawn, and {need_all[0]} needs all: allow more trainings"
+        reason = f"{few}; {why}" if why else few
+    elif not edges.finished.all():
         share = 1.0 - float(edges.finished.mean())
         reason = f"{edges.trainings} trainings left {share:.0%} of {len(edges.points)} edges unfinished" + (
             f"; {why}" if why else ""

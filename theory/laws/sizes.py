@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-import scipy
 from numpy.typing import ArrayLike, NDArray
 
-from theory.inputs import as_number, as_numbers, shown
+from theory.inputs import as_count, as_number, as_numbers, shown
 from theory.laws.checks import draw_shape, keep
 from theory.response import Array
 from theory.subsets import check_n_points
@@ -72,7 +71,9 @@ class BetaShapley:
     b: float
 
     def __post_init__(self) -> None:
-        keep(self, **{name: as_number(name, getattr(self, name), "a finite number > 0", above=0.0) for name in ("a", "b")})
+        for name in ("a", "b"):
+            expected = f"a finite number > 0 and <= {_MOST_SHAPE:g}"
+            keep(self, **{name: as_number(name, getattr(self, name), expected, above=0.0, most=_MOST_SHAPE)})
 
     @property
     def levels(self) -> tuple[float, float]:
@@ -80,9 +81,10 @@ class BetaShapley:
 
     def size_probabilities(self, n_points: int) -> Array:
         check_n_points(n_points)
-        others = n_points - 1
-        found = np.asarray(scipy.stats.betabinom(others, self.b, self.a).pmf(np.arange(n_points)), dtype=np.float64)
-        return found / found.sum()
+        a, b, others = self.a, self.b, n_points - 1
+        drawn = [math.prod((b + j) / (a + b + j) for j in range(k)) for k in range(n_points)]  # the first k present ..
+        rest = [math.prod((a + j) / (a + b + k + j) for j in range(others - k)) for k in range(n_points)]  # .. the others not
+        return np.array([math.comb(others, k) * drawn[k] * rest[k] for k in range(n_points)])
 
 
 @dataclass(frozen=True)
@@ -100,11 +102,12 @@ class LeaveOneOut:
         return (0.0, 1.0)
 
     def size_probabilities(self, n_points: int) -> Array:
-        check_n_points(n_points)
-        return np.eye(n_points)[-1]
+        found = np.zeros(as_count("n_points", n_points))
+        found[-1] = 1.0
+        return found
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Semivalue:
     """Any semivalue: k of the N - 1 other points are present with the given probability P_k, k = 0..N-1.
 
@@ -112,7 +115,7 @@ class Semivalue:
     Weber 1981).
 
     >>> Semivalue([0.25, 0.5, 0.25])  # the Banzhaf value of three points
-    Semivalue(probabilities=(0.25, 0.5, 0.25))
+    Semivalue(size_probabilities=(0.25, 0.5, 0.25))
     """
 
     probabilities: tuple[float, ...]
@@ -127,6 +130,9 @@ class Semivalue:
                 "with sum 1: divide them by their sum"
             )
         object.__setattr__(self, "probabilities", tuple(found.tolist()))
+
+    def __repr__(self) -> str:
+        return f"Semivalue(size_probabilities={self.probabilities})"
 
     @property
     def levels(self) -> tuple[float, float]:
@@ -195,3 +201,7 @@ def binomial_sizes(p: float, n_points: int) -> Array:
     check_n_points(n_points)
     sizes = range(n_points)
     return np.array([math.comb(n_points - 1, k) * p**k * (1.0 - p) ** (n_points - 1 - k) for k in sizes])
+
+
+_MOST_SHAPE = 1e300
+"""Largest a and b of Beta Shapley, so that a + b does not overflow."""

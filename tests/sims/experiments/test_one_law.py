@@ -1,12 +1,16 @@
 """The experiment that puts all scores side by side: scores, explained variances and distances against brute force."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from assertions import assert_close, assert_identical
 from stored import computed
 
-from sims.experiments.one_law import EXPERIMENT, LAWS, QUESTIONS
+from sims.experiments.one_law import EXPERIMENT, LAWS, QUESTIONS, run
 from sims.retrain import response_table
+from theory.claims import all_claims
+from theory.claims.verdict import NothingToJudgeError
 from theory.metrics import compare
 from theory.response import weight_derivative
 from theory.subsets import all_masks
@@ -35,6 +39,17 @@ def test_every_score_is_an_average_of_the_derivative_and_of_the_jumps(case):
     if type(learner).__name__ == "MLP":
         assert int(result.n_jumps) > 100
         assert np.linalg.norm(result.average_jump) > 1e-3 * np.linalg.norm(result.from_table)
+
+
+def test_too_few_trainings_for_all_edges_leave_a_case_that_is_not_judged():
+    """As on a user's network that jumps: Shapley needs all edges, and T13 says nothing of the case."""
+    result = run(dataclasses.replace(EXPERIMENT.small[1], most_trainings=4_000))
+    assert "needs all: allow more trainings" in result.attrs["not_judged"]
+    assert np.isnan(result.error.sel(law="Shapley"))
+    assert np.isfinite(result.attribution).all()
+    claim = next(claim for claim in all_claims() if claim.id == "T13")
+    with pytest.raises(NothingToJudgeError, match="needs all"):
+        claim.judge_once({"one_law": [result]})
 
 
 def test_the_explained_variance_is_that_of_the_score_with_the_best_intercept(case):
