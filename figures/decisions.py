@@ -52,7 +52,7 @@ _SHORT = {"D(1)": "D(1)", "leave-one-out": "leave-one-out", "datamodel, p = 0.5"
 
 
 def decisions(evidence: Sequence[tuple[str, float]]) -> list[Decision]:
-    """Return the table from the evidence (case, figure) of claim `T13 questions`; no rows without evidence.
+    """Return the table from the evidence (case, figure) of claim `T13 places`; no rows without evidence.
 
     >>> one, *_ = decisions([("a: D(1) for leave-one-out", 0.25), ("a: D(1) for datamodel, p = 0.5", 0.5)])
     >>> one.misses

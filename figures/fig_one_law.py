@@ -17,7 +17,7 @@ from figures.style import BLUE, GREY, ORANGE, PINK, style
 __all__ = ["CLAIMS", "EXPERIMENTS", "Row", "Scores", "alt", "data", "draw"]
 
 EXPERIMENTS = ("one_law",)
-CLAIMS = ("T13", "T13 questions")
+CLAIMS = ("T13", "T13 places")
 
 _PREFERRED = ("spector", "logistic")
 _REFERENCES = {"D(1)": ("from D(1)", ORANGE, "o"), "leave-one-out": ("from leave-one-out", PINK, "s")}

@@ -59,7 +59,7 @@ class Quoted:
     @property
     def decisions(self) -> Sequence[Decision]:
         """Return which score answers which question, with what it misses."""
-        evidence = [(item["case"], item["figure"]) for item in self.claim("T13 questions")["evidence"]]
+        evidence = [(item["case"], item["figure"]) for item in self.claim("T13 places")["evidence"]]
         return decisions([(case, figure) for case, figure in evidence if figure is not None])
 
     def verdict(self, identifier: str) -> str:

@@ -65,7 +65,7 @@ def render_report(page: Page) -> tuple[bytes, list[Absent]]:
         families=_families(verdicts),
         headlines=[(c, v) for name in HEADLINES for c, v in verdicts if c.id == name],
         counts=_counts(verdicts),
-        decisions=decisions([(item.case, item.figure) for c, v in verdicts if c.id == "T13 questions" for item in v.evidence]),
+        decisions=decisions([(item.case, item.figure) for c, v in verdicts if c.id == "T13 places" for item in v.evidence]),
         pictures=page.pictures,
         homes=homes,
         budget=[] if isinstance(budget, Absent) else budget,

@@ -25,5 +25,5 @@ def compared(*distances):
 
 EITHER_WAY = {
     "T13": {"holds": averaged(1e-12), "fails": averaged(1e-6)},
-    "T13 questions": {"holds": compared(0.3, 0.2, 0.01), "fails": compared(0.3, 0.01, 0.01), "inconclusive": compared(0.3, 0.01)},
+    "T13 places": {"holds": compared(0.3, 0.2, 0.01), "fails": compared(0.3, 0.01, 0.01), "inconclusive": compared(0.3, 0.01)},
 }

@@ -56,7 +56,7 @@ def _every_pair(this: Claim, results: Results) -> Verdict:
 
 
 @claim(
-    "T13 questions",
+    "T13 places",
     "of D(1), leave-one-out, datamodel and Shapley value, most are more than 5% off as the answer to another's question",
     experiments=("one_law",),
     measure="||score - answer|| / ||answer|| for pairs of scores, median",
