@@ -42,8 +42,9 @@ _POINTS = click.option("--points", type=click.IntRange(1, 40), help="Training po
 
 
 @click.group()
+@click.version_option(package_name="dfdw", prog_name="dfdw")
 def cli() -> None:
-    """Retrain small models on all subsets of their training points, and judge what datamodel coefficients measure."""
+    """Retrain small models on all subsets of their training points, and judge what attribution scores measure."""
 
 
 @cli.command("list")

@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -42,3 +44,13 @@ def test_every_command_is_tried():
 def test_a_heavy_import_would_be_seen():
     _, names = imported("theory.subsets")
     assert "numpy" in names
+
+
+def test_the_version_is_that_of_the_project():
+    from click.testing import CliRunner
+
+    from sims.__main__ import cli
+
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    result = CliRunner().invoke(cli, ["--version"])
+    assert (result.exit_code, result.output) == (0, f"dfdw, version {project['version']}\n")
