@@ -49,6 +49,8 @@ def _check(folder: TableFolder, *, repair: bool) -> tuple[list[Damage], int]:
     digests, wrong = journal.read(folder.journal, fingerprint, table.shape)
     damages += [damage for damage in wrong if not (written and "is torn" in damage.reason)]
     damages += [Damage(None, fault) for fault in table.faults(folder.data)]
+    if folder.complete.exists() and not wrong and not written and (lost := table.shape.n_blocks - len(digests)):
+        damages.append(Damage(None, f"{folder.journal} has lost the lines of {lost} blocks: the table was complete"))
     if not written:
         damages += [Damage(None, f"{path} was left by a process that was killed") for path in _leftovers(folder)]
     sound = dict(digests)

@@ -217,6 +217,23 @@ def test_damaged_metadata_cost_no_block_and_are_written_again_by_repair_or_by_th
 
 
 @pytest.mark.parametrize("repair", [False, True])
+@pytest.mark.parametrize("kept", [0, 1, 3])
+def test_a_journal_that_has_lost_whole_lines_is_named_and_their_blocks_are_computed_again_repaired_or_not(
+    full, truth, kept, repair
+):
+    journal = full / "journal.jsonl"
+    journal.write_text("".join(journal.read_text().splitlines(keepends=True)[:kept]))
+    damages, missing = store.check(full, repair=repair)
+    expected = f"{journal} has lost the lines of {4 - kept} blocks: the table was complete"
+    assert ([damage.reason for damage in damages], missing) == ([expected], 4 - kept)
+    assert store.check(full)[0] == ([] if repair else damages)
+    with pytest.raises(OSError, match="is not complete" if repair else "is damaged"):
+        store.load(full)
+    assert digest(response_table(SMALL, SEEDS, store=full)) == truth
+    assert store.check(full) == ([], 0)
+
+
+@pytest.mark.parametrize("repair", [False, True])
 @pytest.mark.parametrize("kept", [1, 40, 99])
 def test_a_torn_last_line_is_named_and_its_block_computed_again_repaired_or_not(full, truth, kept, repair):
     journal = full / "journal.jsonl"
