@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from theory.inputs import as_number, shown
 from theory.laws import BetaShapley, EdgeLaw, FixedSize, ProductLaw, Semivalue, TwoPoint
+from theory.memory import require_memory
 from theory.response import Array, as_table
 from theory.transforms import multilinear_gradient, split, sum_by_size
 
@@ -84,6 +85,7 @@ def semivalue(table: ArrayLike, law: EdgeLaw | ArrayLike) -> Array:
 def mean_marginals(table: ArrayLike) -> Array:
     """Average F(S + i) - F(S) over the sets S of size k that do not contain i; shape (N points, N sizes, M)."""
     values, n = as_table(table)
+    require_memory(4 * values.nbytes, f"the mean marginals of 2**{n} subsets", "take fewer training points or outputs")
     count = np.array([math.comb(n - 1, k) for k in range(n)], dtype=np.float64)
     pairs = (split(values, i) for i in range(n))
     return np.stack([sum_by_size(present - absent) / count[:, None] for absent, present in pairs])

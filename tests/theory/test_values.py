@@ -192,3 +192,13 @@ def test_what_is_not_a_table_is_refused(value):
         value(np.zeros((6, 1)))
     with pytest.raises(ValueError, match=r"table\[2, 0\] is nan"):
         value([[0.0], [1.0], [math.nan], [1.0]])
+
+
+def test_marginals_that_do_not_fit_are_refused_before_they_are_computed(monkeypatch):
+    """At their peak they hold 3.4 tables."""
+    monkeypatch.setattr("theory.memory.available_bytes", lambda: 2**20)
+    with pytest.raises(
+        MemoryError, match=r"the mean marginals of 2\*\*15 subsets needs .*: take fewer training points or outputs"
+    ):
+        values.shapley(np.zeros((2**15, 1)))
+    values.shapley(np.zeros((2**13, 1)))
