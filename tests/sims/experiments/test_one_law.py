@@ -8,6 +8,7 @@ from assertions import assert_close, assert_identical
 from stored import computed
 
 from sims.experiments.one_law import EXPERIMENT, LAWS, QUESTIONS, run
+from sims.experiments.shared.problem import Problem
 from sims.retrain import response_table
 from theory.claims import all_claims
 from theory.claims.verdict import NothingToJudgeError
@@ -88,3 +89,12 @@ def test_the_best_score_for_a_law_is_its_own_datamodel(case):
     for p in (0.5, 0.9):
         best = result.r_squared.sel(p=p).values.argmax()
         assert result.score.values[best] == f"datamodel, p = {p:g}"
+
+
+@pytest.mark.parametrize(
+    ("learner", "n_points", "fits"), [("logistic", 12, True), ("logistic", 13, False), ("mlp", 8, True), ("mlp", 9, False)]
+)
+def test_own_data_have_a_case_where_it_takes_about_a_minute(learner, n_points, fits):
+    case = EXPERIMENT.user_case(Problem("spector", learner, n_points=n_points), False)
+    assert isinstance(case, str) != fits
+    assert fits or f"N = {n_points} is more than" in case
