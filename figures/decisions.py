@@ -34,14 +34,14 @@ _ROWS = (
     (
         "What would the model say after training on other subsets?",
         "the datamodel fitted at the share p of points that they have",
-        "some 20 N retrainings on random subsets",
+        "retrainings on random subsets (`fit_sampled`); 20 N of them where C10 judges it",
         "datamodel, p = 0.5",
         ("D(1)", "leave-one-out"),
     ),
     (
         "How is F(1) - F(0) shared fairly among the points?",
         "Shapley value",
-        "16 N retrainings or more on subsets of all sizes (`for_shapley`)",
+        "16 N - 8 retrainings or more on subsets of all sizes (`for_shapley`)",
         "Shapley",
         ("leave-one-out", "datamodel, p = 0.5"),
     ),
