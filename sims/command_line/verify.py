@@ -1,0 +1,116 @@
+"""The command `verify`."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any
+
+import click
+
+from sims.command_line.options import DASK, FOLDER, SMALL, WORKERS, executor_of
+
+__all__ = ["verify"]
+
+_USER_OPTIONS = (
+    click.option("--data", "file", metavar="FILE.csv", type=click.Path(path_type=Path), help="Judge on this file instead."),
+    click.option("--target", metavar="COLUMN", help="What is predicted: a column of numbers, or of two values."),
+    click.option("--drop", metavar="COLUMN", multiple=True, help="Leave out a column of the file; repeat for more."),
+    click.option(
+        "--learner",
+        type=click.Choice(["logistic", "least_squares", "mlp"]),
+        help="What is retrained [default: logistic for a target of two values, else least_squares].",
+    ),
+    click.option("--points", type=click.IntRange(4), help="Training points N [default: 12, mlp 8; with --small 8, mlp 6]."),
+    click.option("--queries", type=click.IntRange(1), help="Other rows whose outputs are explained [default: 8]."),
+    click.option("--l2", type=click.FloatRange(0.0), help="Penalty [default: 0.1, mlp 0.01]."),
+    click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Draws which rows train and which are queries [default: 0]."),
+)
+
+
+def _user_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed(_USER_OPTIONS):
+        command = option(command)
+    return command
+
+
+@click.command()
+@_user_options
+@SMALL
+@click.option(
+    "--out",
+    type=FOLDER,
+    help="Folder for results [default: results, or results/user/FILE.csv with --data].",
+)
+@WORKERS
+@DASK
+@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write the ledger to this file.")
+def verify(
+    small: bool, out: Path | None, workers: int | None, dask: str | None, json_file: Path | None, file: Path | None, **user: Any
+) -> None:
+    """Run every experiment, print the ledger of verdicts, draw all figures and write report.html, one page with everything.
+
+    On the project's data sets, or with --data on your own CSV file: its first line names the columns, and all but the target and
+    those dropped are features. N rows train, on all 2^N subsets where N allows it, else on subsets that are drawn;
+    OUT/FILE.csv-N.rows.json says which rows.
+    """
+    from sims.experiments import all_experiments
+    from sims.experiments.shared.cases import jobs_of, run_cases, user_jobs
+    from sims.ledger.text import ledger_json, ledger_text, missing_text
+    from theory.claims import judge
+    from theory.storage import keep, staying
+
+    experiments, left_out = list(all_experiments().values()), dict[str, str]()  # loaded before a folder is made
+    if file is None:
+        if given := [name for name, value in user.items() if value not in (None, ())]:
+            raise click.UsageError(f"--{given[0]} is for your own data: give its file with --data FILE.csv")
+        out, jobs = out or Path("results"), jobs_of(experiments, small=small)
+    else:
+        from sims.command_line.user_problem import described_problem
+
+        out, problem = described_problem(file, out, small=small, **user)
+        jobs, left_out = user_jobs(problem, small=small)
+    if json_file is not None:
+        _require_writable(json_file)
+    with staying(out):
+        with executor_of(workers, dask, small) as executor:
+            results = run_cases(jobs, out=out, executor=executor)
+        ledger = judge(results, left_out)
+        click.echo(ledger_text(ledger.verdicts))
+        if ledger.not_judged:
+            click.echo(missing_text(ledger.not_judged))
+        click.echo(f"\nresults: {out}")
+        if json_file is not None:
+            keep(json_file, (json.dumps(ledger_json(ledger), indent=2) + "\n").encode())
+            click.echo(f"ledger:  {json_file}")
+        _draw(out)
+
+
+def _require_writable(file: Path) -> None:
+    """Raise an OSError before anything is computed if a file cannot be written."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryFile(dir=file.parent):
+        pass
+    if file.exists() and not os.access(file, os.W_OK):
+        raise PermissionError(f"{file} cannot be written: choose another file, or allow it")
+
+
+def _draw(out: Path) -> None:
+    """Draw all figures and write the report of a results folder, in another process: `figures` must not be imported here.
+
+    An error says in one line what went wrong, and that all results are stored.
+    """
+    from sims.bound import run_bound
+
+    status, said = run_bound("figures", "--from", str(out))
+    said = said.strip()
+    if status == 0:
+        if said:
+            click.echo(said, err=True)
+        return
+    reason = said.splitlines()[-1].removeprefix("Error: ") if said else f"it ended with exit status {status}"
+    raise ChildProcessError(
+        f"all results are stored in {out}, but not all of the pictures and the report: {reason}. To make them: "
+        f"python -m figures --from {out}"
+    )
