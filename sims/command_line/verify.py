@@ -2,7 +2,6 @@
 
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
@@ -10,33 +9,13 @@ from typing import Any
 import click
 
 from sims.command_line.options import DASK, FOLDER, SMALL, WORKERS, executor_of
+from sims.command_line.user_options import user_options
 
 __all__ = ["verify"]
 
-_USER_OPTIONS = (
-    click.option("--data", "file", metavar="FILE.csv", type=click.Path(path_type=Path), help="Judge on this file instead."),
-    click.option("--target", metavar="COLUMN", help="What is predicted: a column of numbers, or of two values."),
-    click.option("--drop", metavar="COLUMN", multiple=True, help="Leave out a column of the file; repeat for more."),
-    click.option(
-        "--learner",
-        type=click.Choice(["logistic", "least_squares", "mlp"]),
-        help="What is retrained [default: logistic for a target of two values, else least_squares].",
-    ),
-    click.option("--points", type=click.IntRange(4), help="Training points N [default: 12, mlp 8; with --small 8, mlp 6]."),
-    click.option("--queries", type=click.IntRange(1), help="Other rows whose outputs are explained [default: 8]."),
-    click.option("--l2", type=click.FloatRange(0.0), help="Penalty [default: 0.1, mlp 0.01]."),
-    click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Draws which rows train and which are queries [default: 0]."),
-)
-
-
-def _user_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    for option in reversed(_USER_OPTIONS):
-        command = option(command)
-    return command
-
 
 @click.command()
-@_user_options
+@user_options
 @SMALL
 @click.option(
     "--out",

@@ -1,0 +1,31 @@
+"""The options that describe a problem on a user's own CSV file, shared by all commands that take one."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+__all__ = ["user_options"]
+
+_USER_OPTIONS = (
+    click.option("--data", "file", metavar="FILE.csv", type=click.Path(path_type=Path), help="Judge on this file instead."),
+    click.option("--target", metavar="COLUMN", help="What is predicted: a column of numbers, or of two values."),
+    click.option("--drop", metavar="COLUMN", multiple=True, help="Leave out a column of the file; repeat for more."),
+    click.option(
+        "--learner",
+        type=click.Choice(["logistic", "least_squares", "mlp"]),
+        help="What is retrained [default: logistic for a target of two values, else least_squares].",
+    ),
+    click.option("--points", type=click.IntRange(4), help="Training points N [default: 12, mlp 8; with --small 8, mlp 6]."),
+    click.option("--queries", type=click.IntRange(1), help="Other rows whose outputs are explained [default: 8]."),
+    click.option("--l2", type=click.FloatRange(0.0), help="Penalty [default: 0.1, mlp 0.01]."),
+    click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Draws which rows train and which are queries [default: 0]."),
+)
+
+
+def user_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `command` with the options of `_USER_OPTIONS`; all but `--data` are the keywords of `described_problem`."""
+    for option in reversed(_USER_OPTIONS):
+        command = option(command)
+    return command
