@@ -10,8 +10,29 @@ __all__ = ["user_options"]
 
 _USER_OPTIONS = (
     click.option("--data", "file", metavar="FILE.csv", type=click.Path(path_type=Path), help="Judge on this file instead."),
-    click.option("--target", metavar="COLUMN", help="What is predicted: a column of numbers, or of two values."),
+    click.option("--target", metavar="COLUMN", help="What is predicted: a column of numbers, or of classes."),
+    click.option(
+        "--positive",
+        metavar="VALUE",
+        help="The target's value that is class 1 [default: the larger one of two]; all others are class 0.",
+    ),
     click.option("--drop", metavar="COLUMN", multiple=True, help="Leave out a column of the file; repeat for more."),
+    click.option(
+        "--categories",
+        metavar="COLUMN",
+        multiple=True,
+        help="Take the different texts of a column as categories: one column of 0 and 1 for each but the first.",
+    ),
+    click.option(
+        "--fill",
+        type=click.Choice(["median", "mode"]),
+        help="Fill gaps from the training rows (categories: with the mode) [default: rows with gaps are skipped].",
+    ),
+    click.option(
+        "--decimal",
+        type=click.Choice([".", ","]),
+        help="The decimal mark; the other one may separate thousands [default: what the file's numbers have].",
+    ),
     click.option(
         "--learner",
         type=click.Choice(["logistic", "least_squares", "mlp"]),

@@ -1,214 +1,315 @@
-"""The module reads a CSV file of numbers and a target; it guesses nothing, and its errors name the column and the line.
+"""The module reads a CSV file: columns of numbers, columns of categories and a target; its errors name the column and the line.
 
-The standard library's `csv` reads every cell as text and knows the line of every row; then the cells are converted. No cell, row
-or column is filled, renamed or left out silently. Rows are read one at a time, so a file takes 8 bytes of memory per number, plus
-the text of its target column.
+The standard library's `csv` reads every cell as text and knows the line of every row; then the cells are converted. Whatever is
+recognised (separator, encoding, decimal mark, a column that only counts rows) follows a stated rule and is part of the result. No
+row is left out here: a gap is NaN in a number, and code -1 in a text. Rows are read one at a time, so a file takes 8 bytes of
+memory per cell, plus the different texts of its target and categories.
 """
 
-import csv
 import difflib
-import hashlib
 import math
-import shlex
 from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
-from itertools import islice
+from dataclasses import dataclass, field
+from itertools import islice, pairwise
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from theory.memory import require_memory
+from sims.datasets.cells import as_options, is_gap, number, quoted, three_digits
+from sims.datasets.cost import require_affordable
+from sims.datasets.dialect import SEPARATORS, cells_of, inspected, separator_of
 from theory.response import Array
 
-__all__ = ["MAX_FEATURES", "CsvTable", "digest", "number", "quoted", "read_csv"]
+__all__ = ["CsvTable", "TextColumn", "read_csv"]
 
-MAX_FEATURES = 50
-"""Largest number of columns of X: fits on all subsets take time and memory of the order of the square of this number."""
+_MARKS = (".", ",")
+_INDEX_OF_PANDAS = "Unnamed: 0"
+_LEAST_FITS = 16
+"""All subsets of four points, the fewest that anything here is trained on."""
 
-_MISSING = frozenset({"", "na", "n/a", "nan", "null", "#n/a"})
-"""Cells that count as a missing value, in lower case."""
+
+@dataclass(frozen=True, eq=False)
+class TextColumn:
+    """A column of text has its different values in the order of the file, and for every row the place of its value there."""
+
+    values: tuple[str, ...]
+    codes: NDArray[np.int64]  # (rows,), -1 for a gap
 
 
 @dataclass(frozen=True, eq=False)
 class CsvTable:
-    """A table holds the features of a CSV file as numbers, and its target column as text."""
+    """A table holds the columns of a CSV file that are used, and what was recognised in it."""
 
-    columns: tuple[str, ...]  # of X
-    X: Array  # (rows, columns), read-only
-    target: tuple[str, ...]
+    columns: tuple[str, ...]  # the features, in the order of the file
+    numbers: dict[str, Array]  # (rows,) each, NaN for a gap
+    texts: dict[str, TextColumn]  # the categories
+    target: TextColumn
+    left_out: dict[str, str]  # columns without a name -> why they are no features
+    encoding: str
+    separator: str
+    decimal: str
+    thousands: str  # "" unless --decimal was given
+    note: str  # what is said about the decimal mark, or ""
 
-
-def digest(path: Path) -> str:
-    """Return the sha256 of a text file; read the file again only if its size or time has changed.
-
-    Raises FileNotFoundError if there is no such file, and ValueError if it is no file, is UTF-16 or has a NUL byte.
-    """
-    if not path.exists():
-        raise FileNotFoundError(f"{path} does not exist, expected a CSV file")
-    if not path.is_file():
-        raise ValueError(f"{path} is not a file, expected a CSV file")
-    status = path.stat()
-    return _digest(path, status.st_mtime_ns, status.st_size)
+    def number(self, text: str) -> float | None:
+        """Return the number in a cell of this file, or None if it is not a number."""
+        return number(text, self.decimal, self.thousands)
 
 
-@lru_cache(maxsize=64)
-def _digest(path: Path, _time: int, size: int) -> str:
-    require_memory(4 * size, f"{path}, {size:,} bytes,", "take fewer rows or columns")  # a number has 2 bytes or more
-    content, place = hashlib.sha256(), 0
-    with path.open("rb") as file:
-        while chunk := file.read(2**20):
-            if place == 0 and chunk[:2] in (b"\xff\xfe", b"\xfe\xff"):
-                raise ValueError(f"{path} is UTF-16, expected UTF-8: save it as that")
-            if (zero := chunk.find(b"\0")) >= 0:
-                raise ValueError(f"{path} has a NUL byte (byte {place + zero + 1}): it is not text, expected CSV in UTF-8")
-            content.update(chunk)
-            place += len(chunk)
-    return content.hexdigest()
-
-
-def read_csv(path: Path, target: str | None, drop: Sequence[str] = ()) -> CsvTable:
+def read_csv(
+    path: Path, target: str | None, drop: Sequence[str] = (), categories: Sequence[str] = (), decimal: str | None = None
+) -> CsvTable:
     """Return all rows of a CSV file, whose first line names the columns.
 
-    Every column must hold finite numbers that are not all equal, except the target and the columns in `drop`. Raises ValueError,
-    with column and line, if the file cannot be used.
+    Every column must hold finite numbers or gaps, except the target, those in `drop` and those in `categories`. Without a
+    `decimal`, numbers may have a decimal point or a decimal comma, the same in the whole file, and nothing between thousands;
+    with it, the other mark may separate groups of three digits. Raises ValueError, with column and line, if the file cannot be
+    used.
     """
-    digest(path)
-    rows = _rows(path)
+    encoding = inspected(path).encoding
+    separator = separator_of(path, encoding)
+    rows = cells_of(path, encoding, separator)
     header = [name.strip() for _, names in islice(rows, 1) for name in names]
-    wanted, goal = _choose(path, header, target, drop)
-    values, labels = array("d"), list[str]()
-    faults: dict[tuple[str, int], tuple[int, str]] = {}  # (what, column) -> the first line that has it, and its text
+    chosen = _choose(path, header, separator, target, drop, categories)
+    n_rows, values, texts, reader = _converted(path, header, separator, rows, chosen, decimal)
+    left_out = _row_names(path, header, {k: texts.pop(k) for k in chosen.unnamed}, n_rows)
+    reader.refuse_faults(texts[chosen.target])
+    decided, note = reader.decided(texts[chosen.target])
+    X = np.frombuffer(values, dtype=np.float64).reshape(n_rows, len(chosen.numbers))
+    X.flags.writeable = False
+    return CsvTable(
+        columns=tuple(header[k] for k in sorted((*chosen.numbers, *chosen.texts))),
+        numbers={header[k]: X[:, j] for j, k in enumerate(chosen.numbers)},
+        texts={header[k]: texts[k] for k in chosen.texts},
+        target=texts[chosen.target],
+        left_out=left_out,
+        encoding=encoding,
+        separator=separator,
+        decimal=decided,
+        thousands=_other(decided) if decimal else "",
+        note=note,
+    )
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """The positions of the columns that are read."""
+
+    target: int
+    numbers: tuple[int, ...]
+    texts: tuple[int, ...]  # the categories
+    unnamed: tuple[int, ...]
+
+
+def _converted(
+    path: Path, header: Sequence[str], separator: str, rows: Iterator[tuple[int, list[str]]], chosen: _Chosen, decimal: str | None
+) -> "tuple[int, array[float], dict[int, TextColumn], _Reader]":
+    """Read all rows; return their number, the numbers row by row, the columns of text, and what was found in the cells."""
+    reader, values, n_rows = _Reader(path, header, separator, decimal), array("d"), 0
+    found: dict[int, tuple[dict[str, int], array[int]]] = {
+        k: ({}, array("q")) for k in (chosen.target, *chosen.texts, *chosen.unnamed)
+    }
     for line, row in rows:
         if len(row) != len(header):
             raise ValueError(
                 f"line {line} of {path} has {len(row)} fields, the header has {len(header)}: expected one per column "
-                "(a field with a comma in it stands in double quotes)"
+                f"(a field with {separator!r} in it stands in double quotes)"
             )
-        for column in wanted:
-            value = number(row[column])
-            if value is None or not math.isfinite(value):
-                faults.setdefault((_fault(row[column]), column), (line, row[column].strip()))
-            values.append(math.nan if value is None else value)
-        labels.append(row[goal].strip())
-        if _fault(labels[-1]) == "missing":
-            faults.setdefault(("missing", goal), (line, labels[-1]))
-    if not labels:
+        for column in chosen.numbers:
+            values.append(reader.number(line, column, row[column]))
+        for column, (places, codes) in found.items():
+            text = row[column].strip()
+            codes.append(-1 if is_gap(text) else places.setdefault(text, len(places)))
+        n_rows += 1
+    if n_rows == 0:
         raise ValueError(f"{path} has a header and no rows")
-    _refuse(path, header, goal, faults)
-    X = np.frombuffer(values, dtype=np.float64).reshape(len(labels), len(wanted))
-    X.flags.writeable = False
-    columns = tuple(header[column] for column in wanted)
-    constant = [name for name, low, high in zip(columns, X.min(axis=0), X.max(axis=0), strict=True) if low == high]
-    if constant:
-        raise ValueError(f"{quoted('column', constant)} of {path} never varies: leave it out with {_dropped(constant)}")
-    return CsvTable(columns, X, tuple(labels))
+    texts = {k: TextColumn(tuple(places), np.array(codes, dtype=np.int64)) for k, (places, codes) in found.items()}
+    return n_rows, values, texts, reader
 
 
-def number(text: str) -> float | None:
-    """Return the number in a cell as Python reads it, or None if the cell is not a number.
+@dataclass
+class _Reader:
+    """The reader of number cells remembers the first line of everything that has to be decided or refused."""
 
-    Underscores (1_000) and non-ASCII digits, which Python would accept, also give None.
-    """
-    try:
-        return float(text) if text.isascii() and "_" not in text else None
-    except ValueError:
-        return None
+    path: Path
+    header: Sequence[str]
+    separator: str
+    given: str | None  # --decimal
+    infinite: dict[int, tuple[int, str]] = field(default_factory=dict[int, tuple[int, str]])  # column -> line and cell
+    texts: dict[int, tuple[int, str, int]] = field(default_factory=dict[int, tuple[int, str, int]])  # and number of such cells
+    numeric: dict[int, int] = field(default_factory=dict[int, int])  # column -> number of cells that are numbers
+    marked: dict[tuple[str, int], tuple[int, str]] = field(default_factory=dict[tuple[str, int], tuple[int, str]])
+    clear: set[tuple[str, int]] = field(default_factory=set[tuple[str, int]])  # (mark, column) with a number that is unambiguous
+
+    def number(self, line: int, column: int, cell: str) -> float:
+        """Return the number in a cell, NaN if it is a gap or cannot be used."""
+        mark, value = self._read(cell)
+        if value is None:
+            if not is_gap(cell):
+                first, text, count = self.texts.get(column, (line, cell.strip(), 0))
+                self.texts[column] = (first, text, count + 1)
+            return math.nan
+        if math.isnan(value):  # "nan" is a gap
+            return value
+        self.numeric[column] = self.numeric.get(column, 0) + 1
+        if not math.isfinite(value):
+            self.infinite.setdefault(column, (line, cell.strip()))
+        if mark:
+            self.marked.setdefault((mark, column), (line, cell.strip()))
+            if not three_digits(cell):
+                self.clear.add((mark, column))
+        return value
+
+    def _read(self, cell: str) -> tuple[str, float | None]:
+        """Return the decimal mark of a cell, or "", and its number; without `--decimal` a cell can be read in one way only."""
+        if self.given:
+            return "", number(cell, self.given, _other(self.given))
+        if (value := number(cell)) is not None:
+            return ("." if "." in cell else ""), value
+        return ",", number(cell, ",")
+
+    def decided(self, target: TextColumn) -> tuple[str, str]:
+        """Return the decimal mark of the file, and what should be said about it; raise ValueError if it has both or is unclear.
+
+        A mark with three digits behind it in every number that has it could as well separate thousands. It is a decimal mark,
+        unless it is a comma in a file separated by commas: that is refused.
+        """
+        if self.given:
+            return self.given, f"{_other(self.given)!r} may separate thousands (--decimal {self.given})"
+        self._add_target(target)
+        points, commas = ([where for (m, _), where in self.marked.items() if m == mark] for mark in _MARKS)
+        if points and commas:
+            raise ValueError(
+                f"{self.path} has numbers with a point ({points[0][1]!r} on line {points[0][0]}) and with a comma "
+                f"({commas[0][1]!r} on line {commas[0][0]}): write all with one decimal mark, or say which it is, --decimal . or "
+                "--decimal ,; the other then separates thousands"
+            )
+        mark = "," if commas else "."
+        line, cell = (commas or points or [(0, "")])[0]
+        ambiguous = bool(cell) and not any(m == mark for m, _ in self.clear)
+        as_decimal, as_thousands = cell.replace(",", "."), cell.replace(mark, "")
+        if ambiguous and mark == "," == self.separator:
+            raise ValueError(
+                f"{self.path} has numbers such as {cell!r} (line {line}): is the comma a decimal mark or between thousands? "
+                f"--decimal , reads {as_decimal}, --decimal . reads {as_thousands}"
+            )
+        if ambiguous and self.separator != ",":
+            return mark, f"{cell!r} is read as {as_decimal}; --decimal {_other(mark)} would read {as_thousands}"
+        return mark, ""
+
+    def _add_target(self, target: TextColumn) -> None:
+        """Let a target of numbers take part in the decision; -1 stands for its column, 0 for its lines."""
+        read = [(self._read(text), text) for text in target.values]
+        if all(value is not None for (_, value), _ in read):
+            for (mark, _), text in read:
+                if mark:
+                    self.marked.setdefault((mark, -1), (0, text))
+                    if not three_digits(text):
+                        self.clear.add((mark, -1))
+
+    def refuse_faults(self, target: TextColumn) -> None:
+        """Raise ValueError if a column of numbers has other cells: name all of text, or else the first that is infinite."""
+        mostly = [k for k, (*_, count) in self.texts.items() if count >= self.numeric.get(k, 0)]
+        if mostly:
+            names, (line, text, _) = [self.header[k] for k in mostly], self.texts[mostly[0]]
+            raise ValueError(
+                f"{quoted('column', names)} of {self.path} {'hold' if len(names) > 1 else 'holds'} text ({text[:40]!r} on line "
+                f"{line}), expected numbers: take the different texts as categories with {as_options('--categories', names)}, "
+                f"or leave {'them' if len(names) > 1 else 'it'} out with {as_options('--drop', names)}"
+            )
+        for column, (line, text, count) in self.texts.items():
+            name = self.header[column]
+            hint = next(
+                (f", read {text!r} as a number with --decimal {mark}" for mark in _MARKS if self._grouped(text, mark)), ""
+            )
+            raise ValueError(
+                f"column {name!r} of {self.path} holds numbers, and text in {count:,} {'row' if count == 1 else 'rows'} "
+                f"({text[:40]!r} on line {line}): correct it (an empty cell is a gap){hint}, or leave the column out with "
+                f"{as_options('--drop', [name])}"
+            )
+        for column, (line, text) in self.infinite.items():
+            raise ValueError(
+                f"column {self.header[column]!r} of {self.path} is not finite on line {line} ({text[:40]!r}), expected a finite "
+                f"number or an empty cell: correct it, or leave the column out with {as_options('--drop', [self.header[column]])}"
+            )
+
+    def _grouped(self, text: str, mark: str) -> bool:
+        return self.given is None and number(text, mark, _other(mark)) is not None
 
 
-def quoted(noun: str, names: Sequence[str], most: int = 12) -> str:
-    """Return `noun` and names for a message, such as "column 'a'" or "columns 'a', 'b'", with at most `most` names."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return f"{noun}{'s' if len(names) > 1 else ''} {', '.join(map(repr, names[:most]))}{more}"
+def _other(mark: str) -> str:
+    return "," if mark == "." else "."
 
 
-def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield the line number and the cells (as text) of every row; skip empty lines.
-
-    If a quoted field spans several lines, the number is that of the row's last line. Raises ValueError if the file is not CSV or
-    not UTF-8.
-    """
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = csv.reader(file, strict=True)
-        try:
-            for row in rows:
-                if row:
-                    yield rows.line_num, row
-        except UnicodeDecodeError as error:
-            byte = error.object[error.start]
-            raise ValueError(f"{path} is not UTF-8 (byte 0x{byte:02x} after line {rows.line_num}): save it as UTF-8") from None
-        except csv.Error as error:
-            raise ValueError(f"line {rows.line_num} of {path} is not CSV: {error}") from None
-
-
-def _choose(path: Path, header: Sequence[str], target: str | None, drop: Sequence[str]) -> tuple[list[int], int]:
-    """Return the positions of the feature columns and the position of the target; raise ValueError if the header is unfit."""
+def _choose(
+    path: Path, header: Sequence[str], separator: str, target: str | None, drop: Sequence[str], categories: Sequence[str]
+) -> _Chosen:
+    """Return the positions of the columns that are read; raise ValueError if the header or an option is unfit."""
     if not any(header):
         raise ValueError(f"{path} is empty, expected a line that names the columns, then rows of numbers")
-    other = next((mark for mark in ";\t|" if mark in header[0]), None)
-    if len(header) == 1 and other:
-        raise ValueError(f"{path} is separated by {other!r}, expected commas: its first line is {header[0][:60]!r}")
-    if len(header) > MAX_FEATURES + 1 + len(drop):
-        raise ValueError(
-            f"{path} has {len(header):,} columns, at most {MAX_FEATURES} and a target can be used: keep those that matter"
-        )
-    if "" in header:
-        raise ValueError(
-            f"column {header.index('') + 1} of {path} has no name: give it one, or write the file without it "
-            "(an index of pandas: to_csv(index=False))"
-        )
-    if len(set(header)) < len(header):
-        twice = next(name for k, name in enumerate(header) if name in header[:k])
+    n_features = len(header) - 1 - len(drop)
+    require_affordable(
+        n_features, _LEAST_FITS, f"{path} has {len(header):,} columns", "keep those that matter, or leave others out with --drop"
+    )
+    named = [name for name in header if name]
+    if len(set(named)) < len(named):
+        seen = set[str]()
+        twice = next(name for name in named if name in seen or seen.add(name))
         raise ValueError(f"{path} has several columns named {twice!r}: give each a name of its own")
-    for name, use in ((target, "target"), *((name, "drop") for name in drop)):
-        if name not in header:
+    for name, use in ((target, "target"), *((name, "drop") for name in drop), *((name, "categories") for name in categories)):
+        if not name or name not in header:
             said = "--target is missing" if name is None else f"--{use} {name!r} is no column"
-            close = "" if name is None else _close(name, header)
-            raise ValueError(f"{said} of {path}{close}; it has {quoted('column', header)}")
-    if target in drop:
-        raise ValueError(f"--drop {target!r}: this is the target")
-    wanted = [k for k, name in enumerate(header) if name != target and name not in drop]
-    if not wanted:
+            raise ValueError(
+                f"{said} of {path}{_close(name, named)}; it has {quoted('column', named)}, separated by {SEPARATORS[separator]}"
+            )
+    for options, name in (("--drop", drop), ("--categories", categories)):
+        if target in name:
+            raise ValueError(f"{options} {target!r}: this is the target")
+    if both := [name for name in categories if name in drop]:
+        raise ValueError(f"--drop {both[0]!r} and --categories {both[0]!r}: choose one")
+    read = [k for k, name in enumerate(header) if name != target and name not in drop]
+    unnamed = [k for k in read if not header[k] or (k == 0 and header[k] == _INDEX_OF_PANDAS and header[k] not in categories)]
+    features = [k for k in read if k not in unnamed]
+    if not features:
         raise ValueError(f"{path} has no column besides the target {target!r} that could predict it")
-    if "intercept" in (header[k] for k in wanted):
+    if "intercept" in (header[k] for k in features):
         raise ValueError(f"column 'intercept' of {path}: designs here have one by themselves, leave it out with --drop intercept")
-    return wanted, list(header).index(str(target))
+    return _Chosen(
+        header.index(str(target)),
+        tuple(k for k in features if header[k] not in categories),
+        tuple(k for k in features if header[k] in categories),
+        tuple(unnamed),
+    )
 
 
-def _close(name: str, header: Sequence[str]) -> str:
+def _row_names(path: Path, header: Sequence[str], unnamed: dict[int, TextColumn], n_rows: int) -> dict[str, str]:
+    """Return columns without a name and why they are no features; raise ValueError if one could be a feature.
+
+    The first column only names rows if all its cells differ and they are texts or increasing numbers. An empty column is what a
+    separator at the end of each line makes.
+    """
+    left_out: dict[str, str] = {}
+    for column, cells in unnamed.items():
+        name = header[column] or f"column {column + 1} (without a name)"
+        numbers = [number(text) for text in cells.values]
+        increasing = all(a is not None and b is not None and a < b for a, b in pairwise(numbers))
+        if not cells.values:
+            left_out[name] = "has neither a name nor values"
+        elif column == 0 and len(cells.values) == n_rows and (increasing or None in numbers):
+            left_out[name] = f"names the rows ({', '.join(cells.values[:3])}, ..)"
+        else:
+            said = f"column {column + 1} of {path} has no name" if not header[column] else f"column {header[column]!r} of {path}"
+            raise ValueError(
+                f"{said}, and does not only name rows (all different, and texts or increasing numbers): give it a name, or write "
+                "the file without it (an index of pandas: to_csv(index=False))"
+            )
+    return left_out
+
+
+def _close(name: str | None, header: Sequence[str]) -> str:
     """Return a question such as ", did you mean 'age'?" with the columns whose names are similar, or an empty text."""
     by_lower = {other.lower(): other for other in header}
-    close = [by_lower[found] for found in difflib.get_close_matches(name.lower(), list(by_lower), n=3)]
+    close = [by_lower[found] for found in difflib.get_close_matches((name or "").lower(), list(by_lower), n=3)]
     return f", did you mean {' or '.join(map(repr, close))}?" if close else ""
-
-
-def _fault(cell: str) -> str:
-    """Return why a cell is no finite number: "missing", "text" or "infinite"."""
-    if cell.strip().lower() in _MISSING:
-        return "missing"
-    return "text" if number(cell) is None else "infinite"
-
-
-def _refuse(path: Path, header: Sequence[str], goal: int, faults: dict[tuple[str, int], tuple[int, str]]) -> None:
-    """Raise ValueError if there are faults: name all columns that hold text, or else the first missing or infinite cell."""
-    texts = {header[column]: where for (what, column), where in faults.items() if what == "text"}
-    if texts:
-        line, text = next(iter(texts.values()))
-        names = list(texts)
-        raise ValueError(
-            f"{quoted('column', names)} of {path} {'holds' if len(names) == 1 else 'hold'} text ({text[:40]!r} on line {line}), "
-            f"expected numbers: encode it as numbers, or leave it out with {_dropped(names)}"
-        )
-    for (what, column), (line, text) in faults.items():
-        state = "has no value" if what == "missing" else "is not finite"
-        leave = "" if column == goal else f", or leave the column out with {_dropped([header[column]])}"
-        raise ValueError(
-            f"column {header[column]!r} of {path} {state} on line {line} ({text[:40]!r}), expected a value everywhere: "
-            f"fill it in, or delete such lines{leave}"
-        )
-
-
-def _dropped(names: Sequence[str], most: int = 12) -> str:
-    """Return the `--drop` options that leave out the columns `names`, at most `most` of them."""
-    return " ".join(f"--drop {shlex.quote(name)}" for name in names[:most]) + (" .." if len(names) > most else "")

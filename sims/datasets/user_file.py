@@ -1,26 +1,23 @@
-"""The module turns a user's CSV file into a data set: it draws training rows and query rows by a seed and records them."""
+"""The module turns a user's CSV file into a data set: it draws training rows and query rows by a seed."""
 
-import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from fnmatch import fnmatchcase
+from dataclasses import dataclass
 from functools import lru_cache
-from glob import escape
 from pathlib import Path
-from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sims.datasets import DataSet, standardised
-from sims.datasets.csv_file import CsvTable, digest, number, quoted, read_csv
-from theory.storage import ResultsFolder
+from sims.datasets.cells import as_options, quoted
+from sims.datasets.csv_file import CsvTable, read_csv
+from sims.datasets.dialect import digest
+from sims.datasets.features import Features, Fill, Rows, features, usable_rows
+from sims.datasets.target import Target, Task, as_target, task_of
 from theory.streams import stream
 
-__all__ = ["Task", "UserData", "as_user_data", "write_down"]
-
-Task = Literal["two classes", "number"]
+__all__ = ["Drawn", "UserData", "as_user_data", "gaps_in_words"]
 
 LEAST_POINTS = 4
 """Least number of training points: up to three are removed at once, and the rest must be a training set."""
@@ -40,6 +37,10 @@ class UserData:
     n_queries: int = 8
     seed: int = 0
     drop: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()  # columns of text that become columns of 0 and 1
+    fill: Fill | None = None  # what fills gaps; without it rows with gaps are skipped
+    positive: str | None = None  # the value of the target that is class 1
+    decimal: str | None = None  # the decimal mark, if it was given
 
     @property
     def label(self) -> str:
@@ -47,7 +48,11 @@ class UserData:
         return re.sub(r"[^A-Za-z0-9._-]+", "_", Path(self.path).name)
 
     def load(self, n_points: int | None) -> DataSet:
-        """Return a data set of `n_points` training points and `n_queries` other rows, drawn without replacement.
+        """Return the data set of `drawn`."""
+        return self.drawn(n_points).data
+
+    def drawn(self, n_points: int | None) -> "Drawn":
+        """Return `n_points` training points and `n_queries` other rows, drawn without replacement, and what was done to them.
 
         See `_choose_rows` and `_as_data_set`. Raises ValueError if `n_points` is None or the file has changed since it was read.
         """
@@ -55,109 +60,88 @@ class UserData:
             raise ValueError(f"{self.label}: a number of training points is needed")
         if digest(Path(self.path)) != self.sha256:
             raise ValueError(f"{self.path} has changed since it was read: run the command again, with another --out")
-        return _load(self, n_points)
+        return _drawn(self, n_points)
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """A data set was drawn from a user's table; everything that was recognised, skipped, filled or left out is beside it."""
+
+    user: UserData
+    table: CsvTable
+    rows: Rows
+    target: Target
+    features: Features
+    data: DataSet
 
 
 def as_user_data(
-    path: Path, target: str | None, *, task: Task | None = None, n_queries: int = 8, seed: int = 0, drop: Sequence[str] = ()
+    path: Path,
+    target: str | None,
+    *,
+    learner: str | None = None,
+    n_queries: int = 8,
+    seed: int = 0,
+    drop: Sequence[str] = (),
+    categories: Sequence[str] = (),
+    fill: Fill | None = None,
+    positive: str | None = None,
+    decimal: str | None = None,
 ) -> UserData:
     """Read a CSV file once, check that its content can be used, and return its description.
 
-    Without a `task`, the task is "two classes" if the target has two different values, else "number". Raises ValueError if the
-    file or its target cannot be used.
+    `learner`, if given, decides whether the target is two classes or numbers ("mlp" takes either); see `target.task_of`. Raises
+    ValueError if the file or its target cannot be used.
     """
-    sha256, table = digest(path), read_csv(path, target, drop)
-    values = _values(table.target)
-    task = task or ("two classes" if len(values) == 2 else "number")
-    user = UserData(str(path), str(target), task, sha256, n_queries, seed, tuple(drop))
-    shown = f"target {target!r} of {path}"
-    if len(values) == 1:
-        raise ValueError(f"{shown} is {values[0]!r} in every row: there is nothing to predict")
-    if task == "two classes" and len(values) != 2:
-        raise ValueError(
-            f"{shown} has {len(values):,} different values ({', '.join(map(repr, values[:3]))}, ..), expected two classes: keep "
-            "the rows of two, or choose --learner least_squares for numbers"
-        )
-    text = next((value for value in values if number(value) is None), None)
-    if task == "number" and text is not None:
-        raise ValueError(
-            f"{shown} holds text ({text[:40]!r}) in {len(values):,} different values, expected numbers, or two values and "
-            "--learner logistic"
-        )
-    infinite = next((value for value in values if task == "number" and not np.isfinite(float(value))), None)
-    if infinite is not None:
-        raise ValueError(f"{shown} has the value {infinite!r}, expected finite numbers")
-    return user
-
-
-def write_down(user: UserData, n_points: int, out: Path) -> Path:
-    """Write OUT/<file>-<N>.rows.json, which records the training rows, the query rows and all values that decided them.
-
-    A folder holds results of only one description of a file. Raises ValueError, with the differences, if `out` holds those of
-    another description.
-    """
-    folder = ResultsFolder.made(out)
-    written = [
-        name for name, sha256 in folder.listed().items() if sha256 and fnmatchcase(name, f"{escape(user.label)}-*.rows.json")
-    ]
-    for name in written:
-        found, wanted = json.loads(cast(bytes, folder.get(name)))["data"], json.loads(json.dumps(asdict(user)))
-        differences = [f"{k} was {found.get(k)!r}, is {v!r}" for k, v in wanted.items() if k != "path" and found.get(k) != v]
-        if differences:
-            raise ValueError(
-                f"{out} holds another run on {user.label}: {'; '.join(differences)}. Choose another --out, or delete {out}"
-            )
-    data = user.load(n_points)
-    content = {
-        "data": asdict(user),
-        "columns": data.columns,
-        "standardised": "by mean and standard deviation of the training rows",
-        "classes": dict(zip(data.labels, (0, 1), strict=True)) if data.labels else None,
-        "rows": "counted from 0, the first one below the header; empty lines do not count",
-        "train_rows": data.train_rows,
-        "query_rows": data.query_rows,
-    }
-    lines = ",\n".join(f"  {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in content.items())
-    return folder.put(f"{user.label}-{n_points}.rows.json", f"{{\n{lines}\n}}\n".encode())
+    sha256, used = digest(path), (tuple(dict.fromkeys(drop)), tuple(dict.fromkeys(categories)))
+    table = _read(str(path), sha256, target, *used, decimal)
+    task = task_of(table, str(target), str(path), learner, positive)
+    return UserData(str(path), str(target), task, sha256, n_queries, seed, *used, fill, positive, decimal)
 
 
 @lru_cache(maxsize=4)
-def _read(path: str, sha256: str, target: str, drop: tuple[str, ...]) -> CsvTable:
-    return read_csv(Path(path), target, drop)
+def _read(
+    path: str, sha256: str, target: str | None, drop: tuple[str, ...], categories: tuple[str, ...], decimal: str | None
+) -> CsvTable:
+    return read_csv(Path(path), target, drop, categories, decimal)
 
 
 @lru_cache(maxsize=16)
-def _load(user: UserData, n_points: int) -> DataSet:
-    return _as_data_set(user, _read(user.path, user.sha256, user.target, user.drop), n_points)
+def _drawn(user: UserData, n_points: int) -> Drawn:
+    table = _read(user.path, user.sha256, user.target, user.drop, user.categories, user.decimal)
+    target = as_target(table, user.task, user.positive)
+    rows = usable_rows(table, user.target, target.y, user.fill)
+    train, queries = _choose_rows(user, len(target.y), rows, target, n_points)
+    chosen = np.concatenate([train, queries])
+    made = features(table, rows, chosen, n_points, user.fill)
+    return Drawn(user, table, rows, target, made, _as_data_set(user, made, target, train, queries))
 
 
-def _as_data_set(user: UserData, table: CsvTable, n_points: int) -> DataSet:
+def _as_data_set(user: UserData, made: Features, target: Target, train: NDArray[np.int64], queries: NDArray[np.int64]) -> DataSet:
     """Return the data set: an intercept, the features standardised by the training rows, and the target y.
 
-    y is 0 or 1 for two classes, else it is standardised like the features. Raises ValueError if a feature or a numerical target
-    is constant among the training rows.
+    y is 0 or 1 for two classes, else it is standardised like the features. Raises ValueError if no feature or a numerical target
+    varies among the training rows.
     """
-    values = _values(table.target)
-    code = np.array([values.index(_value(text, values)) for text in table.target]) if len(values) == 2 else None
-    rows, queries = _choose_rows(user, len(table.target), code, n_points)
-    picked, asked, train = tuple(map(int, rows)), tuple(map(int, queries)), np.arange(n_points)
-    X = table.X[[*picked, *asked]]
-    if constant := [name for name, x in zip(table.columns, X[:n_points].T, strict=True) if x.min() == x.max()]:
-        raise ValueError(
-            f"{quoted('column', constant)} of {user.path}: the same in all {n_points} training rows; take more --points, another "
-            f"--seed, or leave it out with --drop"
-        )
-    design = np.column_stack([np.ones(len(X)), standardised(X, train, table.columns, user.path)])
-    if user.task == "two classes":
-        assert code is not None
-        y, unit = code[rows].astype(np.float64), "logit"
-    else:
-        numbers = np.array([float(table.target[row]) for row in picked])
-        if numbers.min() == numbers.max():
-            raise ValueError(
-                f"target {user.target!r} of {user.path} is the same in all {n_points} training rows; take more --points"
-            )
-        y, unit = standardised(numbers[:, None], train, [user.target], user.path)[:, 0], f"standard deviations of {user.target}"
+    n_points = len(train)
+    if not made.columns:
+        reasons = "; ".join(f"{name!r} {reason}" for name, reason in [*made.left_out.items()][:6])
+        raise ValueError(f"{user.path} has no feature left: {reasons}; take more --points, or another --seed")
+    if twice := {name for name in made.columns if made.columns.count(name) > 1}:
+        raise ValueError(f"{user.path} has a level of a category named like the column {min(twice)!r}: rename the column")
+    places = np.arange(n_points)
+    design = np.column_stack(
+        [
+            np.ones(n_points + len(queries)),
+            standardised(np.column_stack(made.values), places, made.columns, user.path),
+        ]
+    )
+    y = target.y[train]
+    if user.task == "number" and y.min() == y.max():
+        raise ValueError(f"target {user.target!r} of {user.path} is the same in all {n_points} training rows; take more --points")
+    unit = "logit"
+    if user.task == "number":
+        y, unit = standardised(y[:, None], places, [user.target], user.path)[:, 0], f"standard deviations of {user.target}"
     for array in (design, y):
         array.flags.writeable = False
     return DataSet(
@@ -165,57 +149,56 @@ def _as_data_set(user: UserData, table: CsvTable, n_points: int) -> DataSet:
         X=design[:n_points],
         y=y,
         X_query=design[n_points:],
-        columns=("intercept", *table.columns),
+        columns=("intercept", *made.columns),
         unit=unit,
         source=f"{user.path}, sha256 {user.sha256}",
-        train_rows=picked,
-        query_rows=asked,
-        labels=values if user.task == "two classes" else (),
+        train_rows=tuple(map(int, train)),
+        query_rows=tuple(map(int, queries)),
+        labels=target.labels,
     )
 
 
 def _choose_rows(
-    user: UserData, n_rows: int, code: NDArray[np.int64] | None, n_points: int
+    user: UserData, n_rows: int, rows: Rows, target: Target, n_points: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return training rows and query rows, drawn without replacement by `user.seed`, each in the order of the file.
 
-    With two classes, each class has the same share of the training rows as of the file, rounded, but at least two rows if the
-    file has two: both classes are then still there when any one point is removed. Queries are drawn from all other rows. Raises
-    ValueError if there are too few rows or training points.
+    With two classes, each class has the same share of the training rows as of the usable rows, rounded, but at least two rows if
+    there are two: both classes are then still there when any one point is removed. Queries are drawn from all other rows. Raises
+    ValueError if there are too few rows or training points, or only one class.
     """
-    wanted = n_points + user.n_queries
-    if n_points < LEAST_POINTS or n_rows < wanted:
+    wanted, n_usable = n_points + user.n_queries, len(rows.usable)
+    if n_points < LEAST_POINTS or n_usable < wanted:
+        has, remedy = f"{n_rows} rows", ""
+        if rows.skipped:
+            worst = max(rows.gaps, key=lambda name: (rows.gaps[name], name != user.target))
+            features_only = [name for name in rows.gaps if name != user.target]
+            has = f"{n_rows} rows, of which {n_usable} are usable: {gaps_in_words(rows, n_rows)}"
+            fill = "fill gaps with --fill median or --fill mode, " if user.fill is None and features_only else ""
+            drop = f"leave out columns with many ({as_options('--drop', [worst])}), " if worst in features_only else ""
+            remedy = f"{fill}{drop}or "
         raise ValueError(
-            f"{user.path} has {n_rows} rows, {n_points} training points and {user.n_queries} queries need {wanted}: choose "
-            f"--points ({LEAST_POINTS} or more) and --queries (1 or more) that add up to at most {n_rows}"
+            f"{user.path} has {has}; {n_points} training points and {user.n_queries} queries need {wanted}: {remedy}choose "
+            f"--points ({LEAST_POINTS} or more) and --queries (1 or more) that add up to at most {n_usable}"
         )
-    order = stream("rows of own data", user.seed).permutation(n_rows)
-    if code is None:
-        rows = order[:n_points]
+    order = rows.usable[stream("rows of own data", user.seed).permutation(n_usable)]
+    if user.task == "number":
+        train = order[:n_points]
     else:
-        classes = [order[code[order] == label] for label in (0, 1)]
+        classes = [order[target.y[order] == label] for label in (0.0, 1.0)]
+        if gone := [label for label, members in zip(target.labels, classes, strict=True) if not len(members)]:
+            raise ValueError(
+                f"{user.path} has no usable row with {user.target} = {gone[0]}: {gaps_in_words(rows, n_rows)}; fill gaps with "
+                "--fill median or --fill mode, or leave out columns with --drop"
+            )
         least = [min(2, len(members)) for members in classes]
-        ones = int(np.clip(round(n_points * len(classes[1]) / n_rows), least[1], n_points - least[0]))
-        rows = np.concatenate([classes[0][: n_points - ones], classes[1][:ones]])
-    queries = order[~np.isin(order, rows)][: user.n_queries]
-    return np.sort(rows), np.sort(queries)
+        ones = int(np.clip(round(n_points * len(classes[1]) / n_usable), least[1], n_points - least[0]))
+        train = np.concatenate([classes[0][: n_points - ones], classes[1][:ones]])
+    queries = order[~np.isin(order, train)][: user.n_queries]
+    return np.sort(train), np.sort(queries)
 
 
-def _values(target: Sequence[str]) -> tuple[str, ...]:
-    """Return the different values of a target, sorted as numbers if all are numbers, else as text.
-
-    Texts that are equal as numbers, such as "1" and "1.0", count as one value.
-    """
-    different = sorted(set(target))
-    numbers = [number(text) for text in different]
-    if any(value is None for value in numbers):
-        return tuple(different)
-    first: dict[float, str] = {}
-    for value, text in zip(numbers, different, strict=True):
-        first.setdefault(float(value or 0.0), text)
-    return tuple(first[value] for value in sorted(first))
-
-
-def _value(text: str, values: Sequence[str]) -> str:
-    """Return which of the two `values` a cell has: the same text, or an equal number."""
-    return text if text in values else next(value for value in values if number(value) == number(text))
+def gaps_in_words(rows: Rows, n_rows: int) -> str:
+    """Return such as "3 of 569 rows have gaps in columns 'a', 'b'"."""
+    have = "row has" if len(rows.skipped) == 1 else "rows have"
+    return f"{len(rows.skipped):,} of {n_rows:,} {have} gaps in {quoted('column', list(rows.gaps))}"

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sims.datasets.csv_file import MAX_FEATURES, digest, number, read_csv
+from sims.datasets.cells import number
+from sims.datasets.csv_file import read_csv
+from sims.datasets.dialect import digest
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 
