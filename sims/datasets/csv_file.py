@@ -214,20 +214,18 @@ class _Reader:
         mostly = [k for k, (*_, count) in self.texts.items() if count >= self.numeric.get(k, 0)]
         if mostly:
             names, (line, text, _) = [self.header[k] for k in mostly], self.texts[mostly[0]]
+            hold, them = ("hold", "them") if len(names) > 1 else ("holds", "it")
             raise ValueError(
-                f"{quoted('column', names)} of {self.path} {'hold' if len(names) > 1 else 'holds'} text ({text[:40]!r} on line "
-                f"{line}), expected numbers: take the different texts as categories with {as_options('--categories', names)}, "
-                f"or leave {'them' if len(names) > 1 else 'it'} out with {as_options('--drop', names)}"
+                f"{quoted('column', names)} of {self.path} {hold} text ({text[:40]!r} on line {line}), expected numbers: take the "
+                f"different texts as categories with {as_options('--categories', names)}, or leave {them} out with "
+                f"{as_options('--drop', names)}{self._as_number(text)}"
             )
         for column, (line, text, count) in self.texts.items():
             name = self.header[column]
-            hint = next(
-                (f", read {text!r} as a number with --decimal {mark}" for mark in _MARKS if self._grouped(text, mark)), ""
-            )
             raise ValueError(
                 f"column {name!r} of {self.path} holds numbers, and text in {count:,} {'row' if count == 1 else 'rows'} "
-                f"({text[:40]!r} on line {line}): correct it (an empty cell is a gap){hint}, or leave the column out with "
-                f"{as_options('--drop', [name])}"
+                f"({text[:40]!r} on line {line}): correct it (an empty cell is a gap), or leave the column out with "
+                f"{as_options('--drop', [name])}{self._as_number(text)}"
             )
         for column, (line, text) in self.infinite.items():
             raise ValueError(
@@ -235,8 +233,10 @@ class _Reader:
                 f"number or an empty cell: correct it, or leave the column out with {as_options('--drop', [self.header[column]])}"
             )
 
-    def _grouped(self, text: str, mark: str) -> bool:
-        return self.given is None and number(text, mark, _other(mark)) is not None
+    def _as_number(self, text: str) -> str:
+        """Return the end of an error that says which `--decimal` makes a number of a text, or an empty text."""
+        readings = ((mark, number(text, mark, _other(mark))) for mark in _MARKS if self.given is None)
+        return next((f"; --decimal {mark} reads {text!r} as {value:g}" for mark, value in readings if value is not None), "")
 
 
 def _other(mark: str) -> str:
@@ -292,18 +292,19 @@ def _row_names(path: Path, header: Sequence[str], unnamed: dict[int, TextColumn]
     """
     left_out: dict[str, str] = {}
     for column, cells in unnamed.items():
-        name = header[column] or f"column {column + 1} (without a name)"
+        name = header[column] or f"number {column + 1}"
         numbers = [number(text) for text in cells.values]
         increasing = all(a is not None and b is not None and a < b for a, b in pairwise(numbers))
         if not cells.values:
-            left_out[name] = "has neither a name nor values"
+            left_out[name] = "neither a name nor values"
         elif column == 0 and len(cells.values) == n_rows and (increasing or None in numbers):
-            left_out[name] = f"names the rows ({', '.join(cells.values[:3])}, ..)"
+            left_out[name] = f"it names the rows: {', '.join(cells.values[:3])}, .."
         else:
-            said = f"column {column + 1} of {path} has no name" if not header[column] else f"column {header[column]!r} of {path}"
+            said = f"column {column + 1} of {path} has no name, and" if not header[column] else f"column {name!r} of {path}"
+            remedy = f"leave it out with {as_options('--drop', [name])}" if header[column] else "write the file without it"
             raise ValueError(
-                f"{said}, and does not only name rows (all different, and texts or increasing numbers): give it a name, or write "
-                "the file without it (an index of pandas: to_csv(index=False))"
+                f"{said} does not only name rows (all different, and texts or increasing numbers): give it a name, or {remedy} "
+                "(an index of pandas: to_csv(index=False))"
             )
     return left_out
 

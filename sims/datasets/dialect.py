@@ -93,7 +93,7 @@ def _decoded(path: Path, content: bytes, encoding: str | None) -> tuple[str, str
         return encoding or "utf-8", content.decode(encoding or "utf-8")
     except UnicodeDecodeError as error:
         known = "UTF-16" if encoding == "utf-16" else "UTF-8"
-        byte, line = content[error.start], content.count(b"\n", 0, error.start) + 1
+        byte, line = error.object[error.start], error.object.count(b"\n", 0, error.start) + 1
         if encoding is not None:
             raise ValueError(
                 f"{path} begins with the mark of {known} and is not {known} (byte 0x{byte:02x} on line {line}): save it as UTF-8"
@@ -101,7 +101,7 @@ def _decoded(path: Path, content: bytes, encoding: str | None) -> tuple[str, str
     try:
         text = content.decode("cp1252")
     except UnicodeDecodeError as error:
-        byte, line = content[error.start], content.count(b"\n", 0, error.start) + 1
+        byte, line = error.object[error.start], error.object.count(b"\n", 0, error.start) + 1
         raise ValueError(
             f"{path} is neither UTF-8 nor Windows-1252 (byte 0x{byte:02x} on line {line}): save it as UTF-8"
         ) from None

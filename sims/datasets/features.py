@@ -75,7 +75,7 @@ def features(table: CsvTable, rows: Rows, chosen: NDArray[np.int64], n_train: in
     made = Features()
     for name in table.columns:
         if name in rows.empty:
-            made.left_out[name] = "has no value in any row"
+            made.left_out[name] = "no value in any row"
         elif name in table.numbers:
             _add_numbers(made, name, table.numbers[name], rows, chosen, n_train, fill)
         else:
@@ -89,7 +89,7 @@ def _add_numbers(
     x = column[chosen]
     gaps = np.isnan(x)
     if gaps[:n_train].all():
-        made.left_out[name] = f"has no value in the {n_train} training rows"
+        made.left_out[name] = f"no value in the {n_train} training rows"
         return
     if gaps.any():
         known = np.sort(x[:n_train][~gaps[:n_train]])
@@ -99,7 +99,7 @@ def _add_numbers(
         whole = column[rows.usable]
         known = whole[~np.isnan(whole)]
         everywhere = known.min() == known.max()
-        made.left_out[name] = f"is {x[0]:g} in every row" if everywhere else f"is {x[0]:g} in all {n_train} training rows"
+        made.left_out[name] = "the same in every row" if everywhere else f"the same in all {n_train} training rows"
         return
     made.columns.append(name)
     made.values.append(x)
@@ -111,7 +111,7 @@ def _add_category(
     codes, values = column.codes[chosen], column.values
     trained = [int(code) for code in codes[:n_train] if code >= 0]
     if not trained:
-        made.left_out[name] = f"has no value in the {n_train} training rows"
+        made.left_out[name] = f"no value in the {n_train} training rows"
         return
     levels = in_order((values[code] for code in trained), table.decimal, table.thousands)
     if (codes < 0).any():
@@ -122,7 +122,7 @@ def _add_category(
     everywhere = {values[int(code)] for code in np.unique(column.codes[rows.usable]) if code >= 0}
     if len(levels) == 1:
         where = "every row" if len(everywhere) == 1 else f"all {n_train} training rows"
-        made.left_out[name] = f"is {levels[0]!r} in {where}"
+        made.left_out[name] = f"the same in {where}"
         return
     untrained = in_order(everywhere - set(levels), table.decimal, table.thousands)
     made.categories[name] = Category(levels[0], levels[1:], untrained)

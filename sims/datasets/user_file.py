@@ -125,7 +125,7 @@ def _as_data_set(user: UserData, made: Features, target: Target, train: NDArray[
     """
     n_points = len(train)
     if not made.columns:
-        reasons = "; ".join(f"{name!r} {reason}" for name, reason in [*made.left_out.items()][:6])
+        reasons = "; ".join(f"{name!r}: {reason}" for name, reason in [*made.left_out.items()][:6])
         raise ValueError(f"{user.path} has no feature left: {reasons}; take more --points, or another --seed")
     if twice := {name for name in made.columns if made.columns.count(name) > 1}:
         raise ValueError(f"{user.path} has a level of a category named like the column {min(twice)!r}: rename the column")

@@ -8,7 +8,7 @@ from glob import escape
 from pathlib import Path
 from typing import Any, cast
 
-from sims.datasets.cells import in_order
+from sims.datasets.cells import in_order, quoted
 from sims.datasets.dialect import SEPARATORS
 from sims.datasets.features import Category
 from sims.datasets.target import MOST_CODES
@@ -36,9 +36,15 @@ def in_words(drawn: Drawn) -> Iterator[str]:
     if table.note:
         yield f"numbers: {table.note}"
     if reasons := {**table.left_out, **made.left_out}:
-        yield f"left out: {_listed([f'{name!r} {reason}' for name, reason in reasons.items()])}"
+        alike: dict[str, list[str]] = {}
+        for name, reason in reasons.items():
+            alike.setdefault(reason, []).append(name)
+        shown = [f"{quoted('column', names, 6)} ({reason})" for reason, names in alike.items()]
+        yield f"left out: {'; '.join(shown)}"
     if drawn.rows.skipped:
         yield f"{gaps_in_words(drawn.rows, len(drawn.target.y))}: skipped"
+    if drawn.user.fill and not made.fills:
+        yield "no row that is used has a gap: nothing is filled"
     if made.fills:
         shown = [
             f"{name!r} {value if isinstance(value, str) else f'{value:g}'} in {count} of them"
@@ -46,24 +52,25 @@ def in_words(drawn: Drawn) -> Iterator[str]:
         ]
         yield f"gaps in the rows below are filled with the {drawn.user.fill} of the training rows: {_listed(shown)}"
     if made.categories:
-        yield f"categories: {_listed([_category(name, category) for name, category in made.categories.items()])}"
+        yield f"categories: {'; '.join(_category(name, category) for name, category in made.categories.items())}"
 
 
 def _classes(drawn: Drawn) -> str:
     if drawn.data.labels:
-        return f" ({', '.join(f'{k} = {label!r}' for k, label in enumerate(drawn.data.labels))})"
+        (others, _), (zero, one) = drawn.target.members, drawn.data.labels
+        rest = f" ({_listed(list(others))})" if len(others) > 1 else ""
+        return f" (0 = {zero!r}{rest}, 1 = {one!r})"
     values = in_order(drawn.table.target.values, drawn.table.decimal, drawn.table.thousands)
     return f" (its {len(values)} values {', '.join(values)} taken as numbers)" if len(values) <= MOST_CODES else ""
 
 
 def _category(name: str, category: Category) -> str:
-    untrained = f" and, in no training row, {', '.join(category.untrained[:6])}" if category.untrained else ""
-    more = " .." if len(category.untrained) > 6 else ""
-    return f"{name!r} is {_listed([*category.levels])} against {category.baseline}{untrained}{more}"
+    untrained = f" (in no training row, counted as {category.baseline}: {_listed([*category.untrained])})"
+    return f"{name!r} {_listed([*category.levels])} against {category.baseline}{untrained if category.untrained else ''}"
 
 
 def _listed(texts: list[str], most: int = 6) -> str:
-    return "; ".join(texts[:most]) + (f"; and {len(texts) - most} more" if len(texts) > most else "")
+    return ", ".join(texts[:most]) + (f" and {len(texts) - most} more" if len(texts) > most else "")
 
 
 def write_down(user: UserData, n_points: int, out: Path) -> Path:
