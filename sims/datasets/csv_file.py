@@ -216,8 +216,8 @@ class _Reader:
             names, (line, text, _) = [self.header[k] for k in mostly], self.texts[mostly[0]]
             hold, them = ("hold", "them") if len(names) > 1 else ("holds", "it")
             raise ValueError(
-                f"{quoted('column', names)} of {self.path} {hold} text ({text[:40]!r} on line {line}), expected numbers: take the "
-                f"different texts as categories with {as_options('--categories', names)}, or leave {them} out with "
+                f"{quoted('column', names)} of {self.path} {hold} text ({text[:40]!r} on line {line}), expected numbers: take "
+                f"the different texts as categories with {as_options('--categories', names)}, or leave {them} out with "
                 f"{as_options('--drop', names)}{self._as_number(text)}"
             )
         for column, (line, text, count) in self.texts.items():
@@ -236,7 +236,7 @@ class _Reader:
     def _as_number(self, text: str) -> str:
         """Return the end of an error that says which `--decimal` makes a number of a text, or an empty text."""
         readings = ((mark, number(text, mark, _other(mark))) for mark in _MARKS if self.given is None)
-        return next((f"; --decimal {mark} reads {text!r} as {value:g}" for mark, value in readings if value is not None), "")
+        return next((f"; --decimal {mark} reads {text!r} as {value:.15g}" for mark, value in readings if value is not None), "")
 
 
 def _other(mark: str) -> str:

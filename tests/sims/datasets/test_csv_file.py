@@ -86,7 +86,7 @@ def test_text_that_only_some_readers_take_for_a_number_is_text(text):
         ),
         (
             "x,y\n1,2\n'1.234.567',3\n2,3\n".replace("'", ""),
-            "'1.234.567' on line 3.* --decimal , reads '1.234.567' as 1.23457e.06",
+            "'1.234.567' on line 3.* --decimal , reads '1.234.567' as 1234567",
         ),
         ("x;y\n1.5;2\n2,5;3\n", r"a point \('1.5' on line 2\) and with a comma \('2,5' on line 3\).*--decimal . or --decimal ,"),
         ('x,y\n"1,234",2\n3,3\n', "'1,234' .line 2.: .*--decimal , reads 1.234, --decimal . reads 1234"),
