@@ -4,7 +4,7 @@ import re
 import shlex
 from collections.abc import Iterable, Sequence
 
-__all__ = ["GAPS", "as_options", "in_order", "is_gap", "number", "quoted", "three_digits"]
+__all__ = ["GAPS", "as_options", "in_order", "is_gap", "number", "plain", "quoted", "three_digits"]
 
 GAPS = frozenset({"", "na", "n/a", "nan", "-nan", "null", "<na>", "#na", "#n/a"})
 """Cells that count as a gap, in lower case."""
@@ -65,6 +65,15 @@ def in_order(texts: Iterable[str], decimal: str = ".", thousands: str = "") -> t
     different = sorted(set(texts))
     numbers = {text: value for text in different if (value := number(text, decimal, thousands)) is not None}
     return tuple(sorted(different, key=numbers.__getitem__)) if len(numbers) == len(different) else tuple(different)
+
+
+def plain(text: str, most: int = 40) -> str:
+    r"""Return a cell for a sentence: as it is, or quoted and cut off if it is long, empty or not printable.
+
+    >>> print(plain("Bern"), plain("two lines\n"), plain(""))
+    Bern 'two lines\n' ''
+    """
+    return text if text.isprintable() and 0 < len(text) <= most else repr(text[:most])
 
 
 def quoted(noun: str, names: Sequence[str], most: int = 12) -> str:

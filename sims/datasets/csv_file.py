@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sims.datasets.cells import as_options, is_gap, number, quoted, three_digits
+from sims.datasets.cells import as_options, is_gap, number, plain, quoted, three_digits
 from sims.datasets.cost import require_affordable
 from sims.datasets.dialect import SEPARATORS, cells_of, inspected, separator_of
 from theory.response import Array
@@ -298,7 +298,7 @@ def _row_names(path: Path, header: Sequence[str], unnamed: dict[int, TextColumn]
         if not cells.values:
             left_out[name] = "neither a name nor values"
         elif column == 0 and len(cells.values) == n_rows and (increasing or None in numbers):
-            left_out[name] = f"it names the rows: {', '.join(cells.values[:3])}, .."
+            left_out[name] = f"it names the rows: {', '.join(map(plain, cells.values[:3]))}, .."
         else:
             said = f"column {column + 1} of {path} has no name, and" if not header[column] else f"column {name!r} of {path}"
             remedy = f"leave it out with {as_options('--drop', [name])}" if header[column] else "write the file without it"

@@ -8,7 +8,7 @@ from glob import escape
 from pathlib import Path
 from typing import Any, cast
 
-from sims.datasets.cells import in_order, quoted
+from sims.datasets.cells import in_order, plain, quoted
 from sims.datasets.dialect import SEPARATORS
 from sims.datasets.features import Category
 from sims.datasets.target import MOST_CODES
@@ -47,10 +47,10 @@ def in_words(drawn: Drawn) -> Iterator[str]:
         yield "no row that is used has a gap: nothing is filled"
     if made.fills:
         shown = [
-            f"{name!r} {value if isinstance(value, str) else f'{value:g}'} in {count} of them"
+            f"{name!r} {plain(value) if isinstance(value, str) else f'{value:g}'} in {count} of them"
             for name, (value, count) in made.fills.items()
         ]
-        yield f"gaps in the rows below are filled with the {drawn.user.fill} of the training rows: {_listed(shown)}"
+        yield f"gaps in the rows below are filled with the {drawn.user.fill} of the training rows: {'; '.join(shown)}"
     if made.categories:
         yield f"categories: {'; '.join(_category(name, category) for name, category in made.categories.items())}"
 
@@ -65,12 +65,12 @@ def _classes(drawn: Drawn) -> str:
 
 
 def _category(name: str, category: Category) -> str:
-    untrained = f" (in no training row, counted as {category.baseline}: {_listed([*category.untrained])})"
-    return f"{name!r} {_listed([*category.levels])} against {category.baseline}{untrained if category.untrained else ''}"
+    untrained = f" (in no training row, counted as {plain(category.baseline)}: {_listed([*category.untrained])})"
+    return f"{name!r} {_listed([*category.levels])} against {plain(category.baseline)}{untrained if category.untrained else ''}"
 
 
 def _listed(texts: list[str], most: int = 6) -> str:
-    return ", ".join(texts[:most]) + (f" and {len(texts) - most} more" if len(texts) > most else "")
+    return ", ".join(map(plain, texts[:most])) + (f" and {len(texts) - most} more" if len(texts) > most else "")
 
 
 def write_down(user: UserData, n_points: int, out: Path) -> Path:

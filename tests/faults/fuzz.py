@@ -15,34 +15,58 @@ from hypothesis import HealthCheck, Phase, given, settings, strategies
 from hypothesis import seed as seeded
 
 from sims.datasets.user_file import as_user_data
+from sims.datasets.user_record import in_words
 from sims.folder_check import check_folder
 
 ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "latin-1", "cp1252", "utf-32")
 NUMBERS = strategies.floats(width=32).map(str) | strategies.integers().map(str)
 CELLS = (
     NUMBERS
-    | strategies.sampled_from(["", "nan", "inf", "-1e999", "1_0", "0x1", "\u0661", '"', "NA", "1,5", "\0"])
+    | strategies.sampled_from(["", "nan", "inf", "-1e999", "1_0", "0x1", "\u0661", '"', "NA", "1,5", "\0", "=1+1", "1.234,5"])
     | strategies.text()
 )
-HEADERS = strategies.sampled_from(["y", "a", "b", "", "intercept", "y ", "\ufeffy"]) | strategies.text(max_size=5)
+HEADERS = strategies.sampled_from(["y", "a", "b", "", "Unnamed: 0", "y ", "\ufeffy", "a,b"]) | strategies.text(max_size=5)
+OPTIONS = strategies.fixed_dictionaries(
+    {},
+    optional={
+        "categories": strategies.sampled_from([("a",), ("b",), ("c",)]),
+        "drop": strategies.sampled_from([("b",), ("",)]),
+        "fill": strategies.sampled_from(["median", "mode"]),
+        "positive": strategies.sampled_from(["0", "1", ""]),
+        "decimal": strategies.sampled_from([".", ","]),
+        "learner": strategies.sampled_from(["logistic", "least_squares", "mlp"]),
+    },
+)
 
 
 @strategies.composite
 def tables(draw: Callable[..., Any]) -> bytes:
     """Tables that are nearly right: numbers with a few other cells, rows of any length, quoted or not, in any encoding."""
-    width = draw(strategies.integers(1, 5))
-    header = draw(strategies.lists(HEADERS, min_size=width, max_size=width) | strategies.just(["y", "a", "b", "c", "d"][:width]))
-    rows = draw(strategies.lists(strategies.lists(NUMBERS, min_size=width, max_size=width), min_size=8, max_size=20))
-    for row in draw(strategies.lists(strategies.integers(0, len(rows) - 1), max_size=3)):
-        rows[row] = draw(strategies.lists(CELLS, max_size=width + 1))
+    width = draw(strategies.integers(2, 5))
+    kinds = strategies.sampled_from(["header", "cells", "huge", "end", "encoding"])
+    damage = draw(strategies.sets(kinds, max_size=2))
+    numbers = NUMBERS | strategies.floats(-10.0, 10.0).map(str)
+    header = draw(strategies.lists(HEADERS, min_size=width, max_size=width)) if "header" in damage else list("yabcd"[:width])
+    rows = draw(strategies.lists(strategies.lists(numbers, min_size=width, max_size=width), min_size=8, max_size=20))
     if draw(strategies.booleans()):
+        rows = [[str(k % 2), *row[1:]] for k, row in enumerate(rows)]
+    if draw(strategies.booleans()):
+        rows = [[*row[:-1], draw(strategies.sampled_from(["", "Oslo", "Bern", "1,234"]))] for row in rows]
+    for row in draw(strategies.lists(strategies.integers(0, len(rows) - 1), max_size=3)) if "cells" in damage else []:
+        rows[row] = draw(strategies.lists(CELLS, max_size=width + 1))
+    if "huge" in damage:
         rows[0] = ["9" * draw(strategies.sampled_from([400, 200_000]))] * width
+    if draw(strategies.booleans()):
+        header, rows = ["", *header], [[str(k), *row] for k, row in enumerate(rows)]
+    if draw(strategies.booleans()):
+        rows = [[cell.replace(".", ",") for cell in row] for row in rows]
     text = io.StringIO()
-    csv.writer(text, delimiter=draw(strategies.sampled_from(",,,;\t")), quoting=draw(strategies.sampled_from([0, 1]))).writerows(
+    csv.writer(text, delimiter=draw(strategies.sampled_from(",,;\t|")), quoting=draw(strategies.sampled_from([0, 1]))).writerows(
         [header, *rows]
     )
-    end = draw(strategies.sampled_from(["", "", '"', "\r", "\x1a"]))
-    return (text.getvalue() + end).encode(draw(strategies.sampled_from(ENCODINGS)), errors="replace")
+    end = draw(strategies.sampled_from(['"', "\r", "\x1a", ",", "<html>"])) if "end" in damage else ""
+    encodings = ENCODINGS if "encoding" in damage else ENCODINGS[:3]
+    return (text.getvalue() + end).encode(draw(strategies.sampled_from(encodings)), errors="replace")
 
 
 def examples(bench: Bench, strategy: strategies.SearchStrategy[Any], attempt: Callable[[Any], Trial]) -> list[Trial]:
@@ -70,19 +94,24 @@ def files(bench: Bench) -> Iterator[Trial]:
     """Read random CSV files: numbers that are there, or an error with a message that says what is wrong."""
     file = bench.folder / "f.csv"
 
-    def attempt(content: bytes) -> Trial:
+    def attempt(example: tuple[bytes, dict[str, Any]]) -> Trial:
+        content, options = example
         file.write_bytes(content)
         try:
-            data = as_user_data(file, "y", n_queries=2).load(4)
+            drawn = as_user_data(file, "y", n_queries=2, **options).drawn(4)
+            data, said = drawn.data, [*in_words(drawn)]
         except (ValueError, OSError) as error:
             message = one_line(str(error), bench.folder)
-            return Trial(Outcome.NAMED if message else Outcome.UNTIDY, message, f"{content[:80]!r}: no message")
+            return Trial(Outcome.NAMED if message else Outcome.UNTIDY, message, f"{content[:80]!r} {options}: no message")
         except Exception as error:
-            return Trial(Outcome.UNTIDY, found=f"{content[:200]!r}: {type(error).__name__}: {error}")
-        sound = all(np.isfinite(part).all() for part in (data.X, data.y, data.X_query))
-        return Trial(Outcome.HARMLESS if sound else Outcome.SILENT, found="" if sound else f"{content[:200]!r}: not finite")
+            return Trial(Outcome.UNTIDY, found=f"{content[:200]!r} {options}: {type(error).__name__}: {error}")
+        sound = all(np.isfinite(part).all() for part in (data.X, data.y, data.X_query)) and all("\n" not in line for line in said)
+        return Trial(
+            Outcome.HARMLESS if sound else Outcome.SILENT,
+            found="" if sound else f"{content[:200]!r} {options}: not finite, or not said",
+        )
 
-    yield from examples(bench, tables() | tables() | strategies.binary(max_size=200), attempt)
+    yield from examples(bench, strategies.tuples(tables() | tables() | strategies.binary(max_size=200), OPTIONS), attempt)
 
 
 def folders(bench: Bench) -> Iterator[Trial]:
