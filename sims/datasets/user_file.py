@@ -200,5 +200,5 @@ def _choose_rows(
 
 def gaps_in_words(rows: Rows, n_rows: int) -> str:
     """Return such as "3 of 569 rows have gaps in columns 'a', 'b'"."""
-    have = "row has" if len(rows.skipped) == 1 else "rows have"
-    return f"{len(rows.skipped):,} of {n_rows:,} {have} gaps in {quoted('column', list(rows.gaps))}"
+    have = "has" if len(rows.skipped) == 1 else "have"
+    return f"{len(rows.skipped):,} of {n_rows:,} rows {have} gaps in {quoted('column', list(rows.gaps))}"

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import xarray as xr
 
@@ -142,8 +143,47 @@ def test_with_too_many_points_to_enumerate_subsets_are_drawn_and_it_is_said(answ
     assert folders == {"approximations", "convex_bound", "counterfactual", "lds", "scale", "scale_at_size"}
 
 
+def test_every_recognition_is_printed_and_recorded(answer, tmp_path, monkeypatch):
+    monkeypatch.setattr("sims.experiments.shared.cases.run_cases", lambda jobs, **_: {})
+    monkeypatch.setattr("sims.command_line.verify._draw", lambda out: None)
+    rows = [f"{k};{k * k % 17},5;{'' if k == 4 else k % 5};{('Köln', 'Bern')[k % 3 == 0]};7;{'abc'[k % 3]}" for k in range(40)]
+    (tmp_path / "f.csv").write_bytes("\r\n".join([";x;z;city;same;y", *rows]).encode("cp1252"))
+    command = ["verify", "--data", "f.csv", "--target", "y", "--small", "--out", "o"]
+    said = []
+    for _ in range(3):  # each error says what to add to the command
+        status, printed, complaint = answer("sims", *command)
+        if status == 0:
+            break
+        said.append(complaint)
+        command += re.search(r"(--categories city|--positive c)\b", complaint)[1].split()
+    assert status == 0, said
+    assert printed.splitlines()[:4] == [
+        "f.csv: 40 rows in Windows-1252 (it is not UTF-8), separated by semicolons with decimal commas; 3 features, target 'y' "
+        "(0 = 'not c' (a, b), 1 = 'c')",
+        "left out: column 'number 1' (it names the rows: 0, 1, 2, ..); column 'same' (the same in every row)",
+        "1 of 40 rows has gaps in column 'z': skipped",
+        "categories: 'city' Köln against Bern",
+    ]
+    assert json.loads((tmp_path / "o" / "f.csv-8.rows.json").read_text())["said"] == printed.splitlines()[:4]
+
+
+def test_a_fit_of_too_many_columns_for_so_many_subsets_is_refused_before_it_starts(answer, tmp_path):
+    columns = 600
+    table = np.random.default_rng(0).integers(0, 99, (40, columns)).astype(str)
+    lines = [",".join([*row, str(k % 2)]) for k, row in enumerate(table)]
+    (tmp_path / "wide.csv").write_text("\n".join([",".join([*(f"c{k}" for k in range(columns)), "y"]), *lines]))
+    status, _, complaint = answer("sims", "verify", "--data", "wide.csv", "--target", "y", "--points", "16", "--out", "o")
+    assert status == 1
+    assert (
+        "65,536 fits of 601 columns take about 2 hours, at most 1 is allowed: leave out columns with --drop, or take" in complaint
+    )
+    assert not (tmp_path / "o").exists()
+
+
 def test_list_and_help_mention_it(answer):
     assert "verify --data FILE.csv --target COLUMN" in answer("sims", "list")[1]
     text = answer("sims", "verify", "--help")[1]
     for option in ("--data FILE.csv", "--target COLUMN", "--learner", "--points", "--queries", "--l2", "--seed", "--drop COLUMN"):
+        assert option in text
+    for option in ("--categories COLUMN", "--fill [median|mode]", "--positive VALUE", "--decimal [.|,]"):
         assert option in text
