@@ -1,9 +1,9 @@
 """The package makes data sets: `real` ones, `synthetic` ones, and those from a user's own CSV file (`user_file`).
 
 A user's file is recognised by `dialect`, read by `csv_file` cell by cell (`cells`), and turned into `features` and a `target`;
-`user_file` draws its rows, `user_record` says and writes down what was done, `cost` refuses what would not end. `base` defines the
-class `DataSet`. To add a data set, write a function with `@register` in `real`, in `synthetic` or in a new
-file of this package. Every module of the package is imported, so a new file needs no entry in a list.
+`user_file` draws its rows, `user_record` says and writes down what was done, `cost` refuses what would not end. `base` defines
+the class `DataSet`. To add a data set, write a function with `@register` in `real`, in `synthetic` or in a new file of this
+package. Every module of the package is imported, so a new file needs no entry in a list.
 """
 
 import importlib

@@ -1,8 +1,8 @@
 """The module estimates what fits on many columns cost, so that what cannot end is refused before it starts.
 
 A fit of d columns solves systems of d equations: its time grows as d^3. Up to 8,192 fits run at once, and each keeps its
-d (d + 1) / 2 second derivatives in float64 and float32, and their factors: 16 bytes a number. Several experiments fit all subsets more
-than once, or their derivatives: the estimate, for one time, is a lower bound of what `verify` takes.
+d (d + 1) / 2 second derivatives in float64 and float32, and their factors: 16 bytes a number. Several experiments fit all subsets
+more than once, or their derivatives: the estimate, for one time, is a lower bound of what `verify` takes.
 """
 
 from theory.memory import require_memory
