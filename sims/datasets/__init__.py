@@ -1,4 +1,4 @@
-"""The package makes data sets: `real` ones, `synthetic` ones, and those from a user's own CSV file (`user_file`, `csv_file`).
+"""The package makes data sets: `real` ones, those of `several_classes`, `synthetic` ones, and those from a user's own CSV file.
 
 `base` defines the class `DataSet`. To add a data set, write a function with `@register` in `real`, in `synthetic` or in a new
 file of this package. Every module of the package is imported, so a new file needs no entry in a list.
