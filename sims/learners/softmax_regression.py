@@ -18,7 +18,7 @@ from sims.learners.linear.separation import has_separating_direction
 from sims.learners.shared import checks
 from sims.learners.shared.class_outputs import ClassOutput, OutputName, as_class_output
 from sims.learners.shared.representation import short_repr
-from theory.response import Array, Linearization, WeightHessian
+from theory.response import Array, Classes, Fit, Layer, Linearization, WeightHessian
 from theory.subsets import name_subset
 
 __all__ = ["SoftmaxRegression"]
@@ -132,12 +132,37 @@ class SoftmaxRegression:
         def per_seed(values: Array) -> Array:
             return np.repeat(values[None], n_seeds, axis=0)
 
+        def in_params(of_logits: Array) -> Array:
+            """Return x_i (x) v for v (N, .., K), shape (N, .., P)."""
+            products = np.einsum("nd,n...k->n...dk", self.X, of_logits)
+            return products.reshape(*products.shape[:-2], -1)
+
+        own = p[np.arange(self.n_points), self.y]
+        margins = as_class_output("margin", self.y, self.n_points, self.n_classes).gradient((self.X @ theta).T).T @ basis
+        by_class = (np.eye(self.n_classes) - p[:, None]) @ basis  # (N, C, K), d log p_c / d(z B)
+        others = np.where(self._rows.labels.T > 0.0, 0.0, p).sum(axis=1)
+        fit = Fit(
+            gradients=per_seed(in_params(margins)),
+            slopes=per_seed(-others),
+            curvatures=per_seed(own * others),
+            fisher=per_seed(own * others),
+            layers=(Layer(inputs=per_seed(self.X), deltas=per_seed(margins)),),
+            weights=w,
+            penalty=penalty / self.n_points,
+            classes=Classes(
+                probabilities=per_seed(p),
+                gradients=per_seed(in_params(by_class)),
+                layers=(Layer(inputs=per_seed(self.X), deltas=per_seed(by_class)),),
+            ),
+        )
+
         return Linearization(
             params=per_seed(params),
             hessian=per_seed((hessian + penalty * np.eye(params.size)) / self.n_points),
             point_gradients=per_seed(point_gradients),
             output_gradients=per_seed(np.einsum("md,mk->mdk", self.X_query, heights).reshape(self.n_outputs, -1)),
             gradient_norm=np.full(n_seeds, float(np.linalg.norm(gradient)) / self.n_points),
+            fit=fit,
         )
 
     def weight_hessian(self, weights: ArrayLike, seeds: Sequence[int]) -> WeightHessian:

@@ -15,7 +15,8 @@ from sims.learners import Logistic, SoftmaxRegression
 from sims.learners.linear.erm import NORMALIZATIONS
 from sims.testing import check_learner
 from theory.derivatives import finite_difference
-from theory.influence import hessian_influence
+from theory.influence import hessian_influence, influence
+from theory.influence.curvature import curvature_matrix
 from theory.response import weight_derivative
 from theory.subsets import all_masks
 
@@ -133,6 +134,38 @@ def test_hessian_influence_is_the_derivative(output):
     at = learner.linearize(ones, (0,))
     assert at.gradient_norm[0] < 1e-10
     assert_close(hessian_influence(at), weight_derivative(learner, ones, (0,)), rtol=1e-9, call="T1")
+
+
+def test_the_fit_has_the_terms_of_the_hessian_and_of_the_margins():
+    """Gauss-Newton is the whole Hessian of a linear model; l = log(1 + exp(-f)) with the margin f; K-FAC from its definition."""
+    learner, rng = random_learner(4)
+    weights = rng.uniform(0.5, 2.0, 12)
+    at = learner.linearize(weights, (0, 1))
+    for kind in ("gauss_newton", "fisher"):
+        assert_close(curvature_matrix(at, kind), at.hessian, rtol=1e-12, call=kind)
+    assert_close(at.fit.gradients * at.fit.slopes[:, :, None], at.point_gradients, rtol=1e-12, call="grad l = l'(f) grad f")
+    assert_close(at.fit.curvatures, -at.fit.slopes * (1.0 + at.fit.slopes), rtol=1e-12, call="p (1 - p)")
+    p = special.softmax(learner.X @ at.params[0].reshape(3, 3), axis=1)
+    inputs = np.einsum("n,ni,nj->ij", weights, learner.X, learner.X) / weights.sum()
+    outputs = sum(w * (np.diag(q) - np.outer(q, q)) for w, q in zip(weights, p, strict=True)) / 12
+    expected = np.kron(inputs, outputs) + 1e-2 * np.eye(9)
+    assert_close(curvature_matrix(at, "kfac")[0], expected, rtol=1e-12, call="kfac")
+
+
+def test_newton_influence_is_one_newton_step_from_the_full_optimum():
+    """Against a Newton step written out: theta - H(without i)^-1 grad(without i)."""
+    learner, _ = random_learner(6, output=1)
+    at = learner.linearize(np.ones(12), (0,))
+    theta, own = at.params[0].reshape(3, 3), np.eye(3)[learner.y]
+    p = special.softmax(learner.X @ theta, axis=1)
+    gradients = np.einsum("nd,nc->ndc", learner.X, p - own).reshape(12, -1)
+    hessians = [np.kron(np.outer(x, x), np.diag(q) - np.outer(q, q)) for x, q in zip(learner.X, p, strict=True)]
+    found = influence(at, "newton").mean
+    for i in range(12):
+        rest = [k for k in range(12) if k != i]
+        hessian = sum(hessians[k] for k in rest) / 12 + learner.l2 * np.eye(9)
+        step = np.linalg.solve(hessian, gradients[rest].sum(axis=0) / 12 + learner.l2 * theta.ravel())
+        assert_close(found[i], (learner.X_query @ step.reshape(3, 3))[:, 1], atol=1e-9, call=f"without point {i}")
 
 
 def test_more_columns_than_points_are_solved_in_the_span_of_the_points():
