@@ -23,7 +23,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sims.datasets import by_name as data_set
     from sims.experiments.shared.results import read as load_results
-    from sims.learners import MLP, Bistable, Interpolator, KernelSum, LeastSquares, Logistic, MovingJump, OneStep
+    from sims.learners import (
+        MLP,
+        Bistable,
+        Interpolator,
+        KernelSum,
+        LeastSquares,
+        Logistic,
+        MovingJump,
+        OneStep,
+        SoftmaxRegression,
+    )
     from sims.learners.adapters import JaxLearner, SklearnLearner
     from sims.ledger.judge import judge_learner
     from sims.retrain import response_table, streamed_table
@@ -65,6 +75,7 @@ __all__ = [
     "Semivalue",
     "Shapley",
     "SklearnLearner",
+    "SoftmaxRegression",
     "TwoPoint",
     "antithetic",
     "average_derivative",

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sims.learners import MLP, Bistable, Interpolator, KernelSum, LeastSquares, Logistic, MovingJump, OneStep
+from sims.learners import MLP, Bistable, Interpolator, KernelSum, LeastSquares, Logistic, MovingJump, OneStep, SoftmaxRegression
 from sims.learners.linear.erm import NORMALIZATIONS
 
 
@@ -59,6 +59,18 @@ def _logistic(X, X_query, rng, **options):
     return Logistic(np.concatenate([X, X]), np.repeat([0.0, 1.0], len(X)), X_query, l2=0.0, **options)
 
 
+def _softmax(X, X_query, rng, **options):
+    """Three classes, each of which survives the deletion of any one point; every query is of one of them."""
+    twice, asked = np.concatenate([X, X]), rng.integers(0, 3, len(X_query))
+    return SoftmaxRegression(twice, np.arange(len(twice)) % 3, X_query, y_query=asked, **{"l2": penalty(rng), **options})
+
+
+def _unpenalised_softmax(X, X_query, rng, **options):
+    """Every row of X with all labels: no direction separates."""
+    thrice, asked = np.concatenate([X, X, X]), rng.integers(0, 3, len(X_query))
+    return SoftmaxRegression(thrice, np.repeat([0, 1, 2], len(X)), X_query, l2=0.0, y_query=asked, **options)
+
+
 def _linear(kind, of, **fixed):
     """One of the classes that take X, y and X_query, with the targets of a function of X and a generator."""
     return lambda X, X_query, rng, **options: kind(X, of(X, rng), X_query, **fixed, **options)
@@ -77,6 +89,8 @@ REGISTRY = {
     "least squares of minimum norm": Registered(_min_norm, EVERY_NORMALIZATION, may_be_absent=1),
     "penalised logistic": Registered(_penalised(Logistic, labels), EVERY_NORMALIZATION),
     "logistic": Registered(_logistic, EVERY_NORMALIZATION, may_be_absent=1),
+    "penalised softmax": Registered(_softmax, (*EVERY_NORMALIZATION, {"output": "log_probability"}, {"output": 2})),
+    "softmax": Registered(_unpenalised_softmax, may_be_absent=1),
     "network": Registered(_linear(MLP, labels, hidden=(3,), steps=30, l2=0.01)),
     "network with momentum": Registered(
         _linear(MLP, targets, hidden=(), steps=20, loss="squared", momentum=0.5, schedule="cosine", snapshots=(20,))

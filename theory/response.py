@@ -19,6 +19,7 @@ __all__ = [
     "BLOCK",
     "Array",
     "Branches",
+    "Classes",
     "DifferentiableLearner",
     "Fit",
     "Layer",
@@ -157,6 +158,28 @@ class Fit:
     layers: tuple[Layer, ...]  # in the order of their parameters
     weights: Array  # (N,), the weights with which the model was trained
     penalty: float  # the multiple of the identity in the objective's Hessian; it is l2 for the project's own L
+    classes: "Classes | None" = None  # of a model with one output per class, whose f_i is the margin log p_y / (1 - p_y)
+
+    def curvature_rows(self) -> tuple[Array, Array]:
+        """Return vectors (R, N, K, P) and coefficients (R, N, K) of the Gauss-Newton terms sum_k c_ik v_ik v_ik^T of Hess l_i.
+
+        With one output K = 1: c_i and grad f_i. With C classes K = C: p_c and grad log p_c, which linearises all C outputs.
+        """
+        if self.classes is None:
+            return self.gradients[:, :, None], self.curvatures[:, :, None]
+        return self.classes.gradients, self.classes.probabilities
+
+
+@dataclass(frozen=True)
+class Classes:
+    """The derivatives of the log probabilities of C classes at the training points.
+
+    Gauss-Newton and Fisher are the same here: E grad log p_c grad log p_c^T over classes c drawn from the model.
+    """
+
+    probabilities: Array  # (R, N, C)
+    gradients: Array  # (R, N, C, P), grad log p_c
+    layers: tuple[Layer, ...]  # with deltas (R, N, C, out), d log p_c / dz
 
 
 @dataclass(frozen=True)
@@ -181,14 +204,19 @@ def stacked(parts: Sequence[Linearization]) -> Linearization:
     """Concatenate linearizations along their seeds; the result has a `fit` only if all of them have one."""
     fits = [part.fit for part in parts if part.fit is not None]
 
-    def along_seeds(pieces: Sequence[Any], leave_out: tuple[str, ...] = ()) -> dict[str, Array]:
+    def along_seeds(pieces: Sequence[Any], leave_out: tuple[str, ...] = ()) -> dict[str, Any]:
         names = [f.name for f in fields(pieces[0]) if f.name not in leave_out]
         return {name: np.concatenate([getattr(piece, name) for piece in pieces]) for name in names}
 
+    def layers_of(pieces: Sequence[Any]) -> tuple[Layer, ...]:
+        return tuple(Layer(**along_seeds(layer)) for layer in zip(*(piece.layers for piece in pieces), strict=True))
+
     fit = None
     if len(fits) == len(parts):
-        layers = tuple(Layer(**along_seeds(layer)) for layer in zip(*(piece.layers for piece in fits), strict=True))
-        fit = replace(fits[0], layers=layers, **along_seeds(fits, ("layers", "weights", "penalty")))
+        by_class = [piece.classes for piece in fits if piece.classes is not None]
+        classes = Classes(layers=layers_of(by_class), **along_seeds(by_class, ("layers",))) if by_class else None
+        common = along_seeds(fits, ("layers", "weights", "penalty", "classes"))
+        fit = replace(fits[0], layers=layers_of(fits), classes=classes, **common)
     return Linearization(**along_seeds(parts, ("fit",)), fit=fit)
 
 

@@ -1,4 +1,4 @@
-"""The package makes data sets: `real` ones, `synthetic` ones, and those from a user's own CSV file (`user_file`).
+"""The package makes data sets: `real` ones, those of `several_classes`, `synthetic` ones, and those from a user's own CSV file.
 
 A user's file is recognised by `dialect`, read by `csv_file` cell by cell (`cells`), and turned into `features` and a `target`;
 `user_file` draws its rows, `user_record` says and writes down what was done, `cost` refuses what would not end. `base` defines

@@ -26,7 +26,8 @@ class DataSet:
     source: str
     train_rows: tuple[int, ...] = ()  # rows of the original file, the first one is 0
     query_rows: tuple[int, ...] = ()
-    labels: tuple[str, ...] = ()  # the file's own target values for y = 0 and for y = 1; empty if not recorded
+    labels: tuple[str, ...] = ()  # the file's own target values for y = 0, 1, ..; empty if not recorded
+    y_query: Array | None = None  # (M,), the targets of the queries, where outputs need them
 
 
 def standardised(values: Array, rows: NDArray[np.int64], columns: Sequence[str], source: str) -> Array:

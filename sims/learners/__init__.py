@@ -12,5 +12,16 @@ from sims.learners.logistic import Logistic
 from sims.learners.mlp import MLP
 from sims.learners.moving_jump import MovingJump
 from sims.learners.one_step import OneStep
+from sims.learners.softmax_regression import SoftmaxRegression
 
-__all__ = ["MLP", "Bistable", "Interpolator", "KernelSum", "LeastSquares", "Logistic", "MovingJump", "OneStep"]
+__all__ = [
+    "MLP",
+    "Bistable",
+    "Interpolator",
+    "KernelSum",
+    "LeastSquares",
+    "Logistic",
+    "MovingJump",
+    "OneStep",
+    "SoftmaxRegression",
+]

@@ -6,17 +6,17 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import scipy
 from numpy.typing import ArrayLike, NDArray
 
 from sims.learners.linear import batched, erm
+from sims.learners.linear.separation import is_separable
 from sims.learners.network import kernels
 from sims.learners.shared import checks
 from sims.learners.shared.representation import short_repr
 from theory.response import Array, Linearization, WeightHessian
 from theory.subsets import name_subset
 
-__all__ = ["Logistic", "is_separable"]
+__all__ = ["Logistic"]
 
 GRADIENT_TOLERANCE = 1e-10
 """Every fit ends with ||grad L|| below this number; after that, one more Newton step follows where it can still help."""
@@ -272,29 +272,6 @@ class Logistic:
             reason = "is separable"
         if reason:
             raise ValueError(f"{name_subset(present.astype(np.float64))} {reason}: no optimum exists with l2 = 0; use l2 > 0")
-
-
-def is_separable(X: ArrayLike, y: ArrayLike) -> bool:
-    """Decide whether some b has (2 y_i - 1) x_i . b >= 0 for all i and > 0 for one: complete or quasi-complete separation.
-
-    The linear programme max sum_i (2 y_i - 1) x_i . b over the box |b_j| <= 1 is solved in orthonormal columns (Albert & Anderson
-    1984; Konis 2007). The answer is True only if the b that it finds separates the points up to rounding. Therefore an overlap
-    counts even if it is far below the solver's tolerance.
-    """
-    design = checks.as_design(X)
-    orthonormal = np.asarray(scipy.linalg.orth(design / np.abs(design).max(axis=0, initial=1e-300)), dtype=np.float64)
-    signed = (2.0 * checks.as_labels(y, len(design)) - 1.0)[:, None] * orthonormal
-    found = scipy.optimize.linprog(
-        -signed.sum(axis=0),
-        A_ub=-signed,
-        b_ub=np.zeros(len(signed)),
-        bounds=(-1.0, 1.0),
-        options={"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10},
-    )
-    if found.x is None:
-        return False
-    margins = signed @ found.x
-    return bool(margins.max() > 1e-9 and margins.min() > -1e-12)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ With J_i = grad f_i, c_i = d^2l/df^2, g_i = grad l_i, all at the trained paramet
     diagonal          the Hessian's diagonal
     absolute          the Hessian with the absolute values of its eigenvalues (saddle-free); Dauphin et al. 2014
 
+With C classes the sums over i are over i and classes c, with p_c for c_i and grad log p_c for J_i (Gauss-Newton, Fisher, K-FAC).
 K-FAC is by Martens & Grosse 2015, who sample targets where the mean over targets is exact here.
 """
 
@@ -19,7 +20,7 @@ from collections.abc import Callable
 import numpy as np
 import scipy
 
-from theory.response import Array, Fit, Layer, Linearization
+from theory.response import Array, Fit, Linearization
 
 __all__ = ["CURVATURES", "curvature_matrix", "required_fit"]
 
@@ -56,23 +57,27 @@ def _absolute(at: Linearization) -> Array:
 
 def _gauss_newton(at: Linearization) -> Array:
     fit = required_fit(at, "Gauss-Newton")
-    return _gram(fit.gradients, fit.weights * fit.curvatures, fit.penalty)
+    vectors, coefficients = fit.curvature_rows()
+    return _gram(vectors, fit.weights[:, None] * coefficients, fit.penalty)
 
 
 def _fisher(at: Linearization) -> Array:
     fit = required_fit(at, "Fisher")
-    return _gram(fit.gradients, fit.weights * fit.fisher, fit.penalty)
+    if fit.classes is not None:
+        return _gauss_newton(at)
+    return _gram(fit.gradients[:, :, None], (fit.weights * fit.fisher)[:, :, None], fit.penalty)
 
 
 def _empirical_fisher(at: Linearization) -> Array:
     fit = required_fit(at, "empirical Fisher")
-    return _gram(at.point_gradients, fit.weights * np.ones_like(fit.slopes), fit.penalty)
+    return _gram(at.point_gradients[:, :, None], (fit.weights * np.ones_like(fit.slopes))[:, :, None], fit.penalty)
 
 
 def _gram(vectors: Array, coefficients: Array, penalty: float) -> Array:
-    """Return (1/N) sum_i coefficients_i v_i v_i^T + penalty I, for vectors (R, N, P) and coefficients (R, N)."""
-    n, size = vectors.shape[1:]
-    return (vectors * coefficients[:, :, None]).swapaxes(1, 2) @ vectors / n + penalty * np.eye(size)
+    """Return (1/N) sum_ik coefficients_ik v_ik v_ik^T + penalty I, for vectors (R, N, K, P) and coefficients (R, N, K)."""
+    n_seeds, n, per_point, size = vectors.shape
+    rows, shares = vectors.reshape(n_seeds, n * per_point, size), coefficients.reshape(n_seeds, n * per_point, 1)
+    return (rows * shares).swapaxes(1, 2) @ rows / n + penalty * np.eye(size)
 
 
 def _kfac(at: Linearization) -> Array:
@@ -83,29 +88,39 @@ def _ekfac(at: Linearization) -> Array:
     return _by_layer(required_fit(at, "E-K-FAC"), _corrected)
 
 
-def _by_layer(fit: Fit, block: Callable[[Fit, Layer, int], Array]) -> Array:
-    """Build block-diagonal matrices from block(fit, layer, seed number) of every layer, plus the penalty."""
-    matrices = [scipy.linalg.block_diag(*(block(fit, layer, r) for layer in fit.layers)) for r in range(len(fit.slopes))]
+def _by_layer(fit: Fit, block: Callable[[Fit, Array, Array, int], Array]) -> Array:
+    """Build block-diagonal matrices from block(fit, inputs, deltas (N, K, out), seed number) of every layer, plus the penalty."""
+    layers = fit.layers if fit.classes is None else fit.classes.layers
+    matrices = [
+        scipy.linalg.block_diag(
+            *(block(fit, at.inputs[r], at.deltas[r].reshape(len(at.inputs[r]), -1, at.deltas.shape[-1]), r) for at in layers)
+        )
+        for r in range(len(fit.slopes))
+    ]
     return np.asarray(matrices, dtype=np.float64) + fit.penalty * np.eye(len(matrices[0]))
 
 
-def _factors(fit: Fit, layer: Layer, r: int) -> tuple[Array, Array]:
-    """Return A, the mean of inputs inputs^T weighted by w, and G = (1/N) sum_i w_i c_i deltas deltas^T."""
-    share = fit.weights / (fit.weights.sum() or 1.0)
-    inputs, deltas = layer.inputs[r], layer.deltas[r]
-    scale = fit.weights * fit.curvatures[r] / len(share)
-    return (inputs.T * share) @ inputs, (deltas.T * scale) @ deltas
+def _shares(fit: Fit, r: int) -> Array:
+    """Return w_i c_ik / N, (N, K)."""
+    return fit.weights[:, None] * fit.curvature_rows()[1][r] / len(fit.weights)
 
 
-def _kronecker(fit: Fit, layer: Layer, r: int) -> Array:
-    return np.asarray(np.kron(*_factors(fit, layer, r)), dtype=np.float64)
+def _factors(fit: Fit, inputs: Array, deltas: Array, r: int) -> tuple[Array, Array]:
+    """Return A, the mean of inputs inputs^T weighted by w, and G = (1/N) sum_ik w_i c_ik deltas deltas^T."""
+    of_points = fit.weights / (fit.weights.sum() or 1.0)
+    pushes = deltas.reshape(-1, deltas.shape[-1])
+    return (inputs.T * of_points) @ inputs, (pushes.T * _shares(fit, r).ravel()) @ pushes
 
 
-def _corrected(fit: Fit, layer: Layer, r: int) -> Array:
+def _kronecker(fit: Fit, inputs: Array, deltas: Array, r: int) -> Array:
+    return np.asarray(np.kron(*_factors(fit, inputs, deltas, r)), dtype=np.float64)
+
+
+def _corrected(fit: Fit, inputs: Array, deltas: Array, r: int) -> Array:
     """Return U diag(s) U^T, U the eigenvectors of A (x) G and s the diagonal of U^T (Gauss-Newton block) U."""
-    of_inputs, of_deltas = (np.linalg.eigh(factor)[1] for factor in _factors(fit, layer, r))
-    squares = np.einsum("ni,no->nio", (layer.inputs[r] @ of_inputs) ** 2, (layer.deltas[r] @ of_deltas) ** 2)
-    scale = np.tensordot(fit.weights * fit.curvatures[r], squares, axes=1) / len(fit.weights)
+    of_inputs, of_deltas = (np.linalg.eigh(factor)[1] for factor in _factors(fit, inputs, deltas, r))
+    pushes = (_shares(fit, r)[:, :, None] * (deltas @ of_deltas) ** 2).sum(axis=1)
+    scale = np.einsum("ni,no->io", (inputs @ of_inputs) ** 2, pushes)
     vectors = np.kron(of_inputs, of_deltas)
     return (vectors * scale.ravel()) @ vectors.T
 

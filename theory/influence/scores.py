@@ -59,7 +59,8 @@ def influence(
     - "pseudo_inverse" (cutoff), "conjugate_gradients" (iterations), "lissa" (depth, scale), "low_rank" (rank), "nystroem" (rank,
       seed) use this solver on the Hessian or the given `curvature`;
     - "gauss_newton", "fisher", "empirical_fisher", "kfac", "ekfac", "diagonal", "absolute" solve exactly with this curvature;
-    - "newton" divides the exact score by 1 - h_i: one Newton step to the optimum without i, exact for least squares (T4).
+    - "newton" divides the exact score by 1 - h_i: one Newton step to the optimum without i, exact for least squares (T4). With
+      one output per class a point has no single leverage h_i, and the step is that of `newton_change`.
 
     Diagnostics, one number per seed: residual ||A x - grad f|| / ||grad f|| over all outputs; null_space, how many eigenvalues of
     A are zero to working precision; least_eigenvalue of A; gradient_norm ||grad L||, 0 at a stationary point.
@@ -94,7 +95,9 @@ def influence(
     right = linearization.output_gradients.swapaxes(1, 2)
     solved = np.stack([solve(System(a, b, floor), solver, **options) for a, b in zip(matrices, right, strict=True)])
     scores = -(1.0 / n_points) * linearization.point_gradients @ solved
-    if method == "newton":
+    if method == "newton" and linearization.fit is not None and linearization.fit.classes is not None:
+        scores = -newton_change(linearization, 1.0 - np.eye(n_points), damping=damping)
+    elif method == "newton":
         scores /= _one_minus(_leverages(linearization, matrices), _rounding(linearization) * np.linalg.cond(matrices))[:, :, None]
     diagnostics = {
         "residual": _norms(matrices @ solved - right) / np.maximum(_norms(right), np.finfo(np.float64).tiny),  # 0 if grad f = 0
@@ -142,11 +145,12 @@ def newton_change(linearization: Linearization, weights: ArrayLike, *, damping: 
     matrices = linearization.hessian + _damping(linearization, damping)
     changes = np.empty((n_seeds, len(goals), linearization.output_gradients.shape[1]))
     for r in range(n_seeds):
-        vectors, least = fit.gradients[r], _rounding(linearization) * np.linalg.norm(matrices[r], 2)
-        outer = (vectors[:, :, None] * vectors[:, None, :]).reshape(n_points, -1)
+        least = _rounding(linearization) * np.linalg.norm(matrices[r], 2)
+        vectors, curvatures = (part[r] for part in fit.curvature_rows())
+        terms = np.einsum("nk,nki,nkj->nij", curvatures, vectors, vectors).reshape(n_points, -1)
         for start in range(0, len(goals), _GROUPS):
             moves = goals[start : start + _GROUPS] - fit.weights
-            moved = matrices[r] + ((moves * fit.curvatures[r] / n_points) @ outer).reshape(-1, size, size)
+            moved = matrices[r] + (moves / n_points @ terms).reshape(-1, size, size)
             null = (np.abs(np.linalg.eigvalsh(moved)) <= least).sum(axis=1)  # zero relative to the terms it is a sum of
             if null.any():
                 b = int(np.argmax(null > 0))
@@ -195,6 +199,10 @@ def loo_gap_bound(strong_convexity: ArrayLike, gradient: ArrayLike, hessian: Arr
 
 def _leverages(linearization: Linearization, matrices: Array) -> Array:
     fit = required_fit(linearization, "leverage")
+    if fit.classes is not None:
+        raise ValueError(
+            "a point of a model with one output per class has no single leverage: influence(.., 'newton') takes the step itself"
+        )
     across = np.stack([solve(System(a, j.T), "exact") for a, j in zip(matrices, fit.gradients, strict=True)])
     return fit.weights * fit.curvatures / fit.gradients.shape[1] * np.einsum("rnp,rpn->rn", fit.gradients, across)
 

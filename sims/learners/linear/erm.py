@@ -190,14 +190,14 @@ def linearization(
     )
 
 
-def in_blocks(kernel: Callable[[Array], Array], weights: Array, n_seeds: int, shape: tuple[int, ...]) -> Array:
+def in_blocks(kernel: Callable[[Array], Array], weights: Array, n_seeds: int, shape: tuple[int, ...], work: int = 0) -> Array:
     """Apply a kernel (N, B') -> (*shape, B') to blocks of the rows of weights (B, N); shape (B, R, *reversed(shape)).
 
-    The blocks are small enough for the kernel's result to stay in the cache. These learners use no randomness, so the answer is
-    repeated for every seed.
+    The blocks are small enough for the kernel's result to stay in the cache, and the `work` numbers that it holds per row. These
+    learners use no randomness, so the answer is repeated for every seed.
     """
     outputs = np.empty((*shape, len(weights)))
-    step = max(64, min(_KERNEL_ROWS, _CACHE_ENTRIES // int(np.prod(shape))))
+    step = max(64, min(_KERNEL_ROWS, _CACHE_ENTRIES // max(work, int(np.prod(shape)))))
     for start in range(0, len(weights), step):
         outputs[..., start : start + step] = kernel(np.ascontiguousarray(weights[start : start + step].T))
     one_seed = outputs.T[:, None]

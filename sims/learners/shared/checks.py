@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from theory.inputs import as_count, as_number, as_numbers, as_seeds, one_of, require_finite, shown
 from theory.response import Array
 
 __all__ = [
+    "as_classes",
     "as_count",
     "as_counts",
     "as_design",
@@ -45,13 +46,13 @@ def as_queries(X_query: ArrayLike, n_columns: int) -> Array:
     return values
 
 
-def as_targets(y: ArrayLike, n_points: int) -> Array:
+def as_targets(y: ArrayLike, n_points: int, name: str = "y", what: str = "one number per row of X") -> Array:
     """Return y as a read-only copy; raise ValueError unless it is a finite vector (N,)."""
-    values = np.array(as_numbers("y", y, "one number per row of X"))
+    values = np.array(as_numbers(name, y, what))
     if values.shape != (n_points,):
-        hint = ": pass y[:, 0]" if values.shape == (n_points, 1) else ""
-        raise ValueError(f"y has shape {values.shape}, expected ({n_points},): one number per row of X{hint}")
-    require_finite(values, "y")
+        hint = f": pass {name}[:, 0]" if values.shape == (n_points, 1) else ""
+        raise ValueError(f"{name} has shape {values.shape}, expected ({n_points},): {what}{hint}")
+    require_finite(values, name)
     values.flags.writeable = False
     return values
 
@@ -65,6 +66,25 @@ def as_labels(y: ArrayLike, n_points: int) -> Array:
     if values.min() == values.max():
         raise ValueError(f"every label is {values[0]:g}, expected both 0 and 1: a classifier needs two classes")
     return values
+
+
+def as_classes(y: ArrayLike, n_points: int) -> NDArray[np.int64]:
+    """Return y as a read-only copy; raise ValueError unless it is a vector (N,) of labels 0 .. C - 1 and each of them occurs."""
+    values = as_targets(y, n_points, what="one class per row of X")
+    wrong = np.flatnonzero((values < 0.0) | (values != np.floor(values)))
+    if wrong.size:
+        raise ValueError(f"y[{wrong[0]}] is {values[wrong[0]]:g}, expected classes 0, 1, 2, ..: number them with np.unique")
+    labels, n_classes = values.astype(np.int64), int(values.max()) + 1
+    absent = np.setdiff1d(np.arange(min(n_classes, n_points + 1)), labels)
+    if n_classes < 2:
+        raise ValueError("every label is 0, expected two classes or more: a classifier needs two")
+    if absent.size:
+        raise ValueError(
+            f"y has classes up to {n_classes - 1} and no point of class {absent[0]}, expected one of every class 0 .. C - 1: "
+            "number those that occur, y = np.unique(y, return_inverse=True)[1]"
+        )
+    labels.flags.writeable = False
+    return labels
 
 
 def as_penalty(l2: float) -> float:

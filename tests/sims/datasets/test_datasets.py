@@ -78,6 +78,49 @@ def test_rows_drawn_anew_share_as_many_as_chance_and_have_the_same_queries(name)
 
 
 @pytest.mark.parametrize(
+    ("name", "n_points", "n_columns", "of_each", "labels"),
+    [
+        ("digits", 500, 65, 2, tuple("0123456789")),
+        ("digits_pooled", 12, 17, 4, tuple("358")),
+        ("digits_components", 13, 9, 4, tuple("358")),
+        ("iris", 14, 5, 4, ("setosa", "versicolor", "virginica")),
+    ],
+)
+def test_several_classes_have_as_many_points_each_and_the_queries_are_others(name, n_points, n_columns, of_each, labels):
+    data, n_classes = datasets.by_name(name, n_points), len(labels)
+    assert data.X.shape == (n_points, n_columns) == (n_points, len(data.columns))
+    assert data.X_query.shape == (of_each * n_classes, n_columns)
+    assert data.labels == labels
+    assert np.bincount(data.y.astype(int)).tolist() == [len(range(k, n_points, n_classes)) for k in range(n_classes)]
+    assert data.y_query.tolist() == np.repeat(range(n_classes), of_each).tolist()
+    assert not set(data.train_rows) & set(data.query_rows)
+    fewer, other = datasets.by_name(name, n_points - 1), datasets.by_name(name, n_points, seed=1)
+    assert fewer.train_rows == data.train_rows[:-1]
+    assert fewer.query_rows == data.query_rows
+    assert other.train_rows != data.train_rows
+
+
+def test_digits_and_iris_are_those_of_scikit_learn():
+    from sklearn.datasets import load_digits, load_iris
+    from sklearn.decomposition import PCA
+
+    data, pixels = datasets.by_name("digits", 40), load_digits()
+    assert_identical(data.X[:, 1:], pixels.data[list(data.train_rows)] / 16.0)
+    assert [int(data.labels[int(k)]) for k in data.y] == pixels.target[list(data.train_rows)].tolist()
+    pooled = datasets.by_name("digits_pooled")
+    by_hand = pixels.images[pooled.query_rows[0]][2:4, 4:6].mean() / 16.0  # block 12
+    assert pooled.X_query[0, 1 + 4 + 2] == by_hand
+    confused = np.isin(pixels.target, [3, 5, 8])
+    fitted, components = PCA(8, svd_solver="full").fit(pixels.data[confused]), datasets.by_name("digits_components")
+    scores = fitted.transform(pixels.data[list(components.train_rows)]) / np.sqrt(fitted.explained_variance_[0])
+    assert_close(np.abs(components.X[:, 1:]), np.abs(scores) * np.sqrt(confused.sum() / (confused.sum() - 1.0)), atol=1e-9)
+    flowers, table = datasets.by_name("iris", 30), load_iris()
+    values = table.data[list(flowers.train_rows)]
+    assert_close(flowers.X[:, 1:], (values - values.mean(axis=0)) / values.std(axis=0), atol=1e-12)
+    assert [flowers.labels[int(k)] for k in flowers.y] == table.target_names[table.target[list(flowers.train_rows)]].tolist()
+
+
+@pytest.mark.parametrize(
     ("name", "n_points", "message"),
     [
         ("anes96", 929, "n_points = 929, expected 1 to 928"),
@@ -86,7 +129,9 @@ def test_rows_drawn_anew_share_as_many_as_chance_and_have_the_same_queries(name)
         ("spector", 24, "11 students of the smaller class"),
         ("longley", 1, "do not vary"),
         ("spector", 6, r"\[.PSI.\] do not vary among them; take more rows"),
-        ("iris", None, "data set 'iris' is unknown, expected one of anes96, fair, fair_anew, longley"),
+        ("iris", 2, "expected 3 or more for iris: one of each class"),
+        ("iris", 139, "n_points = 139, expected 1 to 138 for iris"),
+        ("penguins", None, "data set 'penguins' is unknown, expected one of anes96, digits, digits_components"),
     ],
 )
 def test_a_choice_that_cannot_be_made_is_refused(name, n_points, message):

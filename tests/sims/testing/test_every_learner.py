@@ -21,7 +21,7 @@ every_kind_on_other_rows = pytest.mark.parametrize("kind", [kind for kind, entry
 every_kind_with_its_options = pytest.mark.parametrize(
     ("kind", "options"),
     [
-        pytest.param(kind, options, id=", ".join([kind, *options.values()]))
+        pytest.param(kind, options, id=", ".join([kind, *map(str, options.values())]))
         for kind, entry in REGISTRY.items()
         for options in entry.options
         if entry.smooth
