@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from glob import escape
@@ -18,7 +18,7 @@ from sims.datasets.csv_file import CsvTable, digest, number, quoted, read_csv
 from theory.storage import ResultsFolder
 from theory.streams import stream
 
-__all__ = ["Task", "UserData", "as_user_data", "write_down"]
+__all__ = ["LEAST_POINTS", "FirstRows", "Task", "UserData", "as_user_data", "write_down"]
 
 Task = Literal["two classes", "number"]
 
@@ -46,6 +46,11 @@ class UserData:
         """Return the file's name in characters that are safe in folders and titles: "my data.csv" gives "my_data.csv"."""
         return re.sub(r"[^A-Za-z0-9._-]+", "_", Path(self.path).name)
 
+    def facts(self) -> dict[str, str | int]:
+        """Return what a result records of the file: its name, the target, and how many rows it has."""
+        table = _read(self.path, self.sha256, self.target, self.drop)
+        return {"file": Path(self.path).name, "target": self.target, "file_rows": len(table.target)}
+
     def load(self, n_points: int | None) -> DataSet:
         """Return a data set of `n_points` training points and `n_queries` other rows, drawn without replacement.
 
@@ -56,6 +61,43 @@ class UserData:
         if digest(Path(self.path)) != self.sha256:
             raise ValueError(f"{self.path} has changed since it was read: run the command again, with another --out")
         return _load(self, n_points)
+
+
+@dataclass(frozen=True)
+class FirstRows(UserData):
+    """The first of the `drawn` training rows of a file; features and target are standardised by all of these, as there.
+
+    `load(k)` keeps those rows which a run with k training points would draw: with two classes, each has its share of them. A
+    feature may then be the same in all k rows. The queries stay those of the whole.
+    """
+
+    drawn: int = 0
+
+    @classmethod
+    def of(cls, whole: UserData, drawn: int) -> "FirstRows":
+        """Return the description of the first rows of `whole`, loaded with `drawn` points."""
+        return cls(**{field.name: getattr(whole, field.name) for field in fields(whole)}, drawn=drawn)
+
+    @property
+    def label(self) -> str:
+        """Return a name that says of how many rows these are the first: "my_data.csv-200-first"."""
+        return f"{super().label}-{self.drawn}-first"
+
+    def load(self, n_points: int | None) -> DataSet:
+        """Return the data set of the first `n_points` training points."""
+        whole = super().load(self.drawn)
+        if n_points is None:
+            raise ValueError(f"{self.label}: a number of training points is needed")
+        table = _read(self.path, self.sha256, self.target, self.drop)
+        rows, _ = _choose_rows(self, len(table.target), _code(table), n_points)
+        kept = np.isin(whole.train_rows, rows)
+        return replace(
+            whole,
+            name=self.label,
+            X=whole.X[kept],
+            y=whole.y[kept],
+            train_rows=tuple(int(row) for row in np.array(whole.train_rows)[kept]),
+        )
 
 
 def as_user_data(
@@ -137,8 +179,7 @@ def _as_data_set(user: UserData, table: CsvTable, n_points: int) -> DataSet:
     y is 0 or 1 for two classes, else it is standardised like the features. Raises ValueError if a feature or a numerical target
     is constant among the training rows.
     """
-    values = _values(table.target)
-    code = np.array([values.index(_value(text, values)) for text in table.target]) if len(values) == 2 else None
+    values, code = _values(table.target), _code(table)
     rows, queries = _choose_rows(user, len(table.target), code, n_points)
     picked, asked, train = tuple(map(int, rows)), tuple(map(int, queries)), np.arange(n_points)
     X = table.X[[*picked, *asked]]
@@ -172,6 +213,12 @@ def _as_data_set(user: UserData, table: CsvTable, n_points: int) -> DataSet:
         query_rows=asked,
         labels=values if user.task == "two classes" else (),
     )
+
+
+def _code(table: CsvTable) -> NDArray[np.int64] | None:
+    """Return which of two values each row of the target has, 0 or 1; None if it has more than two values."""
+    values = _values(table.target)
+    return np.array([values.index(_value(text, values)) for text in table.target]) if len(values) == 2 else None
 
 
 def _choose_rows(
