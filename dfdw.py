@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sims.experiments.shared.results import read as load_results
     from sims.learners import MLP, Bistable, Interpolator, KernelSum, LeastSquares, Logistic, MovingJump, OneStep
     from sims.learners.adapters import JaxLearner, SklearnLearner
+    from sims.ledger.attributions import attribute
     from sims.ledger.judge import judge_learner
     from sims.retrain import response_table, streamed_table
     from sims.testing import check_learner
@@ -67,6 +68,7 @@ __all__ = [
     "SklearnLearner",
     "TwoPoint",
     "antithetic",
+    "attribute",
     "average_derivative",
     "average_second_derivative",
     "banzhaf",

@@ -7,6 +7,7 @@ correlation, is no linear function of them: noise in beta also moves its expecta
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
 
 from theory.inputs import as_count
@@ -55,10 +56,10 @@ def fit_without_blocks(masks: ArrayLike, responses: ArrayLike, *, n_blocks: int 
         rank = int(np.linalg.matrix_rank(left, hermitian=True))
         if rank < len(left):
             raise np.linalg.LinAlgError(f"without a block the subsets identify {rank} of {len(left)} coefficients: draw more")
-        solved.append(np.linalg.solve(left, moments - rows[block].T @ y[block]))
-    found = np.array(solved)
-    coefficients = found[:, 1:]
-    return BlockFits(shift + found[:, 0] - subsets.mean(axis=0) @ coefficients, coefficients)
+        solved.append(np.asarray(scipy.linalg.solve(left, moments - rows[block].T @ y[block], assume_a="pos"), dtype=np.float64))
+    fits = np.array(solved)
+    coefficients = fits[:, 1:]
+    return BlockFits(shift + fits[:, 0] - subsets.mean(axis=0) @ coefficients, coefficients)
 
 
 def jackknifed(values: ArrayLike) -> tuple[Array, Array]:
