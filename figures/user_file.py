@@ -59,10 +59,11 @@ def user_file(results: Results, verdicts: Sequence[tuple[Claim, Verdict]]) -> Us
     whole = max(cases, key=lambda ds: int(ds.attrs["n_points"]))
     judged = {claim.id: verdict for claim, verdict in verdicts}
     effects = _largest(results.get("identity", ()), "derivative")
-    shown = effects if effects is not None else _largest(results.get("fixed_size", ()), "leave_one_out")
     findings = [
-        *([] if effects is None else [_slope(effects, judged), _from_removal(effects)]),
+        *([] if effects is None else [_slope(effects, judged)]),
+        *_at_the_end_of_training(results.get("training_time", ()), judged),
         *_averaged(results.get("identity", ()), judged),
+        *([] if effects is None else [_from_removal(effects)]),
         *_removed(results.get("group_removal", ()), judged),
         *_much_better(results.get("lds", ()), judged),
     ]
@@ -70,7 +71,7 @@ def user_file(results: Results, verdicts: Sequence[tuple[Claim, Verdict]]) -> Us
     size = int(whole.attrs["n_points"])
     return UserFile(
         name=str(whole.attrs["file"]),
-        facts=_facts(whole, shown),
+        facts=_facts(whole, effects),
         findings=findings,
         query="" if effects is None else f"row {_first(effects.attrs['query_rows'])}, {_output(effects)}",
         raising=raising,
@@ -106,11 +107,25 @@ def _slope(ds: xr.Dataset, judged: Mapping[str, Verdict]) -> Finding:
         spread = float(ds.beta_against_error.sel(p=0.5, reference="D(1)", measure="slope"))
         doubt = half_width(spread, int(ds.attrs["draw_blocks"]) - 1)
     return Finding(
-        f"A datamodel coefficient β is {_number(slope, doubt)} times the derivative D(1) at w = 1, which influence functions "
-        f"estimate; the essay says 1 times. They differ by {error:.0%}.",
+        f"A datamodel coefficient β is on average {_number(slope, doubt)} times the derivative D(1) at w = 1, which influence "
+        f"functions estimate; the essay says 1 times. The difference has {error:.0%} of the size of D(1).",
         "C6",
         judged.get("C6"),
     )
+
+
+def _at_the_end_of_training(cases: Sequence[xr.Dataset], judged: Mapping[str, Verdict]) -> list[Finding]:
+    """Say how beta of a network compares with D(1) when its training ends."""
+    ds = _largest(cases, "measured")
+    if ds is None:
+        return []
+    at = {"pair": "beta on D(1)", "measure": "slope", "time": ds.time[-1]}
+    slope, doubt = float(ds.measured.sel(at)), half_width(float(ds.measured_error.sel(at)), ds.sizes["seed"] - 1)
+    text = (
+        f"After {int(ds.time[-1]):,} steps a datamodel coefficient β is on average {_number(slope, doubt)} times the derivative "
+        "D(1) at w = 1, which influence functions estimate; the essay says 1 times."
+    )
+    return [Finding(text, "C6 networks", judged.get("C6 networks"))]
 
 
 def _from_removal(ds: xr.Dataset) -> Finding:

@@ -63,8 +63,8 @@ def attribute(
     F is the mean over the seeds 0 .. n_seeds - 1. Up to `most_exact` points the learner is retrained on all subsets, and every
     score is exact for this F. With more, beta is fitted to `n_retrainings` uniform subsets by least squares, and Shapley values
     take at most as many retrainings by the plan `for_shapley`; both have standard errors. Their default is 100 per point, at most
-    20,000 and at least what the plan needs. `seed` draws the subsets. Leave-one-out always takes N + 1 retrainings, exactly. D(1) is exact
-    where the learner has weight_jacobian, else by differences, with their error.
+    20,000 and at least what the plan needs. `seed` draws the subsets. Leave-one-out always takes N + 1 retrainings, exactly. D(1)
+    is exact where the learner has weight_jacobian, else by differences, with their error.
 
     The result has the dimensions point and output. `beta_error`, `shapley_error` and `derivative_error` are 0 where nothing is
     estimated. A score that the learner cannot give is NaN; the attribute `left_out` (JSON) gives the reason. `how` says in words
