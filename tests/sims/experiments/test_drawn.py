@@ -1,5 +1,6 @@
 """Cases with drawn subsets: what is exact in them equals the exact case, and what is estimated covers it."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -39,13 +40,12 @@ def test_estimates_cover_the_exact_values(both):
     assert (abs(drawn.beta - exact.beta) <= 6.0 * drawn.beta_error).all()
     for reference in ("D(1)", "LOO"):
         at = {"reference": reference}
-        square = exact.beta_against.sel(at, measure="relative_error") ** 2
+        square = exact.beta_against.sel({**at, "measure": "relative_error"}) ** 2
         assert (abs(drawn.squared_distance.sel(at) - square) <= T * drawn.squared_distance_error.sel(at)).all()
         for measure in ("slope", "pearson"):
             here = {**at, "measure": measure}
-            assert (
-                abs(drawn.beta_against.sel(here) - exact.beta_against.sel(here)) <= T * drawn.beta_against_error.sel(here)
-            ).all()
+            off = abs(drawn.beta_against.sel(here) - exact.beta_against.sel(here))
+            assert (off <= T * drawn.beta_against_error.sel(here)).all()
     root = drawn.beta_against.sel(measure="relative_error", drop=True)
     assert_identical(root.values, np.sqrt(np.maximum(drawn.squared_distance.values, 0.0)))
 
@@ -64,8 +64,8 @@ def test_the_claims_agree_with_the_exact_case_or_say_nothing(both):
 
 def test_slope_and_error_are_those_of_another_experiment_on_the_same_draws():
     problem = Problem("spector", "logistic", (("l2", 0.1),), n_points=8, n_queries=1)
-    drawn = identity.run(DrawnIdentityConfig(problem, draws=2000, n_blocks=200))
-    other = at_size(ScaleAtSizeConfig(problem, probabilities=(0.5,), draws=2000)).sel(p=0.5, output=0, estimator="OLS")
+    drawn = identity.run(DrawnIdentityConfig(problem, draws=1000, n_blocks=200))
+    other = at_size(ScaleAtSizeConfig(problem, probabilities=(0.5,), draws=1000)).sel(p=0.5, output=0, estimator="OLS")
     at = {"p": 0.5, "reference": "D(1)", "measure": "slope"}
     assert_close(drawn.beta_against.sel(at), other.slope, rtol=1e-3)  # the jackknife corrects it by order 1/m
     assert_close(drawn.beta_against_error.sel(at), other.standard_error, rtol=0.15)  # 200 blocks: 1/sqrt(2 * 199) = 5%
@@ -74,7 +74,7 @@ def test_slope_and_error_are_those_of_another_experiment_on_the_same_draws():
 @pytest.mark.parametrize("problem", [RIDGE, LOGISTIC], ids=["ridge", "logistic"])
 def test_removals_cover_the_exact_ones(problem):
     exact = group_removal.run(group_removal.GroupRemovalConfig(problem))
-    drawn = group_removal.run(DrawnRemovalConfig(problem, removed=(1, 2, 4), draws=2000, groups=60))
+    drawn = group_removal.run(DrawnRemovalConfig(problem, removed=(1, 2, 4), draws=800, groups=30))
     for estimate in ("influence, summed", "D(1), summed", "Newton step"):
         at = {"removed": 1, "estimate": estimate}  # all groups of one point are used: exact
         assert_close(drawn.measured.sel(at), exact.measured.sel(at), rtol=1e-9, atol=1e-12)
@@ -91,10 +91,8 @@ def test_removals_cover_the_exact_ones(problem):
 
 
 def test_seeds_add_to_the_errors_of_a_network():
-    one, four = (
-        group_removal.run(DrawnRemovalConfig(NETWORK, removed=(1, 2), draws=120, groups=8, n_seeds=n, n_blocks=10))
-        for n in (1, 4)
-    )
+    small = DrawnRemovalConfig(NETWORK, removed=(1, 2), draws=120, groups=8, n_blocks=10)
+    one, four = (group_removal.run(dataclasses.replace(small, n_seeds=n)) for n in (1, 4))
     assert (one.attrs["degrees_of_freedom"], four.attrs["degrees_of_freedom"]) == (9, 3)
     at = {"removed": 1, "estimate": "D(1), summed", "measure": "slope"}
     assert float(one.measured_error.sel(at)) == 0.0

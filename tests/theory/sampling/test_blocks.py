@@ -1,4 +1,4 @@
-"""The jackknife over blocks: its fits are those of fit_sampled, its errors those of statistics, and it removes the bias of noise."""
+"""The jackknife over blocks: its fits are those of fit_sampled, its errors those of statistics, and it removes bias of noise."""
 
 import numpy as np
 import pytest
