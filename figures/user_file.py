@@ -145,7 +145,8 @@ def _averaged(cases: Sequence[xr.Dataset], judged: Mapping[str, Verdict]) -> lis
     if found is None or found.attrs.get("not_judged"):
         return []
     error = float(found.average_derivative_error.max())
-    part = f" (on {found.attrs['case']})" if "-first-" in str(found.attrs["case"]) else ""
+    n, most = (int(max(int(ds.attrs["n_points"]) for ds in of)) for of in ([found], cases))
+    part = f" (on the first {n} of the {most} rows)" if n < most else ""
     text = f"The same derivative, averaged over the subsets of the datamodel, gives β to {error:.0e}{part}."
     return [Finding(text, "T2", judged.get("T2"))]
 
@@ -204,7 +205,8 @@ def _first(rows: object) -> int:
 
 
 def _number(value: float, doubt: float) -> str:
-    return f"{value:.2f} ± {doubt:.1g}" if doubt else f"{value:.2f}"
+    digits = max(2, -int(np.floor(np.log10(doubt)))) if 0.0 < doubt < np.inf else 2
+    return f"{value:.{digits}f} ± {doubt:.1g}" if doubt else f"{value:.{digits}f}"
 
 
 def _signed(value: float, error: float = 0.0) -> str:

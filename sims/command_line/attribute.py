@@ -1,14 +1,16 @@
 """The command `attribute`, and the file that `verify --data` writes beside its results."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sims.command_line.options import DASK, FOLDER, SMALL, WORKERS, executor_of
 from sims.command_line.user_options import user_options
-from sims.experiments.shared.problem import Problem
-from sims.retrain import engine
+
+if TYPE_CHECKING:  # loaded where something is computed: --help is quick
+    from sims.experiments.shared.problem import Problem
+    from sims.retrain import engine
 
 __all__ = ["attribute", "write_attributions"]
 
@@ -35,7 +37,7 @@ def attribute(file: Path | None, out: Path | None, small: bool, workers: int | N
         click.echo(write_attributions(problem, out, executor))
 
 
-def write_attributions(problem: Problem, out: Path, executor: engine.Executor | int) -> str:
+def write_attributions(problem: "Problem", out: Path, executor: "engine.Executor | int") -> str:
     """Write attributions.csv and attributions.json into a results folder; return the summary that a terminal shows."""
     from sims.experiments.shared.user_cases import CONVEX, ENUMERABLE
     from sims.ledger import attributions
