@@ -16,7 +16,7 @@ from theory.answers import require_learner
 from theory.datamodel import fit_sampled, optimal_datamodel
 from theory.derivatives import finite_difference
 from theory.influence import hessian_influence
-from theory.inputs import as_count
+from theory.inputs import as_count, as_seed, as_seeds
 from theory.laws import Bernoulli
 from theory.metrics import compare
 from theory.response import Array, DifferentiableLearner, Learner, LinearizableLearner, takes_masks_only, weight_derivative
@@ -78,8 +78,9 @@ def attribute(
     import xarray as xr
 
     require_learner(learner)
-    n, seeds = learner.n_points, tuple(range(as_count("n_seeds", n_seeds)))
+    n, seeds, seed = learner.n_points, as_seeds(range(as_count("n_seeds", n_seeds))), as_seed(seed)
     most_exact = as_count("most_exact", most_exact, least=0)
+    wanted = max(min(20_000, 100 * n), 16 * n - 8) if n_retrainings is None else as_count("n_retrainings", n_retrainings)
     exact, zero = n <= most_exact, np.zeros((n, learner.n_outputs))
     if exact:
         responses = response_table(learner, seeds, executor=executor).mean
@@ -87,7 +88,6 @@ def attribute(
         beta_error = value_error = zero
         how, trained = f"all {len(responses)} subsets", len(responses)
     else:
-        wanted = max(min(20_000, 100 * n), 16 * n - 8) if n_retrainings is None else as_count("n_retrainings", n_retrainings)
 
         def retrained(weights: Array) -> Array:
             return response_table(learner, seeds, weights=weights, executor=executor).mean
