@@ -133,7 +133,7 @@ def _user_case(problem: Problem, small: bool) -> Config:
     if convex:
         return DrawnRemovalConfig(problem, removed, draws=max(5 * n, min(20_000, (10 if small else 100) * n)))
     trained = problem.changed(steps=100 if small else 500)
-    return DrawnRemovalConfig(trained, removed, draws=(5 if small else 40) * n, groups=60, n_seeds=4)
+    return DrawnRemovalConfig(trained, removed, draws=(20 if small else 40) * n, groups=60, n_seeds=4)
 
 
 _TABLES = 7

@@ -310,7 +310,7 @@ def _user_case(problem: Problem, small: bool) -> Config | tuple[Config, ...] | s
     """
     n = problem.n_points or 0
     if problem.learner not in CONVEX:
-        drawn = DrawnIdentityConfig(problem, draws=(5 if small else 40) * n, seeds=tuple(range(4)))
+        drawn = DrawnIdentityConfig(problem, draws=(20 if small else 40) * n, seeds=tuple(range(4)))
         return drawn if why_not_enumerable(problem) else f"is for --learner {' or '.join(CONVEX)}, or for more points"
     most = int(1e9 / problem.load().X.shape[1] ** 2)  # derivatives: about half a minute
     fit = max((k for k in range(LEAST_POINTS, _EXACT + 1) if _derivatives(k) <= most), default=LEAST_POINTS)
