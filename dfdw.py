@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         SoftmaxRegression,
     )
     from sims.learners.adapters import JaxLearner, SklearnLearner
+    from sims.ledger.attributions import attribute
     from sims.ledger.judge import judge_learner
     from sims.retrain import response_table, streamed_table
     from sims.testing import check_learner
@@ -78,6 +79,7 @@ __all__ = [
     "SoftmaxRegression",
     "TwoPoint",
     "antithetic",
+    "attribute",
     "average_derivative",
     "average_second_derivative",
     "banzhaf",

@@ -23,6 +23,7 @@ from figures.decisions import decisions
 from figures.numbers import MOST, numbers
 from figures.pictures import Picture, Results, versions
 from figures.results import Retrainings, config_of, fingerprint
+from figures.user_file import user_file
 from theory.claims import Claim, Ledger, Status, Verdict
 from theory.claims.sources import reference
 
@@ -62,6 +63,7 @@ def render_report(page: Page) -> tuple[bytes, list[Absent]]:
     environment.filters["reference"] = reference
     homes = _claim_of_each_picture(page.pictures, verdicts)
     html = environment.get_template("report.html.j2").render(
+        own=user_file(page.results, verdicts),
         families=_families(verdicts),
         headlines=[(c, v) for name in HEADLINES for c, v in verdicts if c.id == name],
         counts=_counts(verdicts),

@@ -1,9 +1,10 @@
-"""The command line: list | explain | run | verify | check."""
+"""The command line: list | explain | run | verify | attribute | check."""
 
 import sys
 
 import click
 
+from sims.command_line.attribute import attribute
 from sims.command_line.check import check
 from sims.command_line.explain import explain
 from sims.command_line.list import list_
@@ -20,7 +21,7 @@ def cli() -> None:
     """Retrain small models on all subsets of their training points, and judge what attribution scores measure."""
 
 
-for command in (list_, explain, run, verify, check):
+for command in (list_, explain, run, verify, attribute, check):
     cli.add_command(command)
 
 

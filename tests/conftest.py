@@ -51,6 +51,8 @@ SLOW = {
     "sims/learners/test_bistable.py": 8,
     "figures/test_report_in_a_browser.py": 10,
     "sims/experiments/test_influence.py": 10,
+    "sims/experiments/test_drawn.py": 8,
+    "figures/test_user_file.py": 8,
     "sims/experiments/test_estimating_influence.py": 10,
     "meta/test_findings.py": 5,
     "sims/datasets/test_user_file.py": 8,

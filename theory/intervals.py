@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from theory.inputs import as_count, as_numbers
 from theory.response import Array
 
-__all__ = ["half_width", "mean_and_error", "median_doubt", "share_doubt", "sum_of_errors"]
+__all__ = ["half_width", "mean_and_error", "median_doubt", "root_and_doubt", "share_doubt", "sum_of_errors"]
 
 
 def half_width(standard_error: float, degrees: float) -> float:
@@ -47,6 +47,20 @@ def sum_of_errors(*errors: tuple[float, float]) -> tuple[float, float]:
         return np.nan, 0.0
     total = sum(variance for variance, _ in known)
     return float(np.sqrt(total)), float(total**2 / sum(variance**2 / degrees for variance, degrees in known))
+
+
+def root_and_doubt(square: float, half: float) -> tuple[float, float]:
+    """Return the square root of an estimate square ± half of something that is not negative, and the doubt of the root.
+
+    An estimate below 0 counts as 0. The doubt is the distance from the root to the farther end of the interval, which ends at 0.
+
+    >>> root_and_doubt(25.0, 9.0), root_and_doubt(-1.0, 10.0)
+    ((5.0, 1.0), (0.0, 3.0))
+    >>> root_and_doubt(4.0, 5.0)
+    (2.0, 2.0)
+    """
+    root, low, high = (float(np.sqrt(max(x, 0.0))) if x == x else np.nan for x in (square, square - half, square + half))
+    return root, max(root - low, high - root)
 
 
 def median_doubt(values: ArrayLike, towards: float) -> float:

@@ -40,7 +40,7 @@ def verify(
     from theory.claims import judge
     from theory.storage import keep, staying
 
-    experiments, left_out = list(all_experiments().values()), dict[str, str]()  # loaded before a folder is made
+    problem, experiments, left_out = None, list(all_experiments().values()), dict[str, str]()  # loaded before a folder is made
     if file is None:
         if given := [name for name, value in user.items() if value not in (None, ())]:
             raise click.UsageError(f"--{given[0]} is for your own data: give its file with --data FILE.csv")
@@ -59,6 +59,10 @@ def verify(
         click.echo(ledger_text(ledger.verdicts))
         if ledger.not_judged:
             click.echo(missing_text(ledger.not_judged))
+        if problem is not None:
+            from sims.command_line.attribute import write_attributions
+
+            click.echo(write_attributions(problem, out, workers or 1))
         click.echo(f"\nresults: {out}")
         if json_file is not None:
             keep(json_file, (json.dumps(ledger_json(ledger), indent=2) + "\n").encode())

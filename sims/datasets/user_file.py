@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from sims.datasets.features import Features, Fill, Rows, features, usable_rows
 from sims.datasets.target import Target, Task, as_target, task_of
 from theory.streams import stream
 
-__all__ = ["Drawn", "UserData", "as_user_data", "gaps_in_words"]
+__all__ = ["LEAST_POINTS", "Drawn", "FirstRows", "UserData", "as_user_data", "gaps_in_words"]
 
 LEAST_POINTS = 4
 """Least number of training points: up to three are removed at once, and the rest must be a training set."""
@@ -47,6 +47,11 @@ class UserData:
         """Return the file's name in characters that are safe in folders and titles: "my data.csv" gives "my_data.csv"."""
         return re.sub(r"[^A-Za-z0-9._-]+", "_", Path(self.path).name)
 
+    def facts(self) -> dict[str, str | int]:
+        """Return what a result records of the file: its name, the target, and how many rows it has."""
+        table = _read(self.path, self.sha256, self.target, self.drop, self.categories, self.decimal)
+        return {"file": Path(self.path).name, "target": self.target, "file_rows": len(table.target.codes)}
+
     def load(self, n_points: int | None) -> DataSet:
         """Return the data set of `drawn`."""
         return self.drawn(n_points).data
@@ -73,6 +78,43 @@ class Drawn:
     target: Target
     features: Features
     data: DataSet
+
+
+@dataclass(frozen=True)
+class FirstRows(UserData):
+    """The first of `n_drawn` training rows of a file; features and target are standardised by all of these, as there.
+
+    `load(k)` keeps those rows which a run with k training points would draw: with two classes, each has its share of them. A
+    feature may then be the same in all k rows. The queries stay those of the whole.
+    """
+
+    n_drawn: int = 0
+
+    @classmethod
+    def of(cls, whole: UserData, n_drawn: int) -> "FirstRows":
+        """Return the description of the first rows of `whole`, loaded with `n_drawn` points."""
+        return cls(**{field.name: getattr(whole, field.name) for field in fields(whole)}, n_drawn=n_drawn)
+
+    @property
+    def label(self) -> str:
+        """Return a name that says of how many rows these are the first: "my_data.csv-200-first"."""
+        return f"{super().label}-{self.n_drawn}-first"
+
+    def load(self, n_points: int | None) -> DataSet:
+        """Return the data set of the first `n_points` training points."""
+        drawn = self.drawn(self.n_drawn)
+        if n_points is None:
+            raise ValueError(f"{self.label}: a number of training points is needed")
+        whole = drawn.data
+        rows, _ = _choose_rows(self, len(drawn.target.y), drawn.rows, drawn.target, n_points)
+        kept = np.isin(whole.train_rows, rows)
+        return replace(
+            whole,
+            name=self.label,
+            X=whole.X[kept],
+            y=whole.y[kept],
+            train_rows=tuple(int(row) for row in np.array(whole.train_rows)[kept]),
+        )
 
 
 def as_user_data(

@@ -9,8 +9,9 @@ import numpy as np
 import xarray as xr
 
 from sims.experiments.shared.conditioning import with_conditioning
+from sims.experiments.shared.drawn_removal import DrawnRemovalConfig, run_drawn
 from sims.experiments.shared.effects import linearizations, references, scores_or_undefined
-from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
+from sims.experiments.shared.experiment import Config, Experiment, Retrain, in_memory
 from sims.experiments.shared.labels import Measured, Variables, labelled, measured, table
 from sims.experiments.shared.memory import require_per_subset
 from sims.experiments.shared.problem import Problem
@@ -33,15 +34,18 @@ class GroupRemovalConfig:
     n_seeds: int = 1
 
 
-def run(config: GroupRemovalConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
+def run(config: GroupRemovalConfig | DrawnRemovalConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
     """Measure how well each method predicts F(1) - F(1_S) over every subset S without k points, k = 1 .. N - 1.
 
     A datamodel g predicts F(1_S) by g(1_S), intercept included, and so the change by F(1) - g(1_S): the estimate "datamodel". Its
     coefficients alone, "beta, summed", predict g(1) - g(1_S): the change is then 0 without a removal. The measures are slope,
     relative error and LDS within the groups of k points; `ratio` is the relative error divided by that of summed D(1). All
     subsets are used, so only the seeds are sampled; standard errors over seeds come from the jackknife (NaN for one seed). A
-    Newton step is undefined (NaN) at a k for which the Hessian of some group is singular.
+    Newton step is undefined (NaN) at a k for which the Hessian of some group is singular. With a `DrawnRemovalConfig`, subsets
+    are drawn: see `run_drawn`.
     """
+    if isinstance(config, DrawnRemovalConfig):
+        return run_drawn(config, retrain=retrain, progress=progress)
     learner = config.problem.build()
     seeds, n = tuple(range(config.n_seeds)), learner.n_points
     require_per_subset(learner, _TABLES * learner.n_outputs * len(seeds), "group_removal")
@@ -116,11 +120,20 @@ def _ratio(predicted: Array, rival: Array, actual: Array) -> Measured:
 _NETWORK = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5), ("steps", 10000))
 
 
-def _user_case(problem: Problem, small: bool) -> GroupRemovalConfig | str:
-    if problem.learner in CONVEX:
-        return why_not_enumerable(problem, 14) or GroupRemovalConfig(problem)
+_MOST = 14
+"""Most points of a convex learner for which every group of points is removed."""
+
+
+def _user_case(problem: Problem, small: bool) -> Config:
+    n, convex = problem.n_points or 0, problem.learner in CONVEX
     steps, n_seeds = (1000, 4) if small else (10000, 16)
-    return why_not_enumerable(problem) or GroupRemovalConfig(problem.changed(steps=steps), n_seeds)
+    if not why_not_enumerable(problem, _MOST if convex else None):
+        return GroupRemovalConfig(problem) if convex else GroupRemovalConfig(problem.changed(steps=steps), n_seeds)
+    removed = tuple(sorted({1, 2, *(round(n * share) for share in (0.1, 0.25, 0.5))}))
+    if convex:
+        return DrawnRemovalConfig(problem, removed, draws=max(5 * n, min(20_000, (10 if small else 100) * n)))
+    trained = problem.changed(steps=100 if small else 500)
+    return DrawnRemovalConfig(trained, removed, draws=(20 if small else 40) * n, groups=60, n_seeds=4)
 
 
 _TABLES = 7

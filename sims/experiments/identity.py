@@ -8,11 +8,13 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from sims.experiments.shared.experiment import Experiment, Retrain, in_memory, with_points
+from sims.datasets.user_file import LEAST_POINTS
+from sims.experiments.shared.drawn_identity import DrawnIdentityConfig, run_drawn
+from sims.experiments.shared.experiment import Config, Experiment, Retrain, in_memory, with_points
 from sims.experiments.shared.labels import MEASURES, Variables, array, effect_coords, labelled, progress_bar, table
 from sims.experiments.shared.memory import require_per_subset
 from sims.experiments.shared.problem import GivenLearner, Problem
-from sims.experiments.shared.user_cases import CONVEX, user_case
+from sims.experiments.shared.user_cases import CONVEX, first_points, why_not_enumerable
 from theory.datamodel import Datamodel, optimal_datamodel, quadrature_datamodel
 from theory.derivatives import FiniteDifference, finite_difference
 from theory.edges import split_coefficients
@@ -51,14 +53,17 @@ class IdentityConfig:
     most_trainings: int = 2_000_000
 
 
-def run(config: IdentityConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
+def run(config: IdentityConfig | DrawnIdentityConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
     """Compare beta^(p) with D(1), D(p1), leave-one-out, Hessian influence and the average derivative, for every p.
 
     The learner is retrained on all subsets. Effects have dimensions (.., point, output), in units of the output per unit of
     weight. Nothing is sampled, except edges where there are too many of them (`edges` says how many were taken): `optimality`,
     `finite_difference_error` and `identity_error` show how exact the numbers are. A variable that the learner cannot give is left
     out, and the attribute `left_out` gives the reason for each; `not_judged` says why an average derivative proves nothing.
+    With a `DrawnIdentityConfig`, subsets are drawn: see `run_drawn`.
     """
+    if isinstance(config, DrawnIdentityConfig):
+        return run_drawn(config, retrain=retrain, progress=progress)
     learner, seeds, p_values = config.problem.build(), config.seeds, config.probabilities
     require_per_subset(learner, _numbers_per_subset(learner), "identity")
     responses = retrain(learner, seeds).mean
@@ -292,19 +297,48 @@ _STEEP = IdentityConfig(Problem("one_point", "least_squares", (("l2", 1e-3),))) 
 _THRESHOLD = IdentityConfig(Problem("xor", "moving_jump", n_points=6), seeds=tuple(range(16)))
 
 
-def _user_case(problem: Problem, small: bool) -> IdentityConfig:
+_EXACT, _FIRST = 20, 12
+"""Most points for which beta uses all subsets, and most for which the average derivative is computed beside a larger problem."""
+
+
+def _user_case(problem: Problem, small: bool) -> Config | tuple[Config, ...] | str:
+    """Make the case of all points, and where these are too many for the average derivative, one of the first few of them.
+
+    The first case uses all subsets up to 20 points, and drawn ones above; networks are left to `training_time` where all subsets
+    can be used. The second case has as many of the points as the average derivative can have, 12 at most (`first_points`): its
+    name says so, and so does `left_out` of the first case.
+    """
+    n = problem.n_points or 0
+    if problem.learner not in CONVEX:
+        drawn = DrawnIdentityConfig(problem, draws=(20 if small else 40) * n, seeds=tuple(range(4)))
+        return drawn if why_not_enumerable(problem) else f"is for --learner {' or '.join(CONVEX)}, or for more points"
+    most = int(1e9 / problem.load().X.shape[1] ** 2)  # derivatives: about half a minute
+    fit = max((k for k in range(LEAST_POINTS, _EXACT + 1) if _derivatives(k) <= most), default=LEAST_POINTS)
+    if n <= min(fit, _EXACT):
+        return _exact(problem, most)
+    if n <= _EXACT:
+        whole = _exact(problem, 0)
+    else:
+        whole = DrawnIdentityConfig(problem, draws=max(5 * n, min(20_000, (10 if small else 100) * n)))
+    few = 6 if small else _FIRST
+    return whole, _exact(first_points(problem, min(fit, few)), most)
+
+
+def _derivatives(n: int) -> int:
+    """Return the derivatives that the average derivative of n points takes with 24 nodes on every edge."""
+    return 24 * n * 2 ** (n - 1)
+
+
+def _exact(problem: Problem, most_derivatives: int) -> IdentityConfig:
     """Make a case with scales that are small enough to show the order of the local error on any problem.
 
     Derivatives and trainings are bounded so that they take about a minute.
     """
-    n, n_columns = problem.load().X.shape
-    most = int(64e6 / n_columns**2)
-    enough = 8 * n * 2 ** (n - 1) <= most
     return IdentityConfig(
         problem,
         scales=(0.25, 1 / 16, 1 / 64, 1 / 256),
-        most_derivatives=most if enough else 0,
-        most_trainings=min(2_000_000, max(50_000, most // 8)),
+        most_derivatives=min(most_derivatives, 2**24),
+        most_trainings=min(2_000_000, max(50_000, most_derivatives // 32)),
     )
 
 
@@ -328,5 +362,5 @@ EXPERIMENT = Experiment(
     ),
     run=run,
     resize=_resized,
-    user_case=user_case(_user_case, learners=CONVEX, at_most=20),
+    user_case=_user_case,
 )

@@ -175,7 +175,7 @@ _NETWORK = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5))
 def _user_case(problem: Problem, small: bool) -> LdsConfig:
     n = problem.n_points or 0
     if problem.learner in CONVEX:
-        retrainings = tuple(n * k for k in (2, 5, 10, 20) if n * k <= max(500 if small else 2_500, 5 * n))
+        retrainings = tuple(n * k for k in (2, 5, 10, 20) if n * k <= max(500 if small else 4_000, 5 * n))
         return LdsConfig(problem, retrainings, n_subsets=50 if small else 125, n_designs=4)
     trained = problem.changed(steps=100 if small else 500)
     retrainings = tuple(n * k for k in ((2, 5) if small else (2, 5, 10)))

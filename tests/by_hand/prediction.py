@@ -44,6 +44,26 @@ def identity(beta, derivative, removal, *, inclusion=None, name="made up", data=
     )
 
 
+def drawn_identity(square, spread, *, slope=1.0, slope_spread=0.0, name="drawn"):
+    """An `identity` result from drawn subsets: ||beta - D(1)||^2 / ||D(1)||^2 and the slope, with their standard errors."""
+    root = max(square, 0.0) ** 0.5
+    values, errors = [slope, root, 1.0, 1.0], [slope_spread, spread, 0.001, 0.001]
+    dims, both = ("p", "reference", "measure"), ["D(1)", "LOO"]
+    return xr.Dataset(
+        {
+            "beta": (("p", "point", "output"), [[[2.0], [1.0]]]),
+            "derivative": (("point", "output"), [[1.0], [0.5]]),
+            "leave_one_out": (("point", "output"), [[1.5], [0.7]]),
+            "beta_against": (dims, [[values] * 2]),
+            "beta_against_error": (dims, [[errors] * 2]),
+            "squared_distance": (dims[:2], [[square] * 2]),
+            "squared_distance_error": (dims[:2], [[spread] * 2]),
+        },
+        {"p": [0.5], "reference": both, "measure": MEASURES},
+        {"case": name, "data": "made up", "options": '{"l2": "0.1"}', "draws": 4000, "draw_blocks": 20},
+    )
+
+
 def training(last, spread=0.0, *, first=0.001, slope=2.0, removal=0.5, n_seeds=16, name="made up"):
     """A `training_time` result: relative errors of beta on D(1) after one step and at the end, and of beta on leave-one-out."""
     values = np.ones((2, 2, 4))
@@ -71,7 +91,7 @@ def normalisation(beta, derivative, offset, *, removal=(1.0, 2.0), name="made up
     )
 
 
-def removal(own, spread=float("nan"), *, anchored=(0.9, 0.9), derivative=(0.5, 0.6), near=0.1, n_seeds=1, name=""):
+def removal(own, spread=float("nan"), *, anchored=(0.9, 0.9), derivative=(0.5, 0.6), near=0.1, n_seeds=1, name="", **drawn):
     """A `group_removal` result: relative errors with one and two points removed; `spread` is the standard error of the ratio."""
     names = ["datamodel", "beta, summed", "D(1), summed", "datamodel (p = 0.9)"]
     errors = np.array([own, anchored, derivative, [near] * 2]).T
@@ -84,8 +104,13 @@ def removal(own, spread=float("nan"), *, anchored=(0.9, 0.9), derivative=(0.5, 0
             "ratio_error": (dims[:2], np.full(errors.shape, spread)),
         },
         {"removed": [1, 2], "estimate": names, "measure": ["relative_error"]},
-        {"case": name or f"own {own}", "n_seeds": n_seeds},
+        {"case": name or f"own {own}", "n_seeds": n_seeds, **drawn},
     )
+
+
+def drawn_removal(own, spread, *, name="drawn"):
+    """A `group_removal` result whose datamodels were fitted to drawn subsets, in 20 blocks; without spread over seeds."""
+    return removal([own, 0.2], spread, name=name, draws=4000, degrees_of_freedom=19, n_points=40)
 
 
 _UNDEFINED = identity([0.1, 0.2, 0.4], [0.0, 0.0, 0.0], [0.1, 0.2, 0.3], name="no derivative")
@@ -117,3 +142,17 @@ EITHER_WAY: dict[str, dict[str, Mapping]] = {
     },
 }
 """Claim -> status that it must get -> results of its experiments."""
+
+DRAWN: dict[str, dict[str, Mapping]] = {
+    "C6": {
+        "holds": {"identity": [drawn_identity(0.0, 1e-14)]},
+        "fails": {"identity": [drawn_identity(0.8, 0.05, slope=1.9)]},
+        "inconclusive": {"identity": [drawn_identity(0.003, 0.01)]},
+    },
+    "C8": {
+        "holds": {"group_removal": [drawn_removal(0.3, 0.1)]},
+        "fails": {"group_removal": [drawn_removal(2.0, 0.5)]},
+        "inconclusive": {"group_removal": [drawn_removal(0.55, 0.1)]},
+    },
+}
+"""The same where subsets are drawn, so that the verdict depends on standard errors."""

@@ -240,6 +240,17 @@ CALLS = {
         },
     ),
     "streamed_datamodels": ({"streamed": STREAMED}, {"streamed": {**LEARNER, "a table": TABLE}}),
+    "attribute": (
+        {"learner": RIDGE, "most_exact": 0},
+        {
+            "learner": LEARNER,
+            "n_seeds": {**COUNT, "huge": 10**15},
+            "most_exact": numbers(-1, 1.5),
+            "n_retrainings": {**{k: v for k, v in COUNT.items() if v is not None}, "too few": 20, "huge": 10**15},
+            "seed": SEED,
+            "executor": EXECUTOR,
+        },
+    ),
     "judge_learner": (
         {"learner": RIDGE},
         {

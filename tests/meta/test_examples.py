@@ -32,6 +32,7 @@ PUBLIC = {
     "theory.sampling.designs": [
         "independent", "antithetic", "fold_over", "for_influence", "for_leave_one_out", "for_shapley",
     ],
+    "theory.sampling.blocks": ["fit_without_blocks", "jackknifed"],
     "theory.sampling.surrogates": ["taylor_surrogate", "fit_with_surrogate"],
     "theory.sampling.stability": ["noise_design", "noise_residual"],
     "theory.influence.trajectory": ["source", "tracin"],
@@ -40,6 +41,7 @@ PUBLIC = {
         "MLP", "Bistable", "Interpolator", "KernelSum", "LeastSquares", "Logistic", "MovingJump", "OneStep",
     ],
     "sims.retrain": ["response_table", "streamed_table"],
+    "sims.ledger.attributions": ["attribute"],
     "sims.learners.network.proximal": ["proximal_responses"],
     "sims.datasets": ["names", "by_name", "with_eigenvalues", "with_leverages", "two_classes"],
 }  # fmt: skip

@@ -14,6 +14,7 @@ COMMANDS = [
     ("sims", "explain"),
     ("sims", "run"),
     ("sims", "verify"),
+    ("sims", "attribute"),
     ("sims", "check"),
     ("figures",),
 ]

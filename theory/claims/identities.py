@@ -16,6 +16,7 @@ __all__: list[str] = []
     "T1",
     "beta^(p) is the gradient of the multilinear extension at p 1",
     experiments=("identity",),
+    needs=("optimality",),
     measure="largest normal equation / sd F, all p",
     tolerance=ROUNDING,
     essay="The essay defines beta as the best linear predictor over random subsets; this is that predictor in closed form.",

@@ -15,8 +15,14 @@ _OWN, _ANCHORED, _DERIVATIVE = "datamodel", "beta, summed", "D(1), summed"
 def _against_derivative(ds: xr.Dataset, estimate: str = _OWN, removed: int = 1) -> Evidence:
     """Return the relative error of an estimate divided by that of summed D(1), as evidence."""
     at = {"estimate": estimate, "removed": removed}
-    doubt = half_width(float(ds.ratio_error.sel(at)), ds.attrs["n_seeds"] - 1)
-    return Evidence(ds.attrs["case"], float(ds.ratio.sel(at)), doubt)
+    doubt = half_width(float(ds.ratio_error.sel(at)), _degrees(ds))
+    drawn = f", {ds.attrs['draws']} subsets drawn" if "draws" in ds.attrs else ""
+    return Evidence(f"{ds.attrs['case']}{drawn}", float(ds.ratio.sel(at)), doubt)
+
+
+def _degrees(ds: xr.Dataset) -> int:
+    """Return the degrees of freedom of the standard errors: of the drawn subsets if there are any, else of the seeds."""
+    return int(ds.attrs.get("degrees_of_freedom", ds.attrs["n_seeds"] - 1))
 
 
 def _judged_by(estimate: str, removed: int = 1) -> Judgement:
@@ -32,7 +38,7 @@ def _judged_by_size(this: Claim, results: Results) -> Verdict:
     evidence: list[Evidence] = []
     for ds in results["group_removal"]:
         at = {"estimate": _OWN, "removed": 1, "measure": "relative_error"}
-        error, doubt = float(ds.measured.sel(at)), half_width(float(ds.measured_error.sel(at)), ds.attrs["n_seeds"] - 1)
+        error, doubt = float(ds.measured.sel(at)), half_width(float(ds.measured_error.sel(at)), _degrees(ds))
         evidence.append(Evidence(ds.attrs["case"], error**2, 2.0 * error * doubt))
     return this.decide(evidence, condition="share", deciding="most")
 
@@ -61,7 +67,8 @@ def datamodels_suit_small_perturbations(this: Claim, results: Results) -> Verdic
     """Divide the relative error of the datamodel's own prediction F(1) - g(1_S) by that of D(1), when one point is removed.
 
     The condition gives both errors, that of the change anchored at F(1), which is beta summed over the removed points, that of a
-    datamodel fitted at p = 0.9, and the number of removed points from which the uniform datamodel is better than D(1).
+    datamodel fitted at p = 0.9, and the number of removed points from which the uniform datamodel is better than D(1). Where the
+    datamodel is fitted to drawn subsets, its ratio is corrected for their noise and has an interval.
     """
     cases = results["group_removal"]
     return this.decide(
@@ -80,7 +87,7 @@ def _errors(ds: xr.Dataset) -> str:
     )
     return (
         f"{own:.2g} ({anchored:.2g} anchored) against {derivative:.2g}, {near:.2g} for p = 0.9, better from "
-        f"{_better_from(ds, _OWN)} ({_better_from(ds, _ANCHORED)}) of {int(ds.removed[-1]) + 1} points"
+        f"{_better_from(ds, _OWN)} ({_better_from(ds, _ANCHORED)}) of {ds.attrs.get('n_points', int(ds.removed[-1]) + 1)} points"
     )
 
 

@@ -78,6 +78,7 @@ def inclusion_derivative_is_the_datamodel(this: Claim, results: Results) -> Verd
     evidence = [
         Evidence(ds.attrs["case"], max(relative_error(ds.inclusion_derivative.sel(p=p), ds.beta.sel(p=p)) for p in ds.p.values))
         for ds in results["identity"]
+        if "inclusion_derivative" in ds
     ]
     tried = [ds for ds in results["no_go"] if "inclusion_difference" in ds]
     for ds in tried:

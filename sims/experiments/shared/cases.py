@@ -67,7 +67,8 @@ def user_jobs(problem: Problem, *, small: bool = False) -> tuple[list[Job], dict
         if isinstance(case, str):
             left_out[experiment.name] = case
         else:
-            jobs.append(Job(experiment.name, case, small))
+            cases = case if isinstance(case, tuple) else (case,)
+            jobs += [Job(experiment.name, one, small) for one in cases]
     return jobs, left_out
 
 

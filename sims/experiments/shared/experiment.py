@@ -50,8 +50,8 @@ class Experiment:
 
     The function is `run(config, *, retrain, progress)`. `resize(config, n_points)` returns a case with another number of training
     points; it may leave out parts that would take too long. `user_case(problem, small)` returns the case for a learner on a
-    user's own data, or a text with the reason why there is none. `user_case` is None if the experiment only makes sense on its
-    own data sets. `user_cases.user_case` makes the function that most experiments need.
+    user's own data, or a tuple of several, or a text with the reason why there is none. `user_case` is None if the experiment
+    only makes sense on its own data sets. `user_cases.user_case` makes the function that most experiments need.
     """
 
     name: str
@@ -60,4 +60,4 @@ class Experiment:
     small: tuple[Config, ...]
     run: "Callable[..., xr.Dataset]"
     resize: Callable[[Any, int], Config] = with_points
-    user_case: Callable[[Problem, bool], Config | str] | None = None
+    user_case: Callable[[Problem, bool], Config | tuple[Config, ...] | str] | None = None

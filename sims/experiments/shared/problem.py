@@ -75,6 +75,7 @@ class Problem:
             "train_rows": list(used.train_rows),
             "query_rows": list(used.query_rows[: self.n_queries]),
             **({"labels": list(used.labels)} if used.labels else {}),
+            **(self.data.facts() if isinstance(self.data, UserData) else {}),
             **({"data_seed": self.data_seed, "repeats": dataclasses.replace(self, data_seed=0).name} if self.data_seed else {}),
         }
 

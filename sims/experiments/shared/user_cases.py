@@ -1,12 +1,13 @@
 """The module decides for which learners and numbers of points an experiment has a case on a user's own data."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 
-from sims.datasets.user_file import UserData
+from sims.datasets.user_file import FirstRows, UserData
 from sims.experiments.shared.experiment import Config
 from sims.experiments.shared.problem import Option, Problem
 
-__all__ = ["CONVEX", "ENUMERABLE", "NETWORKS", "user_case", "user_problem", "why_not_enumerable"]
+__all__ = ["CONVEX", "ENUMERABLE", "NETWORKS", "first_points", "user_case", "user_problem", "why_not_enumerable"]
 
 CONVEX, NETWORKS = ("logistic", "least_squares"), ("mlp",)
 
@@ -21,6 +22,18 @@ def user_problem(data: UserData, learner: str, n_points: int, l2: float | None =
     loss, rate = ("logistic", 0.5) if data.task == "two classes" else ("squared", 0.1)
     options: dict[str, Option] = {"hidden": (4,), "loss": loss, "l2": 0.01 if l2 is None else l2, "learning_rate": rate}
     return Problem(data, learner, tuple(options.items()), n_points)
+
+
+def first_points(problem: Problem, n_points: int) -> Problem:
+    """Return the problem on the first `n_points` training points that were drawn, with the same queries and standardisation.
+
+    They are the rows that a run with as many points would train on (`FirstRows`); the name of the problem says how many of how
+    many there are. Raises ValueError for a problem on other data than a user's, or for more points than it has.
+    """
+    data, n = problem.data, problem.n_points or 0
+    if not isinstance(data, UserData) or n_points > n:
+        raise ValueError(f"n_points = {n_points} of {problem.name}, expected at most its {n} points, drawn from a user's file")
+    return dataclasses.replace(problem, data=FirstRows.of(data, n), n_points=n_points)
 
 
 def user_case(

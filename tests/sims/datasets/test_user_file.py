@@ -14,11 +14,11 @@ from assertions import assert_close, assert_identical
 from sklearn.linear_model import LogisticRegression
 
 from sims.command_line.user_problem import described_problem
-from sims.datasets.user_file import as_user_data
+from sims.datasets.user_file import FirstRows, as_user_data
 from sims.datasets.user_record import write_down
 from sims.experiments import all_experiments
 from sims.experiments.shared.cases import run_cases, user_jobs
-from sims.experiments.shared.user_cases import user_problem
+from sims.experiments.shared.user_cases import first_points, user_problem
 from theory.claims import all_claims, judge
 
 SAMPLE = Path(__file__).parents[3] / "examples" / "vote96.csv"
@@ -256,9 +256,9 @@ def test_the_datamodel_of_a_target_of_numbers_is_that_of_statsmodels_ridge_on_ev
     [
         ("logistic", 12, {"identity", "budget", "lds", "scale", "counterfactual"}, {"scale_at_size", "training_time", "jumps"}),
         ("logistic", 18, {"identity", "spectrum", "lds", "scale_at_size"}, {"budget", "expansion"}),
-        ("logistic", 60, {"lds", "scale", "scale_at_size", "counterfactual"}, {"identity", "budget", "spectrum", "estimators"}),
+        ("logistic", 60, {"identity", "group_removal", "lds", "scale", "scale_at_size"}, {"budget", "spectrum", "estimators"}),
         ("mlp", 8, {"training_time", "average_derivative", "seeds", "budget"}, {"identity", "scale", "jumps", "interpolation"}),
-        ("mlp", 20, {"lds", "counterfactual"}, {"training_time", "seeds", "spectrum", "scale_at_size"}),
+        ("mlp", 20, {"identity", "group_removal", "lds"}, {"training_time", "seeds", "spectrum", "scale_at_size"}),
     ],
 )
 @pytest.mark.parametrize("small", [False, True])
@@ -271,7 +271,49 @@ def test_which_experiments_run_is_decided_by_learner_and_number_of_points(vote, 
     assert names | set(reasons) == set(all_experiments())
     assert not names & set(reasons)
     for job in jobs:
-        assert len(job.config.problem.load().X) == n_points
+        if "-first-" not in job.config.problem.name:
+            assert len(job.config.problem.load().X) == n_points
+
+
+def wide_file(folder, n_rows=60, n_columns=50):
+    """Two classes, and so many columns that the average derivative of 12 points takes too long."""
+    rng = np.random.default_rng(0)
+    table = rng.standard_normal((n_rows, n_columns))
+    path = folder / "wide.csv"
+    lines = [",".join([*(f"{x:.17g}" for x in row), "ab"[k % 2]]) for k, row in enumerate(table)]
+    path.write_text("\n".join([",".join([*(f"x{k}" for k in range(n_columns)), "y"]), *lines]))
+    return path
+
+
+def test_where_the_average_derivative_is_too_expensive_it_takes_the_first_points(tmp_path):
+    problem = user_problem(as_user_data(wide_file(tmp_path), "y"), "logistic", 12)
+    whole, part = all_experiments()["identity"].user_case(problem, False)
+    assert (whole.most_derivatives, whole.problem) == (0, problem)
+    few = part.problem.n_points
+    assert part.problem.name == f"wide.csv-12-first-{few} logistic l2=0.1"
+    assert 4 <= few < 12
+    assert part.most_derivatives >= 24 * few * 2 ** (few - 1)
+
+
+@pytest.mark.parametrize(("n", "few"), [(12, 6), (40, 12), (200, 10)])
+def test_the_first_points_are_rows_that_train_with_as_many_points_and_stand_as_in_the_whole(vote, n, few):
+    whole = user_problem(vote, "logistic", n)
+    part, data = first_points(whole, few).load(), whole.load()
+    assert set(part.train_rows) <= set(data.train_rows)
+    assert part.train_rows == user_problem(vote, "logistic", few).load().train_rows
+    kept = [data.train_rows.index(row) for row in part.train_rows]
+    assert_identical(part.X, data.X[kept])
+    assert_identical(part.y, data.y[kept])
+    assert_identical(part.X_query, data.X_query)
+    assert part.query_rows == data.query_rows
+    assert not set(part.train_rows) & set(part.query_rows)
+
+
+def test_first_points_need_a_users_file_that_has_them(vote):
+    with pytest.raises(ValueError, match="expected at most its 12 points"):
+        first_points(user_problem(vote, "logistic", 12), 13)
+    with pytest.raises(ValueError, match="a number of training points is needed"):
+        FirstRows.of(vote, 12).load(None)
 
 
 def test_every_claim_is_judged_or_has_its_reason(tmp_path, vote):

@@ -7,6 +7,7 @@ import importlib
 from pathlib import Path
 
 import pytest
+from by_hand.prediction import DRAWN
 
 from theory.claims import Status, all_claims
 
@@ -27,6 +28,13 @@ EITHER_WAY = {
 def test_results_made_by_hand_get_the_verdict_that_they_were_made_for(identifier, outcome):
     verdict = CLAIMS[identifier].judge(EITHER_WAY[identifier][outcome])
     assert verdict.status in STATUSES[outcome], verdict
+
+
+@pytest.mark.parametrize(("identifier", "outcome"), [(k, outcome) for k, found in DRAWN.items() for outcome in found])
+def test_drawn_subsets_decide_only_outside_their_interval(identifier, outcome):
+    verdict = CLAIMS[identifier].judge(DRAWN[identifier][outcome])
+    assert verdict.status in STATUSES[outcome], verdict
+    assert "4000 subsets drawn" in str(verdict)
 
 
 def test_every_claim_can_hold_and_can_fail():
