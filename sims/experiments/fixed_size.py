@@ -8,7 +8,7 @@ import xarray as xr
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
 from sims.experiments.shared.labels import Variables, array, labelled
 from sims.experiments.shared.memory import require_per_subset
-from sims.experiments.shared.problem import Problem
+from sims.experiments.shared.problem import AnyProblem, Problem
 from sims.experiments.shared.user_cases import user_case
 from theory.datamodel import optimal_datamodel
 from theory.laws import Bernoulli, FixedSize
@@ -23,7 +23,7 @@ __all__ = ["EXPERIMENT", "FixedSizeConfig", "run"]
 class FixedSizeConfig:
     """A config sets the problem, the sizes k of subsets as shares of N, and the number of seeds."""
 
-    problem: Problem
+    problem: AnyProblem
     shares: tuple[float, ...] = (0.25, 0.5, 0.75)
     n_seeds: int = 1
 
