@@ -114,7 +114,7 @@ def _derivatives_near_one(learner: Learner, config: IdentityConfig, left_out: di
     """Compute the variables that need weights near 1: D(1), exact or by converged differences, and local datamodels."""
     seeds, ones = config.seeds, np.ones(learner.n_points)
     if takes_masks_only(learner):
-        names = ("finite_difference", "derivative", "local_beta", "local_error")
+        names = ("finite_difference", "finite_difference_error", "derivative", "local_beta", "local_error")
         left_out |= dict.fromkeys(names, f"{type(learner).__name__} takes weights 0 and 1 only")
         return {}
     numerical = finite_difference(learner, ones, seeds)
