@@ -19,10 +19,18 @@ from theory.response import (
     weight_jacobian_column,
 )
 
-__all__ = ["Cases", "cases_of"]
+__all__ = ["MOST_POINTS", "NEEDS_MORE", "PATIENCE", "Cases", "cases_of"]
 
 Ask = Callable[[Array], Array]
 """A question to a learner, for rows of weights."""
+
+MOST_POINTS = 20
+"""Limit of 2^20 retrainings; for more points draw subsets (`theory.datamodel.fit_sampled`)."""
+
+PATIENCE = 600.0
+"""Seconds that average derivatives may take."""
+
+NEEDS_MORE = "needs more than the table of one learner"
 
 MOST_POINTS_AVERAGED = 10
 """Limit for average derivatives, which take N 2^(N-1) derivatives per node; they are left out with more points."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike
 
-from sims.ledger.cases import Cases, cases_of
+from sims.ledger.cases import MOST_POINTS, NEEDS_MORE, PATIENCE, Cases, cases_of
 from sims.ledger.text import ledger_text, missing_text
 from sims.retrain import Responses, engine, response_table
 from theory.answers import require_learner
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     import xarray as xr
 
 __all__ = ["Study", "judge_learner"]
-
-MOST_POINTS = 20
-"""Limit of 2^20 retrainings; for more points draw subsets (`theory.datamodel.fit_sampled`)."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -80,7 +77,7 @@ def judge_learner(
     store: Path | str | None = None,
     executor: engine.Executor | int | None = None,
     progress: bool | None = None,
-    patience: float = 600.0,
+    patience: float = PATIENCE,
 ) -> Study:
     """Retrain on all subsets with seeds 0 .. n_seeds - 1 and judge the claims that the learner can answer.
 
@@ -112,7 +109,7 @@ def judge_learner(
         print(cases.cost, file=sys.stderr)
     table = response_table(learner, as_seeds(range(n_seeds)), store=store, executor=executor, progress=shows)
     results = _results(cases, table, shows)
-    ledger = judge(results, {**dict.fromkeys(all_experiments(), "needs more than the table of one learner"), **cases.left_out})
+    ledger = judge(results, {**dict.fromkeys(all_experiments(), NEEDS_MORE), **cases.left_out})
     return Study(ledger.verdicts, ledger.not_judged, ledger.faults, results=results)
 
 
