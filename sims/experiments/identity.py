@@ -349,14 +349,15 @@ def _numbers_per_subset(learner: Learner) -> int:
 def _normal_equation_error(table: Array, model: Datamodel, p: float) -> float:
     """Return the largest of |E[residual]| and |E[residual (w_i - p)]| / sd(w_i), relative to sd(F).
 
-    It is 0 for the optimal linear predictor.
+    It is 0 for the optimal linear predictor. Outputs that are the same on all subsets do not count; NaN if none is left.
     """
     masks = all_masks(len(model.coefficients))
     probabilities = product_probabilities(np.tile([1.0 - p, p], (masks.shape[1], 1)))
     weighted = probabilities[:, None] * (table - model.predict(masks))
     spread = np.sqrt(probabilities @ (table - probabilities @ table) ** 2)
     equations = np.vstack([weighted.sum(axis=0), (masks - p).T @ weighted / np.sqrt(p * (1.0 - p))])
-    return float((np.abs(equations) / spread).max())
+    varies = np.ptp(table, axis=0) > 0.0
+    return float((np.abs(equations[:, varies]) / spread[varies]).max()) if varies.any() else np.nan
 
 
 def _resized(config: IdentityConfig, n_points: int) -> IdentityConfig:

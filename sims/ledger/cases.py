@@ -14,6 +14,7 @@ from theory.response import (
     DifferentiableLearner,
     Learner,
     LinearizableLearner,
+    block_rows_of,
     mean_response,
     takes_masks_only,
     weight_jacobian_column,
@@ -121,22 +122,22 @@ _AROUND_ONE = 100  # weight vectors per point for differences
 def _seconds(learner: Learner, seeds: tuple[int, ...]) -> tuple[float, float]:
     """Return the time in seconds of one training and of one derivative in one weight, for all seeds; 0 for no derivative.
 
-    A first call, which may compile, does not count. Several rows at once are timed where that does not take long.
+    A first call, which may compile, does not count. As many rows are timed at once as the learner asks for by `block_rows`.
     """
     n = learner.n_points
-    rows = 1.0 - np.eye(n)[np.arange(16) % n] if n > 1 else np.ones((16, 1))
+    rows = 1.0 - np.eye(n)[np.arange(64) % n] if n > 1 else np.ones((64, 1))
 
-    def timed(ask: Ask) -> float:
+    def timed(ask: Ask, most: int) -> float:
         ask(rows[:1])
-        seconds, count = _clocked(ask, rows[:1]), 1
-        if seconds < 0.5:
-            seconds, count = _clocked(ask, rows), len(rows)
-        return seconds / count
+        alone = _clocked(ask, rows[:1])
+        count = 64 if alone < 0.05 else most if alone < 10.0 else 1
+        return alone if count == 1 else _clocked(ask, rows[:count]) / count
 
-    training = timed(partial(mean_response, learner, seeds=seeds))
+    at_once = min(block_rows_of(learner), 64) if hasattr(learner, "block_rows") else 4
+    training = timed(partial(mean_response, learner, seeds=seeds), at_once)
     if not isinstance(learner, DifferentiableLearner):
         return training, 0.0
-    return training, timed(partial(weight_jacobian_column, learner, seeds=seeds, point=0))
+    return training, timed(partial(weight_jacobian_column, learner, seeds=seeds, point=0), 4)
 
 
 def _clocked(ask: Ask, rows: Array) -> float:

@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from sims.ledger.cases import MOST_POINTS, NEEDS_MORE, PATIENCE, Cases, cases_of
@@ -127,6 +128,9 @@ def _results(cases: Cases, table: Responses, shows: bool) -> "dict[str, list[xr.
     with closing(tqdm(total=len(configs), unit="part", leave=False, disable=None if shows else True)) as bar:
         for experiment, config in configs.items():
             bar.set_description(experiment.replace("_", " "))
-            results[experiment] = [experiments[experiment].run(config, retrain=retrain)]
+            with np.errstate(
+                divide="ignore", invalid="ignore", over="ignore"
+            ):  # of a constant F, say: the claims say "undefined"
+                results[experiment] = [experiments[experiment].run(config, retrain=retrain)]
             bar.update()
     return results
