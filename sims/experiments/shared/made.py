@@ -71,7 +71,8 @@ class MadeLearner:
 
     def build(self) -> Learner:
         """Call the function, and check what it returns; ValueError or TypeError says what is wrong with it."""
-        make, used = load_function(self.function), self.load()
+        used = self.load()
+        make: Any = load_function(self.function)
         columns = slice(1 if has_own_bias(make) else 0, None)
         X, y, X_query = used.X[:, columns].copy(), used.y.copy(), used.X_query[:, columns].copy()
         try:
