@@ -8,6 +8,14 @@ import click
 
 __all__ = ["user_options"]
 
+
+class _Learner(click.Choice[str]):
+    """One of the project's learners, or MODULE:FUNCTION."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return value if ":" in str(value) else super().convert(value, param, ctx)
+
+
 _USER_OPTIONS = (
     click.option("--data", "file", metavar="FILE.csv", type=click.Path(path_type=Path), help="Judge on this file instead."),
     click.option("--target", metavar="COLUMN", help="What is predicted: a column of numbers, or of classes."),
@@ -35,8 +43,10 @@ _USER_OPTIONS = (
     ),
     click.option(
         "--learner",
-        type=click.Choice(["logistic", "least_squares", "mlp"]),
-        help="What is retrained [default: logistic for a target of two values, else least_squares].",
+        type=_Learner(["logistic", "least_squares", "mlp"]),
+        metavar="NAME",
+        help="What is retrained: logistic, least_squares, mlp, or your own model, MODULE:FUNCTION, which is called as "
+        "make(X, y, X_query) and returns a learner [default: logistic for a target of two values, else least_squares].",
     ),
     click.option("--points", type=click.IntRange(4), help="Training points N [default: 12, mlp 8; with --small 8, mlp 6]."),
     click.option("--queries", type=click.IntRange(1), help="Other rows whose outputs are explained [default: 8]."),

@@ -31,8 +31,8 @@ def verify(
     """Run every experiment, print the ledger of verdicts, draw all figures and write report.html, one page with everything.
 
     On the project's data sets, or with --data on your own CSV file: its first line names the columns, and all but the target and
-    those dropped are features. N rows train, on all 2^N subsets where N allows it, else on subsets that are drawn;
-    OUT/FILE.csv-N.rows.json says which rows.
+    those dropped are features. With --learner MODULE:FUNCTION your own model is retrained on it. N rows train, on all 2^N subsets
+    where N allows it, else on subsets that are drawn; OUT/FILE.csv-N.rows.json says which rows.
     """
     from sims.experiments import all_experiments
     from sims.experiments.shared.cases import jobs_of, run_cases, user_jobs
@@ -45,6 +45,14 @@ def verify(
         if given := [name for name, value in user.items() if value not in (None, ())]:
             raise click.UsageError(f"--{given[0]} is for your own data: give its file with --data FILE.csv")
         out, jobs = out or Path("results"), jobs_of(experiments, small=small)
+    elif ":" in (user["learner"] or ""):
+        from sims.command_line.user_problem import described_learner
+        from sims.experiments.shared.cases import Job
+        from sims.ledger.cases import NEEDS_MORE
+
+        out, cases = described_learner(file, out, small=small, **user)
+        jobs = [Job(name, config) for name, config in cases.configs.items()]
+        left_out = {**dict.fromkeys(all_experiments(), NEEDS_MORE), **cases.left_out}
     else:
         from sims.command_line.user_problem import described_problem
 

@@ -8,7 +8,7 @@ import xarray as xr
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
 from sims.experiments.shared.labels import Variables, array, labelled
 from sims.experiments.shared.memory import require_per_subset
-from sims.experiments.shared.problem import Problem
+from sims.experiments.shared.problem import AnyProblem, Problem
 from sims.experiments.shared.user_cases import user_case
 from theory.datamodel import optimal_datamodel
 from theory.laws import Bernoulli, FixedSize
@@ -23,7 +23,7 @@ __all__ = ["EXPERIMENT", "FixedSizeConfig", "run"]
 class FixedSizeConfig:
     """A config sets the problem, the sizes k of subsets as shares of N, and the number of seeds."""
 
-    problem: Problem
+    problem: AnyProblem
     shares: tuple[float, ...] = (0.25, 0.5, 0.75)
     n_seeds: int = 1
 
@@ -54,7 +54,7 @@ def run(config: FixedSizeConfig, *, retrain: Retrain = in_memory, progress: bool
 
 
 def _at_size(responses: Array, n: int, k: int) -> dict[str, float]:
-    """Return the four numbers of `run` at subset size k."""
+    """Return the four numbers of `run` at subset size k; those of effects are NaN (undefined) where F has none but rounding."""
     rows = sizes(n) == k
     masks, values = all_masks(n)[rows], responses[rows]
     solution: Array = np.linalg.lstsq(np.column_stack([np.ones(len(masks)), masks]), values, rcond=1e-10)[0].astype(np.float64)
@@ -64,12 +64,13 @@ def _at_size(responses: Array, n: int, k: int) -> dict[str, float]:
     covariance = np.cov(masks.T, bias=True)
     predicted = k * (n - k) / n**2 * n / (n - 1) * (np.eye(n) - 1.0 / n)
     shifted = (intercept - k) + masks @ (beta + 1.0)
-    change = np.abs(shifted - (intercept + masks @ beta)).max() / values.std()
+    change, spread = np.abs(shifted - (intercept + masks @ beta)).max(), values.std(axis=0).max()
+    varies = spread > 1e-12 * np.abs(values).max() and np.linalg.norm(_centred(fixed)) > 1e-9 * spread
     return {
-        "swap_error": relative_error(_centred(beta), _centred(fixed)),
+        "swap_error": relative_error(_centred(beta), _centred(fixed)) if varies else np.nan,
         "covariance_error": relative_error(covariance, predicted),
-        "shift_error": float(change),
-        "bernoulli_gap": relative_error(_centred(fixed), _centred(bernoulli)),
+        "shift_error": float(change / values.std()) if varies else np.nan,
+        "bernoulli_gap": relative_error(_centred(fixed), _centred(bernoulli)) if varies else np.nan,
     }
 
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import xarray as xr
@@ -13,7 +14,7 @@ from sims.experiments.shared.drawn_identity import DrawnIdentityConfig, run_draw
 from sims.experiments.shared.experiment import Config, Experiment, Retrain, in_memory, with_points
 from sims.experiments.shared.labels import MEASURES, Variables, array, effect_coords, labelled, progress_bar, table
 from sims.experiments.shared.memory import require_per_subset
-from sims.experiments.shared.problem import GivenLearner, Problem
+from sims.experiments.shared.problem import AnyProblem, Problem
 from sims.experiments.shared.user_cases import CONVEX, first_points, why_not_enumerable
 from theory.datamodel import Datamodel, optimal_datamodel, quadrature_datamodel
 from theory.derivatives import FiniteDifference, finite_difference
@@ -27,6 +28,8 @@ from theory.response import (
     Learner,
     LinearizableLearner,
     Linearization,
+    mean_response,
+    normalization_of,
     takes_masks_only,
     weight_derivative,
 )
@@ -42,15 +45,16 @@ class IdentityConfig:
     """A config sets the problem, the inclusion probabilities, the scales of local datamodels, the seeds, and what may be spent.
 
     The average derivative, with the jumps of F where it has some, is left out unless `most_derivatives` is positive; it takes at
-    most that many derivatives, and `most_trainings` where edges are taken apart.
+    most that many derivatives, and `most_trainings` where edges are taken apart. `why_not_averaged` is the reason that is given.
     """
 
-    problem: Problem | GivenLearner
+    problem: AnyProblem
     probabilities: tuple[float, ...] = (0.2, 0.5, 0.8, 0.9, 0.99)
     scales: tuple[float, ...] = (0.5, 0.25, 0.125, 0.0625, 0.03125)
     seeds: tuple[int, ...] = (0,)
     most_derivatives: int = 2**24
     most_trainings: int = 2_000_000
+    why_not_averaged: str = "no average derivative was asked for: it would take too long"
 
 
 def run(config: IdentityConfig | DrawnIdentityConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
@@ -60,7 +64,9 @@ def run(config: IdentityConfig | DrawnIdentityConfig, *, retrain: Retrain = in_m
     weight. Nothing is sampled, except edges where there are too many of them (`edges` says how many were taken): `optimality`,
     `finite_difference_error` and `identity_error` show how exact the numbers are. A variable that the learner cannot give is left
     out, and the attribute `left_out` gives the reason for each; `not_judged` says why an average derivative proves nothing.
-    With a `DrawnIdentityConfig`, subsets are drawn: see `run_drawn`.
+    `exploded` says so where D(1) is exact and useless, `warning` what to do about it. Where the error of local datamodels does
+    not yet fall as s^2 at the last two of the scales, smaller ones are added until it does. With a `DrawnIdentityConfig`, subsets
+    are drawn: see `run_drawn`.
     """
     if isinstance(config, DrawnIdentityConfig):
         return run_drawn(config, retrain=retrain, progress=progress)
@@ -95,6 +101,8 @@ def run(config: IdentityConfig | DrawnIdentityConfig, *, retrain: Retrain = in_m
 
     variables["beta_against"] = (table(accuracy, p=p_values, reference=known), "beta measured against each reference")
     result = labelled("identity", config, variables)
+    if "derivative" in variables and (useless := _exploded(np.asarray(known["D(1)"]), responses)):
+        result = result.assign_attrs(exploded=useless, warning=f"{useless}. {_IF_EXPLODED}")
     result = result.assign_attrs(not_judged="; ".join(not_judged)) if not_judged else result
     return result.assign_attrs(left_out=json.dumps(left_out)) if left_out else result
 
@@ -111,28 +119,94 @@ def _derivatives_near_one(learner: Learner, config: IdentityConfig, left_out: di
     """Compute the variables that need weights near 1: D(1), exact or by converged differences, and local datamodels."""
     seeds, ones = config.seeds, np.ones(learner.n_points)
     if takes_masks_only(learner):
-        names = ("finite_difference", "derivative", "local_beta", "local_error")
+        names = ("finite_difference", "finite_difference_error", "derivative", "local_beta", "local_error")
         left_out |= dict.fromkeys(names, f"{type(learner).__name__} takes weights 0 and 1 only")
         return {}
     numerical = finite_difference(learner, ones, seeds)
     effect = effect_coords(numerical.derivative)
-    local = np.stack([quadrature_datamodel(learner, TwoPoint(s), seeds, nodes=2).coefficients for s in config.scales])
+    exact = weight_derivative(learner, ones, seeds) if isinstance(learner, DifferentiableLearner) else None
+    scales, local = _local_datamodels(learner, config, numerical, exact)
     variables: Variables = {
         "finite_difference": (array(numerical.derivative, **effect), "dF/dw at w = 1 by extrapolated differences"),
         "finite_difference_error": (array(numerical.error, **effect), "its own estimate of its error"),
-        "local_beta": (array(local, scale=config.scales, **effect), "optimal datamodel coefficient, weights 1 - s or 1 + s"),
+        "local_beta": (array(local, scale=scales, **effect), "optimal datamodel coefficient, weights 1 - s or 1 + s"),
     }
-    if isinstance(learner, DifferentiableLearner):
-        derivative, how = weight_derivative(learner, ones, seeds), "D(1): dF/dw at w = 1"
-    elif reason := _why_not_trusted(numerical, local, config.scales):
+    if exact is not None:
+        derivative, how = exact, "D(1): dF/dw at w = 1"
+    elif reason := _why_not_trusted(numerical, local, scales):
         left_out |= dict.fromkeys(("derivative", "local_error"), f"{type(learner).__name__} has no weight_jacobian, and {reason}")
         return variables
     else:
         derivative, how = numerical.derivative, "D(1): dF/dw at w = 1, by differences"
     variables["derivative"] = (array(derivative, **effect), how)
-    errors = array([relative_error(b, derivative) for b in local], scale=config.scales)
+    errors = array([relative_error(b, derivative) for b in local], scale=scales)
     variables["local_error"] = (errors, "||local beta - D(1)|| / ||D(1)||")
     return variables
+
+
+def _local_datamodels(
+    learner: Learner, config: IdentityConfig, numerical: FiniteDifference, exact: Array | None
+) -> tuple[list[float], Array]:
+    """Return the scales and the local datamodels on them (K, N, M): those of the config, then halves while they are needed.
+
+    beta(s) = D(1) + O(s^2), so that the error falls by 4 from s to s/2 once s is small enough. Halves are added until the last
+    two orders are within 0.1 of 2, rounding of F makes more than a thousandth of the error, or the trainings are too many.
+    Nothing is added where F is not smooth near w = 1, or where one scale was asked for.
+    """
+    scales, seeds = list(config.scales), config.seeds
+
+    def fitted(scale: float) -> Array:
+        return quadrature_datamodel(learner, TwoPoint(scale), seeds, nodes=2).coefficients
+
+    local = [fitted(scale) for scale in scales]
+    derivative, trainings = numerical.derivative if exact is None else exact, 2**learner.n_points * len(seeds)
+    if len(scales) < 2 or not relative_error(numerical.derivative, derivative) <= SMOOTH or _jumps_near_one(numerical):
+        return scales, np.stack(local)
+    size = float(np.linalg.norm(derivative))
+    level = float(np.abs(mean_response(learner, np.ones((1, learner.n_points)), seeds)).max())
+    for added in range(1, _MOST_HALVINGS + 1):
+        errors = [relative_error(b, derivative) for b in local[-3:]]
+        orders = np.diff(-np.log(errors)) / np.diff(-np.log(scales[-3:])) if min(errors) > 0.0 else np.zeros(2)
+        rounding = np.finfo(np.float64).eps * level / scales[-1] / size if size else np.inf
+        if (np.abs(orders - 2.0) <= _SETTLED).all() and len(orders) == 2:
+            break
+        if errors[-1] <= 1e3 * rounding or added * trainings > _MOST_ADDED_TRAININGS:
+            break
+        scales.append(scales[-1] / 2.0)
+        local.append(fitted(scales[-1]))
+    return scales, np.stack(local)
+
+
+SMOOTH = 1e-3
+"""Largest relative difference of D(1) and differences of F where F is taken for smooth near w = 1."""
+
+_SETTLED = 0.1  # the tolerance of T2 local
+_MOST_HALVINGS, _MOST_ADDED_TRAININGS = 12, 2**17
+
+
+def _jumps_near_one(numerical: FiniteDifference) -> bool:
+    """Say whether differences do not converge, so that no local datamodel could."""
+    return not float(np.linalg.norm(numerical.error)) <= SMOOTH * float(np.linalg.norm(numerical.derivative))
+
+
+def _exploded(derivative: Array, responses: Array) -> str:
+    """Return a text that says so where D(1) is too large to mean anything, else an empty one.
+
+    At such a slope a change of one weight by 1 / MOST_SLOPE would move F by as much as all subsets do.
+    """
+    largest, whole = float(np.abs(derivative).max()), float(np.ptp(responses, axis=0).max())
+    if not largest > MOST_SLOPE * whole:
+        return ""
+    return f"D(1) is as large as {largest:.1e}, while F differs by {whole:.2g} between all subsets"
+
+
+MOST_SLOPE = 1e4
+
+_IF_EXPLODED = (
+    "It is the exact derivative of the steps that were computed, and useless: it holds for changes of a weight that are smaller "
+    "than rounding lets through, because training amplifies every change. Take fewer steps, a smaller learning rate or a larger "
+    "penalty"
+)
 
 
 def _why_not_trusted(numerical: FiniteDifference, local: Array, scales: Sequence[float]) -> str:
@@ -172,7 +246,7 @@ def _derivatives_inside(
     effect = {**p, **effect_coords(at_p[0])}
     variables: Variables = {"derivative_at_p": (array(at_p, **effect), "D(p1): dF/dw at w = p1")}
     if not config.most_derivatives:
-        left_out["average_derivative"] = "no average derivative was asked for: it would take too long"
+        left_out["average_derivative"] = config.why_not_averaged
         return variables
     bar = progress_bar("average derivative", progress)
     split = split_coefficients(
@@ -203,7 +277,15 @@ def _hessian_influence(learner: Learner, seeds: Sequence[int], left_out: dict[st
     if not isinstance(learner, LinearizableLearner):
         left_out |= dict.fromkeys(_OF_HESSIAN, f"{type(learner).__name__} has no linearize")
         return {}
-    at = learner.linearize(np.ones(learner.n_points), seeds)
+    if (divisor := normalization_of(learner)) != "n_points":
+        reason = f"{type(learner).__name__} has normalization = {divisor!r}, and Hessian influence is that of a loss divided by N"
+        left_out |= dict.fromkeys((*_OF_HESSIAN, "least_eigenvalue", "gradient_norm"), reason)
+        return {}
+    try:
+        at = learner.linearize(np.ones(learner.n_points), seeds)
+    except ValueError as error:
+        left_out |= dict.fromkeys((*_OF_HESSIAN, "least_eigenvalue", "gradient_norm"), f"linearize refuses: {error}")
+        return {}
     variables: Variables = {
         "least_eigenvalue": (array(np.linalg.eigvalsh(at.hessian).min()), "least eigenvalue of the Hessian at w = 1"),
         "gradient_norm": (array(at.gradient_norm.max()), "||grad L|| at w = 1"),
@@ -250,6 +332,10 @@ class _Parameters:
 
     @property
     def n_outputs(self) -> int:
+        return self._n_params
+
+    @cached_property
+    def _n_params(self) -> int:
         return self.learner.linearize(np.ones(self.n_points), (0,)).params.shape[1]
 
     def respond(self, weights: ArrayLike, seeds: Sequence[int]) -> Array:
@@ -268,14 +354,15 @@ def _numbers_per_subset(learner: Learner) -> int:
 def _normal_equation_error(table: Array, model: Datamodel, p: float) -> float:
     """Return the largest of |E[residual]| and |E[residual (w_i - p)]| / sd(w_i), relative to sd(F).
 
-    It is 0 for the optimal linear predictor.
+    It is 0 for the optimal linear predictor. Outputs that are the same on all subsets do not count; NaN if none is left.
     """
     masks = all_masks(len(model.coefficients))
     probabilities = product_probabilities(np.tile([1.0 - p, p], (masks.shape[1], 1)))
     weighted = probabilities[:, None] * (table - model.predict(masks))
     spread = np.sqrt(probabilities @ (table - probabilities @ table) ** 2)
     equations = np.vstack([weighted.sum(axis=0), (masks - p).T @ weighted / np.sqrt(p * (1.0 - p))])
-    return float((np.abs(equations) / spread).max())
+    varies = np.ptp(table, axis=0) > 0.0
+    return float((np.abs(equations[:, varies]) / spread[varies]).max()) if varies.any() else np.nan
 
 
 def _resized(config: IdentityConfig, n_points: int) -> IdentityConfig:

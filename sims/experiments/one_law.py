@@ -10,14 +10,14 @@ import xarray as xr
 
 from sims.experiments.shared.experiment import Config, Experiment, Retrain, in_memory
 from sims.experiments.shared.labels import MEASURES, Variables, array, effect_coords, labelled, progress_bar, table
-from sims.experiments.shared.problem import Problem
+from sims.experiments.shared.problem import AnyProblem, Problem
 from sims.experiments.shared.user_cases import NETWORKS, user_case
 from theory.datamodel import optimal_datamodel, quadrature_datamodel
-from theory.edges import split_coefficients
+from theory.edges import AGREED, split_coefficients
 from theory.influence import hessian_influence
 from theory.laws import Bernoulli, BetaShapley, EdgeLaw, FixedSize, LeaveOneOut, Shapley, TwoPoint
 from theory.metrics import compare, relative_error
-from theory.response import Array, LinearizableLearner, weight_derivative
+from theory.response import Array, DifferentiableLearner, LinearizableLearner, weight_derivative
 from theory.transforms import degree_mass
 from theory.values import semivalue
 
@@ -45,9 +45,10 @@ LOCAL_SCALE = 0.25
 class OneLawConfig:
     """A config sets the problem, the seeds, the inclusion probabilities of the predicted subsets, and what may be spent."""
 
-    problem: Problem
+    problem: AnyProblem
     n_seeds: int = 1
     probabilities: tuple[float, ...] = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+    most_derivatives: int = 2**24
     most_trainings: int = 2_000_000
 
 
@@ -57,9 +58,12 @@ def run(config: OneLawConfig, *, retrain: Retrain = in_memory, progress: bool = 
     Scores have dimensions (score, point, output), in units of the output per unit of weight. `error` is the relative error of
     T13, one per law; FixedSize has the representative with sum 0. `against` compares each score with the answer to each question.
     `r_squared` is the share of the variance of F over Bernoulli(p) subsets, all outputs together, that the best intercept plus
-    sum_i score_i w_i explains; the datamodel for this p has the largest, `best_r_squared`. Nothing is sampled.
+    sum_i score_i w_i explains; the datamodel for this p has the largest, `best_r_squared`. Nothing is sampled. Where edges were
+    taken apart one by one, `resolution` says how well the search for jumps knows an average.
     """
     learner, seeds = config.problem.build(), tuple(range(config.n_seeds))
+    if not isinstance(learner, DifferentiableLearner):
+        raise TypeError(f"{type(learner).__name__} has no weight_jacobian, expected a learner with derivatives")
     n, ones = learner.n_points, np.ones(learner.n_points)
     responses = retrain(learner, seeds).mean
     half = FixedSize(max(1, n // 2))
@@ -74,6 +78,7 @@ def run(config: OneLawConfig, *, retrain: Retrain = in_memory, progress: bool = 
         seeds,
         values,
         agreed=1e-9,
+        most_derivatives=config.most_derivatives,
         most_trainings=config.most_trainings,
         progress=progress_bar("average derivatives", progress),
     )
@@ -110,6 +115,7 @@ def run(config: OneLawConfig, *, retrain: Retrain = in_memory, progress: bool = 
         **_predictions(responses, scores, config.probabilities),
     }
     result = labelled("one_law", config, variables)
+    result = result if split.nodes else result.assign_attrs(resolution=AGREED)
     return result.assign_attrs(not_judged=split.reason) if split.reason else result
 
 
@@ -119,12 +125,12 @@ def _error(average: Array, score: Array) -> float:
 
 
 def _hessian_influence(learner: object, seeds: tuple[int, ...]) -> dict[str, Array]:
-    """Return Hessian influence at w = 1, or nothing where the learner has no parameters or a singular Hessian."""
+    """Return Hessian influence at w = 1, or nothing where the learner has no parameters, no objective, or a singular Hessian."""
     if not isinstance(learner, LinearizableLearner):
         return {}
     try:
         return {"Hessian influence": hessian_influence(learner.linearize(np.ones(learner.n_points), seeds))}
-    except np.linalg.LinAlgError:
+    except (np.linalg.LinAlgError, ValueError):
         return {}
 
 

@@ -12,12 +12,12 @@ import xarray as xr
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
 from sims.experiments.shared.labels import Measured, Variables, array, effect_coords, labelled, measured, progress_bar, table
 from sims.experiments.shared.memory import require_per_subset
-from sims.experiments.shared.problem import ParametricLearner, Problem
+from sims.experiments.shared.problem import AnyProblem, Problem
 from sims.experiments.shared.user_cases import CONVEX, user_case
-from theory.datamodel import fit_sampled, fit_sampled_pairs, optimal_datamodel, optimal_pair_datamodel
+from theory.datamodel import PairDatamodel, fit_sampled, fit_sampled_pairs, optimal_datamodel, optimal_pair_datamodel
 from theory.laws import Bernoulli
 from theory.metrics import jackknife, lds, r_squared, relative_error
-from theory.response import Array
+from theory.response import Array, DifferentiableLearner, Learner
 from theory.sampling.designs import independent
 from theory.second_derivatives import average_second_derivative
 from theory.subsets import all_masks
@@ -27,6 +27,8 @@ from theory.values import leave_one_out
 __all__ = ["EXPERIMENT", "PairsConfig", "run"]
 
 DEGREES, ESTIMATES = (1, 2), ("beta", "beta and pairs")
+
+_NO_INTERACTION = 1e-10  # of beta: an additive F has interactions of the size of rounding
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class PairsConfig:
     average is then shown, and is not the pair coefficient.
     """
 
-    problem: Problem
+    problem: AnyProblem
     probabilities: tuple[float, ...] = (0.5, 0.75, 0.9, 0.95)
     n_seeds: int = 1
     average_at: tuple[float, ...] = ()
@@ -72,9 +74,7 @@ def run(config: PairsConfig, *, retrain: Retrain = in_memory, progress: bool = F
 
     effect, sampled = effect_coords(removal), _sampled(mean)
     pair = {"point": effect["point"], "other": effect["point"], "output": effect["output"]}
-    row_sums = [
-        relative_error(model.pairs.sum(axis=1), _slope_in_p(orders, p)) for p, model in zip(p_values, models, strict=True)
-    ]
+    row_sums = [_row_sum_error(model, _slope_in_p(orders, p)) for p, model in zip(p_values, models, strict=True)]
     variables: Variables = {
         "beta": (array([m.coefficients for m in models], p=p_values, **effect), "optimal datamodel coefficient"),
         "pairs": (array([m.pairs for m in models], p=p_values, **pair), "pair coefficient of the optimal pair datamodel"),
@@ -99,11 +99,11 @@ def run(config: PairsConfig, *, retrain: Retrain = in_memory, progress: bool = F
     return labelled("pairs", config, variables).assign_attrs(n_seeds=config.n_seeds, kinks=int(config.kinks), left_out=left_out)
 
 
-def _average_errors(
-    config: PairsConfig, learner: ParametricLearner, mean: Array, progress: bool
-) -> tuple[dict[float, float], str]:
+def _average_errors(config: PairsConfig, learner: Learner, mean: Array, progress: bool) -> tuple[dict[float, float], str]:
     """Return the error of the average second derivative at every p of `average_at`, and a reason where there is none."""
     errors, seeds = dict[float, float](), tuple(range(config.n_average_seeds))
+    if not isinstance(learner, DifferentiableLearner):
+        return errors, f"{type(learner).__name__} has no weight_jacobian"
     for p in config.average_at:
         show = progress_bar(f"second derivatives, p = {p:g}", progress)
         try:
@@ -112,6 +112,12 @@ def _average_errors(
             return {}, str(unsettled)
         errors[p] = relative_error(average, optimal_pair_datamodel(mean, Bernoulli(p)).pairs)
     return errors, "the average second derivative is left out: it takes too many derivatives"
+
+
+def _row_sum_error(model: PairDatamodel, slope: Array) -> float:
+    """Return ||sum_j beta_ij - d beta/dp|| / ||d beta/dp||; NaN (undefined) where F has no interactions, so that both are 0."""
+    additive = np.linalg.norm(slope) <= _NO_INTERACTION * np.linalg.norm(model.coefficients)
+    return np.nan if additive else relative_error(model.pairs.sum(axis=1), slope)
 
 
 def _slope_in_p(orders: Array, p: float) -> Array:
@@ -151,9 +157,9 @@ def _removal_errors(responses: Array, p: float) -> list[float]:
 
 
 def _removal_ratio(responses: Array, p: float) -> float:
-    """Return the error with pairs, divided by that of beta; NaN (undefined) where beta has none."""
+    """Return the error with pairs, divided by that of beta; NaN (undefined) where beta has none but rounding."""
     alone, both = _removal_errors(responses, p)
-    return both / alone if alone > 0.0 else np.nan
+    return both / alone if alone > _NO_INTERACTION else np.nan
 
 
 def _sampled(responses: Array) -> Array:

@@ -11,7 +11,7 @@ import xarray as xr
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
 from sims.experiments.shared.labels import Measured, Variables, labelled, measured, table
 from sims.experiments.shared.memory import require_per_subset
-from sims.experiments.shared.problem import GivenLearner, Problem
+from sims.experiments.shared.problem import AnyProblem, Problem
 from sims.experiments.shared.user_cases import CONVEX, why_not_enumerable
 from theory.datamodel import optimal_datamodel
 from theory.laws import Bernoulli
@@ -31,7 +31,7 @@ class SpectrumConfig:
     learners as people use them.
     """
 
-    problem: Problem | GivenLearner
+    problem: AnyProblem
     probabilities: tuple[float, ...] = (0.25, 0.5, 0.75, 0.9)
     n_seeds: int = 1
     control: bool = False

@@ -126,7 +126,8 @@ def check_learner(
             raise
         except BaseException as error:  # a learner may fail in any way
             what = str(error) if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
-            broken.append(Finding(law, f"{what}\nlikely cause: {_LIKELY[law]}"))
+            told = f"\n{_IF_MEANT[law].format(law)}" if law in _IF_MEANT else ""
+            broken.append(Finding(law, f"{what}\nlikely cause: {_LIKELY[law]}{told}"))
         else:
             passed.append(law)
     return Report(named(learner), tuple(passed), tuple(broken), tuple(skipped))
@@ -153,6 +154,24 @@ _LIKELY = {
     "training had not reached",
     "linearization is consistent": "derivatives of another objective than (1/N) sum_i w_i l_i + (l2/2) ||theta||^2: a factor N, "
     "a penalty left out, point gradients with their weights",
+}
+
+
+_SKIP = "check_learner(.., leave_out=[{!r}]) skips the law"
+
+_NORMALIZATION = (
+    "normalization says what divides the sum of weighted losses: 'n_points' (the default) the number of rows of X, as in (1/N) "
+    "sum_i w_i l_i + penalty; 'sum' nothing, as in scikit-learn and in counts; 'weight_sum' sum_i w_i, as in a weighted mean or "
+    "vote; 'support' the number of rows with w_i > 0. Set the attribute of this name on "
+    "your class; the laws then scale the weights on other rows as it says"
+)
+
+_IF_MEANT = {
+    "weight 0 is deletion": f"{_NORMALIZATION}. If it is by design: {_SKIP}, but subsets are then no smaller training sets",
+    "weight 2 is a duplicate": f"{_NORMALIZATION}. If it is by design, as where a neighbour counts once whatever its weight, or "
+    f"a bootstrap draws rows: {_SKIP}, and no claim that is judged on subsets needs it; or say masks_only = True",
+    "order is free": f"if it is by design, as in a random forest, whose bootstrap draws rows by position: {_SKIP}",
+    "batch is its rows": f"if it is the fit that stops early: pass rtol=, the accuracy of the fit; {_SKIP}",
 }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import xarray as xr
 
 from theory.claims.registry import Claim, Judgement, OtherMeasure, Results, claim
-from theory.claims.verdict import CLOSE, Evidence, Status, Verdict
+from theory.claims.verdict import CLOSE, Evidence, NothingToJudgeError, Status, Verdict
 from theory.intervals import half_width, root_and_doubt
 from theory.metrics import relative_error
 
@@ -42,11 +42,21 @@ def _made(ds: xr.Dataset) -> bool:
     return ds.attrs.get("data") == "one_point"
 
 
+def _no_slope(ds: xr.Dataset) -> bool:
+    """Say whether training amplifies every change so much that D(1), though exact, is no slope that could be observed."""
+    return bool(ds.attrs.get("exploded"))
+
+
+def _shown(ds: xr.Dataset) -> bool:
+    """Say whether a case is shown only."""
+    return _made(ds) or _no_slope(ds)
+
+
 def _off_by(measure: str) -> Judgement:
     """Judge how far a measure that is 1 for equal effects is from 1."""
 
     def judgement(this: Claim, results: Results) -> Verdict:
-        evidence = [_evidence(ds, measure, off=1.0, control=_made(ds)) for ds in results["identity"]]
+        evidence = [_evidence(ds, measure, off=1.0, control=_shown(ds)) for ds in results["identity"]]
         return this.decide(evidence, condition=measure)
 
     return judgement
@@ -54,13 +64,13 @@ def _off_by(measure: str) -> Judgement:
 
 def _in_the_mildest_case(this: Claim, results: Results) -> Verdict:
     """Judge the case with the smallest error; a learner whose D(1) is 0, so that no error is defined, cannot be the mildest."""
-    evidence = [_evidence(ds, control=_made(ds) or not bool(ds.derivative.any())) for ds in results["identity"]]
+    evidence = [_evidence(ds, control=_shown(ds) or not bool(ds.derivative.any())) for ds in results["identity"]]
     return this.decide(evidence, condition="mildest", deciding="mildest", holds=Status.HOLDS_WHEN)
 
 
 def _by_inclusion(this: Claim, results: Results) -> Verdict:
     """Judge the other reading of w_i: at w = 1 the derivative in the probabilities of inclusion is leave-one-out."""
-    evidence = [_evidence(ds, reference="LOO", control=_made(ds)) for ds in results["identity"]]
+    evidence = [_evidence(ds, reference="LOO", control=_shown(ds)) for ds in results["identity"]]
     return this.decide(evidence, condition="inclusion")
 
 
@@ -100,7 +110,10 @@ def datamodel_is_the_derivative(this: Claim, results: Results) -> Verdict:
     other reading gives, w_i as the probability that point i is included, and the sums of D(1) and of beta over points where there
     is no penalty.
     """
-    cases = results["identity"]
+    useless = "; ".join(f"{ds.attrs['case']}: {ds.attrs['exploded']}" for ds in results["identity"] if _no_slope(ds))
+    cases = [ds for ds in results["identity"] if not _no_slope(ds)]
+    if not cases:
+        raise NothingToJudgeError(f"D(1) is no slope of F that could be observed: {useless}")
     evidence = [_evidence(ds, control=_made(ds)) for ds in cases]
     slopes = ", ".join(map(_slope, cases))
     removals = ", ".join(f"{_measured(ds, reference='LOO'):.2g}" for ds in cases)
@@ -112,7 +125,8 @@ def datamodel_is_the_derivative(this: Claim, results: Results) -> Verdict:
         evidence,
         condition=f"slope of beta on D(1): {slopes}; at its smallest, {smallest.attrs['case']}, beta = {beta:.4g} and D(1) = "
         f"{derivative:.4g}; true iff T5, repaired by T2.{_sums(cases)} With w_i as the probability of inclusion, beta is the "
-        f"{reading}; at w = 1 that is leave-one-out, from which beta differs by {removals}",
+        f"{reading}; at w = 1 that is leave-one-out, from which beta differs by {removals}"
+        + (f"; not judged, and not counted: {useless}" if useless else ""),
     )
 
 

@@ -8,7 +8,7 @@ __all__: list[str] = []
 
 def _by_predictions(this: Claim, results: Results) -> Verdict:
     """Judge how much predictions change if all coefficients grow by 1 and the intercept falls by k."""
-    evidence = [Evidence(ds.attrs["case"], float(ds.shift_error.max(skipna=False))) for ds in results["fixed_size"]]
+    evidence = [Evidence(ds.attrs["case"], float(ds.shift_error.max())) for ds in results["fixed_size"]]
     return this.decide(evidence, condition="")
 
 
@@ -32,12 +32,12 @@ def differences_are_identified(this: Claim, results: Results) -> Verdict:
     """Fit the minimum-norm least squares solution on all subsets of size k, and compare what all solutions share with T7: the
     differences of coefficients are (N - 1)/N times those of E[F | i in S] - E[F | i not in S].
 
-    The condition says how far these differences are from those of subsets that take every point with probability k/N.
+    Sizes at which no point has an effect are left out. The condition says how far these differences are from those of subsets
+    that take every point with probability k/N.
     """
     cases = results["fixed_size"]
     evidence = [
-        Evidence(ds.attrs["case"], max(float(ds[name].max(skipna=False)) for name in ("swap_error", "covariance_error")))
-        for ds in cases
+        Evidence(ds.attrs["case"], max(float(ds[name].max()) for name in ("swap_error", "covariance_error"))) for ds in cases
     ]
     gaps = ", ".join(
         f"{float(ds.bernoulli_gap.min()):.3f} to {float(ds.bernoulli_gap.max()):.3f} ({ds.attrs['case']})" for ds in cases

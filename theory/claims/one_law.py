@@ -26,18 +26,26 @@ __all__ = ["scores_answer_their_own_question", "scores_are_one_average"]
     kind="identity",
 )
 def scores_are_one_average(this: Claim, results: Results) -> Verdict:
-    """Compare every score from the table of all subsets with its average derivative, where that has converged."""
+    """Compare every score from the table of all subsets with its average derivative, where that has converged.
+
+    Where edges were taken apart one by one, a larger error is in doubt by what the search for jumps can resolve.
+    """
     cases = [ds for ds in results["one_law"] if not ds.attrs.get("not_judged")]
     left = [f"{ds.attrs['case']}: {ds.attrs['not_judged']}" for ds in results["one_law"] if ds.attrs.get("not_judged")]
     if not cases:
         raise NothingToJudgeError(f"one_law: {'; '.join(left)}")
     jumps = {ds.attrs["case"]: int(ds.n_jumps) for ds in cases if int(ds.n_jumps)}
     return this.decide(
-        [Evidence(ds.attrs["case"], float(ds.error.max())) for ds in cases],
+        [_of_average(this, ds) for ds in cases],
         condition=f"{cases[0].sizes['law']} laws, from leave-one-out to Beta Shapley(16, 1) and subsets of one size"
         + (f"; with {', '.join(f'{n:,} jumps of F on {case}' for case, n in jumps.items())}" if jumps else "")
         + (f"; not judged, and not counted: {'; '.join(left)}" if left else ""),
     )
+
+
+def _of_average(this: Claim, ds: xr.Dataset) -> Evidence:
+    error = float(ds.error.max())
+    return Evidence(ds.attrs["case"], error, float(ds.attrs.get("resolution", 0.0)) if error > this.tolerance else 0.0)
 
 
 def _pairs(ds: xr.Dataset) -> list[Evidence]:

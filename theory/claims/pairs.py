@@ -4,7 +4,7 @@ import numpy as np
 import xarray as xr
 
 from theory.claims.registry import Claim, OtherMeasure, Results, claim
-from theory.claims.verdict import Evidence, Status, Verdict
+from theory.claims.verdict import Evidence, NothingToJudgeError, Status, Verdict
 from theory.intervals import half_width
 
 __all__: list[str] = []
@@ -40,7 +40,14 @@ def pairs_are_average_second_derivatives(this: Claim, results: Results) -> Verdi
     """
     cases = results["pairs"]
     averaged = [ds for ds in cases if "average_error" in ds]
-    evidence = [Evidence(f"{ds.attrs['case']}: row sums", float(ds.row_sum_error.max())) for ds in cases]
+    additive = [ds.attrs["case"] for ds in cases if not bool(np.isfinite(ds.row_sum_error).any())]
+    if len(additive) == len(cases):
+        raise NothingToJudgeError(f"F has no interactions on {', '.join(additive)}: pairs and d beta/dp are 0 but for rounding")
+    evidence = [
+        Evidence(f"{ds.attrs['case']}: row sums", float(ds.row_sum_error.max()))
+        for ds in cases
+        if bool(np.isfinite(ds.row_sum_error).any())
+    ]
     evidence += [
         Evidence(f"{ds.attrs['case']}: second derivatives", float(ds.average_error.max()), control=bool(ds.attrs["kinks"]))
         for ds in averaged
@@ -54,7 +61,7 @@ def pairs_are_average_second_derivatives(this: Claim, results: Results) -> Verdi
 
 
 def _ratios(ds: xr.Dataset, least: float) -> list[Evidence]:
-    """Return error with pairs / error of beta at every p from `least` on."""
+    """Return error with pairs / error of beta at every p from `least` on, but where beta has no error."""
     return [
         Evidence(
             f"{ds.attrs['case']}, p = {float(p):g}",
@@ -62,7 +69,7 @@ def _ratios(ds: xr.Dataset, least: float) -> list[Evidence]:
             half_width(float(ds.leave_one_out_ratio_error.sel(p=p)), ds.attrs["n_seeds"] - 1),
         )
         for p in ds.p.values
-        if p >= least
+        if p >= least and bool(np.isfinite(ds.leave_one_out_ratio.sel(p=p)))
     ]
 
 
@@ -103,7 +110,9 @@ def pairs_give_leave_one_out(this: Claim, results: Results) -> Verdict:
 
 
 def _near_the_full_set(this: Claim, results: Results) -> Verdict:
-    cases = results["pairs"]
+    cases = [ds for ds in results["pairs"] if _ratios(ds, _NEAR)]
+    if not cases:
+        raise NothingToJudgeError("pairs: beta is leave-one-out but for rounding, F has no interactions near the full set")
     least = max(cases, key=lambda ds: float(ds.helps_from))
     below = [item for ds in cases for item in _ratios(ds, 0.0) if item.figure > 1.0]
     worse = ", ".join(f"{item.figure:.2f} times the error on {item.case}" for item in below) or "nowhere in these cases"

@@ -14,7 +14,7 @@ from theory.metrics import relative_error
 from theory.response import Array, DifferentiableLearner
 from theory.streams import stream
 
-__all__ = ["SplitCoefficients", "split_coefficients"]
+__all__ = ["AGREED", "SplitCoefficients", "split_coefficients"]
 
 AGREED = 1e-6
 """Relative error up to which the average derivative alone is taken for beta, without a search for jumps on every edge."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from numpy.typing import ArrayLike
 
-from sims.experiments.shared.problem import GivenLearner, Problem
+from sims.experiments.shared.problem import AnyProblem, Problem
 from sims.retrain import Responses, response_table
 from theory.response import Learner
 
@@ -34,7 +34,7 @@ class Config(Protocol):
     """A config is a frozen dataclass with everything that decides the result of an experiment."""
 
     @property
-    def problem(self) -> "Problem | GivenLearner":
+    def problem(self) -> AnyProblem:
         """Return the learner and data set that are retrained."""
         ...
 

@@ -10,7 +10,7 @@ from sims import datasets
 from sims.datasets.user_file import UserData
 from theory.response import DifferentiableLearner, Learner, LinearizableLearner, has_own_bias
 
-__all__ = ["GivenLearner", "Option", "ParametricLearner", "Problem", "ProblemFacts"]
+__all__ = ["AnyProblem", "GivenLearner", "Option", "ParametricLearner", "Problem", "ProblemFacts"]
 
 
 class ParametricLearner(DifferentiableLearner, LinearizableLearner, Protocol):
@@ -114,6 +114,12 @@ class ProblemFacts(Protocol):
     def shown_options(self) -> dict[str, str]: ...
     def facts(self) -> dict[str, Any]: ...
     def described(self) -> dict[str, Any]: ...
+
+
+class AnyProblem(ProblemFacts, Protocol):
+    """Any problem also builds its learner, which may have no derivatives."""
+
+    def build(self) -> Learner: ...
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sims.learners.adapters.description import described
+from sims.learners.adapters.penalty import Leaves, OtherObjectiveError, other_penalty
 from sims.learners.shared import checks
 from sims.learners.shared.representation import short_repr
 from theory.response import Array, Linearization
@@ -40,6 +41,8 @@ class JaxLearner:
     return a scalar for one row x (d,) of X (N, d) or X_query (M, d) and one label y. Training is `steps` steps of gradient
     descent at `learning_rate`, or your own `train(params, weights, X, y) -> params`, with one more parameter `key` if it draws
     numbers. `train` may take any steps that JAX can differentiate (lax.scan, lax.fori_loop). Weight 0 must be deletion in it.
+    A penalty in `train` must be the stated `l2`, which only `linearize` reads: it raises OtherObjectiveError if gradients at two
+    trained models show another one.
 
     Everything is computed in float64, whatever the settings of JAX, on the device that JAX prefers. The same seeds give the same
     bits. `mode="forward"` differentiates training with a memory that does not depend on the number of steps; "reverse" is faster
@@ -130,7 +133,40 @@ class JaxLearner:
                 parts.append([np.asarray(part) for part in compiled(w, self._raveled(key), key, self.X, self.y, self.X_query)])
         params, hessian, points, outputs, norm = (np.stack(part) for part in zip(*parts, strict=True))
         self._require_finite(norm[None, :, None], w[None], seeds)
+        if self.train is not None:
+            self._require_stated_penalty(w, points[0], params[0], int(seeds[0]))
         return Linearization(params, hessian, points, outputs, norm)
+
+    def _require_stated_penalty(self, weights: Array, point_gradients: Array, params: Array, seed: int) -> None:
+        """Raise OtherObjectiveError if `train` has minimised the objective with another penalty than `l2`."""
+        first = self._gradient_by_leaf(weights, point_gradients, params)
+        if not other_penalty([first], self.l2):
+            return
+        w = weights * np.linspace(0.5, 1.5, self.n_points)
+        with jax.enable_x64(True):
+            key = _key(seed)
+            found = self._compiled["linearize"](w, self._raveled(key), key, self.X, self.y, self.X_query)
+        second = self._gradient_by_leaf(w, np.asarray(found[2]), np.asarray(found[0]))
+        if other := other_penalty([first, second], self.l2):
+            by_leaf = ", ".join(f"{value:.3g} on {name}" for name, value in other.items())
+            one = f"l2={next(iter(other.values())):.3g}, or " if len({f"{value:.3g}" for value in other.values()}) == 1 else ""
+            raise OtherObjectiveError(
+                f"train minimises the losses with the penalty (mu/2) ||.||^2, mu = {by_leaf}, but l2 = {self.l2:g} is stated: "
+                f"gradients and Hessian would be those of another objective. Say {one}put into train the penalty l2 on all "
+                "parameters"
+            )
+
+    def _gradient_by_leaf(self, weights: Array, point_gradients: Array, params: Array) -> tuple[Leaves, float]:
+        """Return gradient of L and values of every leaf of the parameters, and the size of the losses' part of the gradient."""
+        parts = weights[:, None] * point_gradients / self.n_points
+        gradient = parts.sum(axis=0) + self.l2 * params
+        with jax.enable_x64(True):
+            gradients, values = (jax.tree_util.tree_leaves_with_path(self._unravel(part)) for part in (gradient, params))
+        leaves = {
+            jax.tree_util.keystr(path) or "theta": (np.asarray(g), np.asarray(value))
+            for (path, g), (_, value) in zip(gradients, values, strict=True)
+        }
+        return leaves, float(np.linalg.norm(parts, axis=1).sum())
 
     # --- one model, as JAX sees it -----------------------------------------------------------------------------------------
 
