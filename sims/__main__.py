@@ -1,4 +1,4 @@
-"""The command line: list | explain | run | verify | check."""
+"""The command line: list | explain | run | verify | check | figures."""
 
 import sys
 
@@ -6,6 +6,7 @@ import click
 
 from sims.command_line.check import check
 from sims.command_line.explain import explain
+from sims.command_line.figures import figures
 from sims.command_line.list import list_
 from sims.command_line.run import run
 from sims.command_line.verify import verify
@@ -20,7 +21,7 @@ def cli() -> None:
     """Retrain small models on all subsets of their training points, and judge what attribution scores measure."""
 
 
-for command in (list_, explain, run, verify, check):
+for command in (list_, explain, run, verify, check, figures):
     cli.add_command(command)
 
 
