@@ -17,18 +17,16 @@ from theory.interrupts import interrupts_held_back
 __all__ = ["run_bound"]
 
 
-def run_bound(module: str, *arguments: str, captured: bool = True) -> tuple[int, str]:
-    """Run `python -m module arguments`; return its exit status, and what it wrote to standard error if that is `captured`."""
+def run_bound(module: str, *arguments: str) -> tuple[int, str]:
+    """Run `python -m module arguments`; return its exit status, and what it wrote to standard error."""
     with interrupts_held_back():  # the process never hears of them: the pipe ends it
         process = subprocess.Popen(
-            [sys.executable, "-m", __name__, module, *arguments],
-            stdin=subprocess.PIPE,
-            stderr=subprocess.PIPE if captured else None,
-            text=True,
+            [sys.executable, "-m", __name__, module, *arguments], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
     assert process.stdin is not None
+    assert process.stderr is not None
     try:
-        said = process.stderr.read() if process.stderr else ""
+        said = process.stderr.read()
         return process.wait(), said
     except BaseException:
         with interrupts_held_back():
@@ -37,8 +35,7 @@ def run_bound(module: str, *arguments: str, captured: bool = True) -> tuple[int,
         raise
     finally:
         process.stdin.close()
-        if process.stderr:
-            process.stderr.close()
+        process.stderr.close()
 
 
 def _end_with_input() -> None:

@@ -1,5 +1,6 @@
 """The command `figures`."""
 
+import os
 import sys
 
 import click
@@ -12,11 +13,9 @@ __all__ = ["figures"]
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def figures(arguments: tuple[str, ...]) -> None:
-    """Draw figures and the report from stored results, or check them: the same as `python -m figures`, in a process of its own.
+    """Draw figures and the report from stored results, or check them: this process becomes `python -m figures`.
 
-    Its exit status is that of the process.
+    So terminal, signals and exit status are those of that program, and nothing of it is imported here.
     """
-    from sims.bound import run_bound
-
-    status, _ = run_bound("figures", *arguments, captured=False)
-    sys.exit(status)
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-m", "figures", *arguments])
