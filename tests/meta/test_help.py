@@ -15,6 +15,7 @@ COMMANDS = [
     ("sims", "run"),
     ("sims", "verify"),
     ("sims", "check"),
+    ("sims", "figures"),
     ("figures",),
 ]
 

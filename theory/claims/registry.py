@@ -45,7 +45,6 @@ class Claim:
 
     id: str
     statement: str
-    plain: str
     experiments: tuple[str, ...]
     measure: str
     tolerance: float
@@ -58,6 +57,7 @@ class Claim:
     kind: Literal["finding", "identity"] = "finding"
     other_measures: tuple[OtherMeasure, ...] = ()
     too_small: str = ""
+    plain: str = ""
 
     def judge(self, results: Results) -> Verdict:
         """Judge the claim on results of its experiments, and find out what would give it another verdict.
@@ -165,7 +165,6 @@ def claim(
         _registry[identifier] = Claim(
             identifier,
             statement,
-            plain,
             experiments,
             measure,
             tolerance,
@@ -178,6 +177,7 @@ def claim(
             kind=kind,
             other_measures=other_measures,
             too_small=too_small,
+            plain=plain,
         )
         return function
 

@@ -15,7 +15,7 @@ __all__ = ["Progress", "announced", "clock", "roughly"]
 class Progress:
     """The progress of cases that `processes` run in their order, weighted by the seconds that each is expected to take.
 
-    What is left is corrected by how long the finished cases took. Of a case that runs at most its expected time counts as done.
+    What is left is corrected by how long the finished cases took. Of a case that runs, at most nine tenths count as done.
     """
 
     def __init__(self, names: Sequence[str], seconds: Sequence[float], processes: int = 1) -> None:
@@ -74,13 +74,15 @@ class Progress:
 
     def left(self) -> float:
         """Return the seconds that are left: those of all unfinished work over the processes, or of the longest case that runs."""
-        running = [self._speed() * self._expected[k] - (time.monotonic() - self._began[k]) for k in self._running]
-        return max(0.0, self._speed() * self._left_expected() / self._processes, *running)
+        longest = max((self._expected[k] - self._gone(k) for k in self._running), default=0.0)
+        return self._speed() * max(self._left_expected() / self._processes, longest)
 
     def _left_expected(self) -> float:
-        unfinished = sum(self._expected[k] for k in self._unfinished)
-        running = (min(self._expected[k], (time.monotonic() - self._began[k]) / self._speed()) for k in self._running)
-        return max(0.0, unfinished - sum(running))
+        return sum(self._expected[k] for k in self._unfinished) - sum(map(self._gone, self._running))
+
+    def _gone(self, position: int) -> float:
+        """Return what counts as done of a case that runs, in the seconds that it was expected to take."""
+        return min(0.9 * self._expected[position], (time.monotonic() - self._began[position]) / self._speed())
 
     def _speed(self) -> float:
         """Seconds taken for each that was expected, by the finished cases; the expectation itself counts as `_PRIOR` seconds."""
@@ -100,7 +102,7 @@ class Progress:
         room = shutil.get_terminal_size().columns - len(text) - _LEAST_BAR
         if now and len(now) + 2 <= room:
             text = f"{text}: {now}"
-        bar.n = round(self.share(), 4)
+        bar.n = min(round(self.share(), 4), 0.99) if self._unfinished else 1.0
         bar.set_description_str(text, refresh=True)
 
     def _tick(self) -> None:
