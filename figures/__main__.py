@@ -108,10 +108,13 @@ def _draw(
     html, faults = _report(results, found, source) if page else (b"", [])
     if page:
         files.append(keep(page, html))
-    for made in found:
-        if isinstance(made, Absent):
+    listed, absent = bool(names) or verbose, [made for made in found if isinstance(made, Absent)]
+    for made in absent:
+        if listed or made.fault:
             click.echo(f"{made.what} left out: {made.reason}", err=True)
-    _tell(files, folder, page, listed=bool(names) or verbose)
+    _tell(files, folder, page, listed=listed)
+    if absent and not listed:
+        click.echo(f"figures left out: {len(absent)}, which lack results; the report and --verbose say which", err=True)
     if faults:
         raise click.ClickException(f"{page} lacks what an error kept from it: {'; '.join(map(str, faults))}")
 

@@ -69,7 +69,7 @@ def verify(
     """
     from sims.experiments import all_experiments
     from sims.experiments.shared.cases import jobs_of, run_cases, user_jobs
-    from sims.ledger.screen import SMALL_RUN
+    from sims.ledger.screen import say_small, terminal_width
     from sims.ledger.text import ledger_json
     from theory.claims import judge
     from theory.storage import keep, staying
@@ -87,7 +87,7 @@ def verify(
     if json_file is not None:
         _require_writable(json_file)
     if small:
-        click.echo(SMALL_RUN)
+        say_small(terminal_width())
     with staying(out):
         with executor_of(workers, dask, small) as executor:
             results = run_cases(jobs, out=out, executor=executor)
@@ -114,11 +114,11 @@ def _show(ledger: "Ledger", out: Path, json_file: Path | None, *, small: bool, v
         click.echo(ledger_text(ledger.verdicts, width))
         if ledger.not_judged:
             click.echo(missing_text(ledger.not_judged, width))
-    report, explain = out / "report.html", f"python -m sims explain CLAIM --from {out}"
+    report = out / "report.html"
     files = [
         f"Report: {report}" if report.exists() else f"Results: {out}",
         *([f"Ledger: {json_file}"] if json_file else []),
-        f"Evidence, conditions and reasons: the same command with --verbose, or {explain}",
+        f"More of each: --verbose, or python -m sims explain CLAIM --from {out}",
     ]
     say(screen(ledger, files, width=width, small=small))
 

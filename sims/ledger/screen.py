@@ -18,7 +18,7 @@ from theory.claims import Claim, Ledger, NotJudged, Results, Status, Verdict, al
 if TYPE_CHECKING:  # loaded where results are
     import xarray as xr
 
-__all__ = ["SMALL_RUN", "claim_lines", "conclusion", "say", "screen", "show_run", "terminal_width", "turns_on"]
+__all__ = ["SMALL_RUN", "claim_lines", "conclusion", "say", "say_small", "screen", "show_run", "terminal_width", "turns_on"]
 
 SMALL_RUN = "Small run: a few points per case; verdicts that need more are not judged."
 
@@ -32,9 +32,9 @@ _TURNS_ON = 36
 
 _COLOURS = {Status.HOLDS: "green", Status.HOLDS_WHEN: "cyan", Status.FAILS: "red", Status.INCONCLUSIVE: "yellow"}
 
-_NOT_ROBUST = "* not robust: another tolerance, measure, case or data would give another verdict (--verbose: which)."
+_NOT_ROBUST = "* not robust: another tolerance, measure, case or data would change it."
 
-_SYMBOLS = "beta: datamodel coefficients; D = dF/dw, D(1): of the whole training set; p: share of points that train."
+_SYMBOLS = "beta: datamodel; D = dF/dw; D(1): where all points train; p: share that trains."
 
 
 def terminal_width() -> int:
@@ -46,6 +46,11 @@ def say(text: str) -> None:
     """Print a text; its colours only on a terminal that has them and without NO_COLOR (no-color.org)."""
     plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
     click.echo(text, color=False if plain else None)
+
+
+def say_small(width: int) -> None:
+    """Say that a run is small."""
+    say("\n".join(_wrapped(SMALL_RUN, width, bold=True)))
 
 
 def screen(ledger: Ledger, files: Sequence[str], *, width: int, small: bool = False) -> str:
@@ -76,7 +81,7 @@ def show_run(name: str, results: "Sequence[xr.Dataset]", out: Path, *, small: bo
 
     width = terminal_width()
     if small:
-        say(click.style(SMALL_RUN, bold=True))
+        say_small(width)
     for result in results:
         click.echo(summary_text(result, width))
     claims = [claim for claim in all_claims() if name in claim.experiments]
@@ -85,7 +90,7 @@ def show_run(name: str, results: "Sequence[xr.Dataset]", out: Path, *, small: bo
     say("\n".join(["", click.style("Claims", bold=True), *lines]))
     click.echo(f"\nresults: {out / name}")
     if small:
-        say(click.style(SMALL_RUN, bold=True))
+        say_small(width)
 
 
 def claim_lines(outcomes: Iterable[tuple[Claim, Outcome]], width: int) -> list[str]:

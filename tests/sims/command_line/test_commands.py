@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -59,11 +60,28 @@ def test_verify_ends_with_the_report_and_has_drawn_every_figure_but_that_of_the_
     page = (folder / "my results" / "report.html").read_text()
     assert page.endswith("</html>")
     assert all(f'id="claim-C{k}"' in page or f"<li>claim C{k}: too small to judge" in page for k in range(1, 13))
-    assert "figure cost left out: no results of 'benchmark'" in process.stderr
+    assert "figures left out: 1, which lack results" in process.stderr
+    assert "figure cost: no results of &#39;benchmark&#39;" in page
     names = {file.stem.removeprefix("fig_") for file in (ROOT / "figures").glob("fig_*.py")} - {"cost"}
     for suffix in ("png", "svg", "json"):
         assert {file.stem for file in (folder / "my results" / "figures").glob(f"*.{suffix}")} == names
     assert page.count("<img ") == len(names)
+
+
+def test_into_a_pipe_go_plain_lines_and_few_of_them(verified):
+    _, process = verified
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", process.stdout + process.stderr)
+    first, *told = [line for line in process.stderr.splitlines() if re.match(r"\d+ cases, |\[", line)]
+    assert re.fullmatch(r"\d+ cases, about \d+ \w+ on 2 processes; resumes if interrupted", first)
+    assert re.fullmatch(r"\[1/\d+\] \d+% of the work, \d+:\d\d elapsed, about \d+:\d\d left", told[0])
+    assert re.fullmatch(r"\[(\d+)/\1\] 100% of the work, in \d+:\d\d", told[-1])
+    assert len(told) <= 12
+
+
+def test_figures_are_counted_and_not_listed(verified):
+    _, process = verified
+    assert re.search(r"^\d+ figures \(\d+ files\) in my results/figures$", process.stdout, re.MULTILINE)
+    assert ".png" not in process.stdout
 
 
 def test_a_figure_is_drawn_from_the_stored_results_alone(verified, tmp_path):

@@ -29,7 +29,7 @@ def example(tmp_path_factory):
     folder = tmp_path_factory.mktemp("a run")
     (folder / "examples").symlink_to(ROOT / "examples")
     first = interrupted_after_a_result(folder, *command_of_the_readme(), "--workers", "2")
-    return folder, first, sims(*command_of_the_readme(), "--json", "ledger.json", cwd=folder)
+    return folder, first, sims(*command_of_the_readme(), "--verbose", "--json", "ledger.json", cwd=folder)
 
 
 def command_of_the_readme():
@@ -53,7 +53,7 @@ def test_the_example_of_the_readme_ends_with_0_and_says_what_it_took_and_what_it
     folder, _, process = example
     assert process.returncode == 0, process.stderr
     assert "5 features, target 'vote' (0 = 'Clinton', 1 = 'Dole')" in process.stdout
-    for line in ("C6         FAILS", "T1         HOLDS", "T2         HOLDS WHEN", "C2, C2 optima, C2 singular: optima is for"):
+    for line in ("C6          FAILS", "T1          HOLDS", "T2          HOLDS WHEN", "C2, C2 optima, C2 singular: optima is for"):
         assert line in process.stdout
     promised = re.search(r"slope of beta on D\(1\) is (\d\.\d+)", (ROOT / "README.md").read_text().split("## Your own data")[1])[
         1
@@ -132,11 +132,11 @@ def test_a_store_of_other_rows_is_refused(answer, example, tmp_path):
 
 def test_with_too_many_points_to_enumerate_subsets_are_drawn_and_it_is_said(answer, tmp_path, monkeypatch):
     monkeypatch.setattr("sims.command_line.verify._draw", lambda out: None)  # the example has its pictures drawn
-    command = ("verify", "--small", "--data", str(SAMPLE), "--target", "vote", "--points", "21", "--queries", "2", "--out", "o")
+    command = ("verify", "--small", "--data", str(SAMPLE), "--target", "vote", "--points", "21", "--queries", "2", "--out", "o", "--verbose")
     status, printed, complaint = answer("sims", *command, "--workers", "1")
     assert status == 0, complaint
     assert "21 points are too many for all their subsets (at most 16 with logistic): subsets are drawn" in printed
-    assert "T6 penalty HOLDS" in printed
+    assert "T6 penalty  HOLDS" in printed
     assert "C1, C6, T1, T2, T2 local, T16: identity retrains on all 2^N subsets, N = 21 is more than 20" in printed
     folders = {path.name for path in (tmp_path / "o").iterdir() if path.is_dir()}
     assert folders == {"approximations", "convex_bound", "counterfactual", "lds", "scale", "scale_at_size"}
