@@ -84,9 +84,7 @@ def _with_bar(names: Sequence[str]) -> Iterable[str]:
     return tqdm(names, desc="figures", leave=False, disable=None)
 
 
-def _draw(
-    names: Sequence[str], results: "Results", source: Path, folder: Path, page: Path | None, *, verbose: bool
-) -> None:
+def _draw(names: Sequence[str], results: "Results", source: Path, folder: Path, page: Path | None, *, verbose: bool) -> None:
     """Save the named figures, or all, and the report if there is a `page`; count all, or list those named or if `verbose`.
 
     Raises ClickException if a named figure cannot be drawn, or if the report lacks something because of an error; other figures
@@ -145,9 +143,7 @@ def _report(results: "Results", found: "Sequence[Picture | Absent]", source: Pat
     return html, [item for item in absent if item.fault]
 
 
-def _check(
-    asked: Sequence[str], results: "Results", source: Path, folder: Path, page: Path | None, *, verbose: bool
-) -> None:
+def _check(asked: Sequence[str], results: "Results", source: Path, folder: Path, page: Path | None, *, verbose: bool) -> None:
     """Compare the files of the figures `asked`, or of all that were drawn, and the report, with today's results; then exit.
 
     What is sound is counted, or listed if `verbose`; what differs is listed with the reason. The exit status is 1 if anything

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 __all__ = ["page_differences"]
 
 _CASE = re.compile(
-    r"<tr><td>([^<]*)</td><td>([^<]*)</td><td class=\"n\">[^<]*</td>\s*<td><details>.*?</details></td>\s*<td><code>(\w+)</code></td></tr>",
+    r'<tr><td>([^<]*)</td><td>([^<]*)</td><td class="n">[^<]*</td>\s*'
+    r"<td><details>.*?</details></td>\s*<td><code>(\w+)</code></td></tr>",
     re.DOTALL,
 )
 _DRAWN_WITH = re.compile(r"<tr><th scope=\"row\">drawn with</th>\s*<td>([^<]*)</td></tr>")
@@ -30,7 +31,10 @@ def _cases(before: str, now: str) -> Iterator[str]:
         return
     for kind, told in (
         ([key for key in new if key not in old], "results are newer than the report: {} not on it"),
-        ([key for key in new if old.get(key, new[key]) != new[key]], "results are newer than the report: {} changed since it was written"),
+        (
+            [key for key in new if old.get(key, new[key]) != new[key]],
+            "results are newer than the report: {} changed since it was written",
+        ),
         ([key for key in old if key not in new], "it shows {}, which the results no longer have"),
     ):
         if kind:

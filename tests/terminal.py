@@ -25,7 +25,9 @@ def on_a_terminal(command, *, columns=80, rows=60, **how):
     """Run a command whose standard output and error are one terminal."""
     controller, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-    environment = {name: value for name, value in (how.pop("env", None) or os.environ).items() if name not in ("COLUMNS", "LINES")}
+    environment = {
+        name: value for name, value in (how.pop("env", None) or os.environ).items() if name not in ("COLUMNS", "LINES")
+    }
     process = subprocess.Popen(
         command, stdout=terminal, stderr=terminal, stdin=subprocess.DEVNULL, env={**environment, "TERM": "xterm"}, **how
     )
@@ -44,7 +46,7 @@ def on_a_terminal(command, *, columns=80, rows=60, **how):
 
 
 def left_on(written):
-    """The lines on a terminal after what was written: carriage returns, line feeds, cursor up, erased lines; colours do not count."""
+    """The lines on a terminal after what was written: returns, line feeds, cursor up and erased lines count, colours do not."""
     lines, row, column = [""], 0, 0
     for number, letter, control, text in _PART.findall(written):
         if text:

@@ -1,7 +1,7 @@
 """How long a case takes, from a table of measured seconds: `python -m sims.experiments.shared.costs` measures them anew.
 
-The seconds are those of one process, with every processor core at work, on the machine that measured them. They weigh the cases of
-a run, whose own speed corrects them while it runs.
+The seconds are those of one process, with every core at work, on the machine that measured them; those of small cases include the
+compilation for which the first cases wait. They weigh the cases of a run, whose own speed corrects them while it runs.
 """
 
 import json

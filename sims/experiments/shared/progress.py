@@ -126,14 +126,14 @@ _LEAST_BAR = 20
 
 
 def announced(names: Sequence[str], seconds: Sequence[float], processes: int = 1, *, guessed: bool = False) -> str:
-    """Say how many cases there are and about how long they take.
+    """Say how many cases there are and about how long they take: a guess where some were never measured.
 
     >>> announced(["a"] * 188, [8.0] * 188, 2)
     '188 cases, about 13 minutes on 2 processes; resumes if interrupted'
     """
     time_needed = roughly(max(sum(seconds) / processes, *seconds))
     cases, where = f"{len(names)} case{'s' * (len(names) != 1)}", f" on {processes} processes" if processes > 1 else ""
-    guess = " (a guess: such cases were not measured)" if guessed else ""
+    guess = " (a guess)" if guessed else ""
     return f"{cases}, about {time_needed}{where}{guess}; resumes if interrupted"
 
 

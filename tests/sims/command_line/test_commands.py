@@ -34,7 +34,13 @@ def verified():
 def test_verify_prints_the_ledger_and_ends_with_0_although_claims_fail(verified):
     _, process = verified
     assert process.returncode == 0, process.stderr
-    for line in ("C6          FAILS", "C1          HOLDS WHEN", "C7          FAILS", "T2          HOLDS WHEN", "Report: my results/"):
+    for line in (
+        "C6          FAILS",
+        "C1          HOLDS WHEN",
+        "C7          FAILS",
+        "T2          HOLDS WHEN",
+        "Report: my results/",
+    ):
         assert line in process.stdout
     assert "Traceback" not in process.stderr
     assert "Warning" not in process.stderr

@@ -1,4 +1,4 @@
-"""What people see: one bar and one screen on a terminal, colours only where they are wanted. test_commands.py has what a pipe gets."""
+"""What people see on a terminal: one bar, one screen, colours unless unwanted. test_commands.py has what a pipe gets."""
 
 import json
 import os
@@ -39,7 +39,11 @@ def test_one_bar_is_left_and_it_is_whole(shown):
 
 def test_the_cost_is_said_before_the_bar(shown):
     lines = shown[0].lines
-    (k,) = (k for k, line in enumerate(lines) if re.match(r"3 cases, about \d+ \w+ on 2 processes \(a guess", line))
+    (k,) = (
+        k
+        for k, line in enumerate(lines)
+        if re.match(r"3 cases, about \d+ \w+ on 2 processes \(a guess\); resumes if interrupted", line)
+    )
     assert k < next(k for k, line in enumerate(lines) if BAR.search(line))
 
 

@@ -132,7 +132,21 @@ def test_a_store_of_other_rows_is_refused(answer, example, tmp_path):
 
 def test_with_too_many_points_to_enumerate_subsets_are_drawn_and_it_is_said(answer, tmp_path, monkeypatch):
     monkeypatch.setattr("sims.command_line.verify._draw", lambda out: None)  # the example has its pictures drawn
-    command = ("verify", "--small", "--data", str(SAMPLE), "--target", "vote", "--points", "21", "--queries", "2", "--out", "o", "--verbose")
+    command = (
+        "verify",
+        "--small",
+        "--data",
+        str(SAMPLE),
+        "--target",
+        "vote",
+        "--points",
+        "21",
+        "--queries",
+        "2",
+        "--out",
+        "o",
+        "--verbose",
+    )
     status, printed, complaint = answer("sims", *command, "--workers", "1")
     assert status == 0, complaint
     assert "21 points are too many for all their subsets (at most 16 with logistic): subsets are drawn" in printed

@@ -13,11 +13,11 @@ import xarray as xr
 from assertions import assert_close, assert_identical
 from sklearn.linear_model import LogisticRegression
 
+from sims.command_line.user_problem import described_problem
 from sims.datasets.user_file import as_user_data, write_down
 from sims.experiments import all_experiments
 from sims.experiments.shared.cases import run_cases, user_jobs
 from sims.experiments.shared.user_cases import user_problem
-from sims.command_line.user_problem import described_problem
 from theory.claims import all_claims, judge
 
 SAMPLE = Path(__file__).parents[3] / "examples" / "vote96.csv"
