@@ -108,11 +108,13 @@ def _claim_lines(claim: Claim, found: Outcome, width: int, wide: bool) -> list[s
         if wide and found.sensitivity is not None:
             rest = f"{rest:<{_PLAIN}}{f'turns on {turns_on(found)}' if mark else 'robust'}"
     prefix = f"{claim.id:<{_ID}}{word:<{_VERDICT}}"
-    indent = _ID + _VERDICT if width >= 2 * (_ID + _VERDICT) else 2
-    first, *others = textwrap.wrap(
-        rest, width, initial_indent=prefix, subsequent_indent=" " * indent, replace_whitespace=False, drop_whitespace=True
-    ) or [prefix.rstrip()]  # fmt: skip
-    return [first.replace(word, click.style(word, fg=colour, bold=True), 1) if colour else first, *others]
+    if width < 2 * len(prefix):  # a narrow terminal: the sentence stands below
+        lines = [prefix.rstrip(), *textwrap.wrap(rest, width, initial_indent="  ", subsequent_indent="  ")]
+    else:
+        lines = textwrap.wrap(rest, width, initial_indent=prefix, subsequent_indent=" " * len(prefix))
+    if colour:
+        lines[0] = lines[0].replace(word, click.style(word, fg=colour, bold=True), 1)
+    return lines
 
 
 def turns_on(verdict: Verdict) -> str:

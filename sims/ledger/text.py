@@ -3,6 +3,7 @@
 import dataclasses
 import textwrap
 from collections.abc import Sequence
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -111,19 +112,18 @@ def summary_text(result: "xr.Dataset", width: int = _WIDTH) -> str:
 
 def _table(values: "xr.DataArray", width: int) -> list[str]:
     """Return the lines of a table: the last dimension across, as many columns at a time as fit, the others down."""
-    series = values.to_series()
-    table = (series.unstack() if values.ndim > 1 else series.to_frame("").T).map(_cell)
-    across, down = values.dims[-1], [key if isinstance(key, tuple) else (key,) for key in table.index]
-    left = _aligned([[*map(str, values.dims[:-1] or (across,))], *([_label(part) for part in key] for key in down)], width // 2)
-    room = width - _INDENT - len(left[0])
-    columns = [[_shortened(_label(head), room - 2), *table.iloc[:, k]] for k, head in enumerate(table)]
+    *down, across = ([_label(label) for label in values[dim].values.tolist()] for dim in values.dims)
+    names = [str(dim) for dim in values.dims]
+    left = _aligned([names[:-1], *map(list, product(*down))] if down else [names, [""]], width // 2)
+    room, cells = width - _INDENT - len(left[0]), values.values.reshape(-1, len(across))
+    columns = [[_shortened(head, room - 2), *map(_cell, cells[:, k].tolist())] for k, head in enumerate(across)]
     lines: list[str] = []
     while columns:
         widths = [max(map(len, column)) + 2 for column in columns]
         n = max(1, int(np.searchsorted(np.cumsum(widths), room, side="right")))
         for row, label in enumerate(left):
-            cells = "".join(column[row].rjust(size) for column, size in zip(columns[:n], widths, strict=False))
-            lines.append(f"{' ' * _INDENT}{label}{cells}".rstrip())
+            line = "".join(column[row].rjust(size) for column, size in zip(columns[:n], widths, strict=False))
+            lines.append(f"{' ' * _INDENT}{label}{line}".rstrip())
         columns = columns[n:]
     return lines
 
