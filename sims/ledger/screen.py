@@ -130,8 +130,8 @@ def conclusion(ledger: Ledger) -> list[str]:
     others = [(claim, verdict) for claim, verdict in ledger.verdicts if not _is_essays(claim)]
     if not ledger.verdicts:
         return ["No claim could be judged on these results."]
-    counts = [f"of the essay's {len(essay)} claims {_counted(essay)}"] if essay else []
-    counts += [f"of the {len(others)} other claims {_counted(others)}"] if others else []
+    counts = [f"of the essay's {len(essay)} claims judged {_counted(essay)}"] if essay else []
+    counts += [f"of {len(others)} other claims {_counted(others)}"] if others else []
     return [_sentence("; ".join(counts)), *([_sentence(_named(essay))] if essay else []), _meaning(ledger)]
 
 

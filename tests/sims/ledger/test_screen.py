@@ -29,14 +29,12 @@ def test_every_claim_has_a_plain_sentence_that_fits():
 
 
 def test_the_conclusion_counts_names_and_says_what_it_means():
-    found = conclusion(
-        ledger({"C1": verdict("HOLDS WHEN"), "C5": verdict("FAILS"), "C6": verdict("FAILS", 1.25), "T2": verdict("HOLDS", 2e-15)})
-    )
-    assert found == [
-        "Of the essay's 3 claims 1 holds under a condition and 2 fail; of the 1 other claims 1 holds.",
+    judged = {"C1": verdict("HOLDS WHEN"), "C5": verdict("FAILS"), "C6": verdict("FAILS", 1.3), "T2": verdict("HOLDS", 2e-15)}
+    assert conclusion(ledger(judged)) == [
+        "Of the essay's 3 claims judged 1 holds under a condition and 2 fail; of 1 other claims 1 holds.",
         "C5 and C6 fail; C1 holds.",
-        "Beta is not dF/dw at w = 1: it is off by up to 1.2 times the size of D(1) (a-8 ridge), but it is dF/dw averaged over the "
-        "datamodel's own training sets, to 2e-15.",
+        "Beta is not dF/dw at w = 1: it is off by up to 1.3 times the size of D(1) (a-8 ridge), but it is dF/dw averaged over "
+        "the datamodel's own training sets, to 2e-15.",
     ]
 
 
