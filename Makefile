@@ -8,6 +8,7 @@
 #                 (two hours on two cores; tests/faults)
 # make lint     ruff and pyright
 # make bench    times beside scikit-learn, JAX and numpy (minutes; installs them), and the figure of the cost per subset
+# make costs    measures how long every case takes: what the bar of `verify` weighs them by (sims/experiments/shared/seconds.json)
 # Needs python3 (>= 3.11) with venv, and make. Everything is installed into .venv, nothing outside.
 PYTHON ?= python3
 RESULTS ?= results
@@ -15,7 +16,7 @@ JOBS ?= auto
 PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: verify gallery test test-fast test-machines faults lint bench clean
+.PHONY: verify gallery test test-fast test-machines faults lint bench costs clean
 
 verify: .venv/run.stamp
 	$(PY) -m sims verify --out "$(RESULTS)" --json "$(RESULTS)/ledger.json"
@@ -60,6 +61,9 @@ gallery: verify
 	$(PY) -m figures --from "$(RESULTS)" --out figures/gallery
 	cp "$(RESULTS)/ledger.json" figures/gallery/ledger.json
 	$(PY) -m figures.findings README.md FINDINGS.md
+
+costs: .venv/run.stamp
+	$(PY) -m sims.experiments.shared.costs
 
 clean:
 	rm -rf .venv results build dist *.egg-info

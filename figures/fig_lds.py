@@ -100,7 +100,7 @@ def draw(rows: list[list[Panel]]) -> Figure:
                 _lines(ax, panel)
             line[0].set_ylabel(f"{panels[0].case}\nLDS")
         for ax, panel in zip(axes[0], rows[0], strict=True):
-            ax.set_title(f"predicting fresh subsets: {panel.target}", fontsize=10.5)
+            ax.set_title(f"predicting fresh subsets: {panel.target}", fontsize=10.5, pad=18)
         for ax in axes[-1]:
             ax.set_xlabel("retrainings given to the datamodel")
         handles, labels = axes[0, 0].get_legend_handles_labels()
@@ -126,7 +126,7 @@ def _lines(ax: Axes, panel: Panel) -> None:
     ax.set_xscale("log")
     ax.set_xticks(panel.retrainings, _labels(panel.retrainings), fontsize=8)
     ax.minorticks_off()
-    ax.text(0.98, 0.03, f"best: {panel.best}", transform=ax.transAxes, ha="right", fontsize=8, color=BLUE)
+    ax.text(1.0, 1.01, f"best: {panel.best}", transform=ax.transAxes, ha="right", va="bottom", fontsize=8, color=BLUE)
 
 
 def _labels(counts: NDArray[np.int64]) -> list[str]:

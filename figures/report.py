@@ -27,7 +27,7 @@ from figures.user_file import user_file
 from theory.claims import Claim, Ledger, Status, Verdict
 from theory.claims.sources import reference
 
-__all__ = ["Page", "render_report"]
+__all__ = ["COMPUTED_WITH", "Page", "render_report"]
 
 HEADLINES = ("T13", "C6", "T2", "C6 networks", "C3", "C10")
 """Claims whose verdicts come first on the page."""
@@ -73,6 +73,7 @@ def render_report(page: Page) -> tuple[bytes, list[Absent]]:
         budget=[] if isinstance(budget, Absent) else budget,
         absent=absent,
         retrainings=page.retrainings,
+        small=any(ds.attrs.get("small") for cases in page.results.values() for ds in cases),
         environment=_environment(page.results),
         versions=versions(),
         cases={name: [_case(ds) for ds in cases] for name, cases in page.results.items()},
@@ -142,17 +143,18 @@ def _cell(size: float, size_error: float, share: float, share_error: float) -> _
 
 
 def _environment(results: Results) -> dict[str, list[tuple[str, int]]]:
-    """Return the attributes that record how results were computed: name -> (value, number of cases that have this value)."""
-    found: dict[str, Counter[str]] = {}
+    """Return the versions that results were computed with: name -> (version, number of cases that have this one)."""
+    found: dict[str, Counter[str]] = {name: Counter() for name in COMPUTED_WITH}
     for cases in results.values():
         for ds in cases:
-            for name in (name for name, value in ds.attrs.items() if isinstance(value, str) and name not in _WHAT_WAS_COMPUTED):
-                found.setdefault(name, Counter())[ds.attrs[name]] += 1
-    return {name: sorted(counter.items()) for name, counter in found.items()}
+            for name in COMPUTED_WITH:
+                if name in ds.attrs:
+                    found[name][str(ds.attrs[name])] += 1
+    return {name: sorted(counter.items()) for name, counter in found.items() if counter}
 
 
-_WHAT_WAS_COMPUTED = {"experiment", "case", "data", "learner", "options", "unit", "config"}
-"""Attributes that record what was computed, not how."""
+COMPUTED_WITH = ("python", "machine", "dfdw", "numpy", "scipy", "statsmodels", "xarray", "zarr", "numba", "llvmlite")
+"""Attributes of a result that record how it was computed; all others record what."""
 
 
 def _case(ds: xr.Dataset) -> dict[str, str]:

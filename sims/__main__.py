@@ -1,4 +1,4 @@
-"""The command line: list | explain | run | verify | attribute | check."""
+"""The command line: list | explain | run | verify | attribute | check | figures."""
 
 import sys
 
@@ -7,6 +7,7 @@ import click
 from sims.command_line.attribute import attribute
 from sims.command_line.check import check
 from sims.command_line.explain import explain
+from sims.command_line.figures import figures
 from sims.command_line.list import list_
 from sims.command_line.run import run
 from sims.command_line.verify import verify
@@ -21,7 +22,7 @@ def cli() -> None:
     """Retrain small models on all subsets of their training points, and judge what attribution scores measure."""
 
 
-for command in (list_, explain, run, verify, attribute, check):
+for command in (list_, explain, run, verify, attribute, check, figures):
     cli.add_command(command)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from sims.retrain import store
 from theory.storage import MANIFEST, ResultsFolder
 
-__all__ = ["Checked", "check_folder"]
+__all__ = ["Checked", "check_folder", "contents"]
 
 
 @dataclass(frozen=True)
@@ -41,3 +41,9 @@ def _results_folders(folder: Path) -> list[Path]:
     """Return the folders that have a manifest, or that have results and should have one."""
     results = (path for path in folder.rglob("*.zarr") if path.name not in ("responses.zarr", "responses.partial.zarr"))
     return sorted({*(path.parent for path in folder.rglob(MANIFEST)), *(path.parent.parent for path in results)})
+
+
+def contents(folder: Path) -> tuple[int, int]:
+    """Return how many files a folder and those below it have, and their bytes."""
+    sizes = [file.stat().st_size for file in folder.rglob("*") if file.is_file()]
+    return len(sizes), sum(sizes)

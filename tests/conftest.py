@@ -30,6 +30,7 @@ SLOW = {
     "sims/command_line/test_user_data.py": 45,
     "theory/storage/test_folder.py": 15,
     "sims/command_line/test_endings.py": 45,
+    "sims/command_line/test_terminal.py": 20,
     "meta/test_face.py": 25,
     "sims/retrain/test_provenance.py": 30,
     "sims/testing/test_hostile_learners.py": 20,

@@ -31,7 +31,8 @@ def run(name: str, small: bool, points: int | None, out: Path, workers: int | No
     if name not in experiments:
         raise click.BadParameter(f"experiment {name!r} is unknown, expected one of {', '.join(experiments)}")
     from sims.experiments.shared.cases import jobs_of, run_cases
-    from sims.ledger.text import summary_json, summary_text
+    from sims.ledger.screen import show_run
+    from sims.ledger.text import summary_json
 
     jobs = jobs_of([experiments[name]], small=small, points=points)
     with executor_of(workers, dask, small) as executor:
@@ -39,6 +40,4 @@ def run(name: str, small: bool, points: int | None, out: Path, workers: int | No
     if as_json:
         click.echo(json.dumps([summary_json(result) for result in results], indent=2))
     else:
-        for result in results:
-            click.echo(summary_text(result))
-        click.echo(f"results: {out / name}")
+        show_run(name, results, out, small=small)

@@ -2,14 +2,18 @@
 
 import json
 import os
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sims.command_line.options import DASK, FOLDER, SMALL, WORKERS, executor_of
 from sims.command_line.user_options import user_options
+
+if TYPE_CHECKING:
+    from theory.claims import Ledger
 
 __all__ = ["verify"]
 
@@ -25,10 +29,18 @@ __all__ = ["verify"]
 @WORKERS
 @DASK
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write the ledger to this file.")
+@click.option("--verbose", is_flag=True, help="Print the whole ledger first: figures, evidence and condition of every verdict.")
 def verify(
-    small: bool, out: Path | None, workers: int | None, dask: str | None, json_file: Path | None, file: Path | None, **user: Any
+    small: bool,
+    out: Path | None,
+    workers: int | None,
+    dask: str | None,
+    json_file: Path | None,
+    verbose: bool,
+    file: Path | None,
+    **user: Any,
 ) -> None:
-    """Run every experiment, print the ledger of verdicts, draw all figures and write report.html, one page with everything.
+    """Run every experiment, draw all figures, write report.html, one page with everything, and print all verdicts on a screen.
 
     On the project's data sets, or with --data on your own CSV file: its first line names the columns, and all but the target and
     those dropped are features. With --learner MODULE:FUNCTION your own model is retrained on it. N rows train, on all 2^N subsets
@@ -36,7 +48,8 @@ def verify(
     """
     from sims.experiments import all_experiments
     from sims.experiments.shared.cases import jobs_of, run_cases, user_jobs
-    from sims.ledger.text import ledger_json, ledger_text, missing_text
+    from sims.ledger.screen import say_small, terminal_width
+    from sims.ledger.text import ledger_json
     from theory.claims import judge
     from theory.storage import keep, staying
 
@@ -60,22 +73,45 @@ def verify(
         jobs, left_out = user_jobs(problem, small=small)
     if json_file is not None:
         _require_writable(json_file)
+    if small:
+        say_small(terminal_width())
     with staying(out):
         with executor_of(workers, dask, small) as executor:
             results = run_cases(jobs, out=out, executor=executor)
         ledger = judge(results, left_out)
-        click.echo(ledger_text(ledger.verdicts))
-        if ledger.not_judged:
-            click.echo(missing_text(ledger.not_judged))
         if problem is not None:
             from sims.command_line.attribute import write_attributions
 
             click.echo(write_attributions(problem, out, workers or 1))
-        click.echo(f"\nresults: {out}")
         if json_file is not None:
-            keep(json_file, (json.dumps(ledger_json(ledger), indent=2) + "\n").encode())
-            click.echo(f"ledger:  {json_file}")
-        _draw(out)
+            keep(json_file, (json.dumps(ledger_json(ledger, small=small), indent=2) + "\n").encode())
+            click.echo(f"ledger: {json_file}")
+        show = partial(_show, ledger, out, json_file, small=small, verbose=verbose)
+        try:
+            _draw(out)
+        except ChildProcessError:  # what was judged is shown all the same
+            show()
+            raise
+        show()
+
+
+def _show(ledger: "Ledger", out: Path, json_file: Path | None, *, small: bool, verbose: bool) -> None:
+    """Print the whole ledger if it is asked for, then the screen with all verdicts."""
+    from sims.ledger.screen import say, screen, terminal_width
+    from sims.ledger.text import ledger_text, missing_text
+
+    width = terminal_width()
+    if verbose:
+        click.echo(ledger_text(ledger.verdicts, width))
+        if ledger.not_judged:
+            click.echo(missing_text(ledger.not_judged, width))
+    report = out / "report.html"
+    files = [
+        f"Report: {report}" if report.exists() else f"Results: {out}",
+        *([f"Ledger: {json_file}"] if json_file else []),
+        f"More of each: --verbose, or python -m sims explain CLAIM --from {out}",
+    ]
+    say(screen(ledger, files, width=width, small=small))
 
 
 def _require_writable(file: Path) -> None:
@@ -94,6 +130,7 @@ def _draw(out: Path) -> None:
     """
     from sims.bound import run_bound
 
+    click.echo("drawing all figures and report.html")
     status, said = run_bound("figures", "--from", str(out))
     said = said.strip()
     if status == 0:

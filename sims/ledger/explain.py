@@ -44,7 +44,7 @@ def overview(claims: Sequence[Claim], folder: Path) -> str:
     results = results_for(claims, folder)
     outcomes = [(claim, _outcome(claim, results)) for claim in claims]
     lines = [
-        f"{claim.id:<12}{found.status if isinstance(found, Verdict) else 'not judged':<14}{claim.statement}"
+        f"{claim.id:<12}{found.status if isinstance(found, Verdict) else 'not judged':<14}{claim.plain}"
         for claim, found in outcomes
     ]
     missing = [name for name in dict.fromkeys(name for c in claims for name in c.experiments) if not results[name]]

@@ -179,7 +179,9 @@ def retrain_blocks(
     shape = table_shape(learner, seeds, weights)
     engine.keep_freed_memory()
     with ExitStack() as stack:
-        bar = stack.enter_context(tqdm(total=shape.n_subsets, unit="subset", unit_scale=True, disable=None if progress else True))
+        bar = stack.enter_context(
+            tqdm(total=shape.n_subsets, unit="subset", unit_scale=True, leave=False, disable=None if progress else True)
+        )
         with engine.interrupts_held_back():
             kept = stack.enter_context(_opened(folder, learner, shape, weights))
         try:

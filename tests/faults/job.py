@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 OUT = "out"
 VERIFY = ("verify", "--data", "d.csv", "--target", "y", "--points", "5", "--queries", "2", "--out", OUT)
-MARKS = ("rows:", "[1/", "[3/3]", "ledger:", "figure:", "report:")
+MARKS = ("rows:", "[1/", "[3/3]", "ledger:", "drawing", "report:")
 """Where the output of a run passes from one stage to the next."""
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from faults.frame import Bench, Outcome, Study, Trial
 from faults.job import OUT, Job, living
 
-STAGES = ("", "rows:", "saving", "[1/", "[3/3]", "ledger:", "figure:")
+STAGES = ("", "rows:", "saving", "[1/", "[3/3]", "ledger:", "drawing")
 """A stage begins with a line that has this mark; "saving" is while some file is being written."""
 
 

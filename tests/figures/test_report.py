@@ -16,9 +16,11 @@ from wavy import Wavy
 
 from figures.__main__ import cli
 from figures.numbers import numbers
+from figures.report import COMPUTED_WITH
 from figures.results import read_all, retrainings
 from sims.experiments.shared.results import save
 from sims.retrain import response_table
+from sims.retrain.provenance import environment
 from theory.claims import judge
 from theory.claims.sources import reference
 
@@ -64,21 +66,74 @@ def whole(tmp_path_factory):
 
 def test_the_last_line_is_the_path_of_the_report_and_a_second_run_gives_the_same_bytes(whole):
     folder, page, output = whole
-    assert output.splitlines()[-1] == f"report: {folder / 'report.html'}"
+    *_, counted, last = output.splitlines()
+    assert re.fullmatch(rf"\d+ figures \(\d+ files\) in {folder / 'figures'}", counted)
+    assert "figure:" not in output
+    assert last == f"report: {folder / 'report.html'}"
     result, again = make(folder, "report")
     assert result.output.count("figure:") == 0
     assert again == page  # test_commands.py has --check of a whole run
 
 
-def test_a_report_that_is_not_what_the_results_give_is_found(tmp_path):
-    folder = stored(tmp_path / "r", "leverage")
-    _, page = make(folder)
+def edited(folder):
+    page = (folder / "report.html").read_text()
     assert "HOLDS" in page
     (folder / "report.html").write_text(page.replace("HOLDS", "FAILS"))
+
+
+def another_result(folder):
+    save(computed("leverage")[0].assign_attrs(unit="another unit"), folder)
+
+
+def one_more_case(folder):
+    save(renamed(computed("leverage")[0], "mine"), folder)
+
+
+def one_more_experiment(folder):
+    stored(folder, "normalisation")
+
+
+def drawn_by_others(folder):
+    page = (folder / "report.html").read_text()
+    (folder / "report.html").write_text(re.sub(r"matplotlib [\d.]+", "matplotlib 3.0", page))
+
+
+def no_list(folder):
+    (folder / "report.html").write_text("<html></html>")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (edited, "results and versions are those of the page, so that theory or figures has changed since it was written"),
+        (another_result, "results are newer than the report: 1 case of leverage changed since it was written"),
+        (one_more_case, "results are newer than the report: 1 case of leverage not on it"),
+        (one_more_experiment, "results are newer than the report: 2 cases of normalisation not on it"),
+        (drawn_by_others, "it was drawn with other versions: "),
+        (no_list, "it has no list of the results that it was made of"),
+    ],
+)
+def test_a_report_that_is_not_what_the_results_give_is_found_and_it_is_said_why(tmp_path, change, reason):
+    folder = stored(tmp_path / "r", "leverage")
+    make(folder)
+    change(folder)
     checked = CliRunner().invoke(cli, ["--from", str(folder), "--check"])
     assert checked.exit_code == 1
-    assert "report.html: not what the results give today" in checked.output
+    assert f"report.html: {reason}" in checked.output
     assert f"python -m figures report --from {folder}" in checked.output
+
+
+@pytest.mark.parametrize("small", [False, True])
+def test_only_the_page_of_a_small_run_has_a_banner(tmp_path, small):
+    save(computed("normalisation")[0].assign_attrs(small=small), tmp_path)
+    assert ("Small run:" in make(tmp_path)[1]) == small
+
+
+def test_the_versions_on_the_page_are_versions_and_nothing_else(whole):
+    table = whole[1].split('aria-label="Versions"')[1].split("</table>")[0]
+    assert "left_out" not in table
+    assert re.findall(r'<th scope="row">([^<]*)</th>', table) == [*COMPUTED_WITH, "drawn with"]
+    assert set(COMPUTED_WITH) == set(environment())
 
 
 def test_every_verdict_stands_with_its_statement_figure_condition_case_and_evidence(whole):

@@ -58,7 +58,7 @@ def test_the_same_results_give_the_same_files_and_nothing_is_drawn_by_a_check(dr
         assert file.read_bytes() == (tmp_path / "again" / file.name).read_bytes(), file.name
     before = {file: file.stat().st_mtime_ns for file in drawn.rglob("*")}
     code, said = check(drawn)
-    assert (code, said) == (0, "figure leverage: as its sidecar says, and the same bytes when drawn again\n")
+    assert (code, said) == (0, "1 figure as the sidecar says, the same bytes when made again\n")
     assert {file: file.stat().st_mtime_ns for file in drawn.rglob("*")} == before
 
 

@@ -16,6 +16,7 @@ COMMANDS = [
     ("sims", "verify"),
     ("sims", "attribute"),
     ("sims", "check"),
+    ("sims", "figures"),
     ("figures",),
 ]
 

@@ -45,6 +45,7 @@ def _by_slope(this: Claim, results: Results) -> Verdict:
 @claim(
     "C4",
     "damping and approximate inverse-Hessian products add errors of their own",
+    plain="damping and approximate inverses add errors",
     experiments=("approximations",),
     also=("damping_map", "solver_map"),
     measure="relative error against D(1) that an approximation adds to that of exact influence (must exceed)",

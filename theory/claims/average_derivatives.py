@@ -73,6 +73,7 @@ def _left_out(cases: Iterable[_Case]) -> str:
 @claim(
     "T2",
     "beta is the derivative averaged over the datamodel's own law (zero-bias in w_i)",
+    plain="beta is dF/dw averaged over the datamodel's own law",
     experiments=("identity",),
     needs=("average_derivative",),
     measure="||average derivative - beta|| / ||beta||, largest over p, where F has no jumps",
@@ -108,6 +109,7 @@ def datamodel_is_an_average_derivative(this: Claim, results: Results) -> Verdict
 @claim(
     "T16",
     "where F jumps in a weight, beta is the average derivative plus the average of the jumps",
+    plain="where F jumps, beta is average derivative plus jumps",
     experiments=("identity",),
     also=("average_derivative",),
     needs=("average_derivative",),
@@ -144,6 +146,7 @@ def datamodel_is_an_average_derivative_plus_jumps(this: Claim, results: Results)
 @claim(
     "C9",
     "datamodels bypass non-uniqueness, non-convergence and singular Hessians",
+    plain="datamodels bypass non-convexity and bad Hessians",
     experiments=("training_time", "average_derivative"),
     measure="||average derivative + average jumps - beta|| / ||beta||, every training time",
     tolerance=1e-6,

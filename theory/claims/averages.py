@@ -41,6 +41,7 @@ def _judgement(measure: str = "relative_error") -> Judgement:
 @claim(
     "C11",
     "counterfactuals of the seed average are easier to predict than those of one trained model",
+    plain="averages over seeds are easier to predict",
     experiments=("seeds",),
     measure="relative error of beta of one seed on this seed - that of the average on the average, worst case (must exceed)",
     tolerance=0.0,

@@ -16,6 +16,7 @@ def _difference_of_average(this: Claim, results: Results) -> Verdict:
 @claim(
     "T9",
     "the derivative of the average is the average of derivatives plus a boundary term",
+    plain="where F jumps, its average has a boundary term",
     experiments=("jumps",),
     measure="|slope of (difference of F - mean of path-wise derivatives) on the boundary term in closed form - 1|",
     tolerance=0.2,

@@ -18,6 +18,7 @@ def _by_outputs(this: Claim, results: Results) -> Verdict:
 @claim(
     "T12",
     "where training is mu-strongly convex, leave-one-out is the derivative's prediction up to b G / mu^2 + L3 G^2 / (2 mu^3)",
+    plain="convex: D(1) predicts leave-one-out within a bound",
     experiments=("convex_bound",),
     measure="||theta_LOO - theta_IJ|| / bound, largest over points",
     tolerance=1.0,

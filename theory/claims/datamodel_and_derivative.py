@@ -77,6 +77,7 @@ def _by_inclusion(this: Claim, results: Results) -> Verdict:
 @claim(
     "C6",
     "the optimal datamodel coefficient is dF/dw_i at w = 1, exactly",
+    plain="beta_i is dF/dw_i at w = 1, exactly",
     experiments=("identity",),
     needs=("derivative",),
     measure="||beta - D(1)|| / ||D(1)||, uniform subsets",
@@ -193,6 +194,7 @@ def _mildest_network(this: Claim, results: Results) -> Verdict:
 @claim(
     "C6 networks",
     "the optimal datamodel coefficient is dF/dw_i at w = 1, for networks too",
+    plain="beta_i is dF/dw_i at w = 1, for networks too",
     experiments=("training_time",),
     measure="||beta - D(1)|| / ||D(1)|| at the end of training, most networks",
     tolerance=CLOSE,

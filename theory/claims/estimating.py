@@ -63,6 +63,7 @@ def _errors(ds: xr.Dataset) -> str:
 @claim(
     "T20",
     "retraining on the design of for_influence gives D(1) to within its 95% intervals, and nearer than subsets do",
+    plain="retraining near w = 1 gives D(1) and sound intervals",
     experiments=("estimating_influence",),
     measure="the larger of |coverage - 0.94| / 0.04 and error / error of the best way with subsets",
     tolerance=1.0,

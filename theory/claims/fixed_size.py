@@ -15,6 +15,7 @@ def _by_predictions(this: Claim, results: Results) -> Verdict:
 @claim(
     "T7",
     "on subsets of one size only differences of coefficients are identified, as the design is singular along 1",
+    plain="subsets of one size fix only differences of beta",
     experiments=("fixed_size",),
     measure="largest of ||differences by least squares - T7's|| / ||T7's|| and ||Cov 1_S - v N/(N - 1) (I - 11^T/N)|| / "
     "||Cov 1_S||",

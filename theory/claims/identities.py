@@ -15,6 +15,7 @@ __all__: list[str] = []
 @claim(
     "T1",
     "beta^(p) is the gradient of the multilinear extension at p 1",
+    plain="beta at p is the multilinear extension's gradient",
     experiments=("identity",),
     needs=("optimality",),
     measure="largest normal equation / sd F, all p",
@@ -43,6 +44,7 @@ def datamodel_is_optimal(this: Claim, results: Results) -> Verdict:
 @claim(
     "T2 local",
     "as the weights' law shrinks to 1 the optimal datamodel tends to D(1), with error O(s^2)",
+    plain="datamodels on weights near 1 tend to D(1)",
     experiments=("identity",),
     needs=("local_error",),
     measure="|order of ||beta - D(1)|| in s - 2|",
@@ -111,6 +113,7 @@ def _is_smooth_near_one(ds: xr.Dataset) -> bool:
 @claim(
     "T3",
     "beta^(p) is a polynomial in 1 - p that starts with leave-one-out",
+    plain="beta is leave-one-out plus powers of 1 - p",
     experiments=("expansion",),
     measure="||sum of all orders - beta|| / ||beta||, largest over p",
     tolerance=ROUNDING,
@@ -135,6 +138,7 @@ def expansion_starts_at_leave_one_out(this: Claim, results: Results) -> Verdict:
 @claim(
     "T4",
     "leave-one-out is D_i(1) minus the curvature on the path w_i: 1 -> 0",
+    plain="leave-one-out is D(1) minus curvature on its path",
     experiments=("expansion",),
     needs=("curvature",),
     measure="||D(1) - curvature - LOO|| / ||LOO||",
@@ -166,6 +170,7 @@ def leave_one_out_is_derivative_minus_curvature(this: Claim, results: Results) -
 @claim(
     "T5",
     "at p = 1/2, beta = D(1) - interaction - curvature: the essay is right iff they cancel",
+    plain="at p = 1/2 beta is D(1) - interaction - curvature",
     experiments=("expansion",),
     needs=("curvature",),
     measure="||D(1) - interaction - curvature - beta|| / ||beta||",
@@ -217,6 +222,7 @@ def _unresolved(this: Claim, cases: Sequence[xr.Dataset], changes: Sequence[floa
 @claim(
     "T8",
     "Parseval and Russo-Margulis: masses add up to Var F, coefficients to d/dp E F",
+    plain="masses of the expansion add up to the variance of F",
     experiments=("expansion",),
     measure="relative error of either",
     tolerance=ROUNDING,
@@ -241,6 +247,7 @@ def masses_add_up(this: Claim, results: Results) -> Verdict:
 @claim(
     "T10",
     "dF/deps = N dF/dw; sum with N l2 is mean with l2; 1/sum w centres D; 1/|supp w| jumps",
+    plain="dF/deps is N dF/dw; normalisations convert exactly",
     experiments=("normalisation",),
     measure="relative error of the worst relation",
     tolerance=1e-7,

@@ -78,6 +78,7 @@ def _relative(error: xr.DataArray, reference: xr.DataArray) -> float:
 @claim(
     "C1",
     "-H^-1 grad l is the derivative of the optimum in the upweighting of a point",
+    plain="Hessian influence is the derivative of the optimum",
     experiments=("identity",),
     needs=tuple(name for names in _PAIRS.values() for name in names),
     measure="||Hessian influence - finite difference|| / ||finite difference|| at w = 1, in outputs and in parameters",

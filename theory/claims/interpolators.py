@@ -42,6 +42,7 @@ def _ratio(ds: xr.Dataset, effect: str) -> tuple[float, float]:
 @claim(
     "T11",
     "interpolators: D(1) = 0, while beta and leave-one-out are not",
+    plain="interpolators have D(1) = 0, but beta is not 0",
     experiments=("interpolation",),
     measure="||D(1)|| / ||beta|| without penalty at the largest width, at least N",
     tolerance=1e-9,

@@ -42,6 +42,7 @@ def _roughly(this: Claim, results: Results) -> Verdict:
 @claim(
     "C7",
     "the datamodel's leave-one-out prediction is the Taylor polynomial F(1) - (1/N) dF/dw_i",
+    plain="the datamodel predicts F(1) - (1/N) dF/dw_i",
     experiments=("normalisation",),
     measure="gap ||beta - dF/dw|| / ||dF/dw||, and start ||g(1) - F(1)|| / ||dF/dw||, whichever is larger",
     tolerance=1e-6,

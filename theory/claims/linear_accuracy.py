@@ -40,6 +40,7 @@ def _by_ranks(this: Claim, results: Results) -> Verdict:
 @claim(
     "C5",
     "a linear datamodel predicts f(S) with remarkable accuracy",
+    plain="a linear datamodel predicts F remarkably well",
     experiments=("spectrum",),
     measure="1 - R^2 of the optimal linear datamodel, uniform subsets, most learners",
     tolerance=0.1,

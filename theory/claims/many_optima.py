@@ -74,6 +74,7 @@ def _by_difference(this: Claim, results: Results) -> Verdict:
 @claim(
     "C2",
     "where Hessians have no usable inverse, influence functions are ill-defined",
+    plain="Hessians without an inverse leave influence undefined",
     experiments=("optima",),
     measure="median ||influence - D(1)|| / ||D(1)|| of held-out models, by the cut-off or damping that is best on other models "
     "(must exceed)",
@@ -137,6 +138,7 @@ def _by_cut_off(this: Claim, results: Results) -> Verdict:
 @claim(
     "C2 singular",
     "overparameterised models that were trained have singular Hessians",
+    plain="overparameterised models have singular Hessians",
     experiments=("optima",),
     measure="share of trained models whose Hessian is singular to working precision (must exceed)",
     tolerance=0.5,
@@ -202,6 +204,7 @@ def _by_damped(this: Claim, results: Results) -> Verdict:
 @claim(
     "C2 optima",
     "with many optima, the influence of a point depends on which optimum was found",
+    plain="influence depends on which optimum was found",
     experiments=("optima",),
     measure="deviation of influence between converged optima / norm of their mean (must exceed)",
     tolerance=CLOSE,

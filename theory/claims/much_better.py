@@ -88,6 +88,7 @@ def _with_interval(crossings: Array, least: float) -> str:
 @claim(
     "C10",
     "datamodels are empirically much better than influence functions",
+    plain="datamodels are much better than influence",
     experiments=("lds",),
     measure="the larger of gain in LDS / 0.1 and log2 of the ratio of relative errors, worst case of a regime (must exceed)",
     tolerance=1.0,

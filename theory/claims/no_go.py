@@ -11,6 +11,7 @@ __all__: list[str] = []
 @claim(
     "T14",
     "without a penalty the essay's identity cannot hold on a data set and all its parts unless nothing was learnt",
+    plain="were C6 true on all parts, nothing would be learnt",
     experiments=("no_go",),
     needs=("violation", "least_violation", "allowed", "derivative_sum"),
     measure="N 2^(1-N) (max F - min F) / sum over parts A of |sum of beta^A - sum of D(1_A)|, largest over outputs, F less what "
@@ -61,6 +62,7 @@ def _mildest_part(this: Claim, results: Results) -> Verdict:
 @claim(
     "T14 parts",
     "without a penalty the essay's identity is off by more than 5% on most parts of a data set",
+    plain="C6 is off by over 5% on most parts of a data set",
     experiments=("no_go",),
     needs=("typical_error", "least_error", "derivative_sum"),
     measure="median over parts A of ||beta^A - D(1_A)|| / ||beta^A||, where D(1_A) is not 0",

@@ -14,6 +14,7 @@ __all__ = ["scores_answer_their_own_question", "scores_are_one_average"]
 @claim(
     "T13",
     "leave-one-out, datamodels, Shapley and Beta Shapley are averages of the same dF/dw_i; they differ only in where",
+    plain="the attribution scores all average the same dF/dw",
     experiments=("one_law",),
     measure="||average of dF/dw_i, with its jumps, - score|| / ||score||, largest over the scores",
     tolerance=ROUNDING,
@@ -66,6 +67,7 @@ def _every_pair(this: Claim, results: Results) -> Verdict:
 @claim(
     "T13 places",
     "of D(1), leave-one-out, datamodel and Shapley value, most are more than 5% off as the answer to another's question",
+    plain="most scores miss another's answer by more than 5%",
     experiments=("one_law",),
     measure="||score - answer|| / ||answer|| for pairs of scores, median",
     tolerance=CLOSE,

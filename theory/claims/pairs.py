@@ -16,6 +16,7 @@ _NEAR = 0.9
 @claim(
     "T17",
     "a pair coefficient is the mixed second derivative averaged over the datamodel's law, and its row sums are d beta/dp",
+    plain="pair coefficients are average second derivatives",
     experiments=("pairs",),
     measure="relative error of either, all p",
     tolerance=1e-8,
@@ -86,6 +87,7 @@ def _at_a_half(this: Claim, results: Results) -> Verdict:
 @claim(
     "T18",
     "near the full set (p >= 0.9), beta + (1 - p) sum_j beta_ij is nearer to leave-one-out than beta",
+    plain="pairs bring beta nearer to leave-one-out, p >= 0.9",
     experiments=("pairs",),
     measure="error of beta with row sums / error of beta, both against leave-one-out, p >= 0.9",
     tolerance=1.0,

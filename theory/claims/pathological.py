@@ -44,6 +44,7 @@ def _more(ds: xr.Dataset, pairing: str, measure: str) -> tuple[float, float]:
 @claim(
     "C12",
     "the seed average helps especially in pathological cases",
+    plain="averages over seeds help most in pathological cases",
     experiments=("pathology",),
     measure="gain of C11 in a pathological case - that in its benign twin, worst case (must exceed)",
     tolerance=0.0,

@@ -33,9 +33,10 @@ class OtherMeasure:
 class Claim:
     """A claim has a statement, an idea why it is true or not, a test, and a function that judges it. Its texts have no markup.
 
-    `measure` names the figure that decides and `tolerance` is its limit; the docstring of `judgement` says how the figure is
-    computed. The claim needs results of all its `experiments`, and of each at least one case that has all variables in `needs`
-    (a learner without derivatives lacks some). Its condition says more where the experiments in `also` have results.
+    `plain` is the statement in at most 54 characters, for one line of a terminal. `measure` names the figure that decides and
+    `tolerance` is its limit; the docstring of `judgement` says how the figure is computed. The claim needs results of all its
+    `experiments`, and of each at least one case that has all variables in `needs` (a learner without derivatives lacks some). Its
+    condition says more where the experiments in `also` have results.
 
     A claim of kind "identity" holds for any numbers and can only fail through a bug: it checks the code. A "finding" could have
     come out otherwise. `other_measures` are tried for the sensitivity of the verdict. `too_small` says why the cases of a small
@@ -56,6 +57,7 @@ class Claim:
     kind: Literal["finding", "identity"] = "finding"
     other_measures: tuple[OtherMeasure, ...] = ()
     too_small: str = ""
+    plain: str = ""
 
     def judge(self, results: Results) -> Verdict:
         """Judge the claim on results of its experiments, and find out what would give it another verdict.
@@ -140,6 +142,7 @@ def claim(
     identifier: str,
     statement: str,
     *,
+    plain: str,
     experiments: tuple[str, ...],
     measure: str,
     tolerance: float,
@@ -174,6 +177,7 @@ def claim(
             kind=kind,
             other_measures=other_measures,
             too_small=too_small,
+            plain=plain,
         )
         return function
 

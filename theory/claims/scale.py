@@ -58,6 +58,7 @@ def _is_leading(ds: xr.Dataset) -> bool:
 @claim(
     "T6",
     "without penalty beta is about 1/p times D(1); weights of mean 1 remove the factor",
+    plain="without a penalty beta is about D(1)/p",
     experiments=("scale",),
     measure="|slope of beta on D(1) / predicted - 1|, largest over laws and outputs",
     tolerance=0.1,
@@ -87,6 +88,7 @@ def scale_is_one_over_p(this: Claim, results: Results) -> Verdict:
 @claim(
     "T6 penalty",
     "with a penalty, D(p1; l2) = (1/p) D(1; l2/p): the derivative at the centre carries the factor",
+    plain="D at p 1 is exactly D(1; l2/p)/p",
     experiments=("scale",),
     measure="||D(p1; l2) - (1/p) D(1; l2/p)|| / ||D(p1; l2)||",
     tolerance=ROUNDING,

@@ -100,6 +100,7 @@ def _by_exponent(of: Callable[[xr.Dataset], xr.DataArray]) -> Judgement:
 @claim(
     "T6 at size",
     "on real data beta^(p) is (1/p) D(1; l2/p) up to O(1/N), with and without a penalty",
+    plain="beta is D(1; l2/p)/p up to O(1/N), on real data",
     experiments=("scale_by_size",),
     measure="|k + 1| in half-widths of the 95% interval of k, the exponent in N of the excess of the slope of beta on "
     "(1/p) D(1; l2/p) over 1, for every p",

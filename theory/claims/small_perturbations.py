@@ -46,6 +46,7 @@ def _judged_by_size(this: Claim, results: Results) -> Verdict:
 @claim(
     "C8",
     "hence linear datamodels suit leave-one-out and small perturbations",
+    plain="datamodels suit leave-one-out and small changes",
     experiments=("group_removal",),
     measure="one point removed: relative error of the uniform datamodel / that of D(1), most learners",
     tolerance=1.0,

@@ -13,6 +13,7 @@ __all__: list[str] = []
 @claim(
     "T14 sums",
     "w D(w) adds up to eta dF/deta - l2 dF/dl2, beta^(p) to d/dp E_p F, Shapley values to F(1) - F(0)",
+    plain="effects add up as three sum rules say",
     experiments=("no_go",),
     measure="largest difference of the two sides of a rule, relative to the sum of absolute values of its terms or of F",
     tolerance=ROUNDING,
@@ -57,6 +58,7 @@ def _share(ds: xr.Dataset) -> str:
 @claim(
     "T15",
     "if w_i is the probability that point i is included, beta^(p) = dF/dw at w = p 1; at w = 1 dF/dw is leave-one-out",
+    plain="for inclusion probabilities beta is dF/dw at p 1",
     experiments=("identity", "no_go"),
     measure="||difference quotient in the probabilities - beta|| / ||beta||, all p, and at w = 1 the same for leave-one-out",
     tolerance=ROUNDING,

@@ -44,6 +44,7 @@ def _growth(this: Claim, results: Results) -> Verdict:
 @claim(
     "T6 time",
     "training on weights p 1 for time t is training on all points for time p t; beta starts at D(1)",
+    plain="training on weights p 1 for t is training for p t",
     experiments=("finite_time_scale",),
     measure="||D(p 1; t) - (1/p) D(1; p t)|| / ||(1/p) D(1; p t)|| at all t, |slope of beta on D(1) - 1| after few steps, all p",
     tolerance=CLOSE,

@@ -83,6 +83,7 @@ def _where_right(results: Results) -> str:
 @claim(
     "C3",
     "training that has not converged breaks influence functions",
+    plain="training that has not converged breaks influence",
     experiments=("convergence",),
     measure="median ||Hessian influence - D(1)|| / ||D(1)|| of models whose gradient has fallen to a tenth (must exceed)",
     tolerance=CLOSE,
@@ -133,6 +134,7 @@ def _curved_at_a_hundredth(this: Claim, results: Results) -> Verdict:
 @claim(
     "C3 negative",
     "where training has not converged, negative eigenvalues appear",
+    plain="unconverged training has negative eigenvalues",
     experiments=("convergence",),
     measure="share of models with a negative eigenvalue of the Hessian where the gradient has fallen to a tenth (must exceed)",
     tolerance=0.25,

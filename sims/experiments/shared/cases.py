@@ -1,8 +1,8 @@
 """Run the cases of experiments, several at a time, and store each as soon as it is done."""
 
 import time
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,9 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from sims.experiments import Experiment, all_experiments
+from sims.experiments.shared.costs import expected_seconds, is_measured
 from sims.experiments.shared.problem import Problem
+from sims.experiments.shared.progress import Progress, announced
 from sims.experiments.shared.results import save, table_folder
 from sims.retrain import Responses, engine, response_table
 from theory.response import Learner
@@ -73,27 +75,47 @@ def user_jobs(problem: Problem, *, small: bool = False) -> tuple[list[Job], dict
 
 
 def run_cases(
-    jobs: Sequence[Job], *, out: Path, executor: engine.Executor | int = 1, quiet: bool = False
+    jobs: Sequence[Job],
+    *,
+    out: Path,
+    executor: engine.Executor | int = 1,
+    quiet: bool = False,
+    on_done: Callable[[Job, float], None] | None = None,
 ) -> dict[str, list[xr.Dataset]]:
     """Run the jobs and return their results by experiment, in the order of the jobs; store each result as soon as it is done.
 
     If `executor` is a number of processes and there are several jobs, each process runs whole cases. Otherwise the executor
     shares the blocks of each table. Tables of responses are stored beside the results, so that an interrupted run can resume.
-    The executor does not change any bit of a result. Raises ValueError, with the name of the job, if a case fails.
+    The executor does not change any bit of a result. Raises ValueError, with the name of the job, if a case fails. Standard error
+    shows the progress unless the run is `quiet`; a job that has finished is given to `on_done`, with its seconds.
     """
     by_case = isinstance(executor, int) and len(jobs) > 1
-    work = partial(_run, out=out, executor=1 if by_case else executor, progress=not quiet and not (by_case and executor != 1))
+    work = partial(_run, out=out, executor=1 if by_case else executor, progress=not quiet and len(jobs) == 1)
     done: dict[Job, xr.Dataset] = {}
-    with staying(out) as require_folder, closing(engine.completed(work, jobs, executor=executor if by_case else 1)) as results:
+    with ExitStack() as stack:
+        require_folder = stack.enter_context(staying(out))
+        progress = None if quiet else _progress(jobs, stack, executor if by_case and isinstance(executor, int) else 1)
+        results = stack.enter_context(closing(engine.completed(work, jobs, executor=executor if by_case else 1)))
         for finished in results:
             for job, (result, seconds) in finished.items():
                 require_folder()
                 with engine.interrupts_held_back():
                     save(result, out)
                 done[job] = result
-                if not quiet:
-                    click.echo(f"[{len(done)}/{len(jobs)}] {job}, {seconds:.1f} s", err=True)
+                if progress:
+                    progress.done(jobs.index(job), seconds)
+                if on_done:
+                    on_done(job, seconds)
     return {name: [done[job] for job in jobs if job.experiment == name] for name in dict.fromkeys(job.experiment for job in jobs)}
+
+
+def _progress(jobs: Sequence[Job], stack: ExitStack, processes: int) -> Progress | None:
+    """Say what the jobs cost, and open the bar of several; a single one has the bar of its table."""
+    names, seconds = [str(job) for job in jobs], [expected_seconds(str(job), small=job.small) for job in jobs]
+    processes = min(processes, len(jobs))
+    guessed = not all(is_measured(str(job), small=job.small) for job in jobs)
+    click.echo(announced(names, seconds, processes, guessed=guessed), err=True)
+    return stack.enter_context(Progress(names, seconds, processes)) if len(jobs) > 1 else None
 
 
 def _run(jobs: tuple[Job, ...], *, out: Path, executor: engine.Executor | int, progress: bool) -> list[tuple[xr.Dataset, float]]:

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -33,7 +34,13 @@ def verified():
 def test_verify_prints_the_ledger_and_ends_with_0_although_claims_fail(verified):
     _, process = verified
     assert process.returncode == 0, process.stderr
-    for line in ("C6         FAILS", "C1         HOLDS WHEN", "C7         FAILS", "T2         HOLDS WHEN", "results: my results"):
+    for line in (
+        "C6          FAILS",
+        "C1          HOLDS WHEN",
+        "C7          FAILS",
+        "T2          HOLDS WHEN",
+        "Report: my results/",
+    ):
         assert line in process.stdout
     assert "Traceback" not in process.stderr
     assert "Warning" not in process.stderr
@@ -42,6 +49,7 @@ def test_verify_prints_the_ledger_and_ends_with_0_although_claims_fail(verified)
 def test_the_json_ledger_has_the_promised_keys_and_judges_every_claim_of_the_essay_or_says_why_not(verified):
     folder, _ = verified
     ledger = json.loads((folder / "ledger.json").read_text())
+    assert ledger["small"] is True
     claims = {claim["id"]: claim for claim in ledger["claims"]}
     assert all(set(claim) >= CLAIM_KEYS for claim in ledger["claims"])
     assert {f"C{k}" for k in range(1, 13)} <= set(claims) | set(ledger["not_judged"])
@@ -54,15 +62,32 @@ def test_the_json_ledger_has_the_promised_keys_and_judges_every_claim_of_the_ess
 
 def test_verify_ends_with_the_report_and_has_drawn_every_figure_but_that_of_the_benchmark(verified):
     folder, process = verified
-    assert process.stdout.splitlines()[-1] == f"report: {Path('my results/report.html')}"
+    assert f"Report: {Path('my results/report.html')}" in process.stdout.splitlines()
     page = (folder / "my results" / "report.html").read_text()
     assert page.endswith("</html>")
     assert all(f'id="claim-C{k}"' in page or f"<li>claim C{k}: too small to judge" in page for k in range(1, 13))
-    assert "figure cost left out: no results of 'benchmark'" in process.stderr
+    assert "figures left out: 1, which lack results" in process.stderr
+    assert "figure cost: no results of &#39;benchmark&#39;" in page
     names = {file.stem.removeprefix("fig_") for file in (ROOT / "figures").glob("fig_*.py")} - {"cost"}
     for suffix in ("png", "svg", "json"):
         assert {file.stem for file in (folder / "my results" / "figures").glob(f"*.{suffix}")} == names
     assert page.count("<img ") == len(names)
+
+
+def test_into_a_pipe_go_plain_lines_and_few_of_them(verified):
+    _, process = verified
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", process.stdout + process.stderr)
+    first, *told = [line for line in process.stderr.splitlines() if re.match(r"\d+ cases, |\[", line)]
+    assert re.fullmatch(r"\d+ cases, about \d+ \w+ on 2 processes; resumes if interrupted", first)
+    assert re.fullmatch(r"\[1/\d+\] \d+% of the work, \d+:\d\d elapsed, about \d+:\d\d left", told[0])
+    assert re.fullmatch(r"\[(\d+)/\1\] 100% of the work, in \d+:\d\d", told[-1])
+    assert len(told) <= 12
+
+
+def test_figures_are_counted_and_not_listed(verified):
+    _, process = verified
+    assert re.search(r"^\d+ figures \(\d+ files\) in my results/figures$", process.stdout, re.MULTILINE)
+    assert ".png" not in process.stdout
 
 
 def test_a_figure_is_drawn_from_the_stored_results_alone(verified, tmp_path):
@@ -80,11 +105,13 @@ def test_everything_that_verify_has_made_passes_both_checks(verified):
     assert tables.returncode == 0, tables.stdout
     n_tables = len(list(folder.glob("my results/*/*.table")))
     assert n_tables > 30
-    assert tables.stdout == f"{n_tables} tables and 1 folders of results: all sound.\n"
+    files = [file for file in (folder / "my results").rglob("*") if file.is_file()]
+    size = sum(file.stat().st_size for file in files) / 1e6
+    assert tables.stdout == f"{n_tables} tables, 1 folder of results, {len(files):,} files, {size:.1f} MB, all sound.\n"
     names = ("depth", "seeds", "spectrum")  # .ci/run checks all and the report, which takes as long as drawing them
     pictures = sims("--check", *names, "--from", "my results", cwd=folder, module="figures")
     assert pictures.returncode == 0, pictures.stdout
-    assert pictures.stdout.count("the same bytes when drawn again") == len(names)
+    assert pictures.stdout == "3 figures as the sidecars say, the same bytes when made again\n"
 
 
 def test_results_do_not_depend_on_the_number_of_workers(answer, verified, tmp_path):

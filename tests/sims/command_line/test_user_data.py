@@ -14,6 +14,7 @@ import xarray as xr
 
 from sims.datasets.user_file import as_user_data
 from sims.experiments.shared.cases import run_cases, user_jobs
+from sims.experiments.shared.results import read
 from sims.experiments.shared.user_cases import user_problem
 
 ROOT = Path(__file__).parents[3]
@@ -30,7 +31,7 @@ def example(tmp_path_factory):
     folder = tmp_path_factory.mktemp("a run")
     (folder / "examples").symlink_to(ROOT / "examples")
     first = interrupted_after_a_result(folder, *command_of_the_readme(), "--workers", "2")
-    return folder, first, sims(*command_of_the_readme(), "--json", "ledger.json", cwd=folder)
+    return folder, first, sims(*command_of_the_readme(), "--verbose", "--json", "ledger.json", cwd=folder)
 
 
 def command_of_the_readme():
@@ -54,7 +55,7 @@ def test_the_example_of_the_readme_ends_with_0_and_says_what_it_took_and_what_it
     folder, _, process = example
     assert process.returncode == 0, process.stderr
     assert "5 features, target 'vote' (0 = 'Clinton', 1 = 'Dole')" in process.stdout
-    for line in ("C6         FAILS", "T1         HOLDS", "T2         HOLDS WHEN", "C2, C2 optima, C2 singular: optima is for"):
+    for line in ("C6          FAILS", "T1          HOLDS", "T2          HOLDS WHEN", "C2, C2 optima, C2 singular: optima is for"):
         assert line in process.stdout
     promised = re.search(r"slope of beta on D\(1\) is (\d\.\d+)", (ROOT / "README.md").read_text().split("## Your own data")[1])[
         1
@@ -133,14 +134,28 @@ def test_a_store_of_other_rows_is_refused(answer, example, tmp_path):
 
 def test_with_too_many_points_to_enumerate_subsets_are_drawn_and_it_is_said(answer, tmp_path, monkeypatch):
     monkeypatch.setattr("sims.command_line.verify._draw", lambda out: None)  # the example has its pictures drawn
-    command = ("verify", "--small", "--data", str(SAMPLE), "--target", "vote", "--points", "21", "--queries", "2", "--out", "o")
+    command = (
+        "verify",
+        "--small",
+        "--data",
+        str(SAMPLE),
+        "--target",
+        "vote",
+        "--points",
+        "21",
+        "--queries",
+        "2",
+        "--out",
+        "o",
+        "--verbose",
+    )
     status, printed, complaint = answer("sims", *command, "--workers", "1")
     assert status == 0, complaint
     assert "21 points are too many for all their subsets (at most 16 with logistic): subsets are drawn" in printed
-    assert "T6 penalty HOLDS" in printed
+    assert "T6 penalty  HOLDS" in printed
     assert re.search(r"T2 +HOLDS WHEN", printed)
-    assert "vote96.csv-21-first-6 logistic l2=0.1" in printed
-    assert "vote96.csv-21 logistic l2=0.1, 210 subsets drawn" in printed
+    cases = {ds.attrs["case"] for ds in read(tmp_path / "o", "identity")}
+    assert cases == {"vote96.csv-21 logistic l2=0.1", "vote96.csv-21-first-6 logistic l2=0.1"}
     sampled = {"counterfactual", "group_removal", "identity", "scale_at_size"}
     folders = {path.name for path in (tmp_path / "o").iterdir() if path.is_dir()}
     assert folders == {*sampled, "approximations", "convex_bound", "lds", "scale"}

@@ -209,7 +209,7 @@ def test_a_run_in_which_rounding_grows_is_marked_and_a_calm_one_is_not(trained):
     result = EXPERIMENTS["training_time"].run(TrainingTimeConfig(wild, times=(10, 300), n_seeds=4))
     assert float(result.amplification[-1].max()) > 1e3 * float(trained.amplification.max())
     assert "rounding alone" in result.attrs["warning"]
-    assert summary_text(result).endswith(f"Warning: {result.attrs['warning']}")
+    assert " ".join(summary_text(result).split()).endswith(f"Warning: {result.attrs['warning']}")
     assert summary_json(result)["warning"] == result.attrs["warning"]
 
 

@@ -117,7 +117,9 @@ def test_the_identities_that_a_text_refers_to_are_claims():
 def test_a_second_claim_with_one_id_is_an_error():
     all_claims()
     with pytest.raises(ValueError, match=r"claim C6 is defined twice: in theory\.claims\.datamodel_and_derivative and"):
-        claim("C6", "again", experiments=("identity",), measure="", tolerance=0.0, essay="", idea="", sources=())(lambda *_: None)
+        claim("C6", "again", plain="", experiments=("identity",), measure="", tolerance=0.0, essay="", idea="", sources=())(
+            lambda *_: None
+        )
 
 
 def measured(tolerance, measure="error"):
