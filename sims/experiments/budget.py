@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -112,7 +113,7 @@ STEPS = (
 )
 
 
-_NETWORK = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5))
+_NETWORK: dict[str, Any] = {"hidden": (4,), "l2": 0.01, "learning_rate": 0.5}
 
 
 def _user_case(problem: Problem, small: bool) -> BudgetConfig | str:
@@ -126,14 +127,14 @@ EXPERIMENT = Experiment(
     name="budget",
     question="Which approximation between the exact datamodel and a practical influence score costs most?",
     cases=(
-        BudgetConfig(Problem("spector", "logistic", (("l2", 0.1),), n_points=12)),
-        BudgetConfig(Problem("longley", "least_squares", (("l2", 0.1),), n_points=12)),
-        BudgetConfig(Problem("xor", "mlp", _NETWORK), times=(1, 10, 100, 1000, 10000), n_seeds=16),
-        BudgetConfig(Problem("two_moons", "mlp", _NETWORK, n_points=8), times=(1, 10, 100, 1000, 10000), n_seeds=16),
+        BudgetConfig(Problem("spector", "logistic", l2=0.1, n_points=12)),
+        BudgetConfig(Problem("longley", "least_squares", l2=0.1, n_points=12)),
+        BudgetConfig(Problem("xor", "mlp", **_NETWORK), times=(1, 10, 100, 1000, 10000), n_seeds=16),
+        BudgetConfig(Problem("two_moons", "mlp", **_NETWORK, n_points=8), times=(1, 10, 100, 1000, 10000), n_seeds=16),
     ),
     small=(
-        BudgetConfig(Problem("spector", "logistic", (("l2", 0.1),), n_points=8)),
-        BudgetConfig(Problem("xor", "mlp", _NETWORK, n_points=6), times=(1, 30, 2000), n_seeds=4),
+        BudgetConfig(Problem("spector", "logistic", l2=0.1, n_points=8)),
+        BudgetConfig(Problem("xor", "mlp", **_NETWORK, n_points=6), times=(1, 30, 2000), n_seeds=4),
     ),
     run=run,
     user_case=_user_case,

@@ -183,15 +183,15 @@ EXPERIMENT = Experiment(
     name="counterfactual",
     question="Which attribution predicts best how the response changes when k points are removed?",
     cases=(
-        CounterfactualConfig(Problem("spector", "logistic", (("l2", 0.1),)), removed=tuple(range(1, 16))),
-        CounterfactualConfig(Problem("longley", "least_squares", (("l2", 0.1),)), removed=tuple(range(1, 16))),
+        CounterfactualConfig(Problem("spector", "logistic", l2=0.1), removed=tuple(range(1, 16))),
+        CounterfactualConfig(Problem("longley", "least_squares", l2=0.1), removed=tuple(range(1, 16))),
         CounterfactualConfig(
-            Problem("fair", "logistic", (("l2", 0.01),), n_points=200),
+            Problem("fair", "logistic", l2=0.01, n_points=200),
             removed=(1, 2, 5, 10, 20, 40, 70, 100, 130, 160, 180),
             retrainings=20_000,
         ),
         CounterfactualConfig(
-            Problem("two_moons", "mlp", tuple(_NETWORK.items()), n_points=40),
+            Problem("two_moons", "mlp", **_NETWORK, n_points=40),
             removed=(1, 2, 4, 8, 12, 16, 20, 24, 28, 32, 36),
             n_seeds=4,
             retrainings=1_500,
@@ -199,10 +199,8 @@ EXPERIMENT = Experiment(
         ),
     ),
     small=(
-        CounterfactualConfig(Problem("spector", "logistic", (("l2", 0.1),), n_points=8), removed=tuple(range(1, 8))),
-        CounterfactualConfig(
-            Problem("fair", "logistic", (("l2", 0.1),), n_points=40), removed=(1, 4, 20), retrainings=600, groups=30
-        ),
+        CounterfactualConfig(Problem("spector", "logistic", l2=0.1, n_points=8), removed=tuple(range(1, 8))),
+        CounterfactualConfig(Problem("fair", "logistic", l2=0.1, n_points=40), removed=(1, 4, 20), retrainings=600, groups=30),
     ),
     run=run,
     resize=_resized,

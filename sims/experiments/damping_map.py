@@ -1,6 +1,7 @@
 """The experiment measures how much damping helps or harms an influence score, at every stage of training."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import xarray as xr
 
@@ -46,7 +47,7 @@ def run(config: DampingMapConfig, *, retrain: Retrain = in_memory, progress: boo
     )
 
 
-_NETWORK = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5))
+_NETWORK: dict[str, Any] = {"hidden": (4,), "l2": 0.01, "learning_rate": 0.5}
 
 
 def _user_case(problem: Problem, small: bool) -> DampingMapConfig:
@@ -59,11 +60,13 @@ EXPERIMENT = Experiment(
     name="damping_map",
     question="Which damping helps an influence score, and when in training?",
     cases=(
-        DampingMapConfig(Problem("xor", "mlp", _NETWORK)),
-        DampingMapConfig(Problem("two_moons", "mlp", _NETWORK, n_points=8)),
+        DampingMapConfig(Problem("xor", "mlp", **_NETWORK)),
+        DampingMapConfig(Problem("two_moons", "mlp", **_NETWORK, n_points=8)),
     ),
     small=(
-        DampingMapConfig(Problem("xor", "mlp", _NETWORK, n_points=6), times=(1, 30, 2000), dampings=(0.0, 1e-2, 1.0), n_seeds=4),
+        DampingMapConfig(
+            Problem("xor", "mlp", **_NETWORK, n_points=6), times=(1, 30, 2000), dampings=(0.0, 1e-2, 1.0), n_seeds=4
+        ),
     ),
     run=run,
     user_case=user_case(_user_case, learners=NETWORKS),

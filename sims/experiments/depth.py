@@ -1,6 +1,7 @@
 """The experiment asks whether influence gets worse with the number of hidden layers (0 to 3), as Basu et al. 2021 found."""
 
 from dataclasses import astuple, dataclass
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -70,7 +71,7 @@ def _within_seeds(scores: Array, reference: Array) -> Measured:
     return measured(each.mean(axis=0), each.std(axis=0, ddof=1) / np.sqrt(len(each)), measure=MEASURES)
 
 
-_TRAINED = (("l2", 0.01), ("learning_rate", 0.2), ("steps", 7500))  # at 0.3 three hidden layers on Spector are chaotic
+_TRAINED: dict[str, Any] = {"l2": 0.01, "learning_rate": 0.2, "steps": 7500}  # at 0.3 three hidden layers on Spector are chaotic
 
 
 def _user_case(problem: Problem, small: bool) -> DepthConfig:
@@ -82,12 +83,12 @@ EXPERIMENT = Experiment(
     name="depth",
     question="Does influence get worse with depth?",
     cases=(
-        DepthConfig(Problem("two_moons", "mlp", _TRAINED, n_points=8)),
-        DepthConfig(Problem("spector", "mlp", _TRAINED, n_points=8)),
+        DepthConfig(Problem("two_moons", "mlp", **_TRAINED, n_points=8)),
+        DepthConfig(Problem("spector", "mlp", **_TRAINED, n_points=8)),
     ),
     small=(
         DepthConfig(
-            Problem("two_moons", "mlp", (("l2", 0.01), ("learning_rate", 0.3), ("steps", 300)), n_points=6),
+            Problem("two_moons", "mlp", l2=0.01, learning_rate=0.3, steps=300, n_points=6),
             depths=(0, 2),
             n_seeds=3,
         ),

@@ -5,7 +5,7 @@ Every way of spending the same number of retrainings is compared with the exact 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
@@ -355,28 +355,26 @@ def _kernel_regression(responses: Array, n_pairs: int, rng: np.random.Generator)
     return total / n + np.asarray(np.linalg.lstsq(centred, left, rcond=None)[0], dtype=np.float64)
 
 
-_TANH = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5), ("steps", 60))
+_TANH: dict[str, Any] = {"hidden": (4,), "l2": 0.01, "learning_rate": 0.5, "steps": 60}
 
 
 EXPERIMENT = Experiment(
     name="estimating_influence",
     question="How well does retraining without derivatives give D(1), leave-one-out and Shapley values, with honest errors?",
     cases=(
-        EstimatingInfluenceConfig(Problem("spector", "logistic", (("l2", 0.1),), n_points=12, n_queries=4)),
-        EstimatingInfluenceConfig(Problem("spector", "logistic", (("l2", 0.01),), n_points=14, n_queries=4)),
-        EstimatingInfluenceConfig(Problem("longley", "least_squares", (("l2", 0.1),), n_points=14, n_queries=4)),
-        EstimatingInfluenceConfig(Problem("two_moons", "mlp", _TANH, n_points=12, n_queries=4)),
+        EstimatingInfluenceConfig(Problem("spector", "logistic", l2=0.1, n_points=12, n_queries=4)),
+        EstimatingInfluenceConfig(Problem("spector", "logistic", l2=0.01, n_points=14, n_queries=4)),
+        EstimatingInfluenceConfig(Problem("longley", "least_squares", l2=0.1, n_points=14, n_queries=4)),
+        EstimatingInfluenceConfig(Problem("two_moons", "mlp", **_TANH, n_points=12, n_queries=4)),
         EstimatingInfluenceConfig(
-            Problem("two_moons", "mlp", (*_TANH, ("activation", "relu")), n_points=12, n_queries=4),
+            Problem("two_moons", "mlp", **_TANH, activation="relu", n_points=12, n_queries=4),
             scale=0.5,
             n_seeds=4,
             new_seeds=True,
         ),
     ),
     small=(
-        EstimatingInfluenceConfig(
-            Problem("spector", "logistic", (("l2", 0.1),), n_points=8, n_queries=2), groups=(8,), repetitions=10
-        ),
+        EstimatingInfluenceConfig(Problem("spector", "logistic", l2=0.1, n_points=8, n_queries=2), groups=(8,), repetitions=10),
     ),
     run=run,
 )

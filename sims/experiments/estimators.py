@@ -177,7 +177,7 @@ def _coverage(low: Array, high: Array, value: Array) -> float:
 
 _METHODS: dict[str, Method] = {"difference of means": "difference_of_means", "ridge": "ridge", "LASSO": "lasso"}
 
-_NETWORK = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5))
+_NETWORK: dict[str, Any] = {"hidden": (4,), "l2": 0.01, "learning_rate": 0.5}
 
 
 def _user_case(problem: Problem, small: bool) -> EstimatorsConfig | str:
@@ -195,16 +195,16 @@ EXPERIMENT = Experiment(
     name="estimators",
     question="How many retrainings does a datamodel need with each estimator and design, and do its intervals cover the truth?",
     cases=(
-        EstimatorsConfig(Problem("spector", "logistic", (("l2", 0.1),), n_points=14, n_queries=6), prices=(60.0, 1100.0)),
-        EstimatorsConfig(Problem("spector", "logistic", (("l2", 0.001),), n_points=14, n_queries=6), prices=(75.0, 1150.0)),
-        EstimatorsConfig(Problem("longley", "least_squares", (("l2", 0.1),), n_points=14, n_queries=6), prices=(40.0, 1000.0)),
+        EstimatorsConfig(Problem("spector", "logistic", l2=0.1, n_points=14, n_queries=6), prices=(60.0, 1100.0)),
+        EstimatorsConfig(Problem("spector", "logistic", l2=0.001, n_points=14, n_queries=6), prices=(75.0, 1150.0)),
+        EstimatorsConfig(Problem("longley", "least_squares", l2=0.1, n_points=14, n_queries=6), prices=(40.0, 1000.0)),
         EstimatorsConfig(
-            Problem("two_moons", "mlp", (*_NETWORK, ("steps", 500)), n_points=10, n_queries=6), n_seeds=8, prices=(7.0, 0.0)
+            Problem("two_moons", "mlp", **_NETWORK, steps=500, n_points=10, n_queries=6), n_seeds=8, prices=(7.0, 0.0)
         ),
     ),
     small=(
         EstimatorsConfig(
-            Problem("spector", "logistic", (("l2", 0.01),), n_points=8, n_queries=2),
+            Problem("spector", "logistic", l2=0.01, n_points=8, n_queries=2),
             sizes=(32, 128),
             designs=10,
             penalised_designs=2,

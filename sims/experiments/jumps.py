@@ -1,6 +1,7 @@
 """The experiment shows that the derivative of an average is not the average of derivatives where training jumps (T9)."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -98,17 +99,17 @@ def _group_error(effects: Array, truth: Array, groups: int) -> float:
     return float(np.std(parts, ddof=1) / np.sqrt(groups))
 
 
-_SLOW = (("steps", 400), ("learning_rate", 0.05))  # a start of 4 standard deviations must not diverge
+_SLOW: dict[str, Any] = {"steps": 400, "learning_rate": 0.05}  # a start of 4 standard deviations must not diverge
 
 EXPERIMENT = Experiment(
     name="jumps",
     question="What do path-wise derivatives miss where training from a given start jumps in the weights?",
     cases=(
-        JumpsConfig(Problem("xor", "bistable", _SLOW, n_points=6)),
+        JumpsConfig(Problem("xor", "bistable", **_SLOW, n_points=6)),
         JumpsConfig(Problem("xor", "moving_jump", n_points=6)),
     ),
     small=(
-        JumpsConfig(Problem("xor", "bistable", _SLOW, n_points=4), n_seeds=(64, 512, 4096)),
+        JumpsConfig(Problem("xor", "bistable", **_SLOW, n_points=4), n_seeds=(64, 512, 4096)),
         JumpsConfig(Problem("xor", "moving_jump", n_points=4), n_seeds=(64, 512, 4096)),
     ),
     run=run,

@@ -163,7 +163,7 @@ def _gain(ols: Array, variate: Array, cost_per_row: float) -> tuple[Array, Array
 
 
 def _fair(n_points: int, l2: float, draws: int) -> ScaleAtSizeConfig:
-    return ScaleAtSizeConfig(Problem("fair", "logistic", (("l2", l2),), n_points=n_points, n_queries=4), draws=draws)
+    return ScaleAtSizeConfig(Problem("fair", "logistic", l2=l2, n_points=n_points, n_queries=4), draws=draws)
 
 
 def _user_case(problem: Problem, small: bool) -> ScaleAtSizeConfig | str:

@@ -73,7 +73,7 @@ def _resize(config: ScaleBySizeConfig, n_points: int) -> ScaleBySizeConfig:
 
 
 def _case(data: str, sizes: tuple[int, ...], l2: float) -> ScaleBySizeConfig:
-    return ScaleBySizeConfig(Problem(data, "logistic", (("l2", l2),), n_points=sizes[-1], n_queries=16), sizes)
+    return ScaleBySizeConfig(Problem(data, "logistic", l2=l2, n_points=sizes[-1], n_queries=16), sizes)
 
 
 def _sizes(first: int, last: int, count: int) -> tuple[int, ...]:

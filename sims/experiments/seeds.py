@@ -4,6 +4,7 @@ It varies the number of seeds that are averaged, and predicts models with the sa
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -109,8 +110,8 @@ def _noise(targets: Array) -> float:
     return float(1.0 - (centred * partner).sum() / (centred**2).sum())
 
 
-_NETWORK = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5))
-_WELLS = (("steps", 400), ("learning_rate", 0.05))
+_NETWORK: dict[str, Any] = {"hidden": (4,), "l2": 0.01, "learning_rate": 0.5}
+_WELLS: dict[str, Any] = {"steps": 400, "learning_rate": 0.05}
 
 
 def _user_case(problem: Problem, small: bool) -> SeedsConfig:
@@ -123,14 +124,14 @@ EXPERIMENT = Experiment(
     name="seeds",
     question="Are counterfactuals of the seed average easier to predict than those of one trained model?",
     cases=(
-        SeedsConfig(Problem("xor", "mlp", (*_NETWORK, ("steps", 1000)))),
-        SeedsConfig(Problem("two_moons", "mlp", (*_NETWORK, ("steps", 1000)), n_points=8)),
-        SeedsConfig(Problem("two_moons", "mlp", (*_NETWORK, ("steps", 10)), n_points=8)),
-        SeedsConfig(Problem("xor", "bistable", _WELLS, n_points=6), n_seeds=256, averaged=(1, 4, 16, 64, 128)),
-        SeedsConfig(Problem("xor", "mlp", (*_NETWORK, ("steps", 1000)), data_seed=1), averaged=(1, 32)),
-        SeedsConfig(Problem("two_moons", "mlp", (*_NETWORK, ("steps", 10)), n_points=8, data_seed=1), averaged=(1, 32)),
+        SeedsConfig(Problem("xor", "mlp", **_NETWORK, steps=1000)),
+        SeedsConfig(Problem("two_moons", "mlp", **_NETWORK, steps=1000, n_points=8)),
+        SeedsConfig(Problem("two_moons", "mlp", **_NETWORK, steps=10, n_points=8)),
+        SeedsConfig(Problem("xor", "bistable", **_WELLS, n_points=6), n_seeds=256, averaged=(1, 4, 16, 64, 128)),
+        SeedsConfig(Problem("xor", "mlp", **_NETWORK, steps=1000, data_seed=1), averaged=(1, 32)),
+        SeedsConfig(Problem("two_moons", "mlp", **_NETWORK, steps=10, n_points=8, data_seed=1), averaged=(1, 32)),
     ),
-    small=(SeedsConfig(Problem("xor", "mlp", (*_NETWORK, ("steps", 100)), n_points=5), n_seeds=8, averaged=(1, 2, 4)),),
+    small=(SeedsConfig(Problem("xor", "mlp", **_NETWORK, steps=100, n_points=5), n_seeds=8, averaged=(1, 2, 4)),),
     run=run,
     user_case=user_case(_user_case, learners=NETWORKS),
 )

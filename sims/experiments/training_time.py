@@ -1,6 +1,7 @@
 """The experiment asks when in training, from one step to convergence, the essay's identity and Hessian influence are right."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -111,8 +112,8 @@ def _mean(effects: Array) -> Measured:
     return measured(mean, error, **effect_coords(mean))
 
 
-_NETWORK = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5))
-_WIDE = (("hidden", (8,)), ("loss", "squared"), ("l2", 0.0), ("learning_rate", 0.2))  # more parameters than points
+_NETWORK: dict[str, Any] = {"hidden": (4,), "l2": 0.01, "learning_rate": 0.5}
+_WIDE: dict[str, Any] = {"hidden": (8,), "loss": "squared", "l2": 0.0, "learning_rate": 0.2}  # more parameters than points
 _SHORT = (1, 3, 10, 30, 100, 300, 1000, 3000)
 
 
@@ -124,12 +125,12 @@ EXPERIMENT = Experiment(
     name="training_time",
     question="Is the essay's identity right early in training, and Hessian influence at convergence?",
     cases=(
-        TrainingTimeConfig(Problem("xor", "mlp", _NETWORK)),
-        TrainingTimeConfig(Problem("two_moons", "mlp", _NETWORK, n_points=8)),
-        TrainingTimeConfig(Problem("spector", "mlp", _NETWORK, n_points=8)),
-        TrainingTimeConfig(Problem("xor", "mlp", _WIDE)),
+        TrainingTimeConfig(Problem("xor", "mlp", **_NETWORK)),
+        TrainingTimeConfig(Problem("two_moons", "mlp", **_NETWORK, n_points=8)),
+        TrainingTimeConfig(Problem("spector", "mlp", **_NETWORK, n_points=8)),
+        TrainingTimeConfig(Problem("xor", "mlp", **_WIDE)),
     ),
-    small=(TrainingTimeConfig(Problem("xor", "mlp", _NETWORK, n_points=6), times=_SHORT, n_seeds=8),),
+    small=(TrainingTimeConfig(Problem("xor", "mlp", **_NETWORK, n_points=6), times=_SHORT, n_seeds=8),),
     run=run,
     user_case=user_case(_user_case, learners=NETWORKS),
 )
