@@ -17,6 +17,7 @@ from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
 from sims.experiments.shared.labels import Variables, array, effect_coords, labelled, progress_bar, table
 from sims.experiments.shared.law_of_r import law_of_r
 from sims.experiments.shared.problem import Problem
+from sims.experiments.shared.settings import setting
 from sims.experiments.shared.user_cases import NETWORKS, user_case
 from sims.learners.mlp import MLP
 from theory.datamodel import optimal_datamodel, quadrature_datamodel
@@ -47,7 +48,7 @@ class AverageDerivativeConfig:
     times: tuple[int, ...] = (1, 50, 500)
     laws: tuple[tuple[str, float], ...] = (("Bernoulli", 0.5), ("TwoPoint", 0.5))
     n_seeds: int = 2
-    n_price_seeds: int = 0
+    n_price_seeds: int = setting("seeds that show how much beta depends on the law of r; 0: left out", 0, within="[0, inf)")
     most_derivatives: int = 2**18
     most_trainings: int = 2_000_000
 
@@ -197,4 +198,6 @@ EXPERIMENT = Experiment(
     small=(AverageDerivativeConfig(Problem("xor", "mlp", **_NETWORK, n_points=5), times=(1, 50)),),
     run=run,
     user_case=user_case(_user_case, learners=NETWORKS, at_most=8),
+    most_points=lambda config: 10,
+    varies={"steps": "times", "snapshots": "times"},
 )

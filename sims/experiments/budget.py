@@ -138,4 +138,5 @@ EXPERIMENT = Experiment(
     ),
     run=run,
     user_case=_user_case,
+    varies={"steps": "times", "snapshots": "times"},
 )

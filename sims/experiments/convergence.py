@@ -12,6 +12,7 @@ from sims.experiments.shared.effects import split_by_time
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
 from sims.experiments.shared.labels import Variables, array, labelled
 from sims.experiments.shared.problem import Problem
+from sims.experiments.shared.settings import setting
 from sims.experiments.shared.user_cases import NETWORKS, user_case
 from sims.learners.mlp import MLP
 from theory.influence import influence
@@ -32,9 +33,11 @@ class ConvergenceConfig:
 
     problem: Problem
     n_seeds: int = 32
-    steps: int = 5000
-    levels: tuple[float, ...] = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
-    snapshots_per_decade: int = 24
+    steps: int = setting("largest number of training steps", 5000, within="[1, inf)")
+    levels: tuple[float, ...] = setting(
+        "values of ||grad L(t)|| / ||grad L(0)|| at which scores are measured", (1e-1, 1e-2, 1e-3, 1e-4, 1e-5), within="(0, 1)"
+    )
+    snapshots_per_decade: int = setting("snapshots for each factor of 10 in the number of steps", 24, within="[1, inf)")
 
 
 def run(config: ConvergenceConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
@@ -137,4 +140,6 @@ EXPERIMENT = Experiment(
         learners=NETWORKS,
         at_most=64,
     ),
+    most_points=lambda config: None,
+    varies={"steps": "steps", "snapshots": "snapshots_per_decade"},
 )

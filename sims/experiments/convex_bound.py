@@ -120,4 +120,5 @@ EXPERIMENT = Experiment(
     small=(ConvexBoundConfig(Problem("spector", "logistic", l2=0.1, n_points=8), nodes=9),),
     run=run,
     user_case=user_case(_user_case, learners=CONVEX, at_most=128),
+    most_points=lambda config: None,
 )

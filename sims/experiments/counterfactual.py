@@ -16,6 +16,7 @@ from sims.experiments.shared.experiment import Experiment, Retrain, in_memory, w
 from sims.experiments.shared.labels import Measured, Variables, array, labelled, measured, table
 from sims.experiments.shared.memory import require_per_subset
 from sims.experiments.shared.problem import ParametricLearner, Problem
+from sims.experiments.shared.settings import setting
 from sims.experiments.shared.user_cases import CONVEX, why_not_enumerable
 from theory.datamodel import fit_sampled, optimal_datamodel
 from theory.influence import newton_change
@@ -47,10 +48,10 @@ class CounterfactualConfig:
     """
 
     problem: Problem
-    removed: tuple[int, ...]
+    removed: tuple[int, ...] = setting("numbers k of removed points", within="[1, inf)")
     n_seeds: int = 1
-    retrainings: int = 0
-    groups: int = 200
+    retrainings: int = setting("subsets that each datamodel is fitted to; 0: all subsets", 0, within="[0, inf)")
+    groups: int = setting("groups of removed points that are drawn for every k", 200, within="[1, inf)")
 
 
 def run(config: CounterfactualConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
@@ -205,4 +206,5 @@ EXPERIMENT = Experiment(
     run=run,
     resize=_resized,
     user_case=_user_case,
+    most_points=lambda config: None if config.retrainings else 20,
 )

@@ -10,6 +10,7 @@ from sims.experiments.shared.effects import accuracies, linearizations, referenc
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
 from sims.experiments.shared.labels import Measured, labelled, table
 from sims.experiments.shared.problem import Problem
+from sims.experiments.shared.settings import setting
 from sims.experiments.shared.user_cases import NETWORKS, user_case
 from sims.learners.mlp import MLP
 
@@ -23,7 +24,9 @@ class DampingMapConfig:
     problem: Problem
     times: tuple[int, ...] = (1, 10, 100, 1000, 10000)
     dampings: tuple[float, ...] = (0.0, 1e-4, 1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 3.0, 10.0)
-    curvatures: tuple[str, ...] = ("hessian", "gauss_newton")
+    curvatures: tuple[str, ...] = setting(
+        "curvatures that dampings are added to: hessian, gauss_newton", ("hessian", "gauss_newton")
+    )
     n_seeds: int = 16
 
 
@@ -70,4 +73,5 @@ EXPERIMENT = Experiment(
     ),
     run=run,
     user_case=user_case(_user_case, learners=NETWORKS),
+    varies={"steps": "times", "snapshots": "times"},
 )

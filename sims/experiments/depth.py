@@ -11,6 +11,7 @@ from sims.experiments.shared.effects import REFERENCES, accuracies, linearizatio
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
 from sims.experiments.shared.labels import MEASURES, Measured, Variables, array, labelled, measured, table
 from sims.experiments.shared.problem import Problem
+from sims.experiments.shared.settings import setting
 from sims.experiments.shared.user_cases import NETWORKS, user_case
 from sims.experiments.width_map import METHODS
 from theory.metrics import compare
@@ -24,8 +25,8 @@ class DepthConfig:
     """A config sets the network, the width of its hidden layers, the numbers of hidden layers, and the number of seeds."""
 
     problem: Problem
-    width: int = 4
-    depths: tuple[int, ...] = (0, 1, 2, 3)
+    width: int = setting("width of every hidden layer", 4, within="[1, inf)")
+    depths: tuple[int, ...] = setting("numbers of hidden layers", (0, 1, 2, 3), within="[0, inf)")
     n_seeds: int = 16
 
 
@@ -95,4 +96,5 @@ EXPERIMENT = Experiment(
     ),
     run=run,
     user_case=user_case(_user_case, learners=NETWORKS),
+    varies={"hidden": "depths"},
 )

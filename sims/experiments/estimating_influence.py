@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
 from sims.experiments.shared.labels import Measured, Variables, array, labelled, measured, progress_bar, table
 from sims.experiments.shared.problem import ParametricLearner, Problem
+from sims.experiments.shared.settings import setting
 from theory.datamodel import optimal_datamodel
 from theory.laws import Bernoulli, Poisson, ProductLaw, TwoPoint
 from theory.metrics import relative_error
@@ -61,12 +62,14 @@ class EstimatingInfluenceConfig:
     """
 
     problem: Problem
-    groups: tuple[int, ...] = (4, 8, 16)
+    groups: tuple[int, ...] = setting(
+        "numbers of groups of `for_influence`, which set the numbers of retrainings", (4, 8, 16), within="[4, inf)"
+    )
     repetitions: int = 30
-    scale: float = 0.25
+    scale: float = setting("scale s of the weights 1 - s and 1 + s", 0.25, within="(0, 1]")
     n_seeds: int = 1
-    new_seeds: bool = False
-    truth_seeds: int = 1024
+    new_seeds: bool = setting("whether every group of a design has seeds of its own", False)
+    truth_seeds: int = setting("seeds that D(1) is measured with where groups have their own", 1024, within="[2, inf)")
     probabilities: tuple[float, float] = (0.5, 0.8)
 
 

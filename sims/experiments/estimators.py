@@ -14,6 +14,7 @@ import xarray as xr
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
 from sims.experiments.shared.labels import Measured, Variables, array, labelled, measured, progress_bar, table
 from sims.experiments.shared.problem import Problem
+from sims.experiments.shared.settings import setting
 from sims.experiments.shared.user_cases import CONVEX, why_not_enumerable
 from theory.datamodel import optimal_datamodel
 from theory.laws import Bernoulli
@@ -50,11 +51,13 @@ class EstimatorsConfig:
 
     problem: Problem
     probabilities: tuple[float, ...] = (0.5, 0.9)
-    sizes: tuple[int, ...] = (32, 64, 128, 256, 512, 1024)
+    sizes: tuple[int, ...] = setting("numbers m of subsets, multiples of 32", (32, 64, 128, 256, 512, 1024), within="[32, inf)")
     n_seeds: int = 1
-    designs: int = 100
-    penalised_designs: int = 10
-    prices: tuple[float, float] = (1.0, 1.0)
+    designs: int = setting("designs over which errors are averaged", 100, within="[2, inf)")
+    penalised_designs: int = setting("designs for ridge and LASSO, which are slow", 10, within="[2, inf)")
+    prices: tuple[float, float] = setting(
+        "costs of a first and of a second derivative, in retrainings", (1.0, 1.0), within="[0, inf)"
+    )
 
 
 @dataclass(frozen=True)

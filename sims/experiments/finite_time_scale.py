@@ -111,4 +111,5 @@ EXPERIMENT = Experiment(
     small=(FiniteTimeConfig(Problem("noisy_line", "mlp", **_LINEAR, n_points=8), times=(4, 64, 1024), n_seeds=4),),
     run=run,
     user_case=user_case(_user_case, learners=NETWORKS),
+    varies={"steps": "times", "snapshots": "times"},
 )

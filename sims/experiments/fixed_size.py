@@ -10,6 +10,7 @@ from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
 from sims.experiments.shared.labels import Variables, array, labelled
 from sims.experiments.shared.memory import require_per_subset
 from sims.experiments.shared.problem import Problem
+from sims.experiments.shared.settings import setting
 from sims.experiments.shared.user_cases import user_case
 from theory.datamodel import optimal_datamodel
 from theory.laws import Bernoulli, FixedSize
@@ -25,7 +26,7 @@ class FixedSizeConfig:
     """A config sets the problem, the sizes k of subsets as shares of N, and the number of seeds."""
 
     problem: Problem
-    shares: tuple[float, ...] = (0.25, 0.5, 0.75)
+    shares: tuple[float, ...] = setting("sizes of subsets as shares of N", (0.25, 0.5, 0.75), within="(0, 1)")
     n_seeds: int = 1
 
 

@@ -9,6 +9,7 @@ import xarray as xr
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
 from sims.experiments.shared.labels import Measured, Variables, array, effect_coords, labelled, measured, table
 from sims.experiments.shared.problem import Problem
+from sims.experiments.shared.settings import setting
 from sims.learners.bistable import Bistable
 from sims.learners.moving_jump import MovingJump
 from theory.datamodel import optimal_datamodel
@@ -26,9 +27,9 @@ class JumpsConfig:
     """
 
     problem: Problem
-    n_seeds: tuple[int, ...] = (64, 256, 1024, 4096, 16384)
+    n_seeds: tuple[int, ...] = setting("numbers of seeds that are averaged over", (64, 256, 1024, 4096, 16384), within="[2, inf)")
     step: float = 0.25
-    groups: int = 16
+    groups: int = setting("groups of seeds for standard errors", 16, within="[2, inf)")
 
 
 def run(config: JumpsConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:

@@ -14,6 +14,7 @@ from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
 from sims.experiments.shared.labels import Measured, Variables, array, labelled, measured
 from sims.experiments.shared.problem import Problem
 from sims.experiments.shared.scores import HESSIAN_BASED, PRACTICE, SCORES, TRAINED, Practice, along_training
+from sims.experiments.shared.settings import setting
 from sims.experiments.shared.user_cases import CONVEX
 from theory.laws import Bernoulli
 from theory.metrics import rank_correlations
@@ -42,9 +43,9 @@ class LdsConfig:
     """
 
     problem: Problem
-    retrainings: tuple[int, ...]
-    n_subsets: int = 200
-    n_designs: int = 8
+    retrainings: tuple[int, ...] = setting("numbers of subsets that datamodels are fitted to", within="[1, inf)")
+    n_subsets: int = setting("fresh subsets on which predictions are judged, for every target", 200, within="[2, inf)")
+    n_designs: int = setting("independent designs", 8, within="[2, inf)")
     n_seeds: int = 1
     practice: Practice = PRACTICE
 
@@ -219,4 +220,5 @@ EXPERIMENT = Experiment(
     ),
     run=run,
     user_case=_user_case,
+    most_points=lambda config: None,
 )

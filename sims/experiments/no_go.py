@@ -12,6 +12,7 @@ from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
 from sims.experiments.shared.labels import Measured, Variables, array, effect_coords, labelled, measured, table
 from sims.experiments.shared.memory import require_per_subset
 from sims.experiments.shared.problem import Option, ParametricLearner, Problem
+from sims.experiments.shared.settings import setting
 from sims.experiments.shared.user_cases import user_case
 from theory.datamodel import optimal_datamodel
 from theory.inclusion import drawn_inclusion_differences, inclusion_differences
@@ -39,7 +40,7 @@ class NoGoConfig:
     probabilities: tuple[float, ...] = (0.25, 0.5, 0.75)
     seeds: tuple[int, ...] = (0,)
     n_draws: int = 20_000
-    parts: bool = True
+    parts: bool = setting("whether datamodels of all parts are computed", True)
 
 
 def run(config: NoGoConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
@@ -227,4 +228,5 @@ EXPERIMENT = Experiment(
     ),
     run=run,
     user_case=user_case(lambda problem, small: NoGoConfig(problem), at_most=10),
+    most_points=lambda config: 12,
 )

@@ -108,4 +108,5 @@ EXPERIMENT = Experiment(
     small=(NormalisationConfig(replace(_SPECTOR, n_points=8)), NormalisationConfig(replace(_LONGLEY, n_points=8))),
     run=run,
     user_case=user_case(lambda problem, small: NormalisationConfig(problem), learners=CONVEX),
+    varies={"normalization": "the experiment itself"},
 )

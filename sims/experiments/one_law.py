@@ -183,4 +183,5 @@ EXPERIMENT = Experiment(
     ),
     run=run,
     user_case=_user_case,
+    most_points=lambda config: 14,
 )

@@ -13,6 +13,7 @@ from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
 from sims.experiments.shared.labels import Measured, Variables, array, effect_coords, labelled, measured, progress_bar, table
 from sims.experiments.shared.memory import require_per_subset
 from sims.experiments.shared.problem import ParametricLearner, Problem
+from sims.experiments.shared.settings import setting
 from sims.experiments.shared.user_cases import CONVEX, user_case
 from theory.datamodel import fit_sampled, fit_sampled_pairs, optimal_datamodel, optimal_pair_datamodel
 from theory.laws import Bernoulli
@@ -41,10 +42,12 @@ class PairsConfig:
     problem: Problem
     probabilities: tuple[float, ...] = (0.5, 0.75, 0.9, 0.95)
     n_seeds: int = 1
-    average_at: tuple[float, ...] = ()
-    n_average_seeds: int = 1
+    average_at: tuple[float, ...] = setting(
+        "probabilities at which second derivatives are averaged; none: left out", (), within="none or (0, 1)"
+    )
+    n_average_seeds: int = setting("seeds of the average second derivative", 1, within="[1, inf)")
     nodes: int | None = None
-    kinks: bool = False
+    kinks: bool = setting("whether the learner's derivative jumps between subsets", False)
 
 
 def run(config: PairsConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:

@@ -10,6 +10,7 @@ from sims.experiments.shared.gains import gain
 from sims.experiments.shared.labels import Measured, Variables, labelled, table
 from sims.experiments.shared.memory import require_per_subset
 from sims.experiments.shared.problem import Option, Problem
+from sims.experiments.shared.settings import setting
 
 __all__ = ["EXPERIMENT", "KINDS", "PathologyConfig", "run"]
 
@@ -21,7 +22,7 @@ class PathologyConfig:
     """A config sets a pathological problem, what is pathological, its benign twin, and the number of seeds of either."""
 
     problem: Problem
-    pathology: str
+    pathology: str = setting("what is pathological", fixed=True)
     benign: Problem
     n_seeds: int = 64
 

@@ -105,4 +105,5 @@ EXPERIMENT = Experiment(
     small=(ProximalConfig(Problem("xor", "mlp", **_NETWORK, n_points=5), times=(1, 1000), n_seeds=3),),
     run=run,
     user_case=user_case(_user_case, learners=NETWORKS),
+    varies={"steps": "times"},
 )

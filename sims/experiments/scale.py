@@ -137,4 +137,5 @@ EXPERIMENT = Experiment(
     small=(ScaleConfig(_LINE, draws=2**12), ScaleConfig(Problem("spector", "logistic", l2=0.1, n_points=8))),
     run=run,
     user_case=user_case(_user_case, learners=CONVEX, at_most=128),
+    most_points=lambda config: None if config.draws else 20,
 )

@@ -16,6 +16,7 @@ from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
 from sims.experiments.shared.gains import gain
 from sims.experiments.shared.labels import Measured, Variables, array, labelled, measured, table
 from sims.experiments.shared.problem import Problem
+from sims.experiments.shared.settings import setting
 from sims.experiments.shared.user_cases import NETWORKS, user_case
 from theory.datamodel import optimal_datamodel
 from theory.response import Array
@@ -37,7 +38,9 @@ class SeedsConfig:
 
     problem: Problem
     n_seeds: int = 64
-    averaged: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
+    averaged: tuple[int, ...] = setting(
+        "numbers of seeds that are averaged; each divides half of all seeds", (1, 2, 4, 8, 16, 32), within="[1, inf)"
+    )
 
 
 def run(config: SeedsConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:

@@ -81,4 +81,5 @@ EXPERIMENT = Experiment(
     small=(SolverMapConfig(Problem("longley", "least_squares", n_points=8), **_SHORT),),
     run=run,
     user_case=user_case(_user_case, learners=CONVEX, at_most=14),
+    varies={"l2": "penalties"},
 )

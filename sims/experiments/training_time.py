@@ -11,6 +11,7 @@ from sims.experiments.shared.effects import accuracy, derivatives, references, s
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
 from sims.experiments.shared.labels import Measured, Variables, array, effect_coords, labelled, measured, table
 from sims.experiments.shared.problem import Problem
+from sims.experiments.shared.settings import setting
 from sims.experiments.shared.user_cases import NETWORKS, user_case
 from sims.learners.mlp import MLP
 from theory.influence import influence, null_space_sizes
@@ -31,7 +32,7 @@ class TrainingTimeConfig:
     times: tuple[int, ...] = (1, 3, 10, 30, 100, 300, 1000, 3000, 10000)
     n_seeds: int = 32
     cutoffs: tuple[float, ...] = (1e-8, 1e-6, 1e-4, 1e-2)
-    jitter: float = 2.0**-40
+    jitter: float = setting("relative move of the start from which rounding is measured", 2.0**-40, within="(0, 1)")
 
 
 PAIRS = (
@@ -133,4 +134,5 @@ EXPERIMENT = Experiment(
     small=(TrainingTimeConfig(Problem("xor", "mlp", **_NETWORK, n_points=6), times=_SHORT, n_seeds=8),),
     run=run,
     user_case=user_case(_user_case, learners=NETWORKS),
+    varies={"steps": "times", "snapshots": "times"},
 )

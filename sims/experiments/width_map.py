@@ -87,4 +87,5 @@ EXPERIMENT = Experiment(
     ),
     run=run,
     user_case=user_case(_user_case, learners=NETWORKS),
+    varies={"hidden": "widths", "l2": "penalties"},
 )

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from sims import datasets
 from sims.datasets.user_file import UserData
@@ -76,7 +76,8 @@ class Problem:
         **named: Option,
     ) -> None:
         values: dict[str, Any] = {**dict(options), **named}
-        pairs = tuple((key, tuple(value) if isinstance(value, list) else value) for key, value in values.items())
+        lists = {key: tuple(cast("list[int]", value)) for key, value in values.items() if isinstance(value, list)}
+        pairs = tuple({**values, **lists}.items())
         checks.store(self, data=data, learner=learner, options=pairs)
         checks.store(self, n_points=n_points, n_queries=n_queries, data_seed=data_seed)
 
