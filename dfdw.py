@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sims.datasets import by_name as data_set
+    from sims.experiments.shared.experiment import Experiment
+    from sims.experiments.shared.problem import Problem
     from sims.experiments.shared.results import read as load_results
     from sims.learners import MLP, Bistable, Interpolator, KernelSum, LeastSquares, Logistic, MovingJump, OneStep
     from sims.learners.adapters import JaxLearner, SklearnLearner
@@ -51,6 +53,7 @@ __all__ = [
     "Bernoulli",
     "BetaShapley",
     "Bistable",
+    "Experiment",
     "FixedSize",
     "Gaussian",
     "Interpolator",
@@ -62,6 +65,7 @@ __all__ = [
     "MovingJump",
     "OneStep",
     "Poisson",
+    "Problem",
     "Semivalue",
     "Shapley",
     "SklearnLearner",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import xarray as xr
+from scipy.stats import binom
 
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
 from sims.experiments.shared.labels import Variables, array, labelled, table
@@ -121,6 +122,22 @@ def _user_case(problem: Problem, small: bool) -> ScaleConfig:
     return ScaleConfig(problem, draws=0 if (problem.n_points or 0) <= 12 else 2**11 if small else 2**13)
 
 
+def _why_not(config: ScaleConfig) -> str | None:
+    """Return a reason if a subset without a single optimum would be drawn or enumerated."""
+    if config.problem.number("l2") > 0.0 or dict(config.problem.options).get("undefined") == "min_norm":
+        return None
+    data = config.problem.load()
+    (n, d), p = data.X.shape, min(config.probabilities)
+    if not config.draws or config.draws * float(binom.cdf(d - 1, n, p)) > _UNLIKELY:
+        return (
+            f"with N = {n} and p = {p:g} some subsets have fewer than {d} points, and no single optimum without penalty: "
+            "take more points, a larger p, or l2 > 0"
+        )
+    return None
+
+
+_UNLIKELY = 0.01  # expected number of such subsets
+
 EXPERIMENT = Experiment(
     name="scale",
     question="How large is the datamodel coefficient beside the derivative, and which factor explains it?",
@@ -137,5 +154,6 @@ EXPERIMENT = Experiment(
     small=(ScaleConfig(_LINE, draws=2**12), ScaleConfig(Problem("spector", "logistic", l2=0.1, n_points=8))),
     run=run,
     user_case=user_case(_user_case, learners=CONVEX, at_most=128),
+    why_not=_why_not,
     most_points=lambda config: None if config.draws else 20,
 )

@@ -84,7 +84,7 @@ def _own_if_equal(experiment: Experiment, config: Any) -> Any:
 
 def _explicit(config: Any) -> Any:
     """Return the config with the number of points of every problem written down."""
-    return with_problems(config, lambda problem: replace(problem, n_points=len(problem.load().X)))
+    return with_problems(config, lambda problem: replace(problem, n_points=problem.size))
 
 
 def case_name(experiment: Experiment, config: Any) -> str:
@@ -177,15 +177,15 @@ def _with_problem(experiment: Experiment, cases: Sequence[Any], text: str, point
     for case in cases:
         if case.problem.learner == learner:
             moved = with_problems(case, lambda problem: replace(problem, data=data, data_seed=0))
-            own = len(case.problem.load().X)
+            own = case.problem.size
             return with_own_points(moved, own) if n in (None, own) else experiment.resize(moved, n)
     mine = sorted({case.problem.learner for case in cases})
     if experiment.user_case is None or learner not in (*CONVEX, *NETWORKS):
         raise ValueError(f"{experiment.name} is for {listed(mine)}, not for {learner}")
     problem = _default_problem(data, learner, n)
-    found = experiment.user_case(replace(problem, n_points=len(problem.load().X)), small)
+    found = experiment.user_case(replace(problem, n_points=problem.size), small)
     if isinstance(found, str):
-        raise ValueError(f"{experiment.name} {found}")
+        raise ValueError(f"{experiment.name} {found.replace('--learner ', '')}")
     return found
 
 
@@ -195,7 +195,7 @@ def with_own_points(config: Any, n_points: int) -> Any:
 
 
 def _sized(problem: Problem, n_points: int) -> Problem:
-    return problem if len(problem.load().X) == n_points else replace(problem, n_points=n_points)
+    return problem if problem.size == n_points else replace(problem, n_points=n_points)
 
 
 def _default_problem(data: str, learner: str, n_points: int | None) -> Problem:
@@ -262,13 +262,15 @@ def _with_option(config: Any, name: str, text: str) -> Any:
 
 def _require_runs(experiment: Experiment, config: Any) -> None:
     """Raise ValueError where the learner cannot be built, or has too many points for all their subsets."""
-    n = len(config.problem.load().X)
+    n = config.problem.size
     most = experiment.most_points(config)
     if most is not None and n > most:
         raise ValueError(
             f"it retrains on all 2^N subsets, and N = {n} is more than {most}: take fewer points, or an experiment that draws "
             "subsets, such as lds or scale_at_size"
         )
+    if reason := experiment.why_not(config):
+        raise ValueError(reason)
     for field in fields(config):
         if isinstance(problem := getattr(config, field.name), Problem):
             problem.build()

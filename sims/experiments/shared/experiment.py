@@ -55,6 +55,10 @@ def _twenty(config: Any) -> int:
     return 20
 
 
+def _nothing(config: Any) -> None:
+    return None
+
+
 @dataclass(frozen=True)
 class Experiment:
     """An experiment has a question, full and small cases, and a function that computes the answer for one case.
@@ -65,6 +69,7 @@ class Experiment:
     own data sets. `user_cases.user_case` makes the function that most experiments need.
 
     `most_points(config)` is the largest number of points, since all 2^N subsets are retrained on; None where they are not.
+    `why_not(config)` returns another reason why a changed case cannot be run, or None.
     `varies` names options of the learner that the experiment sets itself, each with the field of the config that says to what.
     """
 
@@ -76,4 +81,5 @@ class Experiment:
     resize: Callable[[Any, int], Config] = with_points
     user_case: Callable[[Problem, bool], Config | str] | None = None
     most_points: Callable[[Any], int | None] = _twenty
+    why_not: Callable[[Any], str | None] = _nothing
     varies: Mapping[str, str] = field(default_factory=dict[str, str])

@@ -7,7 +7,7 @@ import pkgutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Protocol, cast
 
 from sims import datasets
@@ -86,7 +86,7 @@ class Problem:
         """Return the name that the ledger shows: data set, number of training points, learner and options."""
         options = (f"{key}={value}" for key, value in self.shown_options().items())
         drawn = (f"data seed {self.data_seed}",) if self.data_seed else ()
-        return " ".join([f"{self.label}-{len(self.load().X)}", self.learner, *options, *drawn])
+        return " ".join([f"{self.label}-{self.size}", self.learner, *options, *drawn])
 
     def shown_options(self) -> dict[str, str]:
         """Return the options of the learner as texts for names and results: "0.1", "4x4", "none" for no hidden layer."""
@@ -96,6 +96,11 @@ class Problem:
     def label(self) -> str:
         """Return the name of the data set."""
         return self.data if isinstance(self.data, str) else self.data.label
+
+    @property
+    def size(self) -> int:
+        """Return the number of training points, which is that of the data set where `n_points` is None."""
+        return _size(self.data, self.n_points, self.data_seed)
 
     def changed(self, *without: str, **changes: Option) -> "Problem":
         """Return the same problem without the options `without`, and with the options `changes` added or changed."""
@@ -144,6 +149,11 @@ class Problem:
         data, kind = self.load(), learner_class(self.learner)
         columns = [name != "intercept" or not has_own_bias(kind) for name in data.columns]
         return kind(data.X[:, columns], data.y, data.X_query[: self.n_queries, columns], **options)
+
+
+@lru_cache(maxsize=1024)
+def _size(data: str | UserData, n_points: int | None, data_seed: int) -> int:
+    return len(Problem(data, "", n_points=n_points, data_seed=data_seed).load().X)
 
 
 def learner_class(learner: str) -> Any:
