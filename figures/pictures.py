@@ -73,7 +73,8 @@ def _data(module: Any, results: Sequence[Sequence[xr.Dataset]]) -> Any:
         changed = {str(ds.attrs["changed"]) for cases in results for ds in cases if "changed" in ds.attrs}
         if not changed:
             raise
-        raise ValueError(f"the changed cases ({'; '.join(sorted(changed))}) do not have what it shows: {error}") from error
+        lacks = str(error).partition(". Try ")[0].strip("\"'")  # what xarray says of a label that is missing
+        raise ValueError(f"the changed cases ({'; '.join(sorted(changed))}) do not have what it shows: {lacks}") from error
 
 
 _SHARED = ("results.py", "style.py")
