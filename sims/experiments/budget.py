@@ -22,6 +22,7 @@ from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
 from sims.experiments.shared.labels import Measured, Variables, array, labelled, table
 from sims.experiments.shared.problem import Problem
 from sims.experiments.shared.scores import HESSIAN_BASED, PRACTICE, SCORES, TRAINED, Practice, along_training
+from sims.experiments.shared.settings import setting
 from sims.experiments.shared.user_cases import CONVEX, why_not_enumerable
 from theory.datamodel import optimal_datamodel
 from theory.influence.budget import Step, error_budget
@@ -39,7 +40,9 @@ class BudgetConfig:
     """
 
     problem: Problem
-    times: tuple[int, ...] = ()
+    times: tuple[int, ...] = setting(
+        "numbers of steps at which training is looked at; none: the learner is solved exactly", (), within="none or [1, inf)"
+    )
     n_seeds: int = 1
     practice: Practice = PRACTICE
 
