@@ -109,6 +109,8 @@ def test_every_command_is_one_that_the_program_takes(line, tmp_path, monkeypatch
         assert all((ROOT / "figures" / f"fig_{name}.py").is_file() for name in names)
         return
     subcommand, *words = words
+    if "--help" in words:
+        words.remove("--help")
     parameters = command.commands[subcommand].make_context(subcommand, words).params
     if subcommand == "run":
         name = parameters["name"]

@@ -185,7 +185,7 @@ def meant(given: str, known: Iterable[str]) -> str:
     >>> meant("sedes", ["seeds", "p"]), meant("x", ["seeds", "p"])
     ("'sedes': did you mean 'seeds'?", "'x'.")
     """
-    near = get_close_matches(given, list(known), 1)
+    near = get_close_matches(given, list(known), 1, 0.5)
     return f"{given!r}: did you mean {near[0]!r}?" if near else f"{given!r}."
 
 
