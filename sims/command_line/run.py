@@ -38,10 +38,13 @@ class _Run(click.Command):
         return super().parse_args(ctx, args)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        from sims.experiments import all_experiments
+        words = [argument for argument in ctx.meta.get("arguments", []) if not argument.startswith("-")]
+        if not words:
+            return
+        from sims.experiments import all_experiments  # only now: it takes as long as most commands
         from sims.experiments.shared.own_file import experiment_in, is_file_name
 
-        for argument in ctx.meta.get("arguments", []):
+        for argument in words:
             if argument in all_experiments():
                 _write_settings(all_experiments()[argument], formatter)
             elif is_file_name(argument) and Path(argument).is_file():

@@ -1,6 +1,6 @@
 """The experiment asks whether averaging over seeds helps more where training is pathological than in a benign twin."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import xarray as xr
@@ -10,7 +10,6 @@ from sims.experiments.shared.gains import gain
 from sims.experiments.shared.labels import Measured, Variables, labelled, table
 from sims.experiments.shared.memory import require_per_subset
 from sims.experiments.shared.problem import Option, Problem
-from sims.experiments.shared.settings import setting
 
 __all__ = ["EXPERIMENT", "KINDS", "PathologyConfig", "run"]
 
@@ -22,7 +21,7 @@ class PathologyConfig:
     """A config sets a pathological problem, what is pathological, its benign twin, and the number of seeds of either."""
 
     problem: Problem
-    pathology: str = setting("what is pathological", fixed=True)
+    pathology: str = field(metadata={"fixed": True})
     benign: Problem
     n_seeds: int = 64
 

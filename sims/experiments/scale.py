@@ -5,6 +5,7 @@ It tests the 1/p law, the l2/p law, and laws of weights with mean 1.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -128,7 +129,8 @@ def _why_not(config: ScaleConfig) -> str | None:
         return None
     data = config.problem.load()
     (n, d), p = data.X.shape, min(config.probabilities)
-    if not config.draws or config.draws * float(binom.cdf(d - 1, n, p)) > _UNLIKELY:
+    chance: Any = binom.cdf(d - 1, n, p)
+    if not config.draws or config.draws * float(chance) > _UNLIKELY:
         return (
             f"with N = {n} and p = {p:g} some subsets have fewer than {d} points, and no single optimum without penalty: "
             "take more points, a larger p, or l2 > 0"

@@ -47,12 +47,12 @@ class Setting:
         return _require_within(self.short, value, self.within) if self.within else value
 
 
-def setting(text: str, default: Any = dataclasses.MISSING, *, within: str = "", fixed: bool = False) -> Any:
+def setting(text: str, default: Any = dataclasses.MISSING, *, within: str = "") -> Any:
     """Return a field of a config with the line that explains it, and the interval of its values, such as "(0, 1)".
 
-    What is `fixed` belongs to a case and cannot be set.
+    A field with "fixed" in its metadata belongs to a case and cannot be set.
     """
-    return dataclasses.field(default=default, metadata={"text": text, "within": within, "fixed": fixed})
+    return dataclasses.field(default=default, metadata={"text": text, "within": within})
 
 
 def settings_of(config: Any) -> dict[str, Setting]:
@@ -72,7 +72,8 @@ def settings_of(config: Any) -> dict[str, Setting]:
         if isinstance(value, Problem) or "Problem" in str(kind) or field.metadata.get("fixed"):
             continue
         if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            inner = get_type_hints(type(cast(Any, value)))
+            holder: Any = type(value)  # type: ignore[reportUnknownVariableType]
+            inner = get_type_hints(holder)
             found += [
                 _setting(part, inner[part.name], getattr(value, part.name), names, field.name)
                 for part in dataclasses.fields(value)
