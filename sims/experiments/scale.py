@@ -5,11 +5,10 @@ It tests the 1/p law, the l2/p law, and laws of weights with mean 1.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from math import comb
 
 import numpy as np
 import xarray as xr
-from scipy.stats import binom
 
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
 from sims.experiments.shared.labels import Variables, array, labelled, table
@@ -129,8 +128,8 @@ def _why_not(config: ScaleConfig) -> str | None:
         return None
     data = config.problem.load()
     (n, d), p = data.X.shape, min(config.probabilities)
-    chance: Any = binom.cdf(d - 1, n, p)
-    if not config.draws or config.draws * float(chance) > _UNLIKELY:
+    fewer = sum(comb(n, k) * p**k * (1.0 - p) ** (n - k) for k in range(d))  # the chance of a subset of fewer than d points
+    if not config.draws or config.draws * fewer > _UNLIKELY:
         return (
             f"with N = {n} and p = {p:g} some subsets have fewer than {d} points, and no single optimum without penalty: "
             "take more points, a larger p, or l2 > 0"
