@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sims.datasets import by_name as data_set
+    from sims.experiments.shared.experiment import Experiment
+    from sims.experiments.shared.problem import Problem
     from sims.experiments.shared.results import read as load_results
     from sims.learners import (
         MLP,
@@ -62,6 +64,7 @@ __all__ = [
     "Bernoulli",
     "BetaShapley",
     "Bistable",
+    "Experiment",
     "FixedSize",
     "Gaussian",
     "Interpolator",
@@ -73,6 +76,7 @@ __all__ = [
     "MovingJump",
     "OneStep",
     "Poisson",
+    "Problem",
     "Semivalue",
     "Shapley",
     "SklearnLearner",

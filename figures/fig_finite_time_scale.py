@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle
 
 import matplotlib as mpl
 import numpy as np
@@ -61,7 +62,7 @@ def draw(panels: list[Panel]) -> Figure:
         figure.suptitle("The datamodel outgrows the derivative as training goes on", fontsize=14)
         axes = figure.subplots(1, len(panels), squeeze=False)[0]
         for ax, panel in zip(axes, panels, strict=True):
-            for p, colour, slope, spread in zip(panel.p, _COLOURS, panel.slope, panel.spread, strict=False):
+            for p, colour, slope, spread in zip(panel.p, cycle(_COLOURS), panel.slope, panel.spread, strict=False):
                 ax.axhline(1.0 / p, color=colour, linewidth=1, linestyle="--")
                 ax.errorbar(panel.eta_t, slope, yerr=2.0 * spread, color=colour, marker="o", markersize=5, label=f"p = {p:g}")
             ax.set(xscale="log", title=panel.title, xlabel="learning rate times steps", ylim=(0.0, 1.5 / panel.p.min()))

@@ -22,7 +22,7 @@ CLAIMS = ("C6", "T2")
 _CANDIDATES = {
     "derivative": ("D(1): derivative at w = 1", "the essay's claim", ORANGE),
     "leave_one_out": ("leave-one-out", "", PINK),
-    "derivative_at_p": ("D(½): derivative at w = ½", "", BLUE),
+    "derivative_at_p": ("D({p}): derivative at w = {p}", "", BLUE),
     "average_derivative": ("average derivative", "the repaired identity", GREEN),
 }
 _PREFERRED = (("spector", "logistic"), ("longley", "least_squares"))
@@ -30,12 +30,13 @@ _PREFERRED = (("spector", "logistic"), ("longley", "least_squares"))
 
 @dataclass(frozen=True)
 class Panel:
-    """A panel is one scatter plot of beta (N, M) at p = 1/2 against a candidate (N, M)."""
+    """A panel is one scatter plot of beta (N, M) at one p, 1/2 where there is that, against a candidate (N, M)."""
 
     case: str
     title: str
     unit: str
     candidate: str
+    p: float
     x: NDArray[np.float64]
     beta: NDArray[np.float64]
     measured: Comparison
@@ -49,12 +50,13 @@ def data(results: Sequence[xr.Dataset]) -> list[list[Panel]]:
     rows: list[list[Panel]] = []
 
     for ds in _chosen(results):
-        beta = ds.beta.sel(p=0.5).values
+        p = float(ds.p[int(np.abs(ds.p.values - 0.5).argmin())])
+        beta = ds.beta.sel(p=p).values
         title = f"{data_name(ds)}, {learner_name(ds)} regression"
         rows.append([])
         for name in _CANDIDATES:
-            x = ds[name].sel(p=0.5).values if "p" in ds[name].dims else ds[name].values
-            rows[-1].append(Panel(ds.attrs["case"], title, ds.attrs["unit"], name, x, beta, compare(beta, x)))
+            x = ds[name].sel(p=p).values if "p" in ds[name].dims else ds[name].values
+            rows[-1].append(Panel(ds.attrs["case"], title, ds.attrs["unit"], name, p, x, beta, compare(beta, x)))
     return rows
 
 
@@ -76,10 +78,7 @@ def alt(rows: list[list[Panel]]) -> str:
     """Describe the slope and the relative error for each candidate, learner by learner."""
     parts: list[str] = []
     for panels in rows:
-        found = [
-            f"{_CANDIDATES[p.candidate][0].split(':')[0]} {p.measured.slope:.2f} ({p.measured.relative_error:.1g})"
-            for p in panels
-        ]
+        found = [f"{_label(p).split(':')[0]} {p.measured.slope:.2f} ({p.measured.relative_error:.1g})" for p in panels]
         parts.append(f"{panels[0].title}: {', '.join(found)}")
     return (
         "Scatter plots of the datamodel coefficient against four candidates, with the diagonal. Slope on each, relative error in "
@@ -91,23 +90,30 @@ def draw(rows: list[list[Panel]]) -> Figure:
     """Draw a row of scatter plots per learner, each with the diagonal, slope, correlation and relative error."""
     with mpl.rc_context(style()):
         figure = Figure(figsize=(12, 3.5 * len(rows)), layout="constrained")
-        figure.suptitle("A uniform-subset datamodel measures an average derivative, not the derivative at w = 1", fontsize=14)
+        kind = "uniform-subset datamodel" if all(panels[0].p == 0.5 for panels in rows) else "datamodel"
+        figure.suptitle(f"A {kind} measures an average derivative, not the derivative at w = 1", fontsize=14)
         for part, panels in zip(figure.subfigures(len(rows), 1, squeeze=False)[:, 0], rows, strict=True):
             part.suptitle(panels[0].title, fontsize=12, fontweight="bold")
             axes = part.subplots(1, len(panels))
             limit = 1.06 * max(max(np.abs(p.x).max(), np.abs(p.beta).max()) for p in panels)
             for ax, panel in zip(axes, panels, strict=True):
                 _scatter(ax, panel, limit)
-            axes[0].set_ylabel(f"datamodel coefficient β\n({panels[0].unit})")
+            at = "" if panels[0].p == 0.5 else f", p = {panels[0].p:g}"
+            axes[0].set_ylabel(f"datamodel coefficient β{at}\n({panels[0].unit})")
         figure.supxlabel("one dot per training point and query; every number is exact, so there are no error bars", fontsize=10)
     return figure
 
 
+def _label(panel: Panel) -> str:
+    """Return what a candidate is; p = 1/2 is written as ½."""
+    return _CANDIDATES[panel.candidate][0].format(p="½" if panel.p == 0.5 else f"{panel.p:g}")
+
+
 def _scatter(ax: Axes, panel: Panel, limit: float) -> None:
-    label, remark, colour = _CANDIDATES[panel.candidate]
+    _, remark, colour = _CANDIDATES[panel.candidate]
     ax.plot([-limit, limit], [-limit, limit], color=GREY, linewidth=1, zorder=1)
     ax.scatter(panel.x, panel.beta, s=13, color=colour, alpha=0.65, linewidths=0, zorder=2)
-    ax.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal", xlabel=label)
+    ax.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal", xlabel=_label(panel))
     if remark:
         ax.set_title(remark, color=colour, fontsize=10)
     error = panel.measured.relative_error

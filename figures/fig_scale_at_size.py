@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle
 
 import matplotlib as mpl
 import numpy as np
@@ -135,7 +136,7 @@ def draw(scales: Scales) -> Figure:
         figure = Figure(figsize=(14.5, 5.6), layout=ConstrainedLayoutEngine(w_pad=0.12))
         figure.suptitle("At realistic size β is (1/p) D(1; l2/p); the rest falls as 1/N", fontsize=14)
         excess, penalty, gain = figure.subplots(1, 3)
-        for one, other, (colour, marker) in zip(scales.by_size, scales.by_penalty, _LOOKS, strict=True):
+        for one, other, (colour, marker) in zip(scales.by_size, scales.by_penalty, cycle(_LOOKS), strict=False):
             label = f"p = {one.p:g}"
             _points(excess, one.n_points, one.excess, one.excess_error, colour, marker, label, linestyle="none")
             excess.plot(one.n_points, one.predicted, color=colour, linewidth=1.2, linestyle="--")

@@ -22,12 +22,13 @@ _DEGREES = (("degree 1: what a linear datamodel can say", BLUE), ("degree 2", OR
 
 @dataclass(frozen=True)
 class Bar:
-    """A bar gives the shares of degrees 1, 2, 3 and of all higher ones for one learner at p = 1/2.
+    """A bar gives the shares of degrees 1, 2, 3 and of all higher ones for one learner at one p, 1/2 where there is that.
 
     The standard error is that of degree 1.
     """
 
     label: str
+    p: float
     share: NDArray[np.float64]  # (4,)
     error: float
     lds: float
@@ -37,12 +38,13 @@ def data(results: Sequence[xr.Dataset]) -> list[Bar]:
     """Return a bar per case, the most linear first."""
     bars: list[Bar] = []
     for ds in results:
-        share = ds.share.sel(p=0.5).values
+        p = float(ds.p[int(np.abs(ds.p.values - 0.5).argmin())])
+        share = ds.share.sel(p=p).values
         penalty = f", l2 = {options(ds)['l2']}" if ds.attrs["learner"] in ("logistic", "least_squares") else ""
         steps = f", {options(ds)['steps']} steps" if ds.attrs["learner"] == "mlp" and "steps" in options(ds) else ""
-        label = f"{data_name(ds)}: {learner_name(ds)}{penalty}{steps}"
+        label = f"{data_name(ds)}: {learner_name(ds)}{penalty}{steps}{'' if p == 0.5 else f', p = {p:g}'}"
         parts = np.array([*share[:3], share[3:].sum()])
-        bars.append(Bar(label, parts, float(np.nan_to_num(ds.share_error.sel(p=0.5)[0])), float(ds.lds.sel(p=0.5))))
+        bars.append(Bar(label, p, parts, float(np.nan_to_num(ds.share_error.sel(p=p)[0])), float(ds.lds.sel(p=p))))
     return sorted(bars, key=lambda bar: -bar.share[0])
 
 
@@ -75,6 +77,7 @@ def draw(bars: list[Bar]) -> Figure:
         ax.set_yticks(rows, [bar.label for bar in bars])
         ax.set_ylim(len(bars) - 0.4, -1.2)
         ax.set_xlim(0.0, 100.0)
-        ax.set_xlabel("share of Var F over uniform subsets (%); bars: 2 standard errors over seeds, where there are seeds")
+        over = "uniform subsets" if all(bar.p == 0.5 for bar in bars) else "subsets"
+        ax.set_xlabel(f"share of Var F over {over} (%); bars: 2 standard errors over seeds, where there are seeds")
         figure.legend(loc="outside lower center", ncols=4, fontsize=10)
     return figure

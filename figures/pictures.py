@@ -49,7 +49,7 @@ def draw_picture(name: str, results: Results) -> Picture:
     caption takes its place.
     """
     module, caption, results = figure_module(name), str(figure_module(name).__doc__).splitlines()[0], first_data(results)
-    data = module.data(*(results[experiment] for experiment in module.EXPERIMENTS))
+    data = _data(module, [results[experiment] for experiment in module.EXPERIMENTS])
     figure = module.draw(data)
     if any(is_users(ds) for experiment in module.EXPERIMENTS for ds in results[experiment]):
         figure.suptitle(textwrap.fill(caption.rstrip("."), round(9 * figure.get_figwidth())), fontsize=14)
@@ -63,6 +63,18 @@ def draw_picture(name: str, results: Results) -> Picture:
         "files": {f"{name}.{suffix}": digest(content) for suffix, content in files.items()},
     }
     return Picture(name, caption, alt, module.CLAIMS, files, record)
+
+
+def _data(module: Any, results: Sequence[Sequence[xr.Dataset]]) -> Any:
+    """Return what a figure shows; raise ValueError where the results of changed cases do not have what it asks for."""
+    try:
+        return module.data(*results)
+    except LookupError as error:
+        changed = {str(ds.attrs["changed"]) for cases in results for ds in cases if "changed" in ds.attrs}
+        if not changed:
+            raise
+        lacks = str(error).partition(". Try ")[0].strip("\"'")  # what xarray says of a label that is missing
+        raise ValueError(f"the changed cases ({'; '.join(sorted(changed))}) do not have what it shows: {lacks}") from error
 
 
 _SHARED = ("results.py", "style.py")

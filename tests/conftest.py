@@ -29,6 +29,7 @@ SLOW = {
     "sims/retrain/test_engine.py": 50,
     "sims/command_line/test_user_data.py": 45,
     "theory/storage/test_folder.py": 15,
+    "sims/experiments/test_changed.py": 60,
     "sims/command_line/test_endings.py": 45,
     "sims/command_line/test_terminal.py": 20,
     "meta/test_face.py": 25,

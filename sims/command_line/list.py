@@ -15,4 +15,5 @@ def list_() -> None:
         click.echo(f"{experiment.name}: {experiment.question}")
         for config in experiment.cases:
             click.echo(f"    {config.problem.name}")
+    click.echo("what can be changed in an experiment: run NAME --help")
     click.echo(f"data sets: {', '.join(datasets.names())}; your own: verify --data FILE.csv --target COLUMN")

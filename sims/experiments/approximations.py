@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -9,7 +10,7 @@ import xarray as xr
 from sims.experiments.shared.effects import accuracy, derivatives, linearizations, scores_or_undefined
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
 from sims.experiments.shared.labels import Measured, Variables, array, labelled, measured, table
-from sims.experiments.shared.problem import Option, Problem
+from sims.experiments.shared.problem import Problem
 from sims.experiments.shared.scores import PRACTICE, Practice
 from sims.experiments.shared.user_cases import CONVEX, user_case
 from sims.learners.mlp import MLP
@@ -98,8 +99,8 @@ def _largest(at: Linearization) -> float:
     return float(np.linalg.eigvalsh(at.hessian).max())
 
 
-def _network(loss: str, rate: float) -> tuple[tuple[str, Option], ...]:
-    return (("hidden", (4,)), ("loss", loss), ("l2", 0.01), ("learning_rate", rate), ("momentum", 0.9), ("steps", 2000))
+def _network(loss: str, rate: float) -> dict[str, Any]:
+    return {"hidden": (4,), "loss": loss, "l2": 0.01, "learning_rate": rate, "momentum": 0.9, "steps": 2000}
 
 
 def _user_case(problem: Problem, small: bool) -> ApproximationsConfig:
@@ -112,19 +113,20 @@ EXPERIMENT = Experiment(
     name="approximations",
     question="How much error does each approximation of practical influence add, alone and together?",
     cases=(
-        ApproximationsConfig(Problem("spector", "logistic", (("l2", 0.1),), n_points=12)),
-        ApproximationsConfig(Problem("spector", "logistic", (("l2", 0.01),), n_points=12)),
-        ApproximationsConfig(Problem("longley", "least_squares", (("l2", 0.1),), n_points=12)),
-        ApproximationsConfig(Problem("xor", "mlp", _network("logistic", 0.5)), n_seeds=16),
-        ApproximationsConfig(Problem("two_moons", "mlp", _network("logistic", 0.5), n_points=8), n_seeds=16),
-        ApproximationsConfig(Problem("spector", "mlp", _network("logistic", 0.5), n_points=8), n_seeds=16),
-        ApproximationsConfig(Problem("xor", "mlp", _network("logistic", 0.5), data_seed=1), n_seeds=16),
-        ApproximationsConfig(Problem("two_moons", "mlp", _network("logistic", 0.5), n_points=8, data_seed=1), n_seeds=16),
+        ApproximationsConfig(Problem("spector", "logistic", l2=0.1, n_points=12)),
+        ApproximationsConfig(Problem("spector", "logistic", l2=0.01, n_points=12)),
+        ApproximationsConfig(Problem("longley", "least_squares", l2=0.1, n_points=12)),
+        ApproximationsConfig(Problem("xor", "mlp", **_network("logistic", 0.5)), n_seeds=16),
+        ApproximationsConfig(Problem("two_moons", "mlp", **_network("logistic", 0.5), n_points=8), n_seeds=16),
+        ApproximationsConfig(Problem("spector", "mlp", **_network("logistic", 0.5), n_points=8), n_seeds=16),
+        ApproximationsConfig(Problem("xor", "mlp", **_network("logistic", 0.5), data_seed=1), n_seeds=16),
+        ApproximationsConfig(Problem("two_moons", "mlp", **_network("logistic", 0.5), n_points=8, data_seed=1), n_seeds=16),
     ),
     small=(
-        ApproximationsConfig(Problem("spector", "logistic", (("l2", 0.1),), n_points=8)),
-        ApproximationsConfig(Problem("two_moons", "mlp", _network("logistic", 0.5), n_points=6), n_seeds=8),
+        ApproximationsConfig(Problem("spector", "logistic", l2=0.1, n_points=8)),
+        ApproximationsConfig(Problem("two_moons", "mlp", **_network("logistic", 0.5), n_points=6), n_seeds=8),
     ),
     run=run,
     user_case=user_case(_user_case, at_most=64),
+    most_points=lambda config: None,
 )

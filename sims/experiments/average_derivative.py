@@ -7,6 +7,7 @@ how much beta depends on the law of the randomness that it averages over.
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -16,6 +17,7 @@ from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
 from sims.experiments.shared.labels import Variables, array, effect_coords, labelled, progress_bar, table
 from sims.experiments.shared.law_of_r import law_of_r
 from sims.experiments.shared.problem import Problem
+from sims.experiments.shared.settings import setting
 from sims.experiments.shared.user_cases import NETWORKS, user_case
 from sims.learners.mlp import MLP
 from theory.datamodel import optimal_datamodel, quadrature_datamodel
@@ -46,7 +48,7 @@ class AverageDerivativeConfig:
     times: tuple[int, ...] = (1, 50, 500)
     laws: tuple[tuple[str, float], ...] = (("Bernoulli", 0.5), ("TwoPoint", 0.5))
     n_seeds: int = 2
-    n_price_seeds: int = 0
+    n_price_seeds: int = setting("seeds that show how much beta depends on the law of r; 0: left out", 0, within="[0, inf)")
     most_derivatives: int = 2**18
     most_trainings: int = 2_000_000
 
@@ -168,13 +170,13 @@ def _smooth(learner: MLP, law: ProductLaw, seeds: tuple[int, ...]) -> tuple[Arra
     return beta, SplitCoefficients(average[None], none, error, none, 0, n_edges, n_edges, nodes, reason)
 
 
-_NETWORK = (("hidden", (3,)), ("learning_rate", 0.2))
-_RELU = (("hidden", (3,)), ("activation", "relu"))
+_NETWORK: dict[str, Any] = {"hidden": (3,), "learning_rate": 0.2}
+_RELU: dict[str, Any] = {"hidden": (3,), "activation": "relu"}
 
 
 def _jumping(data: str, learning_rate: float) -> AverageDerivativeConfig:
     """Make a case of a relu network; after 200 steps its jumps are tens of thousands, so that edges may have to be drawn."""
-    problem = Problem(data, "mlp", (*_RELU, ("learning_rate", learning_rate)), n_points=4, n_queries=2)
+    problem = Problem(data, "mlp", **_RELU, learning_rate=learning_rate, n_points=4, n_queries=2)
     laws, times = (("Bernoulli", 0.5),), (1, 20, 60, 200)
     return AverageDerivativeConfig(problem, times, laws, n_seeds=1, most_trainings=1_500_000)
 
@@ -187,13 +189,15 @@ EXPERIMENT = Experiment(
     name="average_derivative",
     question="Is beta the derivative averaged over the datamodel's law for networks too, however long they are trained?",
     cases=(
-        AverageDerivativeConfig(Problem("two_moons", "mlp", (*_NETWORK, ("l2", 0.01)), n_points=6), n_price_seeds=64),
-        AverageDerivativeConfig(Problem("xor", "mlp", _NETWORK, n_points=6), laws=(("Bernoulli", 0.5),), n_price_seeds=64),
-        AverageDerivativeConfig(Problem("two_moons", "mlp", (*_NETWORK, ("l2", 0.01)), n_points=4), laws=(("Gaussian", 0.1),)),
+        AverageDerivativeConfig(Problem("two_moons", "mlp", **_NETWORK, l2=0.01, n_points=6), n_price_seeds=64),
+        AverageDerivativeConfig(Problem("xor", "mlp", **_NETWORK, n_points=6), laws=(("Bernoulli", 0.5),), n_price_seeds=64),
+        AverageDerivativeConfig(Problem("two_moons", "mlp", **_NETWORK, l2=0.01, n_points=4), laws=(("Gaussian", 0.1),)),
         _jumping("xor", 0.1),
         _jumping("two_moons", 0.05),
     ),
-    small=(AverageDerivativeConfig(Problem("xor", "mlp", _NETWORK, n_points=5), times=(1, 50)),),
+    small=(AverageDerivativeConfig(Problem("xor", "mlp", **_NETWORK, n_points=5), times=(1, 50)),),
     run=run,
     user_case=user_case(_user_case, learners=NETWORKS, at_most=8),
+    most_points=lambda config: 10,
+    varies={"steps": "times", "snapshots": "times"},
 )

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -21,6 +22,7 @@ from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
 from sims.experiments.shared.labels import Measured, Variables, array, labelled, table
 from sims.experiments.shared.problem import Problem
 from sims.experiments.shared.scores import HESSIAN_BASED, PRACTICE, SCORES, TRAINED, Practice, along_training
+from sims.experiments.shared.settings import setting
 from sims.experiments.shared.user_cases import CONVEX, why_not_enumerable
 from theory.datamodel import optimal_datamodel
 from theory.influence.budget import Step, error_budget
@@ -38,7 +40,9 @@ class BudgetConfig:
     """
 
     problem: Problem
-    times: tuple[int, ...] = ()
+    times: tuple[int, ...] = setting(
+        "numbers of steps at which training is looked at; none: the learner is solved exactly", (), within="none or [1, inf)"
+    )
     n_seeds: int = 1
     practice: Practice = PRACTICE
 
@@ -112,7 +116,7 @@ STEPS = (
 )
 
 
-_NETWORK = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5))
+_NETWORK: dict[str, Any] = {"hidden": (4,), "l2": 0.01, "learning_rate": 0.5}
 
 
 def _user_case(problem: Problem, small: bool) -> BudgetConfig | str:
@@ -126,15 +130,16 @@ EXPERIMENT = Experiment(
     name="budget",
     question="Which approximation between the exact datamodel and a practical influence score costs most?",
     cases=(
-        BudgetConfig(Problem("spector", "logistic", (("l2", 0.1),), n_points=12)),
-        BudgetConfig(Problem("longley", "least_squares", (("l2", 0.1),), n_points=12)),
-        BudgetConfig(Problem("xor", "mlp", _NETWORK), times=(1, 10, 100, 1000, 10000), n_seeds=16),
-        BudgetConfig(Problem("two_moons", "mlp", _NETWORK, n_points=8), times=(1, 10, 100, 1000, 10000), n_seeds=16),
+        BudgetConfig(Problem("spector", "logistic", l2=0.1, n_points=12)),
+        BudgetConfig(Problem("longley", "least_squares", l2=0.1, n_points=12)),
+        BudgetConfig(Problem("xor", "mlp", **_NETWORK), times=(1, 10, 100, 1000, 10000), n_seeds=16),
+        BudgetConfig(Problem("two_moons", "mlp", **_NETWORK, n_points=8), times=(1, 10, 100, 1000, 10000), n_seeds=16),
     ),
     small=(
-        BudgetConfig(Problem("spector", "logistic", (("l2", 0.1),), n_points=8)),
-        BudgetConfig(Problem("xor", "mlp", _NETWORK, n_points=6), times=(1, 30, 2000), n_seeds=4),
+        BudgetConfig(Problem("spector", "logistic", l2=0.1, n_points=8)),
+        BudgetConfig(Problem("xor", "mlp", **_NETWORK, n_points=6), times=(1, 30, 2000), n_seeds=4),
     ),
     run=run,
     user_case=_user_case,
+    varies={"steps": "times", "snapshots": "times"},
 )

@@ -1,6 +1,7 @@
 """The experiment asks how far training must have come before Hessian influence is the derivative of what was trained."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -10,7 +11,8 @@ from sims.experiments.shared.conditioning import with_conditioning
 from sims.experiments.shared.effects import split_by_time
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
 from sims.experiments.shared.labels import Variables, array, labelled
-from sims.experiments.shared.problem import Option, Problem
+from sims.experiments.shared.problem import Problem
+from sims.experiments.shared.settings import setting
 from sims.experiments.shared.user_cases import NETWORKS, user_case
 from sims.learners.mlp import MLP
 from theory.influence import influence
@@ -31,9 +33,11 @@ class ConvergenceConfig:
 
     problem: Problem
     n_seeds: int = 32
-    steps: int = 5000
-    levels: tuple[float, ...] = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
-    snapshots_per_decade: int = 24
+    steps: int = setting("largest number of training steps", 5000, within="[1, inf)")
+    levels: tuple[float, ...] = setting(
+        "values of ||grad L(t)|| / ||grad L(0)|| at which scores are measured", (1e-1, 1e-2, 1e-3, 1e-4, 1e-5), within="(0, 1)"
+    )
+    snapshots_per_decade: int = setting("snapshots for each factor of 10 in the number of steps", 24, within="[1, inf)")
 
 
 def run(config: ConvergenceConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
@@ -102,19 +106,19 @@ def _one(at: Linearization, seed: int) -> Linearization:
     return Linearization(**{name: getattr(at, name)[seed : seed + 1] for name in names})
 
 
-def _model(hidden: tuple[int, ...], loss: str, rate: float, l2: float = 0.01) -> tuple[tuple[str, Option], ...]:
-    return (("hidden", hidden), ("loss", loss), ("l2", l2), ("learning_rate", rate))
+def _model(hidden: tuple[int, ...], loss: str, rate: float, l2: float = 0.01) -> dict[str, Any]:
+    return {"hidden": hidden, "loss": loss, "l2": l2, "learning_rate": rate}
 
 
 _NETWORK, _LINEAR = _model((4,), "logistic", 0.5), _model((), "logistic", 0.5)
 _CASES = (
-    ConvergenceConfig(Problem("xor", "mlp", _NETWORK)),
-    ConvergenceConfig(Problem("two_moons", "mlp", _NETWORK, n_points=8)),
-    ConvergenceConfig(Problem("spector", "mlp", _NETWORK, n_points=8)),
-    ConvergenceConfig(Problem("longley", "mlp", _model((4,), "squared", 0.3), n_points=8)),
-    ConvergenceConfig(Problem("two_moons", "mlp", _LINEAR, n_points=8)),
-    ConvergenceConfig(Problem("spector", "mlp", _LINEAR, n_points=8)),
-    ConvergenceConfig(Problem("longley", "mlp", _model((), "squared", 0.1), n_points=8)),
+    ConvergenceConfig(Problem("xor", "mlp", **_NETWORK)),
+    ConvergenceConfig(Problem("two_moons", "mlp", **_NETWORK, n_points=8)),
+    ConvergenceConfig(Problem("spector", "mlp", **_NETWORK, n_points=8)),
+    ConvergenceConfig(Problem("longley", "mlp", **_model((4,), "squared", 0.3), n_points=8)),
+    ConvergenceConfig(Problem("two_moons", "mlp", **_LINEAR, n_points=8)),
+    ConvergenceConfig(Problem("spector", "mlp", **_LINEAR, n_points=8)),
+    ConvergenceConfig(Problem("longley", "mlp", **_model((), "squared", 0.1), n_points=8)),
 )
 
 EXPERIMENT = Experiment(
@@ -122,13 +126,13 @@ EXPERIMENT = Experiment(
     question="How far must training have come before Hessian influence is right?",
     cases=(
         *_CASES,
-        ConvergenceConfig(Problem("xor", "mlp", _NETWORK, data_seed=1)),
-        ConvergenceConfig(Problem("two_moons", "mlp", _NETWORK, n_points=8, data_seed=1)),
-        ConvergenceConfig(Problem("two_moons", "mlp", _LINEAR, n_points=8, data_seed=1)),
+        ConvergenceConfig(Problem("xor", "mlp", **_NETWORK, data_seed=1)),
+        ConvergenceConfig(Problem("two_moons", "mlp", **_NETWORK, n_points=8, data_seed=1)),
+        ConvergenceConfig(Problem("two_moons", "mlp", **_LINEAR, n_points=8, data_seed=1)),
     ),
     small=(
-        ConvergenceConfig(Problem("xor", "mlp", _NETWORK, n_points=6), n_seeds=12, steps=1000),
-        ConvergenceConfig(Problem("spector", "mlp", _LINEAR, n_points=8), n_seeds=12, steps=1000),
+        ConvergenceConfig(Problem("xor", "mlp", **_NETWORK, n_points=6), n_seeds=12, steps=1000),
+        ConvergenceConfig(Problem("spector", "mlp", **_LINEAR, n_points=8), n_seeds=12, steps=1000),
     ),
     run=run,
     user_case=user_case(
@@ -136,4 +140,6 @@ EXPERIMENT = Experiment(
         learners=NETWORKS,
         at_most=64,
     ),
+    most_points=lambda config: None,
+    varies={"steps": "steps", "snapshots": "snapshots_per_decade"},
 )

@@ -16,6 +16,7 @@ from sims.experiments.shared.experiment import Experiment, Retrain, in_memory, w
 from sims.experiments.shared.labels import Measured, Variables, array, labelled, measured, table
 from sims.experiments.shared.memory import require_per_subset
 from sims.experiments.shared.problem import ParametricLearner, Problem
+from sims.experiments.shared.settings import setting
 from sims.experiments.shared.user_cases import CONVEX, why_not_enumerable
 from theory.datamodel import fit_sampled, optimal_datamodel
 from theory.influence import newton_change
@@ -47,10 +48,10 @@ class CounterfactualConfig:
     """
 
     problem: Problem
-    removed: tuple[int, ...]
+    removed: tuple[int, ...] = setting("numbers k of removed points", within="[1, inf)")
     n_seeds: int = 1
-    retrainings: int = 0
-    groups: int = 200
+    retrainings: int = setting("subsets that each datamodel is fitted to; 0: all subsets", 0, within="[0, inf)")
+    groups: int = setting("groups of removed points that are drawn for every k", 200, within="[1, inf)")
 
 
 def run(config: CounterfactualConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
@@ -183,15 +184,15 @@ EXPERIMENT = Experiment(
     name="counterfactual",
     question="Which attribution predicts best how the response changes when k points are removed?",
     cases=(
-        CounterfactualConfig(Problem("spector", "logistic", (("l2", 0.1),)), removed=tuple(range(1, 16))),
-        CounterfactualConfig(Problem("longley", "least_squares", (("l2", 0.1),)), removed=tuple(range(1, 16))),
+        CounterfactualConfig(Problem("spector", "logistic", l2=0.1), removed=tuple(range(1, 16))),
+        CounterfactualConfig(Problem("longley", "least_squares", l2=0.1), removed=tuple(range(1, 16))),
         CounterfactualConfig(
-            Problem("fair", "logistic", (("l2", 0.01),), n_points=200),
+            Problem("fair", "logistic", l2=0.01, n_points=200),
             removed=(1, 2, 5, 10, 20, 40, 70, 100, 130, 160, 180),
             retrainings=20_000,
         ),
         CounterfactualConfig(
-            Problem("two_moons", "mlp", tuple(_NETWORK.items()), n_points=40),
+            Problem("two_moons", "mlp", **_NETWORK, n_points=40),
             removed=(1, 2, 4, 8, 12, 16, 20, 24, 28, 32, 36),
             n_seeds=4,
             retrainings=1_500,
@@ -199,12 +200,11 @@ EXPERIMENT = Experiment(
         ),
     ),
     small=(
-        CounterfactualConfig(Problem("spector", "logistic", (("l2", 0.1),), n_points=8), removed=tuple(range(1, 8))),
-        CounterfactualConfig(
-            Problem("fair", "logistic", (("l2", 0.1),), n_points=40), removed=(1, 4, 20), retrainings=600, groups=30
-        ),
+        CounterfactualConfig(Problem("spector", "logistic", l2=0.1, n_points=8), removed=tuple(range(1, 8))),
+        CounterfactualConfig(Problem("fair", "logistic", l2=0.1, n_points=40), removed=(1, 4, 20), retrainings=600, groups=30),
     ),
     run=run,
     resize=_resized,
     user_case=_user_case,
+    most_points=lambda config: None if config.retrainings else 20,
 )

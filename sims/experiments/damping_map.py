@@ -1,6 +1,7 @@
 """The experiment measures how much damping helps or harms an influence score, at every stage of training."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import xarray as xr
 
@@ -9,6 +10,7 @@ from sims.experiments.shared.effects import accuracies, linearizations, referenc
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
 from sims.experiments.shared.labels import Measured, labelled, table
 from sims.experiments.shared.problem import Problem
+from sims.experiments.shared.settings import setting
 from sims.experiments.shared.user_cases import NETWORKS, user_case
 from sims.learners.mlp import MLP
 
@@ -22,7 +24,9 @@ class DampingMapConfig:
     problem: Problem
     times: tuple[int, ...] = (1, 10, 100, 1000, 10000)
     dampings: tuple[float, ...] = (0.0, 1e-4, 1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 3.0, 10.0)
-    curvatures: tuple[str, ...] = ("hessian", "gauss_newton")
+    curvatures: tuple[str, ...] = setting(
+        "curvatures that dampings are added to: hessian, gauss_newton", ("hessian", "gauss_newton")
+    )
     n_seeds: int = 16
 
 
@@ -46,7 +50,7 @@ def run(config: DampingMapConfig, *, retrain: Retrain = in_memory, progress: boo
     )
 
 
-_NETWORK = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5))
+_NETWORK: dict[str, Any] = {"hidden": (4,), "l2": 0.01, "learning_rate": 0.5}
 
 
 def _user_case(problem: Problem, small: bool) -> DampingMapConfig:
@@ -59,12 +63,15 @@ EXPERIMENT = Experiment(
     name="damping_map",
     question="Which damping helps an influence score, and when in training?",
     cases=(
-        DampingMapConfig(Problem("xor", "mlp", _NETWORK)),
-        DampingMapConfig(Problem("two_moons", "mlp", _NETWORK, n_points=8)),
+        DampingMapConfig(Problem("xor", "mlp", **_NETWORK)),
+        DampingMapConfig(Problem("two_moons", "mlp", **_NETWORK, n_points=8)),
     ),
     small=(
-        DampingMapConfig(Problem("xor", "mlp", _NETWORK, n_points=6), times=(1, 30, 2000), dampings=(0.0, 1e-2, 1.0), n_seeds=4),
+        DampingMapConfig(
+            Problem("xor", "mlp", **_NETWORK, n_points=6), times=(1, 30, 2000), dampings=(0.0, 1e-2, 1.0), n_seeds=4
+        ),
     ),
     run=run,
     user_case=user_case(_user_case, learners=NETWORKS),
+    varies={"steps": "times", "snapshots": "times"},
 )

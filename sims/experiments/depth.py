@@ -1,6 +1,7 @@
 """The experiment asks whether influence gets worse with the number of hidden layers (0 to 3), as Basu et al. 2021 found."""
 
 from dataclasses import astuple, dataclass
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -10,6 +11,7 @@ from sims.experiments.shared.effects import REFERENCES, accuracies, linearizatio
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
 from sims.experiments.shared.labels import MEASURES, Measured, Variables, array, labelled, measured, table
 from sims.experiments.shared.problem import Problem
+from sims.experiments.shared.settings import setting
 from sims.experiments.shared.user_cases import NETWORKS, user_case
 from sims.experiments.width_map import METHODS
 from theory.metrics import compare
@@ -23,8 +25,8 @@ class DepthConfig:
     """A config sets the network, the width of its hidden layers, the numbers of hidden layers, and the number of seeds."""
 
     problem: Problem
-    width: int = 4
-    depths: tuple[int, ...] = (0, 1, 2, 3)
+    width: int = setting("width of every hidden layer", 4, within="[1, inf)")
+    depths: tuple[int, ...] = setting("numbers of hidden layers", (0, 1, 2, 3), within="[0, inf)")
     n_seeds: int = 16
 
 
@@ -70,7 +72,7 @@ def _within_seeds(scores: Array, reference: Array) -> Measured:
     return measured(each.mean(axis=0), each.std(axis=0, ddof=1) / np.sqrt(len(each)), measure=MEASURES)
 
 
-_TRAINED = (("l2", 0.01), ("learning_rate", 0.2), ("steps", 7500))  # at 0.3 three hidden layers on Spector are chaotic
+_TRAINED: dict[str, Any] = {"l2": 0.01, "learning_rate": 0.2, "steps": 7500}  # at 0.3 three hidden layers on Spector are chaotic
 
 
 def _user_case(problem: Problem, small: bool) -> DepthConfig:
@@ -82,16 +84,17 @@ EXPERIMENT = Experiment(
     name="depth",
     question="Does influence get worse with depth?",
     cases=(
-        DepthConfig(Problem("two_moons", "mlp", _TRAINED, n_points=8)),
-        DepthConfig(Problem("spector", "mlp", _TRAINED, n_points=8)),
+        DepthConfig(Problem("two_moons", "mlp", **_TRAINED, n_points=8)),
+        DepthConfig(Problem("spector", "mlp", **_TRAINED, n_points=8)),
     ),
     small=(
         DepthConfig(
-            Problem("two_moons", "mlp", (("l2", 0.01), ("learning_rate", 0.3), ("steps", 300)), n_points=6),
+            Problem("two_moons", "mlp", l2=0.01, learning_rate=0.3, steps=300, n_points=6),
             depths=(0, 2),
             n_seeds=3,
         ),
     ),
     run=run,
     user_case=user_case(_user_case, learners=NETWORKS),
+    varies={"hidden": "depths"},
 )

@@ -5,7 +5,7 @@ Every way of spending the same number of retrainings is compared with the exact 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
 from sims.experiments.shared.labels import Measured, Variables, array, labelled, measured, progress_bar, table
 from sims.experiments.shared.problem import ParametricLearner, Problem
+from sims.experiments.shared.settings import setting
 from theory.datamodel import optimal_datamodel
 from theory.laws import Bernoulli, Poisson, ProductLaw, TwoPoint
 from theory.metrics import relative_error
@@ -61,12 +62,14 @@ class EstimatingInfluenceConfig:
     """
 
     problem: Problem
-    groups: tuple[int, ...] = (4, 8, 16)
+    groups: tuple[int, ...] = setting(
+        "numbers of groups of `for_influence`, which set the numbers of retrainings", (4, 8, 16), within="[4, inf)"
+    )
     repetitions: int = 30
-    scale: float = 0.25
+    scale: float = setting("scale s of the weights 1 - s and 1 + s", 0.25, within="(0, 1]")
     n_seeds: int = 1
-    new_seeds: bool = False
-    truth_seeds: int = 1024
+    new_seeds: bool = setting("whether every group of a design has seeds of its own", False)
+    truth_seeds: int = setting("seeds that D(1) is measured with where groups have their own", 1024, within="[2, inf)")
     probabilities: tuple[float, float] = (0.5, 0.8)
 
 
@@ -355,28 +358,26 @@ def _kernel_regression(responses: Array, n_pairs: int, rng: np.random.Generator)
     return total / n + np.asarray(np.linalg.lstsq(centred, left, rcond=None)[0], dtype=np.float64)
 
 
-_TANH = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5), ("steps", 60))
+_TANH: dict[str, Any] = {"hidden": (4,), "l2": 0.01, "learning_rate": 0.5, "steps": 60}
 
 
 EXPERIMENT = Experiment(
     name="estimating_influence",
     question="How well does retraining without derivatives give D(1), leave-one-out and Shapley values, with honest errors?",
     cases=(
-        EstimatingInfluenceConfig(Problem("spector", "logistic", (("l2", 0.1),), n_points=12, n_queries=4)),
-        EstimatingInfluenceConfig(Problem("spector", "logistic", (("l2", 0.01),), n_points=14, n_queries=4)),
-        EstimatingInfluenceConfig(Problem("longley", "least_squares", (("l2", 0.1),), n_points=14, n_queries=4)),
-        EstimatingInfluenceConfig(Problem("two_moons", "mlp", _TANH, n_points=12, n_queries=4)),
+        EstimatingInfluenceConfig(Problem("spector", "logistic", l2=0.1, n_points=12, n_queries=4)),
+        EstimatingInfluenceConfig(Problem("spector", "logistic", l2=0.01, n_points=14, n_queries=4)),
+        EstimatingInfluenceConfig(Problem("longley", "least_squares", l2=0.1, n_points=14, n_queries=4)),
+        EstimatingInfluenceConfig(Problem("two_moons", "mlp", **_TANH, n_points=12, n_queries=4)),
         EstimatingInfluenceConfig(
-            Problem("two_moons", "mlp", (*_TANH, ("activation", "relu")), n_points=12, n_queries=4),
+            Problem("two_moons", "mlp", **_TANH, activation="relu", n_points=12, n_queries=4),
             scale=0.5,
             n_seeds=4,
             new_seeds=True,
         ),
     ),
     small=(
-        EstimatingInfluenceConfig(
-            Problem("spector", "logistic", (("l2", 0.1),), n_points=8, n_queries=2), groups=(8,), repetitions=10
-        ),
+        EstimatingInfluenceConfig(Problem("spector", "logistic", l2=0.1, n_points=8, n_queries=2), groups=(8,), repetitions=10),
     ),
     run=run,
 )

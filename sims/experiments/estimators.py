@@ -14,6 +14,7 @@ import xarray as xr
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
 from sims.experiments.shared.labels import Measured, Variables, array, labelled, measured, progress_bar, table
 from sims.experiments.shared.problem import Problem
+from sims.experiments.shared.settings import setting
 from sims.experiments.shared.user_cases import CONVEX, why_not_enumerable
 from theory.datamodel import optimal_datamodel
 from theory.laws import Bernoulli
@@ -50,11 +51,13 @@ class EstimatorsConfig:
 
     problem: Problem
     probabilities: tuple[float, ...] = (0.5, 0.9)
-    sizes: tuple[int, ...] = (32, 64, 128, 256, 512, 1024)
+    sizes: tuple[int, ...] = setting("numbers m of subsets, multiples of 32", (32, 64, 128, 256, 512, 1024), within="[32, inf)")
     n_seeds: int = 1
-    designs: int = 100
-    penalised_designs: int = 10
-    prices: tuple[float, float] = (1.0, 1.0)
+    designs: int = setting("designs over which errors are averaged", 100, within="[2, inf)")
+    penalised_designs: int = setting("designs for ridge and LASSO, which are slow", 10, within="[2, inf)")
+    prices: tuple[float, float] = setting(
+        "costs of a first and of a second derivative, in retrainings", (1.0, 1.0), within="[0, inf)"
+    )
 
 
 @dataclass(frozen=True)
@@ -177,7 +180,7 @@ def _coverage(low: Array, high: Array, value: Array) -> float:
 
 _METHODS: dict[str, Method] = {"difference of means": "difference_of_means", "ridge": "ridge", "LASSO": "lasso"}
 
-_NETWORK = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5))
+_NETWORK: dict[str, Any] = {"hidden": (4,), "l2": 0.01, "learning_rate": 0.5}
 
 
 def _user_case(problem: Problem, small: bool) -> EstimatorsConfig | str:
@@ -195,16 +198,16 @@ EXPERIMENT = Experiment(
     name="estimators",
     question="How many retrainings does a datamodel need with each estimator and design, and do its intervals cover the truth?",
     cases=(
-        EstimatorsConfig(Problem("spector", "logistic", (("l2", 0.1),), n_points=14, n_queries=6), prices=(60.0, 1100.0)),
-        EstimatorsConfig(Problem("spector", "logistic", (("l2", 0.001),), n_points=14, n_queries=6), prices=(75.0, 1150.0)),
-        EstimatorsConfig(Problem("longley", "least_squares", (("l2", 0.1),), n_points=14, n_queries=6), prices=(40.0, 1000.0)),
+        EstimatorsConfig(Problem("spector", "logistic", l2=0.1, n_points=14, n_queries=6), prices=(60.0, 1100.0)),
+        EstimatorsConfig(Problem("spector", "logistic", l2=0.001, n_points=14, n_queries=6), prices=(75.0, 1150.0)),
+        EstimatorsConfig(Problem("longley", "least_squares", l2=0.1, n_points=14, n_queries=6), prices=(40.0, 1000.0)),
         EstimatorsConfig(
-            Problem("two_moons", "mlp", (*_NETWORK, ("steps", 500)), n_points=10, n_queries=6), n_seeds=8, prices=(7.0, 0.0)
+            Problem("two_moons", "mlp", **_NETWORK, steps=500, n_points=10, n_queries=6), n_seeds=8, prices=(7.0, 0.0)
         ),
     ),
     small=(
         EstimatorsConfig(
-            Problem("spector", "logistic", (("l2", 0.01),), n_points=8, n_queries=2),
+            Problem("spector", "logistic", l2=0.01, n_points=8, n_queries=2),
             sizes=(32, 128),
             designs=10,
             penalised_designs=2,

@@ -1,7 +1,7 @@
 """The experiment splits the difference between the datamodel coefficient and the derivative at w = 1 into terms."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import xarray as xr
@@ -139,7 +139,8 @@ def _russo_margulis(table: Array, p: float) -> float:
     return float(np.abs(total - slope).max() / size) if size > 1e-6 * np.abs(beta).sum(axis=0).max() else np.nan
 
 
-_SPECTOR, _LONGLEY = ("spector", "logistic", (("l2", 0.1),)), ("longley", "least_squares", (("l2", 0.1),))
+_SPECTOR = Problem("spector", "logistic", l2=0.1)
+_LONGLEY = Problem("longley", "least_squares", l2=0.1)
 
 _TABLES = 8
 """Peak of memory in tables of all subsets, seeds and outputs, measured with one seed at 2^14 and 2^16 subsets."""
@@ -147,8 +148,8 @@ _TABLES = 8
 EXPERIMENT = Experiment(
     name="expansion",
     question="What lies between the datamodel coefficient and the derivative at w = 1, term by term?",
-    cases=(ExpansionConfig(Problem(*_SPECTOR)), ExpansionConfig(Problem(*_LONGLEY))),
-    small=(ExpansionConfig(Problem(*_SPECTOR, n_points=8)), ExpansionConfig(Problem(*_LONGLEY, n_points=8))),
+    cases=(ExpansionConfig(_SPECTOR), ExpansionConfig(_LONGLEY)),
+    small=(ExpansionConfig(replace(_SPECTOR, n_points=8)), ExpansionConfig(replace(_LONGLEY, n_points=8))),
     run=run,
     user_case=user_case(lambda problem, small: ExpansionConfig(problem), learners=CONVEX),
 )

@@ -1,6 +1,7 @@
 """The experiment measures how the factor between beta and D(1) grows with training time, from 1 to 1/p (T6)."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -84,8 +85,8 @@ def run(config: FiniteTimeConfig, *, retrain: Retrain = in_memory, progress: boo
     return with_rounding_warning(labelled("finite_time_scale", config, variables).assign_attrs(n_seeds=config.n_seeds))
 
 
-_LINEAR = (("hidden", ()), ("loss", "squared"), ("learning_rate", 0.02))
-_NETWORK = (("hidden", (4,)), ("learning_rate", 0.02))
+_LINEAR: dict[str, Any] = {"hidden": (), "loss": "squared", "learning_rate": 0.02}
+_NETWORK: dict[str, Any] = {"hidden": (4,), "learning_rate": 0.02}
 
 
 def _user_case(problem: Problem, small: bool) -> FiniteTimeConfig:
@@ -100,14 +101,15 @@ EXPERIMENT = Experiment(
     name="finite_time_scale",
     question="How does the factor between beta and D(1) grow from 1 (one step) to 1/p (convergence)?",
     cases=(
-        FiniteTimeConfig(Problem("noisy_line", "mlp", _LINEAR, n_points=12), times=(4, 16, 64, 256, 1024), n_seeds=8),
-        FiniteTimeConfig(Problem("xor", "mlp", _NETWORK), times=(4, 16, 64, 256, 1024)),
+        FiniteTimeConfig(Problem("noisy_line", "mlp", **_LINEAR, n_points=12), times=(4, 16, 64, 256, 1024), n_seeds=8),
+        FiniteTimeConfig(Problem("xor", "mlp", **_NETWORK), times=(4, 16, 64, 256, 1024)),
         FiniteTimeConfig(
-            Problem("noisy_line", "mlp", _LINEAR, n_points=12, data_seed=1), times=(4, 16, 64, 256, 1024), n_seeds=4
+            Problem("noisy_line", "mlp", **_LINEAR, n_points=12, data_seed=1), times=(4, 16, 64, 256, 1024), n_seeds=4
         ),
-        FiniteTimeConfig(Problem("xor", "mlp", _NETWORK, data_seed=1), times=(4, 16, 64, 256, 1024), n_seeds=4),
+        FiniteTimeConfig(Problem("xor", "mlp", **_NETWORK, data_seed=1), times=(4, 16, 64, 256, 1024), n_seeds=4),
     ),
-    small=(FiniteTimeConfig(Problem("noisy_line", "mlp", _LINEAR, n_points=8), times=(4, 64, 1024), n_seeds=4),),
+    small=(FiniteTimeConfig(Problem("noisy_line", "mlp", **_LINEAR, n_points=8), times=(4, 64, 1024), n_seeds=4),),
     run=run,
     user_case=user_case(_user_case, learners=NETWORKS),
+    varies={"steps": "times", "snapshots": "times"},
 )

@@ -1,6 +1,7 @@
 """The experiment fits datamodels on all subsets of one size, and asks what such a design identifies (T7)."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -9,6 +10,7 @@ from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
 from sims.experiments.shared.labels import Variables, array, labelled
 from sims.experiments.shared.memory import require_per_subset
 from sims.experiments.shared.problem import AnyProblem, Problem
+from sims.experiments.shared.settings import setting
 from sims.experiments.shared.user_cases import user_case
 from theory.datamodel import optimal_datamodel
 from theory.laws import Bernoulli, FixedSize
@@ -24,7 +26,7 @@ class FixedSizeConfig:
     """A config sets the problem, the sizes k of subsets as shares of N, and the number of seeds."""
 
     problem: AnyProblem
-    shares: tuple[float, ...] = (0.25, 0.5, 0.75)
+    shares: tuple[float, ...] = setting("sizes of subsets as shares of N", (0.25, 0.5, 0.75), within="(0, 1)")
     n_seeds: int = 1
 
 
@@ -82,18 +84,18 @@ def _user_case(problem: Problem, small: bool) -> FixedSizeConfig:
     return FixedSizeConfig(problem, n_seeds=1 if problem.learner != "mlp" else 2 if small else 8)
 
 
-_NETWORK = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5), ("steps", 100))
+_NETWORK: dict[str, Any] = {"hidden": (4,), "l2": 0.01, "learning_rate": 0.5, "steps": 100}
 
 EXPERIMENT = Experiment(
     name="fixed_size",
     question="What does a datamodel on subsets of one size identify?",
     cases=(
-        FixedSizeConfig(Problem("spector", "logistic", (("l2", 0.1),), n_points=12)),
-        FixedSizeConfig(Problem("longley", "least_squares", (("l2", 0.1),), n_points=12, n_queries=4)),
-        FixedSizeConfig(Problem("two_moons", "mlp", _NETWORK, n_points=8), n_seeds=4),
-        FixedSizeConfig(Problem("two_moons", "mlp", _NETWORK, n_points=8, data_seed=1), n_seeds=4),
+        FixedSizeConfig(Problem("spector", "logistic", l2=0.1, n_points=12)),
+        FixedSizeConfig(Problem("longley", "least_squares", l2=0.1, n_points=12, n_queries=4)),
+        FixedSizeConfig(Problem("two_moons", "mlp", **_NETWORK, n_points=8), n_seeds=4),
+        FixedSizeConfig(Problem("two_moons", "mlp", **_NETWORK, n_points=8, data_seed=1), n_seeds=4),
     ),
-    small=(FixedSizeConfig(Problem("spector", "logistic", (("l2", 0.1),), n_points=8)),),
+    small=(FixedSizeConfig(Problem("spector", "logistic", l2=0.1, n_points=8)),),
     run=run,
     user_case=user_case(_user_case),
 )

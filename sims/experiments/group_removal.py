@@ -4,6 +4,7 @@ The predictions are summed influence, one Newton step, the datamodel's own and i
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -117,7 +118,7 @@ def _ratio(predicted: Array, rival: Array, actual: Array) -> Measured:
         return measured(ratio(*means), jackknife(ratio, predicted, rival, actual))
 
 
-_NETWORK = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5), ("steps", 10000))
+_NETWORK: dict[str, Any] = {"hidden": (4,), "l2": 0.01, "learning_rate": 0.5}
 
 
 _MOST = 14
@@ -143,21 +144,21 @@ EXPERIMENT = Experiment(
     name="group_removal",
     question="How many points may be removed before summed influence, a Newton step or a datamodel fails?",
     cases=(
-        GroupRemovalConfig(Problem("spector", "logistic", (("l2", 0.1),), n_points=12)),
-        GroupRemovalConfig(Problem("longley", "least_squares", (("l2", 0.1),), n_points=12)),
-        GroupRemovalConfig(Problem("xor", "mlp", _NETWORK), n_seeds=16),
+        GroupRemovalConfig(Problem("spector", "logistic", l2=0.1, n_points=12)),
+        GroupRemovalConfig(Problem("longley", "least_squares", l2=0.1, n_points=12)),
+        GroupRemovalConfig(Problem("xor", "mlp", **_NETWORK, steps=10000), n_seeds=16),
         *(
             GroupRemovalConfig(problem, n_seeds=16)
             for seed in (0, 1)  # 1: the same on other points
             for problem in (
-                Problem("xor", "mlp", (*_NETWORK[:3], ("steps", 30)), data_seed=seed),
+                Problem("xor", "mlp", **_NETWORK, steps=30, data_seed=seed),
                 Problem("two_moons", "interpolator", n_points=8, data_seed=seed),
             )
         ),
     ),
     small=(
-        GroupRemovalConfig(Problem("spector", "logistic", (("l2", 0.1),), n_points=8)),
-        GroupRemovalConfig(Problem("xor", "mlp", (*_NETWORK[:3], ("steps", 1000)), n_points=5), n_seeds=3),
+        GroupRemovalConfig(Problem("spector", "logistic", l2=0.1, n_points=8)),
+        GroupRemovalConfig(Problem("xor", "mlp", **_NETWORK, steps=1000, n_points=5), n_seeds=3),
     ),
     run=run,
     user_case=_user_case,

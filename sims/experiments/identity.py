@@ -377,10 +377,11 @@ def _resized(config: IdentityConfig, n_points: int) -> IdentityConfig:
     return with_points(cheap, n_points)
 
 
-_MIN_NORM = ("longley", "least_squares", (("l2", 0.0), ("undefined", "min_norm")))
-_SPECTOR, _LONGLEY = ("spector", "logistic", (("l2", 0.1),)), ("longley", "least_squares", (("l2", 0.1),))
-_ONE_POINT = IdentityConfig(Problem("one_point", "least_squares", (("l2", 1.0),)))
-_STEEP = IdentityConfig(Problem("one_point", "least_squares", (("l2", 1e-3),)))  # F rises within a thousandth of the edge
+_MIN_NORM = Problem("longley", "least_squares", l2=0.0, undefined="min_norm")
+_SPECTOR = Problem("spector", "logistic", l2=0.1)
+_LONGLEY = Problem("longley", "least_squares", l2=0.1)
+_ONE_POINT = IdentityConfig(Problem("one_point", "least_squares", l2=1.0))
+_STEEP = IdentityConfig(Problem("one_point", "least_squares", l2=1e-3))  # F rises within a thousandth of the edge
 _THRESHOLD = IdentityConfig(Problem("xor", "moving_jump", n_points=6), seeds=tuple(range(16)))
 
 
@@ -433,18 +434,18 @@ EXPERIMENT = Experiment(
     name="identity",
     question="Is the optimal datamodel coefficient the derivative of the response in the data weights?",
     cases=(
-        IdentityConfig(Problem(*_SPECTOR)),
-        IdentityConfig(Problem(*_LONGLEY)),
-        IdentityConfig(Problem(*_MIN_NORM), most_trainings=50_000),  # near-collinear subsets: steep, and edges are drawn
-        IdentityConfig(Problem(*_MIN_NORM, n_points=8)),
+        IdentityConfig(_SPECTOR),
+        IdentityConfig(_LONGLEY),
+        IdentityConfig(_MIN_NORM, most_trainings=50_000),  # near-collinear subsets: steep, and edges are drawn
+        IdentityConfig(replace(_MIN_NORM, n_points=8)),
         _THRESHOLD,
         _STEEP,
         _ONE_POINT,
     ),
     small=(
-        IdentityConfig(Problem(*_SPECTOR, n_points=8)),
-        IdentityConfig(Problem(*_LONGLEY, n_points=8)),
-        IdentityConfig(Problem("two_moons", *_MIN_NORM[1:], n_points=6)),
+        IdentityConfig(replace(_SPECTOR, n_points=8)),
+        IdentityConfig(replace(_LONGLEY, n_points=8)),
+        IdentityConfig(replace(_MIN_NORM, data="two_moons", n_points=6)),
         _ONE_POINT,
     ),
     run=run,

@@ -63,4 +63,5 @@ EXPERIMENT = Experiment(
         InterpolationConfig(Problem("two_moons", "interpolator", n_points=6), widths=(2, 8), penalties=(1e-2, 1e-8), n_seeds=4),
     ),
     run=run,
+    varies={"width": "widths", "l2": "penalties"},
 )

@@ -1,6 +1,7 @@
 """The experiment shows that the derivative of an average is not the average of derivatives where training jumps (T9)."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -8,6 +9,7 @@ import xarray as xr
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
 from sims.experiments.shared.labels import Measured, Variables, array, effect_coords, labelled, measured, table
 from sims.experiments.shared.problem import Problem
+from sims.experiments.shared.settings import setting
 from sims.learners.bistable import Bistable
 from sims.learners.moving_jump import MovingJump
 from theory.datamodel import optimal_datamodel
@@ -25,9 +27,9 @@ class JumpsConfig:
     """
 
     problem: Problem
-    n_seeds: tuple[int, ...] = (64, 256, 1024, 4096, 16384)
+    n_seeds: tuple[int, ...] = setting("numbers of seeds that are averaged over", (64, 256, 1024, 4096, 16384), within="[2, inf)")
     step: float = 0.25
-    groups: int = 16
+    groups: int = setting("groups of seeds for standard errors", 16, within="[2, inf)")
 
 
 def run(config: JumpsConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
@@ -98,17 +100,17 @@ def _group_error(effects: Array, truth: Array, groups: int) -> float:
     return float(np.std(parts, ddof=1) / np.sqrt(groups))
 
 
-_SLOW = (("steps", 400), ("learning_rate", 0.05))  # a start of 4 standard deviations must not diverge
+_SLOW: dict[str, Any] = {"steps": 400, "learning_rate": 0.05}  # a start of 4 standard deviations must not diverge
 
 EXPERIMENT = Experiment(
     name="jumps",
     question="What do path-wise derivatives miss where training from a given start jumps in the weights?",
     cases=(
-        JumpsConfig(Problem("xor", "bistable", _SLOW, n_points=6)),
+        JumpsConfig(Problem("xor", "bistable", **_SLOW, n_points=6)),
         JumpsConfig(Problem("xor", "moving_jump", n_points=6)),
     ),
     small=(
-        JumpsConfig(Problem("xor", "bistable", _SLOW, n_points=4), n_seeds=(64, 512, 4096)),
+        JumpsConfig(Problem("xor", "bistable", **_SLOW, n_points=4), n_seeds=(64, 512, 4096)),
         JumpsConfig(Problem("xor", "moving_jump", n_points=4), n_seeds=(64, 512, 4096)),
     ),
     run=run,

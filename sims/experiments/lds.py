@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import scipy
@@ -13,6 +14,7 @@ from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
 from sims.experiments.shared.labels import Measured, Variables, array, labelled, measured
 from sims.experiments.shared.problem import Problem
 from sims.experiments.shared.scores import HESSIAN_BASED, PRACTICE, SCORES, TRAINED, Practice, along_training
+from sims.experiments.shared.settings import setting
 from sims.experiments.shared.user_cases import CONVEX
 from theory.laws import Bernoulli
 from theory.metrics import rank_correlations
@@ -41,9 +43,9 @@ class LdsConfig:
     """
 
     problem: Problem
-    retrainings: tuple[int, ...]
-    n_subsets: int = 200
-    n_designs: int = 8
+    retrainings: tuple[int, ...] = setting("numbers of subsets that datamodels are fitted to", within="[1, inf)")
+    n_subsets: int = setting("fresh subsets on which predictions are judged, for every target", 200, within="[2, inf)")
+    n_designs: int = setting("independent designs", 8, within="[2, inf)")
     n_seeds: int = 1
     practice: Practice = PRACTICE
 
@@ -169,7 +171,7 @@ def _over_designs(each: xr.DataArray, *dims: str) -> Measured:
     return measured(values.mean("design").values, error.values, errors_over="independent designs", **coords)
 
 
-_NETWORK = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5))
+_NETWORK: dict[str, Any] = {"hidden": (4,), "l2": 0.01, "learning_rate": 0.5}
 
 
 def _user_case(problem: Problem, small: bool) -> LdsConfig:
@@ -182,7 +184,7 @@ def _user_case(problem: Problem, small: bool) -> LdsConfig:
     return LdsConfig(trained, retrainings, n_subsets=20 if small else 60, n_designs=3, n_seeds=2 if small else 4)
 
 
-_MOONS = Problem("two_moons", "mlp", _NETWORK, n_points=40)
+_MOONS = Problem("two_moons", "mlp", **_NETWORK, n_points=40)
 _FEW = (1.5, 2, 2.5, 3, 4, 5, 10, 20)
 
 
@@ -195,23 +197,21 @@ EXPERIMENT = Experiment(
     name="lds",
     question="Which attribution ranks the responses to other training sets best, and how much do more retrainings help?",
     cases=(
-        LdsConfig(Problem("spector", "logistic", (("l2", 0.1),)), _each(16, 2, 3, 4, 5, 7.5, 10, 12.5, 15, 20, 50)),
-        LdsConfig(
-            Problem("fair", "logistic", (("l2", 0.01),), n_points=200), _each(200, 5, 7.5, 10, 12.5, 15, 20, 50), n_designs=5
-        ),
+        LdsConfig(Problem("spector", "logistic", l2=0.1), _each(16, 2, 3, 4, 5, 7.5, 10, 12.5, 15, 20, 50)),
+        LdsConfig(Problem("fair", "logistic", l2=0.01, n_points=200), _each(200, 5, 7.5, 10, 12.5, 15, 20, 50), n_designs=5),
         LdsConfig(_MOONS.changed(steps=10), _each(40, *_FEW), n_subsets=60, n_designs=6, n_seeds=4),
         LdsConfig(_MOONS.changed(steps=500), _each(40, *_FEW), n_subsets=60, n_designs=5, n_seeds=4),
         LdsConfig(replace(_MOONS, data_seed=1).changed(steps=10), _each(40, *_FEW), n_subsets=60, n_designs=4, n_seeds=4),
     ),
     small=(
         LdsConfig(
-            Problem("spector", "logistic", (("l2", 0.1),), n_points=10, n_queries=2),
+            Problem("spector", "logistic", l2=0.1, n_points=10, n_queries=2),
             (20, 50, 100, 200),
             n_subsets=40,
             n_designs=4,
         ),
         LdsConfig(
-            Problem("two_moons", "mlp", (*_NETWORK, ("steps", 30)), n_points=10, n_queries=2),
+            Problem("two_moons", "mlp", **_NETWORK, steps=30, n_points=10, n_queries=2),
             (20, 50, 100, 200),
             n_subsets=40,
             n_designs=4,
@@ -220,4 +220,5 @@ EXPERIMENT = Experiment(
     ),
     run=run,
     user_case=_user_case,
+    most_points=lambda config: None,
 )

@@ -51,13 +51,13 @@ EXPERIMENT = Experiment(
     name="leverage",
     question="By how much does influence miss leave-one-out at a point of high leverage?",
     cases=(
-        LeverageConfig(Problem("longley", "least_squares", (("l2", 1e-3),))),
-        LeverageConfig(Problem("stackloss", "least_squares", (("l2", 1e-6),))),
-        LeverageConfig(Problem("spector", "logistic", (("l2", 0.01),))),
+        LeverageConfig(Problem("longley", "least_squares", l2=1e-3)),
+        LeverageConfig(Problem("stackloss", "least_squares", l2=1e-6)),
+        LeverageConfig(Problem("spector", "logistic", l2=0.01)),
     ),
     small=(
-        LeverageConfig(Problem("longley", "least_squares", (("l2", 1e-3),), n_points=9)),
-        LeverageConfig(Problem("spector", "logistic", (("l2", 0.01),), n_points=8)),
+        LeverageConfig(Problem("longley", "least_squares", l2=1e-3, n_points=9)),
+        LeverageConfig(Problem("spector", "logistic", l2=0.01, n_points=8)),
     ),
     run=run,
     user_case=user_case(lambda problem, small: LeverageConfig(problem), learners=CONVEX),

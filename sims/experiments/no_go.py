@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -11,6 +12,7 @@ from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
 from sims.experiments.shared.labels import Measured, Variables, array, effect_coords, labelled, measured, table
 from sims.experiments.shared.memory import require_per_subset
 from sims.experiments.shared.problem import Option, ParametricLearner, Problem
+from sims.experiments.shared.settings import setting
 from sims.experiments.shared.user_cases import user_case
 from theory.datamodel import optimal_datamodel
 from theory.inclusion import drawn_inclusion_differences, inclusion_differences
@@ -38,7 +40,7 @@ class NoGoConfig:
     probabilities: tuple[float, ...] = (0.25, 0.5, 0.75)
     seeds: tuple[int, ...] = (0,)
     n_draws: int = 20_000
-    parts: bool = True
+    parts: bool = setting("whether datamodels of all parts are computed", True)
 
 
 def run(config: NoGoConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
@@ -192,38 +194,39 @@ _OF_PARTS = (
     "derivative_sum", "part_sum_error", "beta_sum", "inclusion_slope", "shapley_sum", "gain", "beta", "inclusion_difference",
     "inclusion_drawn", "inclusion_drawn_error", "leave_one_out", "inclusion_difference_at_one",
 )  # fmt: skip
-_MIN_NORM = ("least_squares", (("l2", 0.0), ("undefined", "min_norm")))
-_SQUARES, _LOGISTIC = ("least_squares", (("l2", 0.1),)), ("logistic", (("l2", 0.1),))
-_NETWORK: tuple[tuple[str, Option], ...] = (("hidden", (4,)), ("learning_rate", 0.1))
+_MIN_NORM = Problem("noisy_line", "least_squares", l2=0.0, undefined="min_norm", n_points=8)
+_LOGISTIC = Problem("spector", "logistic", l2=0.1, n_points=8)
+_NETWORK: dict[str, Any] = {"hidden": (4,), "learning_rate": 0.1}
 _SEEDS = (0, 1, 2, 3)
 
 
 def _trained(steps: int, **options: Option) -> NoGoConfig:
-    network = (*_NETWORK, ("steps", steps), *options.items())
-    return NoGoConfig(Problem("xor", "mlp", network, n_points=6), seeds=_SEEDS)
+    network: dict[str, Any] = {**_NETWORK, "steps": steps, **options}
+    return NoGoConfig(Problem("xor", "mlp", **network, n_points=6), seeds=_SEEDS)
 
 
 EXPERIMENT = Experiment(
     name="no_go",
     question="Can the essay's identity hold on a data set and on all its parts, and what do effects add up to?",
     cases=(
-        NoGoConfig(Problem("noisy_line", *_MIN_NORM, n_points=8)),
-        NoGoConfig(Problem("two_moons", *_MIN_NORM, n_points=8)),
-        NoGoConfig(Problem("spector", *_MIN_NORM, n_points=8)),
-        NoGoConfig(Problem("longley", *_SQUARES, n_points=8)),
-        NoGoConfig(Problem("spector", *_LOGISTIC, n_points=8)),
-        NoGoConfig(Problem("two_moons", "logistic", (("l2", 0.0),), n_points=8), parts=False),
+        NoGoConfig(_MIN_NORM),
+        NoGoConfig(replace(_MIN_NORM, data="two_moons")),
+        NoGoConfig(replace(_MIN_NORM, data="spector")),
+        NoGoConfig(Problem("longley", "least_squares", l2=0.1, n_points=8)),
+        NoGoConfig(_LOGISTIC),
+        NoGoConfig(Problem("two_moons", "logistic", l2=0.0, n_points=8), parts=False),
         _trained(5),
         _trained(2000),
         _trained(2000, l2=0.01),
     ),
     small=(
-        NoGoConfig(Problem("two_moons", "logistic", (("l2", 0.0),), n_points=8), parts=False),
-        NoGoConfig(Problem("noisy_line", *_MIN_NORM, n_points=6)),
-        NoGoConfig(Problem("two_moons", *_MIN_NORM, n_points=6)),
+        NoGoConfig(Problem("two_moons", "logistic", l2=0.0, n_points=8), parts=False),
+        NoGoConfig(replace(_MIN_NORM, n_points=6)),
+        NoGoConfig(replace(_MIN_NORM, data="two_moons", n_points=6)),
         _trained(5),
-        NoGoConfig(Problem("spector", *_LOGISTIC, n_points=8)),
+        NoGoConfig(_LOGISTIC),
     ),
     run=run,
     user_case=user_case(lambda problem, small: NoGoConfig(problem), at_most=10),
+    most_points=lambda config: 12,
 )

@@ -1,6 +1,6 @@
 """The experiment compares upweighting by w and by eps, and objectives whose data term has different divisors (T10)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import xarray as xr
@@ -98,13 +98,15 @@ def _jump(learner: Learner, seeds: tuple[int, ...], nearly: float = 1e-10) -> fl
     return float(np.linalg.norm(almost - absent) / np.linalg.norm(_removal(learner, seeds)))
 
 
-_SPECTOR, _LONGLEY = ("spector", "logistic", (("l2", 0.1),)), ("longley", "least_squares", (("l2", 0.1),))
+_SPECTOR = Problem("spector", "logistic", l2=0.1)
+_LONGLEY = Problem("longley", "least_squares", l2=0.1)
 
 EXPERIMENT = Experiment(
     name="normalisation",
     question="Which factor turns a derivative into a removal, and what changes if the loss is divided by N, sum w or |supp w|?",
-    cases=(NormalisationConfig(Problem(*_SPECTOR)), NormalisationConfig(Problem(*_LONGLEY))),
-    small=(NormalisationConfig(Problem(*_SPECTOR, n_points=8)), NormalisationConfig(Problem(*_LONGLEY, n_points=8))),
+    cases=(NormalisationConfig(_SPECTOR), NormalisationConfig(_LONGLEY)),
+    small=(NormalisationConfig(replace(_SPECTOR, n_points=8)), NormalisationConfig(replace(_LONGLEY, n_points=8))),
     run=run,
     user_case=user_case(lambda problem, small: NormalisationConfig(problem), learners=CONVEX),
+    varies={"normalization": "the experiment itself"},
 )

@@ -3,7 +3,8 @@
 It measures how far each score is from the answers to four questions, and how well it predicts the response over random subsets.
 """
 
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -160,9 +161,10 @@ def _predictions(responses: Array, scores: dict[str, Array], probabilities: tupl
     }
 
 
-_RELU = (("hidden", (3,)), ("activation", "relu"), ("steps", 60), ("learning_rate", 0.2))
-_TANH = (("hidden", (3,)), ("l2", 0.01), ("learning_rate", 0.2))
-_SPECTOR, _LONGLEY = ("spector", "logistic", (("l2", 0.1),)), ("longley", "least_squares", (("l2", 0.1),))
+_RELU: dict[str, Any] = {"hidden": (3,), "activation": "relu", "steps": 60, "learning_rate": 0.2}
+_TANH: dict[str, Any] = {"hidden": (3,), "l2": 0.01, "learning_rate": 0.2}
+_SPECTOR = Problem("spector", "logistic", l2=0.1)
+_LONGLEY = Problem("longley", "least_squares", l2=0.1)
 
 
 def _user_case(problem: Problem, small: bool) -> Config | str:
@@ -175,16 +177,17 @@ EXPERIMENT = Experiment(
     name="one_law",
     question="Are all attribution scores averages of one derivative, and how far apart are they?",
     cases=(
-        OneLawConfig(Problem(*_SPECTOR, n_points=12)),
-        OneLawConfig(Problem(*_LONGLEY, n_points=12)),
-        OneLawConfig(Problem("two_moons", "mlp", (*_TANH, ("steps", 20)), n_points=5), n_seeds=2),
-        OneLawConfig(Problem("two_moons", "mlp", (*_TANH, ("steps", 500)), n_points=5), n_seeds=2),
-        OneLawConfig(Problem("xor", "mlp", _RELU, n_points=4, n_queries=2)),
+        OneLawConfig(replace(_SPECTOR, n_points=12)),
+        OneLawConfig(replace(_LONGLEY, n_points=12)),
+        OneLawConfig(Problem("two_moons", "mlp", **_TANH, steps=20, n_points=5), n_seeds=2),
+        OneLawConfig(Problem("two_moons", "mlp", **_TANH, steps=500, n_points=5), n_seeds=2),
+        OneLawConfig(Problem("xor", "mlp", **_RELU, n_points=4, n_queries=2)),
     ),
     small=(
-        OneLawConfig(Problem(*_SPECTOR, n_points=8)),
-        OneLawConfig(Problem("xor", "mlp", _RELU, n_points=4, n_queries=2)),
+        OneLawConfig(replace(_SPECTOR, n_points=8)),
+        OneLawConfig(Problem("xor", "mlp", **_RELU, n_points=4, n_queries=2)),
     ),
     run=run,
     user_case=_user_case,
+    most_points=lambda config: 14,
 )

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -12,7 +13,7 @@ from sims.experiments.shared.conditioning import with_conditioning
 from sims.experiments.shared.effects import derivatives, scores_or_undefined
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
 from sims.experiments.shared.labels import Measured, Variables, array, labelled, measured, table
-from sims.experiments.shared.problem import Option, Problem
+from sims.experiments.shared.problem import Problem
 from sims.experiments.shared.user_cases import NETWORKS, user_case
 from sims.learners.mlp import MLP
 from theory.influence import influence, null_space_sizes
@@ -137,10 +138,10 @@ def _angle(scores: Array, derivative: Array) -> Array:
     return _norms(along - derivative) / _norms(derivative)
 
 
-def _network(loss: str, l2: float, steps: int = 2000) -> tuple[tuple[str, Option], ...]:
+def _network(loss: str, l2: float, steps: int = 2000) -> dict[str, Any]:
     """Return the options of a network with more parameters than points, trained until it hardly moves."""
     rate = 0.5 if loss == "logistic" else 0.2
-    return (("hidden", (6,)), ("loss", loss), ("l2", l2), ("learning_rate", rate), ("momentum", 0.9), ("steps", steps))
+    return {"hidden": (6,), "loss": loss, "l2": l2, "learning_rate": rate, "momentum": 0.9, "steps": steps}
 
 
 def _user_case(problem: Problem, small: bool) -> OptimaConfig:
@@ -155,14 +156,15 @@ EXPERIMENT = Experiment(
     name="optima",
     question="Is influence defined where a network has many optima and a Hessian without an inverse?",
     cases=(
-        *(OptimaConfig(Problem(data, "mlp", _network(*how), n_points=8)) for data in _DATA for how in _BOTH),
-        *(OptimaConfig(Problem("xor", "mlp", _network(*how), n_points=8, data_seed=1)) for how in _BOTH),
-        *(OptimaConfig(Problem("two_moons", "mlp", _network(loss, 0.0), n_points=8, data_seed=1)) for loss in _LOSSES),
+        *(OptimaConfig(Problem(data, "mlp", **_network(*how), n_points=8)) for data in _DATA for how in _BOTH),
+        *(OptimaConfig(Problem("xor", "mlp", **_network(*how), n_points=8, data_seed=1)) for how in _BOTH),
+        *(OptimaConfig(Problem("two_moons", "mlp", **_network(loss, 0.0), n_points=8, data_seed=1)) for loss in _LOSSES),
     ),
     small=(
-        OptimaConfig(Problem("xor", "mlp", _network("logistic", 0.01, 500), n_points=6), n_seeds=12),
-        OptimaConfig(Problem("xor", "mlp", _network("squared", 0.0, 500), n_points=6), n_seeds=12),
+        OptimaConfig(Problem("xor", "mlp", **_network("logistic", 0.01, 500), n_points=6), n_seeds=12),
+        OptimaConfig(Problem("xor", "mlp", **_network("squared", 0.0, 500), n_points=6), n_seeds=12),
     ),
     run=run,
     user_case=user_case(_user_case, learners=NETWORKS, at_most=64),
+    most_points=lambda config: None,
 )

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -13,6 +13,7 @@ from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
 from sims.experiments.shared.labels import Measured, Variables, array, effect_coords, labelled, measured, progress_bar, table
 from sims.experiments.shared.memory import require_per_subset
 from sims.experiments.shared.problem import AnyProblem, Problem
+from sims.experiments.shared.settings import setting
 from sims.experiments.shared.user_cases import CONVEX, user_case
 from theory.datamodel import PairDatamodel, fit_sampled, fit_sampled_pairs, optimal_datamodel, optimal_pair_datamodel
 from theory.laws import Bernoulli
@@ -43,10 +44,12 @@ class PairsConfig:
     problem: AnyProblem
     probabilities: tuple[float, ...] = (0.5, 0.75, 0.9, 0.95)
     n_seeds: int = 1
-    average_at: tuple[float, ...] = ()
-    n_average_seeds: int = 1
+    average_at: tuple[float, ...] = setting(
+        "probabilities at which second derivatives are averaged; none: left out", (), within="none or (0, 1)"
+    )
+    n_average_seeds: int = setting("seeds of the average second derivative", 1, within="[1, inf)")
     nodes: int | None = None
-    kinks: bool = False
+    kinks: bool = setting("whether the learner's derivative jumps between subsets", False)
 
 
 def run(config: PairsConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
@@ -175,13 +178,14 @@ def _sampled(responses: Array) -> Array:
     return np.array(found)
 
 
-_SPECTOR, _LONGLEY = ("spector", "logistic", (("l2", 0.1),)), ("longley", "least_squares", (("l2", 0.1),))
-_NETWORK = (("hidden", (3,)), ("learning_rate", 0.3), ("l2", 0.01))
-_RELU = (("activation", "relu"), *_NETWORK)
+_SPECTOR = Problem("spector", "logistic", l2=0.1)
+_LONGLEY = Problem("longley", "least_squares", l2=0.1)
+_NETWORK: dict[str, Any] = {"hidden": (3,), "learning_rate": 0.3, "l2": 0.01}
+_RELU: dict[str, Any] = {"activation": "relu", **_NETWORK}
 
 
-def _network(data: str, options: tuple[Any, ...], steps: int, **settings: Any) -> PairsConfig:
-    return PairsConfig(Problem(data, "mlp", (*options, ("steps", steps)), n_points=6, n_queries=4), **settings)
+def _network(data: str, options: dict[str, Any], steps: int, **settings: Any) -> PairsConfig:
+    return PairsConfig(Problem(data, "mlp", **options, steps=steps, n_points=6, n_queries=4), **settings)
 
 
 def _averaged(problem: Problem) -> tuple[float, ...]:
@@ -196,10 +200,10 @@ EXPERIMENT = Experiment(
     name="pairs",
     question="What do pairs of points add to a linear datamodel, and when do they give leave-one-out?",
     cases=(
-        PairsConfig(Problem(*_SPECTOR, n_points=16)),
-        PairsConfig(Problem(*_LONGLEY)),
-        PairsConfig(Problem(*_SPECTOR, n_points=10), average_at=(0.5, 0.9)),
-        PairsConfig(Problem(*_LONGLEY, n_points=6), average_at=(0.5, 0.9)),
+        PairsConfig(replace(_SPECTOR, n_points=16)),
+        PairsConfig(_LONGLEY),
+        PairsConfig(replace(_SPECTOR, n_points=10), average_at=(0.5, 0.9)),
+        PairsConfig(replace(_LONGLEY, n_points=6), average_at=(0.5, 0.9)),
         _network("xor", _NETWORK, 30, n_seeds=8, average_at=(0.5,)),
         _network("xor", _NETWORK, 1000, n_seeds=8),
         _network("two_moons", _NETWORK, 30, n_seeds=8),
@@ -208,8 +212,8 @@ EXPERIMENT = Experiment(
         _network("xor", _RELU, 1000, n_seeds=8),
     ),
     small=(
-        PairsConfig(Problem(*_SPECTOR, n_points=8), average_at=(0.5,)),
-        PairsConfig(Problem("xor", "mlp", (*_NETWORK, ("steps", 20)), n_points=4, n_queries=2), n_seeds=2, average_at=(0.5,)),
+        PairsConfig(replace(_SPECTOR, n_points=8), average_at=(0.5,)),
+        PairsConfig(Problem("xor", "mlp", **_NETWORK, steps=20, n_points=4, n_queries=2), n_seeds=2, average_at=(0.5,)),
     ),
     run=run,
     user_case=user_case(lambda problem, small: PairsConfig(problem, average_at=_averaged(problem))),

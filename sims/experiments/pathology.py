@@ -1,6 +1,7 @@
 """The experiment asks whether averaging over seeds helps more where training is pathological than in a benign twin."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import xarray as xr
 
@@ -20,7 +21,7 @@ class PathologyConfig:
     """A config sets a pathological problem, what is pathological, its benign twin, and the number of seeds of either."""
 
     problem: Problem
-    pathology: str
+    pathology: str = field(metadata={"fixed": True})
     benign: Problem
     n_seeds: int = 64
 
@@ -47,8 +48,8 @@ _NETWORK: dict[str, Option] = {"hidden": (4,), "l2": 0.01, "learning_rate": 0.5,
 _WELLS: dict[str, Option] = {"steps": 400, "learning_rate": 0.05}
 
 
-def _problem(data: str, learner: str, n_points: int, **options: Option) -> Problem:
-    return Problem(data, learner, tuple(options.items()), n_points)
+def _problem(data: str, learner: str, n_points: int, **options: Any) -> Problem:
+    return Problem(data, learner, **options, n_points=n_points)
 
 
 def _cases(n_points: int, n_seeds: int) -> tuple[PathologyConfig, ...]:

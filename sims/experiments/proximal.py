@@ -4,6 +4,7 @@ It complements the error budget of `budget`.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -87,7 +88,7 @@ def run(config: ProximalConfig, *, retrain: Retrain = in_memory, progress: bool 
 
 
 _SEARCHES = ("trained", "warm", "proximal", "pbrf")
-_NETWORK = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5))
+_NETWORK: dict[str, Any] = {"hidden": (4,), "l2": 0.01, "learning_rate": 0.5}
 
 
 def _user_case(problem: Problem, small: bool) -> ProximalConfig:
@@ -98,10 +99,11 @@ EXPERIMENT = Experiment(
     name="proximal",
     question="Which of the five gaps of Bae et al. between leave-one-out and influence is the largest?",
     cases=(
-        ProximalConfig(Problem("xor", "mlp", _NETWORK)),
-        ProximalConfig(Problem("two_moons", "mlp", _NETWORK, n_points=8)),
+        ProximalConfig(Problem("xor", "mlp", **_NETWORK)),
+        ProximalConfig(Problem("two_moons", "mlp", **_NETWORK, n_points=8)),
     ),
-    small=(ProximalConfig(Problem("xor", "mlp", _NETWORK, n_points=5), times=(1, 1000), n_seeds=3),),
+    small=(ProximalConfig(Problem("xor", "mlp", **_NETWORK, n_points=5), times=(1, 1000), n_seeds=3),),
     run=run,
     user_case=user_case(_user_case, learners=NETWORKS),
+    varies={"steps": "times"},
 )

@@ -4,7 +4,8 @@ It tests the 1/p law, the l2/p law, and laws of weights with mean 1.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import comb
 
 import numpy as np
 import xarray as xr
@@ -114,28 +115,46 @@ def _labelled_slopes(*slopes: list[float]) -> xr.Dataset:
     return xr.Dataset({name: array(values, output=range(len(values))) for name, values in zip(names, slopes, strict=True)})
 
 
-_LINE = ("noisy_line", "least_squares", (("l2", 0.0),))
-_LONGLEY, _SPECTOR = ("longley", "least_squares"), ("spector", "logistic")
+_LINE = Problem("noisy_line", "least_squares", l2=0.0)
 
 
 def _user_case(problem: Problem, small: bool) -> ScaleConfig:
     return ScaleConfig(problem, draws=0 if (problem.n_points or 0) <= 12 else 2**11 if small else 2**13)
 
 
+def _why_not(config: ScaleConfig) -> str | None:
+    """Return a reason if a subset without a single optimum would be drawn or enumerated."""
+    if config.problem.number("l2") > 0.0 or dict(config.problem.options).get("undefined") == "min_norm":
+        return None
+    data = config.problem.load()
+    (n, d), p = data.X.shape, min(config.probabilities)
+    fewer = sum(comb(n, k) * p**k * (1.0 - p) ** (n - k) for k in range(d))  # the chance of a subset of fewer than d points
+    if not config.draws or config.draws * fewer > _UNLIKELY:
+        return (
+            f"with N = {n} and p = {p:g} some subsets have fewer than {d} points, and no single optimum without penalty: "
+            "take more points, a larger p, or l2 > 0"
+        )
+    return None
+
+
+_UNLIKELY = 0.01  # expected number of such subsets
+
 EXPERIMENT = Experiment(
     name="scale",
     question="How large is the datamodel coefficient beside the derivative, and which factor explains it?",
     cases=(
-        ScaleConfig(Problem(*_LINE), draws=2**14),
-        ScaleConfig(Problem(*_LINE, n_points=128), draws=2**13),
-        ScaleConfig(Problem(*_LINE, data_seed=1), draws=2**13),
-        ScaleConfig(Problem(*_SPECTOR, (("l2", 0.001),))),
-        ScaleConfig(Problem(*_SPECTOR, (("l2", 0.01),))),
-        ScaleConfig(Problem(*_SPECTOR, (("l2", 0.1),))),
-        ScaleConfig(Problem(*_SPECTOR, (("l2", 1.0),))),
-        ScaleConfig(Problem(*_LONGLEY, (("l2", 0.1),))),
+        ScaleConfig(_LINE, draws=2**14),
+        ScaleConfig(replace(_LINE, n_points=128), draws=2**13),
+        ScaleConfig(replace(_LINE, data_seed=1), draws=2**13),
+        ScaleConfig(Problem("spector", "logistic", l2=0.001)),
+        ScaleConfig(Problem("spector", "logistic", l2=0.01)),
+        ScaleConfig(Problem("spector", "logistic", l2=0.1)),
+        ScaleConfig(Problem("spector", "logistic", l2=1.0)),
+        ScaleConfig(Problem("longley", "least_squares", l2=0.1)),
     ),
-    small=(ScaleConfig(Problem(*_LINE), draws=2**12), ScaleConfig(Problem(*_SPECTOR, (("l2", 0.1),), n_points=8))),
+    small=(ScaleConfig(_LINE, draws=2**12), ScaleConfig(Problem("spector", "logistic", l2=0.1, n_points=8))),
     run=run,
     user_case=user_case(_user_case, learners=CONVEX, at_most=128),
+    why_not=_why_not,
+    most_points=lambda config: None if config.draws else 20,
 )

@@ -11,6 +11,7 @@ import xarray as xr
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
 from sims.experiments.shared.labels import Variables, array, labelled, progress_bar, table
 from sims.experiments.shared.problem import Problem
+from sims.experiments.shared.settings import setting
 from sims.experiments.shared.user_cases import CONVEX, ENUMERABLE, why_not_enumerable
 from theory.laws import Bernoulli
 from theory.memory import require_memory
@@ -36,7 +37,7 @@ class ScaleAtSizeConfig:
 
     problem: Problem
     probabilities: tuple[float, ...] = (0.25, 0.5, 0.75, 0.9)
-    draws: int = 10_000
+    draws: int = setting("subsets that are drawn for every p", 10_000, within="[2, inf)")
 
 
 def run(config: ScaleAtSizeConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
@@ -163,7 +164,7 @@ def _gain(ols: Array, variate: Array, cost_per_row: float) -> tuple[Array, Array
 
 
 def _fair(n_points: int, l2: float, draws: int) -> ScaleAtSizeConfig:
-    return ScaleAtSizeConfig(Problem("fair", "logistic", (("l2", l2),), n_points=n_points, n_queries=4), draws=draws)
+    return ScaleAtSizeConfig(Problem("fair", "logistic", l2=l2, n_points=n_points, n_queries=4), draws=draws)
 
 
 def _user_case(problem: Problem, small: bool) -> ScaleAtSizeConfig | str:
@@ -191,4 +192,5 @@ EXPERIMENT = Experiment(
     small=(_fair(300, 1e-2, 2_000),),
     run=run,
     user_case=_user_case,
+    most_points=lambda config: None,
 )

@@ -12,6 +12,7 @@ from sims.experiments.scale_at_size import run as at_one_size
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
 from sims.experiments.shared.labels import Variables, array, labelled, progress_bar, table
 from sims.experiments.shared.problem import Problem
+from sims.experiments.shared.settings import setting
 from sims.retrain import Responses
 from theory.response import Learner
 
@@ -26,9 +27,9 @@ class ScaleBySizeConfig:
     """
 
     problem: Problem
-    sizes: tuple[int, ...]
+    sizes: tuple[int, ...] = setting("numbers of training points", within="[1, inf)")
     probabilities: tuple[float, ...] = (0.5, 0.9)
-    draws_per_point: int = 4
+    draws_per_point: int = setting("subsets that are drawn for every point of a size, 2000 at least", 4, within="[1, inf)")
 
 
 def run(config: ScaleBySizeConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
@@ -73,7 +74,7 @@ def _resize(config: ScaleBySizeConfig, n_points: int) -> ScaleBySizeConfig:
 
 
 def _case(data: str, sizes: tuple[int, ...], l2: float) -> ScaleBySizeConfig:
-    return ScaleBySizeConfig(Problem(data, "logistic", (("l2", l2),), n_points=sizes[-1], n_queries=16), sizes)
+    return ScaleBySizeConfig(Problem(data, "logistic", l2=l2, n_points=sizes[-1], n_queries=16), sizes)
 
 
 def _sizes(first: int, last: int, count: int) -> tuple[int, ...]:
@@ -92,4 +93,5 @@ EXPERIMENT = Experiment(
     small=(_case("fair_anew", (60, 90, 130, 200), 1e-2),),
     run=run,
     resize=_resize,
+    most_points=lambda config: None,
 )

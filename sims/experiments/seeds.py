@@ -4,6 +4,7 @@ It varies the number of seeds that are averaged, and predicts models with the sa
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -15,6 +16,7 @@ from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
 from sims.experiments.shared.gains import gain
 from sims.experiments.shared.labels import Measured, Variables, array, labelled, measured, table
 from sims.experiments.shared.problem import Problem
+from sims.experiments.shared.settings import setting
 from sims.experiments.shared.user_cases import NETWORKS, user_case
 from theory.datamodel import optimal_datamodel
 from theory.response import Array
@@ -36,7 +38,9 @@ class SeedsConfig:
 
     problem: Problem
     n_seeds: int = 64
-    averaged: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
+    averaged: tuple[int, ...] = setting(
+        "numbers of seeds that are averaged; each divides half of all seeds", (1, 2, 4, 8, 16, 32), within="[1, inf)"
+    )
 
 
 def run(config: SeedsConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
@@ -109,8 +113,8 @@ def _noise(targets: Array) -> float:
     return float(1.0 - (centred * partner).sum() / (centred**2).sum())
 
 
-_NETWORK = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5))
-_WELLS = (("steps", 400), ("learning_rate", 0.05))
+_NETWORK: dict[str, Any] = {"hidden": (4,), "l2": 0.01, "learning_rate": 0.5}
+_WELLS: dict[str, Any] = {"steps": 400, "learning_rate": 0.05}
 
 
 def _user_case(problem: Problem, small: bool) -> SeedsConfig:
@@ -123,14 +127,14 @@ EXPERIMENT = Experiment(
     name="seeds",
     question="Are counterfactuals of the seed average easier to predict than those of one trained model?",
     cases=(
-        SeedsConfig(Problem("xor", "mlp", (*_NETWORK, ("steps", 1000)))),
-        SeedsConfig(Problem("two_moons", "mlp", (*_NETWORK, ("steps", 1000)), n_points=8)),
-        SeedsConfig(Problem("two_moons", "mlp", (*_NETWORK, ("steps", 10)), n_points=8)),
-        SeedsConfig(Problem("xor", "bistable", _WELLS, n_points=6), n_seeds=256, averaged=(1, 4, 16, 64, 128)),
-        SeedsConfig(Problem("xor", "mlp", (*_NETWORK, ("steps", 1000)), data_seed=1), averaged=(1, 32)),
-        SeedsConfig(Problem("two_moons", "mlp", (*_NETWORK, ("steps", 10)), n_points=8, data_seed=1), averaged=(1, 32)),
+        SeedsConfig(Problem("xor", "mlp", **_NETWORK, steps=1000)),
+        SeedsConfig(Problem("two_moons", "mlp", **_NETWORK, steps=1000, n_points=8)),
+        SeedsConfig(Problem("two_moons", "mlp", **_NETWORK, steps=10, n_points=8)),
+        SeedsConfig(Problem("xor", "bistable", **_WELLS, n_points=6), n_seeds=256, averaged=(1, 4, 16, 64, 128)),
+        SeedsConfig(Problem("xor", "mlp", **_NETWORK, steps=1000, data_seed=1), averaged=(1, 32)),
+        SeedsConfig(Problem("two_moons", "mlp", **_NETWORK, steps=10, n_points=8, data_seed=1), averaged=(1, 32)),
     ),
-    small=(SeedsConfig(Problem("xor", "mlp", (*_NETWORK, ("steps", 100)), n_points=5), n_seeds=8, averaged=(1, 2, 4)),),
+    small=(SeedsConfig(Problem("xor", "mlp", **_NETWORK, steps=100, n_points=5), n_seeds=8, averaged=(1, 2, 4)),),
     run=run,
     user_case=user_case(_user_case, learners=NETWORKS),
 )

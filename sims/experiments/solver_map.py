@@ -76,9 +76,10 @@ EXPERIMENT = Experiment(
     question="How many products with the Hessian does a solver need, and how large is its error with fewer?",
     cases=(
         SolverMapConfig(Problem("longley", "least_squares", n_points=12)),
-        SolverMapConfig(Problem("spector", "logistic", (("l2", 0.1),), n_points=12)),
+        SolverMapConfig(Problem("spector", "logistic", l2=0.1, n_points=12)),
     ),
     small=(SolverMapConfig(Problem("longley", "least_squares", n_points=8), **_SHORT),),
     run=run,
     user_case=user_case(_user_case, learners=CONVEX, at_most=14),
+    varies={"l2": "penalties"},
 )

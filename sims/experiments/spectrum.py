@@ -77,9 +77,8 @@ def _rank_correlation(responses: Array, p: float) -> float:
     return lds(optimal_datamodel(responses, Bernoulli(p)).predict(masks), responses)
 
 
-_YOUNG = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5), ("steps", 30))
-_NETWORK = (*_YOUNG[:3], ("steps", 3000))
-_WELLS = (("steps", 400), ("learning_rate", 0.05))
+_NETWORK: dict[str, Any] = {"hidden": (4,), "l2": 0.01, "learning_rate": 0.5}
+_WELLS: dict[str, Any] = {"steps": 400, "learning_rate": 0.05}
 
 
 def _user_case(problem: Problem, small: bool) -> SpectrumConfig | str:
@@ -96,24 +95,24 @@ EXPERIMENT = Experiment(
     name="spectrum",
     question="How linear is the response in the training set, for every learner?",
     cases=(
-        *(SpectrumConfig(Problem("spector", "logistic", (("l2", l2),), n_points=14)) for l2 in (0.1, 0.01, 0.001)),
-        SpectrumConfig(Problem("longley", "least_squares", (("l2", 0.1),), n_points=14)),
+        *(SpectrumConfig(Problem("spector", "logistic", l2=l2, n_points=14)) for l2 in (0.1, 0.01, 0.001)),
+        SpectrumConfig(Problem("longley", "least_squares", l2=0.1, n_points=14)),
         *(
-            SpectrumConfig(Problem(data, "mlp", options, n_points=8, data_seed=seed), n_seeds=16)
+            SpectrumConfig(Problem(data, "mlp", **_NETWORK, steps=steps, n_points=8, data_seed=seed), n_seeds=16)
             for seed in (0, 1)  # 1: the same on other points
             for data in ("two_moons", "xor")
-            for options in (_YOUNG, _NETWORK)
+            for steps in (30, 3000)
         ),
         SpectrumConfig(Problem("two_moons", "kernel_sum"), control=True),
         SpectrumConfig(Problem("two_moons", "one_step"), n_seeds=16, control=True),
         SpectrumConfig(Problem("two_moons", "interpolator", n_points=8), n_seeds=16, control=True),
-        SpectrumConfig(Problem("xor", "bistable", _WELLS, n_points=6), n_seeds=256, control=True),
+        SpectrumConfig(Problem("xor", "bistable", **_WELLS, n_points=6), n_seeds=256, control=True),
         SpectrumConfig(Problem("xor", "moving_jump"), n_seeds=1024, control=True),
     ),
     small=(
-        SpectrumConfig(Problem("spector", "logistic", (("l2", 0.1),), n_points=8)),
+        SpectrumConfig(Problem("spector", "logistic", l2=0.1, n_points=8)),
         SpectrumConfig(Problem("two_moons", "kernel_sum", n_points=6), control=True),
-        SpectrumConfig(Problem("xor", "mlp", (*_NETWORK[:3], ("steps", 300)), n_points=5), n_seeds=3),
+        SpectrumConfig(Problem("xor", "mlp", **_NETWORK, steps=300, n_points=5), n_seeds=3),
     ),
     run=run,
     user_case=_user_case,

@@ -1,6 +1,7 @@
 """The experiment asks when in training, from one step to convergence, the essay's identity and Hessian influence are right."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -10,6 +11,7 @@ from sims.experiments.shared.effects import accuracy, derivatives, references, s
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
 from sims.experiments.shared.labels import Measured, Variables, array, effect_coords, labelled, measured, table
 from sims.experiments.shared.problem import Problem
+from sims.experiments.shared.settings import setting
 from sims.experiments.shared.user_cases import NETWORKS, user_case
 from sims.learners.mlp import MLP
 from theory.influence import influence, null_space_sizes
@@ -30,7 +32,7 @@ class TrainingTimeConfig:
     times: tuple[int, ...] = (1, 3, 10, 30, 100, 300, 1000, 3000, 10000)
     n_seeds: int = 32
     cutoffs: tuple[float, ...] = (1e-8, 1e-6, 1e-4, 1e-2)
-    jitter: float = 2.0**-40
+    jitter: float = setting("relative move of the start from which rounding is measured", 2.0**-40, within="(0, 1)")
 
 
 PAIRS = (
@@ -111,8 +113,8 @@ def _mean(effects: Array) -> Measured:
     return measured(mean, error, **effect_coords(mean))
 
 
-_NETWORK = (("hidden", (4,)), ("l2", 0.01), ("learning_rate", 0.5))
-_WIDE = (("hidden", (8,)), ("loss", "squared"), ("l2", 0.0), ("learning_rate", 0.2))  # more parameters than points
+_NETWORK: dict[str, Any] = {"hidden": (4,), "l2": 0.01, "learning_rate": 0.5}
+_WIDE: dict[str, Any] = {"hidden": (8,), "loss": "squared", "l2": 0.0, "learning_rate": 0.2}  # more parameters than points
 _SHORT = (1, 3, 10, 30, 100, 300, 1000, 3000)
 
 
@@ -124,12 +126,13 @@ EXPERIMENT = Experiment(
     name="training_time",
     question="Is the essay's identity right early in training, and Hessian influence at convergence?",
     cases=(
-        TrainingTimeConfig(Problem("xor", "mlp", _NETWORK)),
-        TrainingTimeConfig(Problem("two_moons", "mlp", _NETWORK, n_points=8)),
-        TrainingTimeConfig(Problem("spector", "mlp", _NETWORK, n_points=8)),
-        TrainingTimeConfig(Problem("xor", "mlp", _WIDE)),
+        TrainingTimeConfig(Problem("xor", "mlp", **_NETWORK)),
+        TrainingTimeConfig(Problem("two_moons", "mlp", **_NETWORK, n_points=8)),
+        TrainingTimeConfig(Problem("spector", "mlp", **_NETWORK, n_points=8)),
+        TrainingTimeConfig(Problem("xor", "mlp", **_WIDE)),
     ),
-    small=(TrainingTimeConfig(Problem("xor", "mlp", _NETWORK, n_points=6), times=_SHORT, n_seeds=8),),
+    small=(TrainingTimeConfig(Problem("xor", "mlp", **_NETWORK, n_points=6), times=_SHORT, n_seeds=8),),
     run=run,
     user_case=user_case(_user_case, learners=NETWORKS),
+    varies={"steps": "times", "snapshots": "times"},
 )

@@ -65,7 +65,7 @@ def run(config: WidthMapConfig, *, retrain: Retrain = in_memory, progress: bool 
     return with_conditioning(result, list(learners.values()), seeds).assign_attrs(n_seeds=config.n_seeds)
 
 
-_NETWORK = (("steps", 3000), ("learning_rate", 0.5))
+_NETWORK: dict[str, Any] = {"steps": 3000, "learning_rate": 0.5}
 
 
 def _user_case(problem: Problem, small: bool) -> WidthMapConfig:
@@ -76,10 +76,10 @@ def _user_case(problem: Problem, small: bool) -> WidthMapConfig:
 EXPERIMENT = Experiment(
     name="width_map",
     question="Are influence scores still right with more parameters than points, and what does a penalty change?",
-    cases=(WidthMapConfig(Problem("two_moons", "mlp", _NETWORK, n_points=8)),),
+    cases=(WidthMapConfig(Problem("two_moons", "mlp", **_NETWORK, n_points=8)),),
     small=(
         WidthMapConfig(
-            Problem("two_moons", "mlp", (("steps", 300), ("learning_rate", 0.5)), n_points=6),
+            Problem("two_moons", "mlp", steps=300, learning_rate=0.5, n_points=6),
             widths=(1, 4),
             penalties=(0.0, 0.1),
             n_seeds=3,
@@ -87,4 +87,5 @@ EXPERIMENT = Experiment(
     ),
     run=run,
     user_case=user_case(_user_case, learners=NETWORKS),
+    varies={"hidden": "widths", "l2": "penalties"},
 )

@@ -35,7 +35,7 @@ def test_the_costs_are_those_of_the_plans(n):
 def test_differences_take_as_many_retrainings_as_the_table_says():
     low, high = map(int, re.search(r"(\d+) N to (\d+) N retrainings", ROWS["D(1)"].cost).groups())
     for n in (8, 16):
-        learner = Problem("spector", "logistic", (("l2", 0.1),), n_points=n).build()
+        learner = Problem("spector", "logistic", l2=0.1, n_points=n).build()
         trained = []
 
         class Counted:

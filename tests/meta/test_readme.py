@@ -3,11 +3,15 @@
 import importlib
 import re
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
 
 from sims.experiments import all_experiments
+from sims.experiments.shared.cases import jobs_of
+from sims.experiments.shared.changes import Changes
+from sims.experiments.shared.own_file import experiment_in
 
 ROOT = Path(__file__).parents[2]
 PAGES = ("README.md", "FINDINGS.md", "GUIDE.md")
@@ -36,7 +40,7 @@ def test_the_five_lines_of_the_readme_print_what_they_promise(capsys):
 
 
 def test_the_examples_of_the_guide_print_the_slopes_that_their_comments_name(capsys):
-    example, budget, sampled, network, own, estimator, jax_network = examples("GUIDE.md")
+    example, budget, sampled, network, own, estimator, jax_network, _ = examples("GUIDE.md")
     names = {}
 
     def slopes(code):
@@ -69,6 +73,19 @@ def test_the_examples_of_the_guide_print_the_slopes_that_their_comments_name(cap
     assert abs(one_step - 1.0) < 0.005
 
 
+def test_the_experiment_of_the_guide_finds_what_its_comment_says(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    *_, code = examples("GUIDE.md")
+    (tmp_path / "far_from_one.py").write_text(code)
+    experiment, module = experiment_in(tmp_path / "far_from_one.py")
+    (job,) = jobs_of([experiment], module=module)
+    promised = float(re.search(r"# error (0\.\d+)\n", code).group(1))
+    assert float(experiment.run(job.config).error) == pytest.approx(promised, abs=0.005)
+    (changed,) = jobs_of([experiment], changes=Changes((("l2", "0.05"),), "two_moons:8:logistic"), module=module)
+    assert changed.case == "two_moons-8 logistic l2=0.05"
+    sys.modules.pop("far_from_one")
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_every_file_that_a_page_shows_exists(page):
     for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text()):
@@ -92,6 +109,11 @@ def test_every_command_is_one_that_the_program_takes(line, tmp_path, monkeypatch
         assert all((ROOT / "figures" / f"fig_{name}.py").is_file() for name in names)
         return
     subcommand, *words = words
+    if "--help" in words:
+        words.remove("--help")
     parameters = command.commands[subcommand].make_context(subcommand, words).params
     if subcommand == "run":
-        assert parameters["name"] in all_experiments()
+        name = parameters["name"]
+        if not name.endswith(".py"):  # such as the one that the guide writes
+            settings = tuple(tuple(text.split("=")) for text in parameters["settings"])
+            assert jobs_of([all_experiments()[name]], changes=Changes(settings, parameters["problem"], parameters["points"]))

@@ -128,10 +128,10 @@ def test_edge_weights_of_fixed_size_give_the_optimal_datamodel(table, data):
 
 
 PROBLEMS = {
-    "logistic": (Problem("spector", "logistic", (("l2", 0.05),), n_points=8, n_queries=2), 1, 0),
-    "network": (Problem("two_moons", "mlp", (("hidden", (3,)), ("steps", 100), ("l2", 0.01)), n_points=5, n_queries=2), 2, 0),
+    "logistic": (Problem("spector", "logistic", l2=0.05, n_points=8, n_queries=2), 1, 0),
+    "network": (Problem("two_moons", "mlp", hidden=(3,), steps=100, l2=0.01, n_points=5, n_queries=2), 2, 0),
     "relu network": (
-        Problem("two_moons", "mlp", (("hidden", (3,)), ("activation", "relu"), ("steps", 20), ("learning_rate", 0.2)), 4, 2),
+        Problem("two_moons", "mlp", hidden=(3,), activation="relu", steps=20, learning_rate=0.2, n_points=4, n_queries=2),
         1,
         100,
     ),
@@ -255,7 +255,7 @@ def test_what_is_no_law_or_none_of_this_size_is_refused_by_name(call, message):
 
 def test_semivalues_of_drawn_edges_are_refused():
     """Drawn edges may miss the sizes that the law counts: leave-one-out would be a silent 0."""
-    learner = Problem("two_moons", "mlp", (("hidden", (2,)), ("activation", "relu"), ("steps", 20)), 4, 1).build()
+    learner = Problem("two_moons", "mlp", hidden=(2,), activation="relu", steps=20, n_points=4, n_queries=1).build()
     edges = decompose_edges(learner, [0], most_trainings=4_000)
     assert edges.sampled
     for law in (LeaveOneOut(), FixedSize(2)):
@@ -265,7 +265,7 @@ def test_semivalues_of_drawn_edges_are_refused():
 
 def test_a_split_that_draws_edges_says_which_law_needs_all_of_them():
     """So the experiment has a case that is not judged, and no error, where all edges of a user's network are too many."""
-    learner = Problem("two_moons", "mlp", (("hidden", (2,)), ("activation", "relu"), ("steps", 20)), 4, 1).build()
+    learner = Problem("two_moons", "mlp", hidden=(2,), activation="relu", steps=20, n_points=4, n_queries=1).build()
     table = response_table(learner, [0]).mean
     exact = [values.semivalue(table, law) for law in (Bernoulli(0.5), Shapley())]
     split = split_coefficients(learner, [Bernoulli(0.5), Shapley()], [0], exact, most_trainings=4_000)

@@ -84,6 +84,10 @@ def outcome(claim: Claim, results: Results, why: Mapping[str, str] | None = None
     except NothingToJudgeError as error:
         return NotJudged(str(error))
     except (LookupError, AttributeError, TypeError, ValueError, ArithmeticError) as error:
+        changed = {str(ds.attrs["changed"]) for name in claim.experiments for ds in results[name] if "changed" in ds.attrs}
+        if changed and isinstance(error, LookupError | ValueError):
+            lacks = str(error).partition(". Try ")[0].strip("\"'")  # what xarray says of a label that is missing
+            return NotJudged(f"the changed cases ({'; '.join(sorted(changed))}) do not have what it is judged on: {lacks}")
         return NotJudged(
             f"{type(error).__name__}: {error}. If another version made the results of {', '.join(claim.experiments)}, run these "
             "experiments again",

@@ -1,9 +1,10 @@
 """Run the cases of experiments, several at a time, and store each as soon as it is done."""
 
+import importlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from sims.experiments import Experiment, all_experiments
+from sims.experiments.shared.changes import Changes, case_name, changed_cases
 from sims.experiments.shared.costs import expected_seconds, is_measured
 from sims.experiments.shared.problem import Problem
 from sims.experiments.shared.progress import Progress, announced
@@ -21,44 +23,77 @@ from sims.retrain import Responses, engine, response_table
 from theory.response import Learner
 from theory.storage import staying
 
-__all__ = ["Job", "jobs_of", "run_cases", "user_jobs"]
+__all__ = ["Job", "experiment_of", "jobs_of", "run_cases", "user_jobs"]
 
 
 @dataclass(frozen=True)
 class Job:
-    """A job is one case of an experiment. One of a `small` run marks its result: some claims cannot be judged on it."""
+    """A job is one case of an experiment. One of a `small` run marks its result: some claims cannot be judged on it.
+
+    `name` is that of the case, by default the name of its problem. `changed` says what was changed from outside. `repeats` names
+    the case that this one repeats on other data ("" for none), if it is not the one that the problem names. An experiment that is
+    not one of the package is found in the module `module`.
+    """
 
     experiment: str
     config: Any
     small: bool = False
+    name: str = ""
+    changed: str = ""
+    repeats: str | None = None
+    module: str = ""
 
     def __str__(self) -> str:
-        return f"{self.experiment}: {self.config.problem.name}"
+        return f"{self.experiment}: {self.case}"
+
+    @property
+    def case(self) -> str:
+        """Return the name of the case, under which its results and tables are stored."""
+        return self.name or self.config.problem.name
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """Return what the result records of the job, beside its config."""
+        return {
+            "case": self.case,
+            **({"changed": self.changed} if self.changed else {}),
+            **({"repeats": self.repeats} if self.repeats is not None else {}),
+            **({"small": True} if self.small else {}),
+        }
 
 
-def jobs_of(experiments: Sequence[Experiment], *, small: bool = False, points: int | None = None) -> list[Job]:
-    """Return the jobs of every case, or of the small cases, of the given experiments.
+def jobs_of(
+    experiments: Sequence[Experiment], *, small: bool = False, changes: Changes | None = None, module: str = ""
+) -> list[Job]:
+    """Return the jobs of every case, or of the small cases, of the given experiments, with `changes` made in each.
 
-    With `points`, each case is resized to that many training points, and left out with a message if it cannot have them. Raises
-    ValueError if no case is left.
+    A case that cannot have the changes is left out with a message. Raises ValueError if no case is left. No two jobs have the
+    same name, and a changed case never has the name of a case of the experiment that differs from it.
     """
-    jobs: list[Job] = []
+    if not changes:
+        return [
+            Job(experiment.name, config, small, module=module)
+            for experiment in experiments
+            for config in (experiment.small if small else experiment.cases)
+        ]
+    jobs = list[Job]()
     for experiment in experiments:
-        for config in experiment.small if small else experiment.cases:
-            if points is None:
-                jobs.append(Job(experiment.name, config, small))
-                continue
-            try:
-                resized = Job(experiment.name, experiment.resize(config, points), small)
-                resized.config.problem.load()
-            except ValueError as error:
-                click.echo(f"{experiment.name}: {config.problem.name} left out: {error}", err=True)
-                continue
-            if resized not in jobs:
-                jobs.append(resized)
+        configs, left_out = changed_cases(experiment, changes, small=small)
+        for line in left_out:
+            click.echo(f"{experiment.name}: {line}", err=True)
+        names = {config: case_name(experiment, config) for config in configs}
+        for config, name in names.items():
+            repeats = _first(names, config) if config.problem.data_seed else None
+            jobs.append(Job(experiment.name, config, small, name, str(changes), repeats, module))
     if not jobs:
-        raise ValueError(f"no case of {', '.join(e.name for e in experiments)} can have {points} training points")
+        raise ValueError(f"no case of {', '.join(e.name for e in experiments)} can have {changes}")
     return jobs
+
+
+def _first(names: Mapping[Any, str], config: Any) -> str:
+    """Return the name of the case whose problem differs only by data of seed 0, or an empty text."""
+    problem = replace(config.problem, data_seed=0)
+    return next((name for other, name in names.items() if other.problem == problem), "")
 
 
 def user_jobs(problem: Problem, *, small: bool = False) -> tuple[list[Job], dict[str, str]]:
@@ -123,17 +158,22 @@ def _run(jobs: tuple[Job, ...], *, out: Path, executor: engine.Executor | int, p
     results: list[tuple[xr.Dataset, float]] = []
     for job in jobs:
         start = time.perf_counter()
-        experiment = all_experiments()[job.experiment]
+        experiment = experiment_of(job)
 
         def retrain(
             learner: Learner, seeds: Sequence[int], *, part: str = "", weights: ArrayLike | None = None, job: Job = job
         ) -> Responses:
-            store = table_folder(out, job.experiment, job.config.problem.name, part)
+            store = table_folder(out, job.experiment, job.case, part)
             return response_table(learner, seeds, weights=weights, store=store, executor=executor, progress=progress)
 
         try:
             result = experiment.run(job.config, retrain=retrain, progress=progress)
         except (ValueError, ArithmeticError) as error:
             raise ValueError(f"{job}: {error}") from error
-        results.append((result.assign_attrs(small=True) if job.small else result, time.perf_counter() - start))
+        results.append((result.assign_attrs(job.attributes), time.perf_counter() - start))
     return results
+
+
+def experiment_of(job: Job) -> Experiment:
+    """Return the experiment of a job, also in a worker process: one of the package, or that of its module."""
+    return importlib.import_module(job.module).EXPERIMENT if job.module else all_experiments()[job.experiment]

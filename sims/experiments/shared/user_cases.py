@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 from sims.datasets.user_file import FirstRows, UserData
 from sims.experiments.shared.experiment import Config
-from sims.experiments.shared.problem import Option, Problem
+from sims.experiments.shared.problem import Problem
 
 __all__ = ["CONVEX", "ENUMERABLE", "NETWORKS", "first_points", "user_case", "user_problem", "why_not_enumerable"]
 
@@ -18,10 +18,10 @@ ENUMERABLE: Mapping[str, int] = {"logistic": 16, "least_squares": 16, "mlp": 10}
 def user_problem(data: UserData, learner: str, n_points: int, l2: float | None = None) -> Problem:
     """Return the problem of a learner on the user's data, with the penalty and learning rate that most experiments use."""
     if learner in CONVEX:
-        return Problem(data, learner, (("l2", 0.1 if l2 is None else l2),), n_points)
+        return Problem(data, learner, l2=0.1 if l2 is None else l2, n_points=n_points)
     loss, rate = ("logistic", 0.5) if data.task == "two classes" else ("squared", 0.1)
-    options: dict[str, Option] = {"hidden": (4,), "loss": loss, "l2": 0.01 if l2 is None else l2, "learning_rate": rate}
-    return Problem(data, learner, tuple(options.items()), n_points)
+    penalty = 0.01 if l2 is None else l2
+    return Problem(data, learner, hidden=(4,), loss=loss, l2=penalty, learning_rate=rate, n_points=n_points)
 
 
 def first_points(problem: Problem, n_points: int) -> Problem:

@@ -16,8 +16,8 @@ from sims.experiments.shared.drawn_removal import DrawnRemovalConfig
 from sims.experiments.shared.problem import Problem
 from theory.claims import Status, all_claims
 
-RIDGE = Problem("longley", "least_squares", (("l2", 0.1),), n_points=8)
-LOGISTIC = Problem("spector", "logistic", (("l2", 0.1),), n_points=8, n_queries=2)
+RIDGE = Problem("longley", "least_squares", l2=0.1, n_points=8)
+LOGISTIC = Problem("spector", "logistic", l2=0.1, n_points=8, n_queries=2)
 NETWORK = Problem("xor", "mlp", (("hidden", (3,)), ("l2", 0.01), ("learning_rate", 0.5), ("steps", 30)), n_points=6)
 CLAIMS = {claim.id: claim for claim in all_claims()}
 T = stats.t.ppf(0.9999, 19)
@@ -63,7 +63,7 @@ def test_the_claims_agree_with_the_exact_case_or_say_nothing(both):
 
 
 def test_slope_and_error_are_those_of_another_experiment_on_the_same_draws():
-    problem = Problem("spector", "logistic", (("l2", 0.1),), n_points=8, n_queries=1)
+    problem = Problem("spector", "logistic", l2=0.1, n_points=8, n_queries=1)
     drawn = identity.run(DrawnIdentityConfig(problem, draws=1000, n_blocks=200))
     other = at_size(ScaleAtSizeConfig(problem, probabilities=(0.5,), draws=1000)).sel(p=0.5, output=0, estimator="OLS")
     at = {"p": 0.5, "reference": "D(1)", "measure": "slope"}

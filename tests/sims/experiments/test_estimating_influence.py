@@ -19,7 +19,7 @@ from theory.streams import stream
 from theory.subsets import all_masks
 from theory.values import shapley
 
-RIDGE = Problem("longley", "least_squares", (("l2", 0.1),), n_points=6, n_queries=2)
+RIDGE = Problem("longley", "least_squares", l2=0.1, n_points=6, n_queries=2)
 CONFIG = EstimatingInfluenceConfig(RIDGE, groups=(6,), repetitions=3)
 
 
@@ -92,7 +92,7 @@ def test_every_order_has_the_gains_of_its_points():
 
 
 def test_new_seeds_differ_from_group_to_group_and_the_truth_states_its_error():
-    network = Problem("two_moons", "mlp", (("hidden", (2,)), ("steps", 3), ("activation", "relu")), n_points=4, n_queries=2)
+    network = Problem("two_moons", "mlp", hidden=(2,), steps=3, activation="relu", n_points=4, n_queries=2)
     config = EstimatingInfluenceConfig(network, groups=(8,), repetitions=2, n_seeds=2, new_seeds=True, truth_seeds=8)
     found = run(config)
     assert found.truth_error > 0.0

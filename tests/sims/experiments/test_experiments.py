@@ -19,8 +19,8 @@ from sims.experiments.shared.results import case_folder, read, save
 from sims.retrain import response_table
 from theory.transforms import walsh
 
-ONE_POINT = Problem("one_point", "least_squares", (("l2", 1.0),))
-SPECTOR = Problem("spector", "logistic", (("l2", 0.1),), n_points=8)
+ONE_POINT = Problem("one_point", "least_squares", l2=1.0)
+SPECTOR = Problem("spector", "logistic", l2=0.1, n_points=8)
 EXPERIMENTS = all_experiments()
 
 
@@ -102,7 +102,7 @@ def walsh_degree_one():
 
 
 def test_the_slope_without_penalty_is_one_over_p_and_one_for_weights_of_mean_one():
-    result = EXPERIMENTS["scale"].run(ScaleConfig(Problem("noisy_line", "least_squares", (("l2", 0.0),)), draws=2**12))
+    result = EXPERIMENTS["scale"].run(ScaleConfig(Problem("noisy_line", "least_squares", l2=0.0), draws=2**12))
     excess = np.abs(result.slope / result.predicted - 1.0)
     assert float((excess - 3.0 * result.standard_error).max()) < 6.0 / 64  # 1 + O(1/N), N = 64
     half = result.slope.sel(law="Bernoulli(0.5)")
@@ -111,7 +111,7 @@ def test_the_slope_without_penalty_is_one_over_p_and_one_for_weights_of_mean_one
 
 
 def test_sampled_slopes_repeat_with_their_seed_and_move_with_another_by_their_standard_error():
-    problem = Problem("noisy_line", "least_squares", (("l2", 0.0),), n_points=30)
+    problem = Problem("noisy_line", "least_squares", l2=0.0, n_points=30)
     first, again, other = (
         EXPERIMENTS["scale"].run(ScaleConfig(problem, probabilities=(0.5,), draws=1024, seeds=(seed,))) for seed in (0, 0, 1)
     )

@@ -16,7 +16,7 @@ from sims.experiments.shared.problem import Problem
 from theory.intervals import half_width
 from theory.streams import stream
 
-LINEAR = (("hidden", ()), ("loss", "squared"), ("l2", 0.05), ("learning_rate", 0.3))
+LINEAR = {"hidden": (), "loss": "squared", "l2": 0.05, "learning_rate": 0.3}
 
 
 def descended(X, y, weights, theta, steps, rate, l2):
@@ -29,14 +29,14 @@ def descended(X, y, weights, theta, steps, rate, l2):
 @pytest.fixture(scope="module")
 def plain():
     """The training of a linear model by a loop: design with the bias last, targets, queries, starts."""
-    learner = Problem("noisy_line", "mlp", LINEAR, n_points=6).build()
+    learner = Problem("noisy_line", "mlp", **LINEAR, n_points=6).build()
     design, queries = (np.column_stack([x, np.ones(len(x))]) for x in (learner.X, learner.X_query))
     return design, learner.y, queries, learner.initial_params(range(3))
 
 
 def test_convergence_stops_where_a_loop_finds_the_gradient_small_and_compares_with_differences(plain):
     X, y, queries, starts = plain
-    config = ConvergenceConfig(Problem("noisy_line", "mlp", LINEAR, n_points=6), n_seeds=3, steps=60, levels=(0.1, 0.01))
+    config = ConvergenceConfig(Problem("noisy_line", "mlp", **LINEAR, n_points=6), n_seeds=3, steps=60, levels=(0.1, 0.01))
     found = run_convergence(config)
     hessian, ones = X.T @ X / 6 + 0.05 * np.eye(2), np.ones(6)
     for r, start in enumerate(starts):
@@ -71,7 +71,7 @@ def test_convergence_stops_where_a_loop_finds_the_gradient_small_and_compares_wi
 
 
 def test_optima_of_a_convex_model_are_one_and_every_regular_choice_gives_the_derivative():
-    problem = Problem("noisy_line", "mlp", (*LINEAR, ("steps", 400)), n_points=6)
+    problem = Problem("noisy_line", "mlp", **LINEAR, steps=400, n_points=6)
     found = run_optima(OptimaConfig(problem, n_seeds=4, cutoffs=(1e-10, 1e-6), dampings=(0.1,)))
     assert float(found.spread.sel(of="F")) < 1e-8
     assert float(found.error.sel(choice=["cut-off 1e-10", "cut-off 1e-06"]).max()) < 1e-8
@@ -84,8 +84,8 @@ def test_optima_of_a_convex_model_are_one_and_every_regular_choice_gives_the_der
 
 def test_optima_counts_the_eigenvalues_that_are_zero_where_a_linear_model_has_more_parameters_than_points():
     """Four points, six columns and a bias: the Hessian has rank 4 of 7."""
-    options = (("hidden", ()), ("loss", "squared"), ("l2", 0.0), ("learning_rate", 0.1), ("steps", 50))
-    found = run_optima(OptimaConfig(Problem("longley", "mlp", options, n_points=4), n_seeds=3))
+    options = {"hidden": (), "loss": "squared", "l2": 0.0, "learning_rate": 0.1, "steps": 50}
+    found = run_optima(OptimaConfig(Problem("longley", "mlp", **options, n_points=4), n_seeds=3))
     assert int(found.attrs["n_params"]) == 7
     assert found.null_space.values.tolist() == found.near_null.values.tolist() == [3, 3, 3]
 
@@ -104,7 +104,7 @@ def test_the_spread_is_the_deviation_relative_to_the_mean_and_its_interval_cover
 
 def test_damping_adds_its_share_of_the_eigenvalue_and_one_conjugate_gradient_adds_nothing_where_all_are_equal():
     """X^T X = N I: H = (1 + l2) I, and damping d leaves 1 / (1 + l2 + d) where 1 / (1 + l2) was."""
-    found = run_approximations(ApproximationsConfig(Problem("noisy_line", "least_squares", (("l2", 0.1),), n_points=8)))
+    found = run_approximations(ApproximationsConfig(Problem("noisy_line", "least_squares", l2=0.1, n_points=8)))
     assert float(found.added.sel(approximation="damping")) == pytest.approx(0.01 / 1.11, rel=1e-9)
     assert float(found.added.sel(approximation="all together")) == pytest.approx(0.01 / 1.11, rel=1e-9)
     for name in ("Gauss-Newton", "conjugate gradients", "LiSSA"):
@@ -115,7 +115,7 @@ def test_damping_adds_its_share_of_the_eigenvalue_and_one_conjugate_gradient_add
 
 
 def test_the_derivative_of_the_parameters_is_that_of_ridge_regression():
-    problem = Problem("longley", "least_squares", (("l2", 0.1),), n_points=8)
+    problem = Problem("longley", "least_squares", l2=0.1, n_points=8)
     found, learner = run_identity(IdentityConfig(problem, probabilities=(0.5,))), problem.build()
     X, y = learner.X, learner.y
     hessian = X.T @ X / 8 + 0.1 * np.eye(X.shape[1])

@@ -22,8 +22,8 @@ from theory.response import weight_derivative
 from theory.subsets import all_masks
 
 EXPERIMENTS = all_experiments()
-RIDGE = Problem("longley", "least_squares", (("l2", 0.1),), n_points=9)
-NETWORK = Problem("xor", "mlp", (("hidden", (3,)), ("l2", 0.05), ("learning_rate", 0.5)), n_points=5)
+RIDGE = Problem("longley", "least_squares", l2=0.1, n_points=9)
+NETWORK = Problem("xor", "mlp", hidden=(3,), l2=0.05, learning_rate=0.5, n_points=5)
 
 
 @pytest.fixture(scope="module")
@@ -68,8 +68,8 @@ def test_gaps_of_bae_et_al_that_a_converged_linear_model_has_not():
     """Its minimum is the one that training finds, and the Bregman divergence of a squared loss is the loss: only proximity and
     linearisation are left. After three steps all are there.
     """
-    options = (("hidden", ()), ("loss", "squared"), ("l2", 0.1), ("learning_rate", 0.3))
-    config = ProximalConfig(Problem("noisy_line", "mlp", options, n_points=6), times=(3, 3000), n_seeds=2)
+    options = {"hidden": (), "loss": "squared", "l2": 0.1, "learning_rate": 0.3}
+    config = ProximalConfig(Problem("noisy_line", "mlp", **options, n_points=6), times=(3, 3000), n_seeds=2)
     result = EXPERIMENTS["proximal"].run(config)
     early, late = (result.budget.sel(column="size").isel(time=k) for k in (0, 1))
     assert result.closure.max() < 1e-12
@@ -114,7 +114,7 @@ def test_cells_of_a_map_of_networks_are_of_the_network_that_their_coordinates_na
     """Influence against D(1) of networks built by hand."""
     data = datasets.by_name("two_moons", 4)
     bias = [column != "intercept" for column in data.columns]
-    problem = Problem("two_moons", "mlp", (("l2", 0.1), ("steps", 40)), n_points=4)
+    problem = Problem("two_moons", "mlp", l2=0.1, steps=40, n_points=4)
     if name == "depth":
         result = EXPERIMENTS[name].run(DepthConfig(problem, width=2, depths=(0, 2), n_seeds=2))
         cells = [({"depth": depth}, (2,) * depth, 0.1) for depth in (0, 2)]

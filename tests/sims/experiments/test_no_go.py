@@ -17,9 +17,9 @@ from theory.claims import NothingToJudgeError, Status, all_claims
 from theory.inclusion import inclusion_differences
 from theory.subsets import all_masks, points_of, sizes
 
-FREE = Problem("noisy_line", "least_squares", (("l2", 0.0), ("undefined", "min_norm")), n_points=5)
-RIDGE = Problem("noisy_line", "least_squares", (("l2", 0.1),), n_points=4)
-NETWORK = Problem("xor", "mlp", (("hidden", (2,)), ("learning_rate", 0.1), ("steps", 5), ("l2", 0.01)), n_points=4)
+FREE = Problem("noisy_line", "least_squares", l2=0.0, undefined="min_norm", n_points=5)
+RIDGE = Problem("noisy_line", "least_squares", l2=0.1, n_points=4)
+NETWORK = Problem("xor", "mlp", hidden=(2,), learning_rate=0.1, steps=5, l2=0.01, n_points=4)
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +113,7 @@ def test_both_parts_of_the_sum_of_a_network_matter(network):
 
 
 def test_a_learner_without_all_optima_has_the_sum_of_derivatives_only_and_says_why():
-    problem = Problem("two_moons", "logistic", (("l2", 0.0),), n_points=8)
+    problem = Problem("two_moons", "logistic", l2=0.0, n_points=8)
     result = no_go.run(NoGoConfig(problem, parts=False))
     assert set(result.data_vars) == {
         *("euler_sum", "euler_size", "from_rate", "from_rate_error", "from_penalty", "from_penalty_error"),
@@ -154,7 +154,7 @@ def test_datamodels_of_parts_that_do_not_add_up_to_what_their_tables_say_are_see
 
 
 def test_the_reading_as_inclusion_is_judged_on_both_experiments_and_says_how_far_drawn_subsets_are(free, ridge, monkeypatch):
-    one_point = identity.run(identity.IdentityConfig(Problem("one_point", "least_squares", (("l2", 1.0),)), most_derivatives=0))
+    one_point = identity.run(identity.IdentityConfig(Problem("one_point", "least_squares", l2=1.0), most_derivatives=0))
     verdict = claim("T15").judge({"identity": [one_point], "no_go": [free, ridge]})
     assert verdict.status is Status.HOLDS
     assert [item.case.split()[0] for item in verdict.evidence] == ["one_point-1", "noisy_line-5", "noisy_line-4"]

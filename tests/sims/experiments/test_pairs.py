@@ -18,8 +18,8 @@ from theory.metrics import relative_error
 from theory.subsets import all_masks
 from theory.values import leave_one_out
 
-SPECTOR = Problem("spector", "logistic", (("l2", 0.1),), n_points=8, n_queries=2)
-RELU = Problem("xor", "mlp", (("activation", "relu"), ("hidden", (3,)), ("learning_rate", 0.3), ("steps", 40)), 4, 2)
+SPECTOR = Problem("spector", "logistic", l2=0.1, n_points=8, n_queries=2)
+RELU = Problem("xor", "mlp", activation="relu", hidden=(3,), learning_rate=0.3, steps=40, n_points=4, n_queries=2)
 
 
 def judged(identifier, results):
@@ -51,7 +51,7 @@ def test_errors_of_leave_one_out_are_those_of_the_two_estimates():
     [("spector", "logistic", 0.75, 0.215, 0.049), ("longley", "least_squares", 0.9, 0.161, 0.025)],
 )
 def test_pairs_bring_leave_one_out_as_near_as_was_seen(data, learner, p, beta, both):
-    table = response_table(Problem(data, learner, (("l2", 0.1),), n_points=16).build(), (0,)).mean
+    table = response_table(Problem(data, learner, l2=0.1, n_points=16).build(), (0,)).mean
     model, removal = optimal_pair_datamodel(table, Bernoulli(p)), leave_one_out(table)
     assert relative_error(model.coefficients, removal) == pytest.approx(beta, abs=6e-4)
     assert relative_error(model.leave_one_out(), removal) == pytest.approx(both, abs=6e-4)
@@ -59,20 +59,20 @@ def test_pairs_bring_leave_one_out_as_near_as_was_seen(data, learner, p, beta, b
 
 def test_far_from_the_full_set_pairs_can_take_it_further_away():
     """Longley at p = 1/2; the least p from which pairs help lies between."""
-    result = run(PairsConfig(Problem("longley", "least_squares", (("l2", 0.1),), n_points=6, n_queries=4)))
+    result = run(PairsConfig(Problem("longley", "least_squares", l2=0.1, n_points=6, n_queries=4)))
     assert float(result.leave_one_out_ratio.sel(p=0.5)) > 1.0 > float(result.leave_one_out_ratio.sel(p=0.75))
     assert 0.5 < float(result.helps_from) < 0.75
 
 
 def test_two_points_are_described_by_their_pair():
-    result = run(PairsConfig(Problem("one_point", "least_squares", (("l2", 1.0),))))
+    result = run(PairsConfig(Problem("one_point", "least_squares", l2=1.0)))
     assert result.sizes["point"] == 1
     assert_close(result.r_squared, np.ones((4, 2)), rtol=1e-14)
 
 
 @pytest.mark.parametrize("n", [3, 4, 5])
 def test_few_points_leave_subsets_enough_for_the_sampled_fits(n):
-    result = run(PairsConfig(Problem("longley", "least_squares", (("l2", 0.1),), n_points=n, n_queries=2)))
+    result = run(PairsConfig(Problem("longley", "least_squares", l2=0.1, n_points=n, n_queries=2)))
     assert np.isfinite(result.sampled_r_squared).all()
 
 
@@ -102,7 +102,7 @@ def test_both_claims_hold_on_the_small_run_and_say_where_pairs_stop_helping():
 
 
 def test_errors_over_seeds_widen_the_doubt_of_a_ratio():
-    network = Problem("xor", "mlp", (("hidden", (2,)), ("learning_rate", 0.3), ("steps", 10)), n_points=4, n_queries=2)
+    network = Problem("xor", "mlp", hidden=(2,), learning_rate=0.3, steps=10, n_points=4, n_queries=2)
     assert isinstance(network.build(), MLP)
     result = run(PairsConfig(network, n_seeds=3))
     doubts = [item.doubt for item in judged("T18", [result]).evidence]
@@ -112,5 +112,5 @@ def test_errors_over_seeds_widen_the_doubt_of_a_ratio():
 
 @pytest.mark.parametrize(("learner", "n", "averaged"), [("logistic", 8, True), ("logistic", 12, False), ("mlp", 6, False)])
 def test_users_get_a_case_and_averages_where_they_take_seconds(learner, n, averaged):
-    case = all_experiments()["pairs"].user_case(Problem("spector", learner, (), n_points=n), True)
+    case = all_experiments()["pairs"].user_case(Problem("spector", learner, n_points=n), True)
     assert bool(case.average_at) == averaged

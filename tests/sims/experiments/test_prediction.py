@@ -18,8 +18,8 @@ from theory.datamodel import optimal_datamodel
 from theory.subsets import all_masks
 
 EXPERIMENTS = all_experiments()
-RIDGE = Problem("longley", "least_squares", (("l2", 0.1),), n_points=8)
-NETWORK = Problem("xor", "mlp", (("hidden", (3,)), ("l2", 0.05), ("learning_rate", 0.5), ("steps", 20)), n_points=5)
+RIDGE = Problem("longley", "least_squares", l2=0.1, n_points=8)
+NETWORK = Problem("xor", "mlp", hidden=(3,), l2=0.05, learning_rate=0.5, steps=20, n_points=5)
 
 
 def test_the_share_of_degree_one_is_the_r_squared_of_the_datamodel():
@@ -102,7 +102,7 @@ def test_exact_counterfactuals_are_those_of_group_removal():
 
 
 def test_sampled_counterfactuals_agree_with_exact_ones_within_their_errors():
-    problem = Problem("spector", "logistic", (("l2", 0.1),), n_points=10)
+    problem = Problem("spector", "logistic", l2=0.1, n_points=10)
     removed = (1, 5, 9)
     exact = EXPERIMENTS["counterfactual"].run(CounterfactualConfig(problem, removed=removed))
     drawn = EXPERIMENTS["counterfactual"].run(CounterfactualConfig(problem, removed=removed, retrainings=4000, groups=400))
@@ -120,7 +120,7 @@ def _spearman(predicted, actual):
 
 
 def test_lds_of_fresh_subsets_is_spearman_by_hand_and_many_retrainings_are_the_exact_datamodel():
-    problem = Problem("spector", "logistic", (("l2", 0.1),), n_points=8)
+    problem = Problem("spector", "logistic", l2=0.1, n_points=8)
     retrained = {}
 
     def retrain(learner, seeds, *, part="", weights=None):
@@ -163,7 +163,7 @@ def test_fewer_points_leave_out_the_groups_that_no_longer_exist():
 
 
 def test_sampled_runs_have_the_same_bits_whatever_the_workers_and_read_what_is_stored(tmp_path, monkeypatch):
-    problem = Problem("fair", "logistic", (("l2", 0.1),), n_points=30, n_queries=2)
+    problem = Problem("fair", "logistic", l2=0.1, n_points=30, n_queries=2)
     jobs = [Job("counterfactual", CounterfactualConfig(problem, removed=(1, 10), retrainings=200, groups=20))]
     alone, together = (run_cases(jobs, out=tmp_path / str(k), executor=k, quiet=True)["counterfactual"][0] for k in (1, 2))
     assert alone.identical(together)

@@ -18,12 +18,12 @@ from theory.subsets import all_masks, sizes
 
 @pytest.fixture(scope="module")
 def sizes_of_anes():
-    problem = Problem("anes96", "logistic", (("l2", 0.1),), n_points=90, n_queries=3)
+    problem = Problem("anes96", "logistic", l2=0.1, n_points=90, n_queries=3)
     return scale_by_size.run(scale_by_size.ScaleBySizeConfig(problem, (60, 90), probabilities=(0.5, 0.9)))
 
 
 def test_each_size_is_the_experiment_at_that_size_averaged_over_outputs(sizes_of_anes):
-    problem = Problem("anes96", "logistic", (("l2", 0.1),), n_points=60, n_queries=3)
+    problem = Problem("anes96", "logistic", l2=0.1, n_points=60, n_queries=3)
     one = scale_at_size.run(scale_at_size.ScaleAtSizeConfig(problem, (0.5, 0.9), 2000)).sel(estimator="control variate")
     at = sizes_of_anes.sel(sample_size=60)
     assert_close(at.excess, one.slope_at_mean.mean("output") - 1.0, rtol=1e-12)
@@ -40,7 +40,7 @@ def test_every_size_and_p_has_a_table_of_its_own():
         parts.append((part, weights.shape[1]))
         return response_table(learner, seeds, weights=weights)
 
-    problem = Problem("fair_anew", "logistic", (("l2", 0.1),), n_points=50, n_queries=2)
+    problem = Problem("fair_anew", "logistic", l2=0.1, n_points=50, n_queries=2)
     config = scale_by_size.ScaleBySizeConfig(problem, (40, 50), probabilities=(0.9,))
     scale_by_size.run(config, retrain=recorded)
     assert parts == [("N40p0.9", 40), ("N50p0.9", 50)]
@@ -55,7 +55,7 @@ def test_it_has_sizes_of_its_own_and_refuses_others_by_name():
 
 
 def test_the_miss_of_an_enumerated_datamodel_is_its_squared_relative_error():
-    problem = Problem("two_moons", "logistic", (("l2", 0.1),), n_points=6, n_queries=2)
+    problem = Problem("two_moons", "logistic", l2=0.1, n_points=6, n_queries=2)
     result = scale.run(scale.ScaleConfig(problem, probabilities=(0.75,))).sel(law="Bernoulli(0.75)")
     learner, masks = problem.build(), all_masks(6)
     weights = np.prod(np.where(masks > 0.0, 0.75, 0.25), axis=1)
@@ -83,7 +83,7 @@ def test_intervals_of_the_miss_cover(noise, most):
 
 # --- fixed size --------------------------------------------------------------------------------------------------------------
 
-MOONS = Problem("two_moons", "logistic", (("l2", 0.1),), n_points=6, n_queries=2)
+MOONS = Problem("two_moons", "logistic", l2=0.1, n_points=6, n_queries=2)
 
 
 def test_the_gap_to_bernoulli_subsets_is_that_of_two_regressions():
@@ -125,7 +125,7 @@ def on_one_column(monkeypatch, x, y):
     base = datasets.by_name("noisy_line", len(x))
     data = dataclasses.replace(base, X=x[:, None], y=y, X_query=np.ones((1, 1)), columns=("x",))
     monkeypatch.setattr(datasets, "by_name", lambda *_: data)
-    return Problem("noisy_line", "least_squares", (("l2", 0.0),), n_points=len(x))
+    return Problem("noisy_line", "least_squares", l2=0.0, n_points=len(x))
 
 
 def test_on_one_column_the_bound_is_missed_by_the_squared_share_of_the_other_points(monkeypatch):
@@ -151,7 +151,7 @@ def test_a_bound_with_half_its_first_term_is_exceeded(monkeypatch):
 
 
 def test_the_constants_of_logistic_regression_bound_finite_differences():
-    learner = Problem("spector", "logistic", (("l2", 0.1),), n_points=10).build()
+    learner = Problem("spector", "logistic", l2=0.1, n_points=10).build()
     at = learner.linearize(np.ones(10), (0,))
     mu, g, b, third = convex_bound._constants(at, 2, "logistic")
     x, y, theta = learner.X, learner.y, at.params[0]
@@ -174,7 +174,7 @@ def test_the_constants_of_logistic_regression_bound_finite_differences():
 
 
 def test_the_linear_approximation_is_the_derivative_of_the_outputs():
-    problem = Problem("spector", "logistic", (("l2", 0.1),), n_points=8, n_queries=2)
+    problem = Problem("spector", "logistic", l2=0.1, n_points=8, n_queries=2)
     result, learner = convex_bound.run(convex_bound.ConvexBoundConfig(problem, nodes=5)), problem.build()
     everything = np.ones((1, 8))
     for point in (0, 5):
@@ -186,6 +186,6 @@ def test_the_linear_approximation_is_the_derivative_of_the_outputs():
 
 
 def test_a_learner_that_is_not_convex_is_refused_by_name():
-    problem = Problem("xor", "mlp", (("hidden", (2,)), ("steps", 5)))
+    problem = Problem("xor", "mlp", hidden=(2,), steps=5)
     with pytest.raises(ValueError, match=r"xor-8 mlp .* is not convex, expected the learner logistic or least_squares"):
         convex_bound.run(convex_bound.ConvexBoundConfig(problem))

@@ -23,7 +23,7 @@ from theory.sampling.surrogates import taylor_surrogate
 from theory.subsets import all_masks
 
 EXPERIMENTS = all_experiments()
-SPECTOR = Problem("spector", "logistic", (("l2", 0.01),), n_points=10, n_queries=2)
+SPECTOR = Problem("spector", "logistic", l2=0.01, n_points=10, n_queries=2)
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +115,7 @@ def test_what_does_not_exist_is_undefined_and_nothing_else(estimates):
 
 
 def test_more_points_than_sixteen_have_a_larger_fold_over_design():
-    problem = Problem("spector", "logistic", (("l2", 0.1),), n_points=18, n_queries=1)
+    problem = Problem("spector", "logistic", l2=0.1, n_points=18, n_queries=1)
     config = EstimatorsConfig(problem, probabilities=(0.5,), sizes=(32, 64), designs=2, penalised_designs=2)
     error = EXPERIMENTS["estimators"].run(config).measured.sel(p=0.5, quality="relative_error")
     assert_identical(np.isnan(error.sel(estimator="fold-over")), [True, False])
@@ -201,7 +201,7 @@ def test_the_derivative_at_p_is_that_at_one_with_the_penalty_over_p(scales):
 @pytest.mark.parametrize("p", [0.25, 0.5, 0.9])
 def test_the_second_order_of_one_point_ridge_has_a_closed_form(p):
     """F(w) = w / (w + 1): derivatives 1 / (1 + p)^2, -2 / (1 + p)^3 and 6 / (1 + p)^4 at p."""
-    learner = Problem("one_point", "least_squares", (("l2", 1.0),)).build()
+    learner = Problem("one_point", "least_squares", l2=1.0).build()
     c = 1.0 + p
     expected = 1.0 + ((0.5 - p) * -2.0 / c**3 + 0.5 * p * (1.0 - p) * 6.0 / c**4) * c**2
     errors = [
@@ -214,7 +214,7 @@ def test_the_second_order_of_one_point_ridge_has_a_closed_form(p):
 def test_what_the_law_leaves_falls_as_one_over_n_and_second_derivatives_predict_it():
     left = []
     for n in (150, 600):
-        problem = Problem("fair", "logistic", (("l2", 1e-3),), n_points=n, n_queries=3)
+        problem = Problem("fair", "logistic", l2=1e-3, n_points=n, n_queries=3)
         result = EXPERIMENTS["scale_at_size"].run(ScaleAtSizeConfig(problem, probabilities=(0.9,), draws=2000))
         excess = result.slope_at_mean.sel(p=0.9, estimator="control variate") - 1.0
         predicted = result.second_order.sel(p=0.9) - 1.0
@@ -236,14 +236,14 @@ def test_every_p_has_a_table_of_its_own_that_a_store_can_keep():
 
 
 def test_a_learner_without_second_weight_derivatives_is_refused_by_name():
-    problem = Problem("two_moons", "mlp", (("hidden", (2,)), ("steps", 5)), n_points=6)
+    problem = Problem("two_moons", "mlp", hidden=(2,), steps=5, n_points=6)
     with pytest.raises(TypeError, match=r"mlp .* has no weight_hessian"):
         EXPERIMENTS["scale_at_size"].run(ScaleAtSizeConfig(problem))
 
 
 def test_an_output_that_depends_on_no_point_is_refused_by_name():
     """One column and a query at 0."""
-    problem = Problem("constant_output", "least_squares", (("l2", 0.1),))
+    problem = Problem("constant_output", "least_squares", l2=0.1)
     data = datasets.by_name("noisy_line", 8)
     made_up = dataclasses.replace(data, X=data.X, X_query=np.zeros((2, data.X.shape[1])))
     with pytest.MonkeyPatch.context() as patch:

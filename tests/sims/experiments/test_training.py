@@ -26,7 +26,7 @@ from theory.subsets import all_masks
 from theory.values import banzhaf, leave_one_out
 
 EXPERIMENTS = all_experiments()
-NETWORK = Problem("xor", "mlp", (("hidden", (3,)), ("l2", 0.05), ("learning_rate", 0.5)), n_points=5)
+NETWORK = Problem("xor", "mlp", hidden=(3,), l2=0.05, learning_rate=0.5, n_points=5)
 
 
 @pytest.fixture(scope="module")
@@ -148,9 +148,9 @@ def test_derivatives_of_networks_stand_with_the_conditioning_of_their_training(n
         assert "warning" not in result.attrs
 
 
-SOLVED = Problem("spector", "logistic", (("l2", 0.1),), n_points=8).build()
-CALM = Problem("xor", "mlp", (("hidden", (3,)), ("steps", 20)), n_points=5).build()
-WILD = Problem("xor", "mlp", (("hidden", (4,)), ("learning_rate", 16.0), ("steps", 300)), n_points=5).build()
+SOLVED = Problem("spector", "logistic", l2=0.1, n_points=8).build()
+CALM = Problem("xor", "mlp", hidden=(3,), steps=20, n_points=5).build()
+WILD = Problem("xor", "mlp", hidden=(4,), learning_rate=16.0, steps=300, n_points=5).build()
 
 
 def test_the_largest_amplification_and_rounding_count_and_a_millionth_is_warned_of():
@@ -181,8 +181,8 @@ def test_the_largest_amplification_and_rounding_count_and_a_millionth_is_warned_
 
 def test_chaos_that_training_forgets_before_its_end_is_warned_of():
     """Three hidden layers on Spector with steps of 0.3: a start moved by 2^-50 moves D(1) by a tenth of itself and more."""
-    options = (("hidden", (4, 4, 4)), ("l2", 0.01), ("learning_rate", 0.3), ("steps", 500))
-    learner = Problem("spector", "mlp", options, n_points=8).build()
+    options = {"hidden": (4, 4, 4), "l2": 0.01, "learning_rate": 0.3, "steps": 500}
+    learner = Problem("spector", "mlp", **options, n_points=8).build()
     one, other = (dataclasses.replace(learner, jitter=j).weight_jacobian(np.ones((1, 8)), [0, 1])[0] for j in (0.0, 2.0**-50))
     assert (np.linalg.norm(one - other, axis=(1, 2)) > 0.1 * np.linalg.norm(one, axis=(1, 2))).all()
     said = with_conditioning(xr.Dataset(), [learner], [0, 1]).attrs
@@ -205,7 +205,7 @@ def test_a_warning_names_the_first_step_and_what_is_moved_by_more_than_a_million
 def test_a_run_in_which_rounding_grows_is_marked_and_a_calm_one_is_not(trained):
     assert "warning" not in trained.attrs
     assert "Warning" not in summary_text(trained)
-    wild = Problem("xor", "mlp", (("hidden", (4,)), ("learning_rate", 16.0)), n_points=5)
+    wild = Problem("xor", "mlp", hidden=(4,), learning_rate=16.0, n_points=5)
     result = EXPERIMENTS["training_time"].run(TrainingTimeConfig(wild, times=(10, 300), n_seeds=4))
     assert float(result.amplification[-1].max()) > 1e3 * float(trained.amplification.max())
     assert "rounding alone" in result.attrs["warning"]
@@ -216,7 +216,7 @@ def test_a_run_in_which_rounding_grows_is_marked_and_a_calm_one_is_not(trained):
 def test_gradient_flow_is_approached_in_proportion_to_the_learning_rate():
     errors = []
     for rate, factor in ((0.04, 1), (0.02, 2)):
-        problem = Problem("noisy_line", "mlp", (("hidden", ()), ("loss", "squared"), ("learning_rate", rate)), n_points=6)
+        problem = Problem("noisy_line", "mlp", hidden=(), loss="squared", learning_rate=rate, n_points=6)
         config = FiniteTimeConfig(problem, probabilities=(0.5,), times=(32 * factor,), n_seeds=2)
         errors.append(float(EXPERIMENTS["finite_time_scale"].run(config).flow_error[0, 0]))
     assert 1.8 < errors[0] / errors[1] < 2.2
@@ -224,7 +224,7 @@ def test_gradient_flow_is_approached_in_proportion_to_the_learning_rate():
 
 def test_finite_time_slopes_are_those_of_separate_runs_at_every_p():
     """beta^(p) = E[F | i in S] - E[F | i not in S], weighted by hand; D(1) after t and after p t steps."""
-    problem = Problem("xor", "mlp", (("hidden", (3,)), ("learning_rate", 0.5)), n_points=5)
+    problem = Problem("xor", "mlp", hidden=(3,), learning_rate=0.5, n_points=5)
     config = FiniteTimeConfig(problem, probabilities=(0.25, 0.75), times=(4, 16), n_seeds=3)
     result, masks, ones = EXPERIMENTS["finite_time_scale"].run(config), all_masks(5), np.ones((1, 5))
 

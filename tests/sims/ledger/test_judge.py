@@ -13,7 +13,7 @@ from sims.experiments.shared.results import save
 from sims.ledger.judge import judge_learner
 from theory.claims import Status
 
-PROBLEM = Problem("spector", "logistic", (("l2", 0.1),), n_points=8)
+PROBLEM = Problem("spector", "logistic", l2=0.1, n_points=8)
 LOGISTIC = PROBLEM.build()
 
 
@@ -129,7 +129,7 @@ class Neighbour:
         return np.zeros((len(weights), len(seeds), self.n_outputs, self.n_points))
 
 
-MOONS = Problem("two_moons", "mlp", (("hidden", (3,)), ("activation", "relu"), ("steps", 20), ("learning_rate", 0.3)), 4, 2)
+MOONS = Problem("two_moons", "mlp", hidden=(3,), activation="relu", steps=20, learning_rate=0.3, n_points=4, n_queries=2)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ MOONS = Problem("two_moons", "mlp", (("hidden", (3,)), ("activation", "relu"), (
     [
         (MOONS.build(), 1),
         (Problem("xor", "moving_jump", n_points=5).build(), 4),
-        (Problem("two_moons", "least_squares", (("l2", 0.0), ("undefined", "min_norm")), n_points=5).build(), 1),
+        (Problem("two_moons", "least_squares", l2=0.0, undefined="min_norm", n_points=5).build(), 1),
         (Neighbour(), 1),
     ],
     ids=["relu", "moving threshold", "minimum norm", "nearest neighbour"],
@@ -150,7 +150,7 @@ def test_learners_that_jump_get_a_verdict_on_the_sum_of_derivative_and_jumps(lea
 
 
 def test_two_wells_are_steep_and_no_jump():
-    bistable = Problem("xor", "bistable", (("steps", 30), ("learning_rate", 0.1)), n_points=4).build()
+    bistable = Problem("xor", "bistable", steps=30, learning_rate=0.1, n_points=4).build()
     study = judge_learner(bistable)
     assert verdicts(study)["T2"].status is Status.HOLDS_WHEN
     assert "no case has a jump of F that was found" in reasons(study)["T16"]

@@ -22,8 +22,8 @@ from theory.metrics import jackknife, relative_error
 from theory.subsets import all_masks
 
 EXPERIMENTS = all_experiments()
-SPECTOR = Problem("spector", "logistic", (("l2", 0.1),), n_points=8)
-LONGLEY = Problem("longley", "least_squares", (("l2", 0.1),), n_points=6)
+SPECTOR = Problem("spector", "logistic", l2=0.1, n_points=8)
+LONGLEY = Problem("longley", "least_squares", l2=0.1, n_points=6)
 
 
 def by_id(identifier):

@@ -49,12 +49,12 @@ class LikeWithBranches(Like):
 
 def relu(data, n, steps, *, activation="relu", rate=0.3):
     """A network of 3 units on one of three data sets: two of classes, one of numbers."""
-    options = [("hidden", (3,)), ("activation", activation), ("learning_rate", rate)]
+    options = {"hidden": (3,), "activation": activation, "learning_rate": rate}
     if data == "line":
         x = np.linspace(-1.0, 1.5, n)[:, None]
         network = {"hidden": (4,), "activation": activation, "loss": "squared", "steps": steps, "learning_rate": rate}
         return MLP(x, 2.0 * np.sin(4.0 * x[:, 0]), [[0.3], [-0.7]], **network)
-    return Problem(data, "mlp", tuple(options), n_points=n, n_queries=2).build(steps=steps)
+    return Problem(data, "mlp", **options, n_points=n, n_queries=2).build(steps=steps)
 
 
 def beta_of(learner, seeds, p=0.5):
