@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 from numpy.typing import ArrayLike
 
 from sims.experiments.shared.problem import AnyProblem, Problem
-from sims.retrain import Responses, response_table
 from theory.response import Learner
 
 if TYPE_CHECKING:  # loaded where results are
     import xarray as xr
+
+    from sims.retrain import Responses
 
 __all__ = ["Config", "Experiment", "Retrain", "in_memory", "with_points", "with_problems"]
 
@@ -20,13 +21,17 @@ __all__ = ["Config", "Experiment", "Retrain", "in_memory", "with_points", "with_
 class Retrain(Protocol):
     """A function of this type calls `response_table` with a fixed store, executor and progress bar."""
 
-    def __call__(self, learner: Learner, seeds: Sequence[int], *, part: str = "", weights: ArrayLike | None = None) -> Responses:
+    def __call__(
+        self, learner: Learner, seeds: Sequence[int], *, part: str = "", weights: ArrayLike | None = None
+    ) -> "Responses":
         """Return the responses; every table of an experiment has its own name `part`, by which it is stored and resumed."""
         ...
 
 
-def in_memory(learner: Learner, seeds: Sequence[int], *, part: str = "", weights: ArrayLike | None = None) -> Responses:
+def in_memory(learner: Learner, seeds: Sequence[int], *, part: str = "", weights: ArrayLike | None = None) -> "Responses":
     """Return the responses from `response_table` without a store."""
+    from sims.retrain import response_table  # only now, since problems and experiments are described without it
+
     return response_table(learner, seeds, weights=weights)
 
 

@@ -12,7 +12,6 @@ from typing import Any, Protocol, cast
 
 from sims import datasets
 from sims.datasets.user_file import UserData
-from sims.learners.shared import checks
 from theory.response import DifferentiableLearner, Learner, LinearizableLearner, has_own_bias
 
 __all__ = [
@@ -79,8 +78,9 @@ class Problem:
         values: dict[str, Any] = {**dict(options), **named}
         lists = {key: tuple(cast("list[int]", value)) for key, value in values.items() if isinstance(value, list)}
         pairs = tuple({**values, **lists}.items())
-        checks.store(self, data=data, learner=learner, options=pairs)
-        checks.store(self, n_points=n_points, n_queries=n_queries, data_seed=data_seed)
+        fields = {"data": data, "learner": learner, "options": pairs}
+        for field, value in {**fields, "n_points": n_points, "n_queries": n_queries, "data_seed": data_seed}.items():
+            object.__setattr__(self, field, value)
 
     @property
     def name(self) -> str:
