@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from sims.experiments.shared.problem import AnyProblem
+from theory.inputs import as_seeds
 from theory.response import (
     Array,
     DifferentiableLearner,
@@ -70,7 +71,7 @@ def cases_of(problem: AnyProblem, n_seeds: int, *, patience: float) -> Cases:
     from sims.experiments.pairs import PairsConfig
     from sims.experiments.spectrum import SpectrumConfig
 
-    learner, seeds = problem.build(), tuple(range(n_seeds))
+    learner, seeds = problem.build(), as_seeds(range(n_seeds))
     n, kind = learner.n_points, type(learner).__name__
     training, derivative = _seconds(learner, seeds)
     edges = n * 2 ** (n - 1)
