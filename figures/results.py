@@ -27,6 +27,7 @@ __all__ = [
 _LEARNERS = {
     "least_squares": "ridge",
     "mlp": "network",
+    "softmax_regression": "softmax",
     "one_step": "one gradient step",
     "bistable": "two wells",
     "moving_jump": "moving threshold",

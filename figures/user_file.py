@@ -89,7 +89,7 @@ def _facts(ds: xr.Dataset, shown: xr.Dataset | None) -> list[tuple[str, str]]:
     others = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in given.items() if name not in ("l2", "loss"))
     drawn = shown.attrs.get("draws") if shown is not None else None
     return [
-        ("Target", str(ds.attrs["target"]) + (f", {labels[0]} or {labels[1]}" if len(labels) == 2 else ", a number")),
+        ("Target", f"{ds.attrs['target']}, {' or '.join(labels) if labels else 'a number'}"),
         ("Rows in the file", f"{int(ds.attrs['file_rows']):,}"),
         ("Rows trained on", f"N = {n:,}"),
         ("Rows explained", f"{len(np.atleast_1d(ds.attrs['query_rows']))} others"),
@@ -191,6 +191,8 @@ def _rows(ds: xr.Dataset) -> tuple[list[Effect], list[Effect]]:
 
 def _output(ds: xr.Dataset) -> str:
     labels = np.atleast_1d(ds.attrs.get("labels", []))
+    if len(labels) > 2:
+        return f"the {ds.attrs['unit']} of the query's own class"
     return f"the {ds.attrs['unit']} of {labels[1]}" if len(labels) == 2 else f"in {ds.attrs['unit']}"
 
 

@@ -51,7 +51,8 @@ def write_attributions(problem: "Problem", out: Path, executor: "engine.Executor
         executor=executor,
     )
     rows = data.train_rows, data.query_rows
-    output = f"{data.unit} of {data.labels[1]!r}" if data.labels else data.unit
+    output = f"{data.unit} of {data.labels[1]!r}" if len(data.labels) == 2 else data.unit
+    output = f"{data.unit} of the query's own class" if len(data.labels) > 2 else output
     about = {"case": problem.name, **{k: v for k, v in problem.facts().items() if k not in ("train_rows", "query_rows")}}
     path = folder.put("attributions.csv", attributions.attributions_csv(found, *rows).encode())
     folder.put("attributions.json", attributions.columns_json(found, about).encode())

@@ -12,10 +12,14 @@ from sims.datasets.user_file import UserData, as_user_data
 from sims.datasets.user_record import in_words, write_down
 from sims.experiments.shared.made import MadeLearner, load_function
 from sims.experiments.shared.problem import Problem
-from sims.experiments.shared.user_cases import CONVEX, ENUMERABLE, user_problem, why_not_enumerable
+from sims.experiments.shared.user_cases import CONVEX, ENUMERABLE, n_parameters, user_problem, why_not_enumerable
 from sims.ledger.cases import MOST_POINTS, PATIENCE, Cases, cases_of
 
 __all__ = ["Reading", "described_learner", "described_problem"]
+
+
+_USUAL = {"two classes": "logistic", "classes": "softmax_regression", "number": "least_squares"}
+"""The learner of each kind of target, where none is chosen."""
 
 
 class Reading(TypedDict):
@@ -43,9 +47,11 @@ def described_problem(
 ) -> tuple[Path, Problem]:
     """Return the folder for results and the learner on the file; every bad option or file raises an error here."""
     if learner is not None and ":" in learner:
-        raise ValueError(f"--learner {learner}: expected logistic, least_squares or mlp here; verify takes MODULE:FUNCTION")
+        raise ValueError(
+            f"--learner {learner}: expected logistic, least_squares, softmax_regression or mlp here; verify takes MODULE:FUNCTION"
+        )
     data = _read(file, learner, reading)
-    chosen = learner or ("logistic" if data.task == "two classes" else "least_squares")
+    chosen = learner or _USUAL[data.task]
     few, many = (6, 8) if chosen == "mlp" else (8, 12)
     problem = user_problem(data, chosen, points or (few if small else many), l2)
     n_points, folder = len(problem.load().X), out or Path("results") / "user" / data.label
@@ -54,7 +60,7 @@ def described_problem(
     problem.build()
     if chosen in CONVEX and problem.number("l2") == 0.0 and not why_not_enumerable(problem):
         raise ValueError("--l2 0: without a penalty small subsets have no single optimum, and all are retrained on: take l2 > 0")
-    values = "two values" if data.task == "two classes" else "numbers"
+    values = {"two classes": "two values", "classes": "several classes", "number": "numbers"}[data.task]
     _say(data, n_points, folder, f"{problem.name}{'' if learner else f' ({values}: --learner mlp is another)'}")
     if why_not_enumerable(problem):
         click.echo(
@@ -115,7 +121,7 @@ def _say(data: UserData, n_points: int, folder: Path, name: str) -> None:
 
 def _require_affordable(problem: Problem) -> None:
     """Refuse fits of so many columns on so many subsets that they would not end."""
-    n_points, n_columns = problem.n_points or 0, problem.load().X.shape[1]
+    n_points, n_columns = problem.n_points or 0, n_parameters(problem)
     most = ENUMERABLE[problem.learner]
     fewer = f", or take fewer points: --points {n_points - 1}" if n_points <= most else ""
     require_affordable(

@@ -162,8 +162,8 @@ def _drawn(user: UserData, n_points: int) -> Drawn:
 def _as_data_set(user: UserData, made: Features, target: Target, train: NDArray[np.int64], queries: NDArray[np.int64]) -> DataSet:
     """Return the data set: an intercept, the features standardised by the training rows, and the target y.
 
-    y is 0 or 1 for two classes, else it is standardised like the features. Raises ValueError if no feature or a numerical target
-    varies among the training rows.
+    y is the number of a class, or a number that is standardised like the features. Raises ValueError if no feature or a numerical
+    target varies among the training rows.
     """
     n_points = len(train)
     if not made.columns:
@@ -197,6 +197,7 @@ def _as_data_set(user: UserData, made: Features, target: Target, train: NDArray[
         train_rows=tuple(map(int, train)),
         query_rows=tuple(map(int, queries)),
         labels=target.labels,
+        y_query=target.y[queries] if user.task == "classes" else None,
     )
 
 
@@ -205,9 +206,9 @@ def _choose_rows(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return training rows and query rows, drawn without replacement by `user.seed`, each in the order of the file.
 
-    With two classes, each class has the same share of the training rows as of the usable rows, rounded, but at least two rows if
-    there are two: both classes are then still there when any one point is removed. Queries are drawn from all other rows. Raises
-    ValueError if there are too few rows or training points, or only one class.
+    Each class has the same share of the training rows as of the usable rows, rounded, but at least two rows if there are two: all
+    classes are then still there when any one point is removed. Queries are drawn from all other rows. Raises ValueError if there
+    are too few rows or training points, or a class is gone.
     """
     wanted, n_usable = n_points + user.n_queries, len(rows.usable)
     if n_points < LEAST_POINTS or n_usable < wanted:
@@ -227,17 +228,37 @@ def _choose_rows(
     if user.task == "number":
         train = order[:n_points]
     else:
-        classes = [order[target.y[order] == label] for label in (0.0, 1.0)]
+        classes = [order[target.y[order] == label] for label in range(len(target.labels))]
         if gone := [label for label, members in zip(target.labels, classes, strict=True) if not len(members)]:
             raise ValueError(
                 f"{user.path} has no usable row with {user.target} = {gone[0]}: {gaps_in_words(rows, n_rows)}; fill gaps with "
                 "--fill median or --fill mode, or leave out columns with --drop"
             )
-        least = [min(2, len(members)) for members in classes]
-        ones = int(np.clip(round(n_points * len(classes[1]) / n_usable), least[1], n_points - least[0]))
-        train = np.concatenate([classes[0][: n_points - ones], classes[1][:ones]])
+        shares = _shares(n_points, [len(members) for members in classes])
+        train = np.concatenate([members[:share] for members, share in zip(classes, shares, strict=True)])
     queries = order[~np.isin(order, train)][: user.n_queries]
     return np.sort(train), np.sort(queries)
+
+
+def _shares(n_points: int, sizes: Sequence[int]) -> list[int]:
+    """Return how many training points each class has: its share of n_points rows, rounded, at least two if it has two.
+
+    One point after the other goes to the class with the largest size / (2 share + 1) (Sainte-Lague), so that with more points no
+    class has fewer. Raises ValueError if n_points are too few for all classes.
+
+    >>> _shares(12, [70, 50, 30]), _shares(8, [2, 100])
+    ([6, 4, 2], [2, 6])
+    """
+    shares = [min(2, size) for size in sizes]
+    if sum(shares) > n_points:
+        raise ValueError(
+            f"--points {n_points}: {len(sizes)} classes with two training points or more need --points {sum(shares)}; or take "
+            "one against the rest with --positive"
+        )
+    for _ in range(n_points - sum(shares)):
+        free = [k for k, share in enumerate(shares) if share < sizes[k]]
+        shares[max(free, key=lambda k: sizes[k] / (2 * shares[k] + 1))] += 1
+    return shares
 
 
 def gaps_in_words(rows: Rows, n_rows: int) -> str:

@@ -11,7 +11,7 @@ from typing import Any, cast
 from sims.datasets.cells import in_order, plain, quoted
 from sims.datasets.dialect import SEPARATORS
 from sims.datasets.features import Category
-from sims.datasets.target import MOST_CODES
+from sims.datasets.target import MOST_CLASSES
 from sims.datasets.user_file import Drawn, UserData, gaps_in_words
 from theory.storage import ResultsFolder
 
@@ -56,12 +56,17 @@ def in_words(drawn: Drawn) -> Iterator[str]:
 
 
 def _classes(drawn: Drawn) -> str:
-    if drawn.data.labels:
+    labels = drawn.data.labels
+    if drawn.user.task == "classes":
+        numeric = all(drawn.table.number(label) is not None for label in labels)
+        numbers = "; --learner least_squares takes them as numbers" if numeric else ""
+        return f" ({len(labels)} classes: {_listed(list(labels))}{numbers})"
+    if labels:
         (others, _), (zero, one) = drawn.target.members, drawn.data.labels
         rest = f" ({_listed(list(others))})" if len(others) > 1 else ""
         return f" (0 = {zero!r}{rest}, 1 = {one!r})"
     values = in_order(drawn.table.target.values, drawn.table.decimal, drawn.table.thousands)
-    return f" (its {len(values)} values {', '.join(values)} taken as numbers)" if len(values) <= MOST_CODES else ""
+    return f" (its {len(values)} values {', '.join(values)} taken as numbers)" if len(values) <= MOST_CLASSES else ""
 
 
 def _category(name: str, category: Category) -> str:
@@ -110,7 +115,7 @@ def _record(drawn: Drawn) -> dict[str, Any]:
         "categories": {name: asdict(category) for name, category in made.categories.items()},
         "left_out": {**table.left_out, **made.left_out},
         "fills": {name: {"value": value, "cells": count} for name, (value, count) in made.fills.items()},
-        "classes": dict(zip(data.labels, (0, 1), strict=True)) if data.labels else None,
+        "classes": dict(zip(data.labels, range(len(data.labels)), strict=True)) if data.labels else None,
         "values_of_classes": target.members or None,
         "rows": "counted from 0, the first one below the header; empty lines do not count",
         "gaps": drawn.rows.gaps,

@@ -8,7 +8,7 @@ import xarray as xr
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
 from sims.experiments.shared.labels import Variables, array, labelled, progress_bar
 from sims.experiments.shared.problem import ParametricLearner, Problem
-from sims.experiments.shared.user_cases import CONVEX, user_case
+from sims.experiments.shared.user_cases import ONE_OUTPUT, user_case
 from theory.memory import require_memory
 from theory.response import Array, Fit, Linearization
 
@@ -33,8 +33,8 @@ def run(config: ConvexBoundConfig, *, retrain: Retrain = in_memory, progress: bo
     which bounds grow from every other node to all.
     """
     learner, kind = config.problem.build(), config.problem.learner
-    if kind not in CONVEX:
-        raise ValueError(f"{config.problem.name} is not convex, expected the learner {' or '.join(CONVEX)}")
+    if kind not in ONE_OUTPUT:
+        raise ValueError(f"{config.problem.name} has no third derivatives here, expected the learner {' or '.join(ONE_OUTPUT)}")
     n = learner.n_points
     width = learner.linearize(np.ones(n), (0,)).params.shape[1]
     require_memory(8 * config.nodes * (width * (n + 2 * width) + n), f"paths of {n} points", "take fewer training points")
@@ -119,6 +119,6 @@ EXPERIMENT = Experiment(
     ),
     small=(ConvexBoundConfig(Problem("spector", "logistic", l2=0.1, n_points=8), nodes=9),),
     run=run,
-    user_case=user_case(_user_case, learners=CONVEX, at_most=128),
+    user_case=user_case(_user_case, learners=ONE_OUTPUT, at_most=128),
     most_points=lambda config: None,
 )

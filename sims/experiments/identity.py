@@ -15,7 +15,7 @@ from sims.experiments.shared.experiment import Config, Experiment, Retrain, in_m
 from sims.experiments.shared.labels import MEASURES, Variables, array, effect_coords, labelled, progress_bar, table
 from sims.experiments.shared.memory import require_per_subset
 from sims.experiments.shared.problem import AnyProblem, Problem
-from sims.experiments.shared.user_cases import CONVEX, first_points, why_not_enumerable
+from sims.experiments.shared.user_cases import CONVEX, first_points, n_parameters, why_not_enumerable
 from theory.datamodel import Datamodel, optimal_datamodel, quadrature_datamodel
 from theory.derivatives import FiniteDifference, finite_difference
 from theory.edges import split_coefficients
@@ -400,7 +400,7 @@ def _user_case(problem: Problem, small: bool) -> Config | tuple[Config, ...] | s
     if problem.learner not in CONVEX:
         drawn = DrawnIdentityConfig(problem, draws=(20 if small else 40) * n, seeds=tuple(range(4)))
         return drawn if why_not_enumerable(problem) else f"is for --learner {' or '.join(CONVEX)}, or for more points"
-    most = int(1e9 / problem.load().X.shape[1] ** 2)  # derivatives: about half a minute
+    most = int(1e9 / n_parameters(problem) ** 2)  # derivatives: about half a minute
     fit = max((k for k in range(LEAST_POINTS, _EXACT + 1) if _derivatives(k) <= most), default=LEAST_POINTS)
     if n <= min(fit, _EXACT):
         return _exact(problem, most)
@@ -408,8 +408,8 @@ def _user_case(problem: Problem, small: bool) -> Config | tuple[Config, ...] | s
         whole = _exact(problem, 0)
     else:
         whole = DrawnIdentityConfig(problem, draws=max(5 * n, min(20_000, (10 if small else 100) * n)))
-    few = 6 if small else _FIRST
-    return whole, _exact(first_points(problem, min(fit, few)), most)
+    few, least = min(fit, 6 if small else _FIRST), 2 * len(problem.load().labels)  # two points of each class
+    return (whole, _exact(first_points(problem, few), most)) if few >= least else whole
 
 
 def _derivatives(n: int) -> int:

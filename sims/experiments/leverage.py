@@ -9,7 +9,7 @@ from sims.experiments.shared.effects import references
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
 from sims.experiments.shared.labels import Variables, array, effect_coords, labelled
 from sims.experiments.shared.problem import Problem
-from sims.experiments.shared.user_cases import CONVEX, user_case
+from sims.experiments.shared.user_cases import ONE_OUTPUT, user_case
 from theory.influence import influence, leverages
 from theory.metrics import relative_error, slope
 
@@ -60,5 +60,5 @@ EXPERIMENT = Experiment(
         LeverageConfig(Problem("spector", "logistic", l2=0.01, n_points=8)),
     ),
     run=run,
-    user_case=user_case(lambda problem, small: LeverageConfig(problem), learners=CONVEX),
+    user_case=user_case(lambda problem, small: LeverageConfig(problem), learners=ONE_OUTPUT),
 )

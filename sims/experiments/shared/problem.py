@@ -150,7 +150,18 @@ class Problem:
             raise ValueError(f"{self.learner} has no option {meant(unknown[0], known)} Its options are {listed(known)}")
         data, kind = self.load(), learner_class(self.learner)
         columns = [name != "intercept" or not has_own_bias(kind) for name in data.columns]
-        return kind(data.X[:, columns], data.y, data.X_query[: self.n_queries, columns], **options)
+        queries = data.X_query[: self.n_queries, columns]
+        if data.y_query is not None and _asks_for_classes(known, options):
+            return kind(data.X[:, columns], data.y, queries, y_query=data.y_query[: self.n_queries], **options)
+        return kind(data.X[:, columns], data.y, queries, **options)
+
+
+def _asks_for_classes(known: "Mapping[str, dataclasses.Field[Any]]", options: Mapping[str, Any]) -> bool:
+    """Return whether the learner's outputs are those of each query's own class: margins, or log probabilities, of a softmax."""
+    if "y_query" not in known:
+        return False
+    loss = options.get("loss", known["loss"].default if "loss" in known else "softmax")
+    return loss == "softmax" and not isinstance(options.get("output"), int)
 
 
 @lru_cache(maxsize=1024)

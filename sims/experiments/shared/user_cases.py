@@ -7,11 +7,22 @@ from sims.datasets.user_file import FirstRows, UserData
 from sims.experiments.shared.experiment import Config
 from sims.experiments.shared.problem import Problem
 
-__all__ = ["CONVEX", "ENUMERABLE", "NETWORKS", "first_points", "user_case", "user_problem", "why_not_enumerable"]
+__all__ = [
+    "CONVEX",
+    "ENUMERABLE",
+    "NETWORKS",
+    "ONE_OUTPUT",
+    "first_points",
+    "n_parameters",
+    "user_case",
+    "user_problem",
+    "why_not_enumerable",
+]
 
-CONVEX, NETWORKS = ("logistic", "least_squares"), ("mlp",)
+ONE_OUTPUT = ("logistic", "least_squares")
+CONVEX, NETWORKS = (*ONE_OUTPUT, "softmax_regression"), ("mlp",)
 
-ENUMERABLE: Mapping[str, int] = {"logistic": 16, "least_squares": 16, "mlp": 10}
+ENUMERABLE: Mapping[str, int] = {"logistic": 16, "least_squares": 16, "softmax_regression": 14, "mlp": 10}
 """Largest number of training points for which experiments retrain on all 2^N subsets; that takes minutes on two cores."""
 
 
@@ -19,9 +30,19 @@ def user_problem(data: UserData, learner: str, n_points: int, l2: float | None =
     """Return the problem of a learner on the user's data, with the penalty and learning rate that most experiments use."""
     if learner in CONVEX:
         return Problem(data, learner, l2=0.1 if l2 is None else l2, n_points=n_points)
-    loss, rate = ("logistic", 0.5) if data.task == "two classes" else ("squared", 0.1)
+    loss, rate = {"two classes": ("logistic", 0.5), "classes": ("softmax", 0.5), "number": ("squared", 0.1)}[data.task]
     penalty = 0.01 if l2 is None else l2
     return Problem(data, learner, hidden=(4,), loss=loss, l2=penalty, learning_rate=rate, n_points=n_points)
+
+
+def n_parameters(problem: Problem) -> int:
+    """Return the size of the systems that a convex learner solves: its columns, for several classes times C - 1.
+
+    Softmax regression solves them in the span of its points.
+    """
+    data = problem.load()
+    n_points, n_columns = data.X.shape
+    return min(n_points, n_columns) * (len(data.labels) - 1) if problem.learner == "softmax_regression" else n_columns
 
 
 def first_points(problem: Problem, n_points: int) -> Problem:
