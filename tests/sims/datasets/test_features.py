@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from sims.datasets.user_file import as_user_data
+from sims.datasets.user_file import _shares, as_user_data
 from sims.datasets.user_record import in_words, write_down
 
 
@@ -183,11 +183,11 @@ def test_no_feature_left_is_an_error_with_the_reasons(write):
 @pytest.mark.parametrize(
     ("values", "options", "message"),
     [
-        ("012", {}, "has the values 0, 1, 2: classes or numbers. --positive 2 takes '2' for class 1 and all others for class 0; "
-            "--learner least_squares takes them as numbers"),
-        (["1.0", "2", "30"], {}, "has the values 1.0, 2, 30: classes or numbers"),
-        ([str(k) for k in range(20)], {}, "classes or numbers"),
-        ("abc", {}, "--positive c takes 'c' for class 1 and all others for class 0"),
+        ("abc", {"learner": "least_squares"}, "--positive c takes 'c' .*; --learner softmax_regression takes all classes"),
+        ("abc", {"learner": "logistic"}, "expected two classes: --positive c takes 'c' .*; --learner softmax_regression takes"),
+        ([f"name {k}" for k in range(21)], {}, "in 21 different values, expected numbers or at most 20 classes: --positive"),
+        ([str(k) for k in range(21)], {"learner": "softmax_regression"}, "has 21 different values .*, expected at most 20"),
+        ("abc", {"positive": "a", "learner": "softmax_regression"}, "--positive makes two classes"),
         (["a b", "c"], {"learner": "least_squares"}, "holds text .* choose --learner logistic or mlp"),
         ("012", {"positive": "3"}, "--positive '3' is no value of target 'y' .*, which has '0', '1', '2'"),
         ("012", {"positive": "1", "learner": "least_squares"}, "--positive makes two classes"),
@@ -196,7 +196,7 @@ def test_no_feature_left_is_an_error_with_the_reasons(write):
         (["0"], {"positive": "0"}, "is '0' in every row"),
     ],
 )  # fmt: skip
-def test_a_target_that_could_be_classes_or_numbers_is_asked_about(write, values, options, message):
+def test_a_target_that_cannot_be_used_so_is_refused_with_what_to_do(write, values, options, message):
     frame = pd.DataFrame({"x": range(60), "y": [values[k % len(values)] for k in range(60)]})
     with pytest.raises(ValueError, match=message):
         as_user_data(write(frame), "y", **options)
@@ -230,6 +230,49 @@ def test_classes_are_what_was_chosen(write, tmp_path, values, options, labels, o
         assert written["values_of_classes"] == [sorted(set(values) - {ones}), [ones]]
     elif len(values) <= 20:
         assert f"(its {len(values)} values {', '.join(sorted(values))} taken as numbers)" in next(in_words(user.drawn(10)))
+
+
+@pytest.mark.parametrize(
+    ("values", "options", "labels", "said"),
+    [
+        (["b", "a", "c d"], {}, ("a", "b", "c d"), "(3 classes: a, b, c d)"),
+        ("102", {}, ("0", "1", "2"), "(3 classes: 0, 1, 2; --learner least_squares takes them as numbers)"),
+        (
+            ["10", "9", "1.0", "1"],
+            {},
+            ("1.0", "9", "10"),
+            "(3 classes: 1.0, 9, 10; --learner least_squares takes them as numbers)",
+        ),
+        ("ba", {"learner": "softmax_regression"}, ("a", "b"), "(2 classes: a, b)"),
+        ("abc", {"learner": "mlp"}, ("a", "b", "c"), "(3 classes: a, b, c)"),
+    ],
+)
+def test_several_classes_are_numbered_in_order_and_said(write, tmp_path, values, options, labels, said):
+    """The oracle is pandas' factorize on texts sorted as text or as numbers; every class trains, and queries know theirs."""
+    of_row = [values[k % len(values)] for k in range(60)]
+    user = as_user_data(write(pd.DataFrame({"x": range(60), "y": of_row})), "y", **options)
+    data = user.load(10)
+    assert (user.task, data.labels) == ("classes", labels)
+    numbers = all(label.replace(".", "").isdigit() for label in labels)
+    column = pd.Series(of_row).astype(float if numbers else str)
+    codes = pd.factorize(column, sort=True)[0]
+    assert data.y.tolist() == codes[list(data.train_rows)].tolist()
+    assert data.y_query.tolist() == codes[list(data.query_rows)].tolist()
+    assert np.bincount(data.y.astype(int)).min() >= 2
+    assert said in next(in_words(user.drawn(10)))
+    written = json.loads(write_down(user, 10, tmp_path / "out").read_text())
+    assert written["classes"] == {label: k for k, label in enumerate(labels)}
+
+
+def test_shares_of_classes_follow_their_sizes_and_never_shrink_with_more_points():
+    """Sainte-Lague by a table of quotients: the n largest of size / (2 k + 1) beyond the two that each class has."""
+    sizes = [70, 50, 30, 3, 1]
+    quotients = sorted(((size / (2 * k + 1), -c) for c, size in enumerate(sizes) for k in range(2, size)), reverse=True)
+    for n_points in range(9, 60):
+        extra = [-c for _, c in quotients[: n_points - 9]]
+        assert _shares(n_points, sizes) == [min(2, size) + extra.count(c) for c, size in enumerate(sizes)]
+    with pytest.raises(ValueError, match="--points 8: 5 classes with two training points or more need --points 9; or take"):
+        _shares(8, sizes)
 
 
 def test_every_choice_is_part_of_the_description(write, tmp_path):

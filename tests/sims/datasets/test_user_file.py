@@ -122,7 +122,11 @@ def test_columns_of_any_finite_size_are_standardised(tmp_path, scale):
     ("content", "choice", "message"),
     [
         ("three", {"learner": "logistic"}, r"target 'y' .* has 3 different values \('a', 'b', 'c'\), expected two classes"),
-        ("three", {}, r"target 'y' .* holds text \('a'\) in 3 different values, .* two classes: --positive c takes"),
+        (
+            "three",
+            {"learner": "least_squares"},
+            r"target 'y' .* holds text \('a'\) in 3 different values, .*: --positive c takes",
+        ),
         ("three", {"learner": "least_squares"}, r"target 'y' .* holds text \('a'\) in 3 different values"),
         ("two", {"learner": "least_squares"}, r"target 'y' .* holds text \('a'\) in 2 different values"),
         ("one", {}, "target 'y' .* is 'a' in every row"),
