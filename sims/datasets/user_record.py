@@ -28,10 +28,11 @@ _ENCODINGS = {
 def in_words(drawn: Drawn) -> Iterator[str]:
     """Yield lines that say how the file was read, and what was skipped, filled, left out or turned into categories."""
     table, made = drawn.table, drawn.features
+    noun = "feature" if len(made.columns) == 1 else "features"
     decimal = " with decimal commas" if table.decimal == "," else ""
     yield (
         f"{drawn.user.path}: {len(drawn.target.y):,} rows in {_ENCODINGS[table.encoding]}, separated by "
-        f"{SEPARATORS[table.separator]}{decimal}; {len(made.columns)} {'feature' if len(made.columns) == 1 else 'features'}, target {drawn.user.target!r}{_classes(drawn)}"
+        f"{SEPARATORS[table.separator]}{decimal}; {len(made.columns)} {noun}, target {drawn.user.target!r}{_classes(drawn)}"
     )
     if table.note:
         yield f"numbers: {table.note}"
