@@ -106,7 +106,7 @@ class _Block:
             chosen = self.batches.numbers[epoch % len(self.batches.numbers)][:, self.seeds] == number
             shares = self.weights.mapped(lambda w, part=chosen / float(sizes[number]): w * part)
             pulls = self._gradient(layers, shares)
-            speeds = [v.scaled(plan.momentum) + pull for v, pull in zip(speeds, pulls, strict=True)]
+            speeds = [v.scaled(plan.optimizer.momentum) + pull for v, pull in zip(speeds, pulls, strict=True)]
             layers = [theta + v.scaled(-float(rate)) for theta, v in zip(layers, speeds, strict=True)]
             yield layers
 
@@ -125,7 +125,7 @@ class _Block:
             weight = _product(lambda x, d: np.einsum("nir,nor->ior", x, d), below[k], delta)
             bias = delta.mapped(lambda d: d.sum(axis=0)[None])
             own = Jet(*(np.concatenate(parts) for parts in zip(weight, bias, strict=True)))
-            gradients.append(own + layers[k].scaled(plan.l2))
+            gradients.append(own + layers[k].scaled(plan.optimizer.penalty))
             if k:
                 pull = _product(lambda w, d: np.einsum("ior,nor->nir", w[:-1], d), layers[k], delta)
                 _, *bends = activation(hidden[k - 1].value)
