@@ -50,6 +50,7 @@ ACTIVATIONS = {
 }
 """Name: (activation, derivative)."""
 
+
 def log_sum_exp(f):
     """log sum_k exp f_k for f (C,)."""
     most = np.real(f).max()

@@ -299,7 +299,9 @@ class MLP:
         centre 0. The network must have one output.
         """
         if self.loss == "softmax":
-            raise ValueError("objective of a network with softmax, expected one output: tilts are defined for loss logistic or squared")
+            raise ValueError(
+                "objective of a network with softmax, expected one output: tilts are defined for loss logistic or squared"
+            )
         w = checks.as_weight_vector(weights, self.n_points)[:, None]
         return Objective(self._network, self.X, self.y, self.loss, w, tilts.T, stiffness, self._as_params(centre))
 

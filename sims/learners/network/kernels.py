@@ -535,9 +535,7 @@ def _backward(widths: Widths, activation: int, x: Array, params: Array, rows: Ro
 
 
 @inner
-def _backward_along(
-    widths: Widths, activation: int, x: Array, params: Array, rows: Rows, direction: Array, along: Array
-) -> None:
+def _backward_along(widths: Widths, activation: int, x: Array, params: Array, rows: Rows, direction: Array, along: Array) -> None:
     """Compute the derivative of `_backward` along the direction, and add it to `along`."""
     values, deltas, tangents, moved = rows.values, rows.deltas, rows.tangents, rows.moved
     first, here = len(params), len(values)
