@@ -153,7 +153,7 @@ def objective(net, params, weights):
 
 
 def objective_gradient(net, params, weights, members=None):
-    """(1/|batch|) sum_{i in batch} w_i grad l_i + penalty theta; the batch is every point unless `members` (N,) says who is in."""
+    """(1/|batch|) sum_{i in batch} w_i grad l_i + penalty theta; the batch is every point, or `members` (N,)."""
     batch = range(len(weights)) if members is None else np.flatnonzero(members)
     return sum(weights[i] * point_gradient(net, params, i) for i in batch) / len(batch) + penalty(net) * params
 

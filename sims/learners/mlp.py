@@ -33,29 +33,28 @@ class MLP:
 
     L = (1/N) sum_i w_i l_i(theta) + (l2/2) ||theta||^2, where theta contains all parameters. With one output, C = 1, the loss is
     l = log(1 + exp(-(2y - 1) f)) for labels 0 and 1 (`loss="logistic"`; f is a logit), or l = (f - y)^2 / 2 ("squared"; f is in
-    the units of y). `loss="softmax"` has one output per class 0 .. C - 1, all of which occur in y, and l = log sum_k exp f_k - f_y.
-    Every layer has a bias, so that X (N, d) needs no column of ones. With an empty `hidden` the model is linear. Activations are
-    tanh, softplus, relu, identity, and gelu, z Phi(z) with the normal distribution Phi.
+    the units of y). `loss="softmax"` has one output per class 0 .. C - 1, which must all occur in y, and
+    l = log sum_k exp f_k - f_y. Every layer has a bias, so that X (N, d) needs no column of ones. With an empty `hidden` the model
+    is linear. Activations are tanh, softplus, relu, identity and gelu; gelu is z Phi(z) with the normal distribution Phi.
 
-    What a query asks (`output`): with one output, f. With softmax, for the query's class c in `y_query`, the margin
-    f_c - log sum_{k != c} exp f_k (Ilyas et al. 2022; it is log p_c / (1 - p_c), as in Park et al. 2023), or "log_probability",
-    log p_c; or the logit f_k for an integer `output` = k, without `y_query`. For C = 2 the margin is f_c - f_{1-c}, but the network is
-    not the one with one output: it has two columns of last weights, which start at random and are both trained and penalised.
+    With one output, the answer to a query is f. With softmax, `output` chooses it. For the query's class c in `y_query` it is
+    "margin", f_c - log sum_{k != c} exp f_k = log p_c / (1 - p_c) (Park et al. 2023), or "log_probability", log p_c. For an
+    integer k it is the logit f_k, without `y_query`. For C = 2 the margin is f_c - f_{1-c}, but the network is not the one with
+    one output: it has two columns of last weights, which start at random and are both trained and penalised.
 
-    `optimizer="sgd"`: a step is v <- momentum v + g, theta <- theta - rate_t v. Here g is grad L. "adam" divides means of g by means
-    of its size, entry by entry: with m and v, the moments,
+    A step of `optimizer="sgd"` is v <- momentum v + g, theta <- theta - rate_t v. Here g is grad L. With `batch_size`, g is the
+    gradient of (1/|batch|) sum_{i in batch} w_i l_i plus the penalty. Batches go through random orders of all points, which
+    depend on the seed but not on the weights. rate_t is learning_rate, or learning_rate (1 + cos(pi t / steps)) / 2 for
+    `schedule="cosine"`. Step number t of "adam", t = 1, 2, .., is, entry by entry with `betas` = (b_1, b_2) (Kingma & Ba 2015),
 
-        m <- b_1 m + (1 - b_1) g,   v <- b_2 v + (1 - b_2) g^2,   theta <- theta - rate_t m' / (sqrt(v') + eps),
+        m <- b_1 m + (1 - b_1) g,   v <- b_2 v + (1 - b_2) g^2,
+        theta <- theta - rate m / (1 - b_1^t) / (sqrt(v / (1 - b_2^t)) + eps).
 
-    where m' = m / (1 - b_1^t), v' = v / (1 - b_2^t) and `betas` = (b_1, b_2), at the t-th step (Kingma & Ba 2015). "adamw" leaves
-    the penalty out of g and of L, and shrinks theta by the factor 1 - rate_t l2 before the step (Loshchilov & Hutter 2019). Both
-    are as in PyTorch. As long as all gradients of an entry of theta were 0, v = 0 and the derivative of its step is that of
-    m' / eps. It is exact, but it holds only for changes of the gradient well below eps: between 0 and eps the response to a weight
-    nearly jumps. This happens at subsets without points; `eps` = 0.1, say, makes the response smooth there.
-
-    With `batch_size`, g is the gradient of
-    (1/|batch|) sum_{i in batch} w_i l_i plus the penalty. Batches go through random orders of all points, which depend on the
-    seed but not on the weights. rate_t is learning_rate, or learning_rate (1 + cos(pi t / steps)) / 2 for `schedule="cosine"`.
+    "adamw" leaves the penalty out of g and of L, and multiplies theta by 1 - rate l2 before the step (Loshchilov & Hutter 2019).
+    PyTorch's optimisers do the same. While all gradients of an entry have been 0, v = 0, and its step has the derivative of
+    m / (1 - b_1^t) / eps. This derivative is exact, but it holds only for gradients far below eps: between 0 and eps the answer
+    nearly jumps, as it does from the subset without points to others. With eps = 0.1, say, it does not. Where an entry of g
+    changes its sign, the derivative is continuous, but it has a kink.
 
     The seed draws the start: W is init_scale times standard normal / sqrt(inputs of the layer), and b = 0. `jitter` changes every
     start at random by that relative amount, which shows how training amplifies rounding. With `snapshots` (t1, t2, ..) there are

@@ -368,7 +368,7 @@ def _step(params: Array, velocity: Array, gradient: Array, rate: float, momentum
             params[p, r] -= rate * velocity[p, r]
 
 
-# Adam at step t = 0, 1, .., with m and v the moments after it and g the gradient (Kingma & Ba 2015; adamw: Loshchilov & Hutter 2019):
+# Adam at step t = 0, 1, .., with m and v the moments after it and g the gradient (Kingma & Ba 2015):
 #
 #     m = beta_1 m + (1 - beta_1) g,   v = beta_2 v + (1 - beta_2) g^2,   s = sqrt(v / (1 - beta_2^(t+1))),
 #     theta = (1 - rate decay) theta - rate / (1 - beta_1^(t+1)) m / (s + eps).

@@ -3,9 +3,9 @@
     J(theta) = (1/N) sum_j (w_j l_j(theta) - c_j f_j(theta)) + (stiffness/2) ||theta - centre||^2
 
 Term j has the derivatives w_j l_j' - c_j and w_j l_j'' in f_j: the tilts c change only the first. L(theta; w) is J with c = 0,
-stiffness l2 and centre 0. The network has one output. With w = 1 and c_j = l_j' at theta_s, the sum over j equals, up to a constant, the sum of the Bregman
-divergences of l_j from f_j(theta_s). Replicas, which are trained models here, are the last axis, as in the whole package
-`network`; each has its own tilts and centre.
+stiffness l2 and centre 0. With w = 1 and c_j = l_j' at theta_s, the sum over j equals, up to a constant, the sum of the Bregman
+divergences of l_j from f_j(theta_s). The network has one output. Replicas, which are trained models here, are the last axis, as
+in the whole package `network`; each has its own tilts and centre.
 """
 
 from dataclasses import dataclass

@@ -8,7 +8,8 @@ polynomial, or jet), and obeys the rules
 The steps are those of `descent`, from the same start and with the same batches. Backpropagation has g' of activations and losses,
 and so its jets need derivatives up to g'''. Where relu has a kink the derivative is that of the branch that training took, as in
 `descent`: the bend itself is not seen. Where the second moment v of adam is 0, sqrt v is taken as the constant 0: this gives the
-first derivative, and of the second the mean over both directions, in which it is not the same. Replicas are the last axis of every array.
+first derivative, and of the second the mean over both directions, in which it is not the same. Replicas are the last axis of
+every array.
 """
 
 from collections.abc import Callable, Iterator

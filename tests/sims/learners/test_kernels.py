@@ -82,7 +82,7 @@ def test_gelu_its_slope_and_its_bend(scale):
     tail = np.maximum(1.0, z * z)  # erfc and exp multiply the rounding of z^2 by z^2
     assert (np.abs(values - z * below) <= 6e-16 * tail * np.abs(z * below) + 1e-307).all()
     assert (np.abs(slopes - (below + z * density)) <= 6e-16 * tail * (below + np.abs(z) * density) + 1e-305).all()
-    assert (np.abs(bends - (2.0 - z.astype(LONG) ** 2) * density) <= 6e-16 * tail * (2.0 + z * z) * density + 1e-304).all()
+    assert (np.abs(bends - (2.0 - z.astype(LONG) ** 2) * density) <= 6e-16 * tail * (2.0 + z * z) * density + 1e-300).all()  # exp stops at -700
 
 
 def long_softmax(f, label):
@@ -102,14 +102,15 @@ def test_softmax_and_the_readouts(scale, label):
     slopes, margin, log_probability = long_softmax(f, label)
     slope, curvature = np.empty((1, *f.shape)), np.empty((1, 6, f.shape[1]))
     kernels.softmax(contiguous(f[None]), np.array([float(label)]), slope, curvature)
-    assert error(slope[0], slopes) < 12.0 + 2.0 * scale  # f - max f is rounded
-    assert error(curvature[0, label], 1.0 + slopes[label]) < 12.0 + 2.0 * scale
+    rounding = 12.0 + 1.2 * float((f.max(axis=0) - f.min(axis=0)).max())  # that of f - max f, relative to its exponential
+    assert error(slope[0], slopes) < rounding
+    assert error(curvature[0, label], long_softmax(f, (label + 1) % 4)[0][label]) < rounding
     for kind, expected in ((1, margin), (2, log_probability)):
         out, read = np.empty((1, f.shape[1])), np.empty((1, *f.shape))
         kernels.readouts(kind, contiguous(f[None]), np.array([label]), out, read)
         assert (np.abs(out[0] - expected) <= 1e-15 * (2.0 + np.abs(f).max(axis=0))).all()
         own = 1.0 if kind == 1 else -slopes[label]
-        assert error(read[0, label], own * np.ones(f.shape[1])) < 20.0 + 10.0 * scale
+        assert error(read[0, label], own * np.ones(f.shape[1])) < 2.0 * rounding
         assert (np.abs(read[0].sum(axis=0)) <= 1e-15).all()
 
 
