@@ -126,13 +126,24 @@ class Descent:
         """Compute d outputs / d w, shape (B, S, K M, N), by the cheaper mode.
 
         Forward mode needs N products of a Hessian with a direction for every step. Reverse mode needs M products for every step
-        before each snapshot, and repeats every step, which costs about as much as one product.
+        before each snapshot, and repeats every step, which costs about as much as one product. If there are few replicas, each
+        is there once for every query: vector instructions need several replicas. This changes no bit, because replicas know
+        nothing of each other.
         """
         (n, m), size = (len(self.X), len(self.X_query)), (len(self.snapshots) * len(self.X_query), len(self.X))
         if n * self.snapshots[-1] <= (m + 1) * sum(self.snapshots):
             return self._in_tiles(partial(_forward_jacobian, moved=n), weights, initial, batches, size, directions=n)
         kept = (1 + self.optimizer.memories + _TRAIL[self.optimizer.name]) * self.stride
-        return self._in_tiles(_reverse_jacobian, weights, initial, batches, size, directions=m, kept=kept)
+        if len(weights) * initial.shape[1] * m > _LANES:
+            return self._in_tiles(_reverse_jacobian, weights, initial, batches, size, directions=m, kept=kept)
+        (b, s), k = (len(weights), initial.shape[1]), len(self.snapshots)
+        starts, repeated = np.repeat(initial, m, axis=1), Batches(np.repeat(batches.numbers, m, axis=2), batches.sizes)
+        work = partial(_reverse_jacobian, lanes=m)
+        try:
+            found = self._in_tiles(work, weights, starts, repeated, (k, n), directions=1, kept=kept)
+        except DivergedError as error:
+            raise DivergedError(error.row, error.seed // m, error.step) from None
+        return found.reshape(b, s, m, k, n).swapaxes(2, 3).reshape(b, s, k * m, n)
 
     def jacobian_column(self, weights: Array, initial: Array, batches: Batches, point: int) -> Array:
         """Compute d outputs / d w_point, shape (B, S, K M), by forward mode in this direction only.
@@ -250,7 +261,7 @@ class _Tile:
     """
 
     def __init__(self, plan: Descent, weights: Array, initial: Array, batches: Batches, seeds: Indices) -> None:
-        self.plan, self.initial = plan, np.ascontiguousarray(initial)
+        self.plan, self.initial, self.seeds = plan, np.ascontiguousarray(initial), seeds
         self._job = kernels.Job(
             *plan.network.code,
             kernels.LOSSES.index(plan.loss),
@@ -361,8 +372,11 @@ def _forward_jacobian(tile: _Tile, moved: int) -> Array:
     )
 
 
-def _reverse_jacobian(tile: _Tile) -> Array:
-    """Compute the derivatives (K M, N, R) in all weights by reverse mode, with a state stored every sqrt(T) steps."""
+def _reverse_jacobian(tile: _Tile, lanes: int = 1) -> Array:
+    """Compute the derivatives (K M, N, R) in all weights by reverse mode, with a state stored every sqrt(T) steps.
+
+    With several lanes, replica r is about query number seeds[r] mod `lanes` only, and the result is (K, N, R).
+    """
     plan, kept, ends, state, before = tile.plan, dict[int, State](), list[Array](), tile.start(), 0
     for stop in sorted({*range(0, plan.snapshots[-1], plan.stride), *plan.snapshots}):
         tile.train(state, before, stop)
@@ -372,6 +386,9 @@ def _reverse_jacobian(tile: _Tile) -> Array:
             ends.append(state.params.copy())
         before = stop
     adjoints = (plan.query_gradients(end) for end in ends)
+    if lanes > 1:
+        own, every = tile.seeds % lanes, np.arange(len(tile.seeds))
+        adjoints = (np.ascontiguousarray(adjoint[own, :, every].T)[None] for adjoint in adjoints)
     return np.concatenate([tile.pull(adjoint, kept, last) for adjoint, last in zip(adjoints, plan.snapshots, strict=True)])
 
 
@@ -387,6 +404,7 @@ def _amplification(tile: _Tile) -> Array:
 
 
 _TRAIL = {"sgd": 1, "adam": 4, "adamw": 4}  # vectors (P,) that reverse mode stores for every step
+_LANES = 32  # replicas times queries, up to which every query has replicas of its own
 _CACHE_ENTRIES = 60_000  # float64 numbers of a tile's parameters and directions
 _SMALLEST_TILE, _LARGEST_TILE = 32, 64
 _TRAJECTORY_BYTES = 2**27  # bytes of the states that one tile stores, and of its directions

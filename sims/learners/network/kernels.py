@@ -193,26 +193,41 @@ def descend(job: Job, rates: Array, first: int, params: Array, memory: Array, tr
     the memory after it, (4 P, R). If `codes` (R,) has entries, the hash of the activation pattern is updated: which hidden units
     were on, step by step, for every point that took part.
     """
-    rows, P = _rows(job.widths, job.activation, params), len(params)
-    gradient, share, slope = np.empty(params.shape), np.empty(params.shape[1]), np.empty((job.widths[-1], params.shape[1]))
-    none, top = np.empty((0, 0)), len(rows.values) - len(slope)
+    P, points, widths = len(params), np.empty(4, np.int64), job.widths
+    blocks = (  # four points in one pass over the gradient
+        _rows(widths, job.activation, params),
+        _rows(widths, job.activation, params),
+        _rows(widths, job.activation, params),
+        _rows(widths, job.activation, params),
+    )
+    gradient, share, slope = np.empty(params.shape), np.empty(params.shape[1]), np.empty((widths[-1], params.shape[1]))
+    none, top = np.empty((0, 0)), widths[1:-1].sum()
     for k in range(len(rates)):
         if len(trail):
             _copy(params, 0, trail[k], 0, P)
         _scale(params, job.l2, gradient)
+        count = 0
         for i in range(len(job.X)):
             _share(job, first + k, i, share)
             for r in range(len(share)):
                 share[r] *= job.weights[i, r]
             if _any(share):
-                _forward(job.widths, job.activation, job.X[i], params, rows)
+                rows = blocks[count]
+                points[count] = i
+                _forward(widths, job.activation, job.X[i], params, rows)
                 if len(codes):
                     _add_pattern(rows.values, top, share, codes)
                 _loss(job.loss, rows.values, job.y[i], slope, none)
                 for c in range(len(slope)):
                     for r in range(len(share)):
                         rows.deltas[top + c, r] = slope[c, r] * share[r]
-                _backward(job.widths, job.activation, job.X[i], params, rows, gradient)
+                _down(widths, job.activation, params, rows)
+                count += 1
+                if count == len(blocks):
+                    _add_gradients(widths, job.X, points, blocks, gradient)
+                    count = 0
+        for b in range(count):
+            _add_gradient(widths, job.X[points[b]], blocks[b], gradient)
         if job.optimizer == _SGD:
             _step(params, memory, gradient, rates[k], job.momentum)
         else:
@@ -514,24 +529,57 @@ def _along(
 @inner
 def _backward(widths: Widths, activation: int, x: Array, params: Array, rows: Rows, gradient: Array) -> None:
     """Compute all other deltas from those of the outputs, and add the point's term to the gradient."""
+    _down(widths, activation, params, rows)
+    _add_gradient(widths, x, rows, gradient)
+
+
+@inner
+def _down(widths: Widths, activation: int, params: Array, rows: Rows) -> None:
+    """Compute all other deltas from those of the outputs."""
     values, deltas, pulls = rows.values, rows.deltas, rows.pulls
     first, here = len(params), len(values)
-    for layer in range(len(widths) - 1, 0, -1):
+    for layer in range(len(widths) - 1, 1, -1):
         n_in, n_out = widths[layer - 1], widths[layer]
         first, here = first - (n_in + 1) * n_out, here - n_out
-        _add_bias(gradient, first + n_in * n_out, deltas, here, n_out)
-        if layer == 1:
-            _add_inputs_outer(gradient, x, deltas, n_out)
+        below = here - n_in
+        _zero(pulls, below, n_in)
+        _add_down(params, first, n_in, pulls, below, deltas, here, n_out)
+        _copy(pulls, below, deltas, below, n_in)
+        if activation == _GELU:
+            _multiply(rows.slopes, deltas, below, n_in)
         else:
-            below = here - n_in
-            _add_outer(gradient, first, n_in, values, below, deltas, here, n_out)
-            _zero(pulls, below, n_in)
-            _add_down(params, first, n_in, pulls, below, deltas, here, n_out)
-            _copy(pulls, below, deltas, below, n_in)
-            if activation == _GELU:
-                _multiply(rows.slopes, deltas, below, n_in)
-            else:
-                _times_slope(activation, values[below:here], deltas[below:here])
+            _times_slope(activation, values[below:here], deltas[below:here])
+
+
+@inner
+def _add_gradient(widths: Widths, x: Array, rows: Rows, gradient: Array) -> None:
+    """Add the point's term to the gradient, from its values and deltas."""
+    first = below = here = 0
+    for layer in range(1, len(widths)):
+        n_in, n_out = widths[layer - 1], widths[layer]
+        _add_bias(gradient, first + n_in * n_out, rows.deltas, here, n_out)
+        if layer == 1:
+            _add_inputs_outer(gradient, x, rows.deltas, n_out)
+        else:
+            _add_outer(gradient, first, n_in, rows.values, below, rows.deltas, here, n_out)
+        first, below, here = first + (n_in + 1) * n_out, here, here + n_out
+
+
+@inner
+def _add_gradients(
+    widths: Widths, X: Array, points: NDArray[np.int64], blocks: tuple[Rows, Rows, Rows, Rows], gradient: Array
+) -> None:
+    """Do `_add_gradient` for four points, one after the other, in one pass."""
+    first = below = here = 0
+    for layer in range(1, len(widths)):
+        n_in, n_out = widths[layer - 1], widths[layer]
+        for block in blocks:
+            _add_bias(gradient, first + n_in * n_out, block.deltas, here, n_out)
+        if layer == 1:
+            _add_inputs_outers(gradient, X, points, blocks, n_out)
+        else:
+            _add_outers(gradient, first, n_in, blocks, below, here, n_out)
+        first, below, here = first + (n_in + 1) * n_out, here, here + n_out
 
 
 @inner
@@ -631,8 +679,18 @@ def _any(a: Array) -> bool:
 
 @inner
 def _add_inputs(params: Array, x: Array, z: Array, n_out: int) -> None:
-    """Add W^T x to z, for the first layer."""
-    for i in range(len(x)):
+    """Add W^T x to z, for the first layer: four inputs in one pass, in their order."""
+    fours = len(x) - len(x) % 4
+    for i in range(0, fours, 4):
+        x_0, x_1, x_2, x_3 = x[i], x[i + 1], x[i + 2], x[i + 3]
+        for j in range(n_out):
+            p = i * n_out + j
+            q = p + n_out
+            s = q + n_out
+            t = s + n_out
+            for r in range(z.shape[1]):
+                z[j, r] = z[j, r] + params[p, r] * x_0 + params[q, r] * x_1 + params[s, r] * x_2 + params[t, r] * x_3
+    for i in range(fours, len(x)):
         for j in range(n_out):
             p = i * n_out + j
             for r in range(z.shape[1]):
@@ -641,8 +699,20 @@ def _add_inputs(params: Array, x: Array, z: Array, n_out: int) -> None:
 
 @inner
 def _add_layer(params: Array, first: int, n_in: int, values: Array, below: int, here: int, n_out: int) -> None:
-    """Add W^T a to z."""
-    for i in range(n_in):
+    """Add W^T a to z: four inputs in one pass, in their order."""
+    fours = n_in - n_in % 4
+    for i in range(0, fours, 4):
+        a = below + i
+        b, c, d = a + 1, a + 2, a + 3
+        for j in range(n_out):
+            p, to = first + i * n_out + j, here + j
+            q = p + n_out
+            s = q + n_out
+            t = s + n_out
+            for r in range(values.shape[1]):
+                lower = values[to, r] + params[p, r] * values[a, r] + params[q, r] * values[b, r]
+                values[to, r] = lower + params[s, r] * values[c, r] + params[t, r] * values[d, r]
+    for i in range(fours, n_in):
         for j in range(n_out):
             p = first + i * n_out + j
             for r in range(values.shape[1]):
@@ -687,6 +757,36 @@ def _add_outer(gradient: Array, first: int, n_in: int, a: Array, below: int, del
             p = first + i * n_out + j
             for r in range(delta.shape[1]):
                 gradient[p, r] += a[below + i, r] * delta[here + j, r]
+
+
+@inner
+def _add_inputs_outers(
+    gradient: Array, X: Array, points: NDArray[np.int64], blocks: tuple[Rows, Rows, Rows, Rows], n_out: int
+) -> None:
+    """Do `_add_inputs_outer` for four points, one after the other, in one pass."""
+    a, b, c, d = blocks[0].deltas, blocks[1].deltas, blocks[2].deltas, blocks[3].deltas
+    for i in range(X.shape[1]):
+        x_0, x_1, x_2, x_3 = X[points[0], i], X[points[1], i], X[points[2], i], X[points[3], i]
+        for j in range(n_out):
+            p = i * n_out + j
+            for r in range(gradient.shape[1]):
+                gradient[p, r] = gradient[p, r] + x_0 * a[j, r] + x_1 * b[j, r] + x_2 * c[j, r] + x_3 * d[j, r]
+
+
+@inner
+def _add_outers(
+    gradient: Array, first: int, n_in: int, blocks: tuple[Rows, Rows, Rows, Rows], below: int, here: int, n_out: int
+) -> None:
+    """Do `_add_outer` for four points, one after the other, in one pass."""
+    a, b, c, d = blocks[0].deltas, blocks[1].deltas, blocks[2].deltas, blocks[3].deltas
+    u, v, w, x = blocks[0].values, blocks[1].values, blocks[2].values, blocks[3].values
+    for i in range(n_in):
+        k = below + i
+        for j in range(n_out):
+            p, m = first + i * n_out + j, here + j
+            for r in range(gradient.shape[1]):
+                half = gradient[p, r] + u[k, r] * a[m, r] + v[k, r] * b[m, r]
+                gradient[p, r] = half + w[k, r] * c[m, r] + x[k, r] * d[m, r]
 
 
 @inner
