@@ -111,7 +111,6 @@ REGISTRY = {
             eps=0.1,
             **options,
         ),
-        other_rows=False,  # its eps is a size of gradients, which 1/N scales
     ),
     "kernel sum": Registered(_linear(KernelSum, targets), linearizes=False, same_bits=True),
     "one step": Registered(_penalised(OneStep, labels), linearizes=False, same_bits=True),

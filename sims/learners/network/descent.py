@@ -5,8 +5,9 @@ With the objective's gradient g_t = (1/|batch_t|) sum_{i in batch_t} w_i grad l_
     v_{t+1} = momentum v_t + g_t,        theta_{t+1} = theta_t - rate_t v_{t+1},        v_0 = 0.
 
 `kernels` has the step of adam, too. Tangents are derivatives of theta_t in w; they obey the differentiated steps (forward mode).
-Adjoints are derivatives of an output in theta_t; they obey the transposed steps (reverse mode). Both need products of the Hessian
-H_t with a direction, never H_t itself. Replicas are trained in tiles that stay in the cache; b * S + s is the replica of weights b and seed s.
+Adjoints are derivatives of an output in theta_t; they obey the transposed steps (reverse mode). Both need products of the
+Hessian H_t with a direction, never H_t itself. Replicas are trained in tiles that stay in the cache; b * S + s is the replica of
+weights b and seed s.
 """
 
 import dataclasses

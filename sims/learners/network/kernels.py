@@ -61,6 +61,9 @@ class Rows(NamedTuple):
     turned: Array  # the derivatives of the slopes along the direction
 
 
+Blocks = tuple[Rows, Rows, Rows, Rows]
+"""The arrays of four points."""
+
 ACTIVATIONS = ("tanh", "softplus", "relu", "identity", "gelu")
 """The activations; `_activate`, `_times_slope` and `_add_bend` use their positions. The derivative of relu at 0 is 0 here."""
 
@@ -193,41 +196,31 @@ def descend(job: Job, rates: Array, first: int, params: Array, memory: Array, tr
     the memory after it, (4 P, R). If `codes` (R,) has entries, the hash of the activation pattern is updated: which hidden units
     were on, step by step, for every point that took part.
     """
-    P, points, widths = len(params), np.empty(4, np.int64), job.widths
-    blocks = (  # four points in one pass over the gradient
+    P, R, widths = len(params), params.shape[1], job.widths
+    blocks = (
         _rows(widths, job.activation, params),
         _rows(widths, job.activation, params),
         _rows(widths, job.activation, params),
         _rows(widths, job.activation, params),
     )
-    gradient, share, slope = np.empty(params.shape), np.empty(params.shape[1]), np.empty((widths[-1], params.shape[1]))
-    none, top = np.empty((0, 0)), widths[1:-1].sum()
+    at_once = len(blocks) if P * R > _WIDE else 1
+    points, shares, gradient, slope = np.empty(4, np.int64), np.empty((4, R)), np.empty((P, R)), np.empty((widths[-1], R))
     for k in range(len(rates)):
         if len(trail):
             _copy(params, 0, trail[k], 0, P)
         _scale(params, job.l2, gradient)
         count = 0
         for i in range(len(job.X)):
-            _share(job, first + k, i, share)
-            for r in range(len(share)):
-                share[r] *= job.weights[i, r]
-            if _any(share):
-                rows = blocks[count]
+            _share(job, first + k, i, shares[count])
+            for r in range(R):
+                shares[count, r] *= job.weights[i, r]
+            if _any(shares[count]):
                 points[count] = i
-                _forward(widths, job.activation, job.X[i], params, rows)
-                if len(codes):
-                    _add_pattern(rows.values, top, share, codes)
-                _loss(job.loss, rows.values, job.y[i], slope, none)
-                for c in range(len(slope)):
-                    for r in range(len(share)):
-                        rows.deltas[top + c, r] = slope[c, r] * share[r]
-                _down(widths, job.activation, params, rows)
                 count += 1
-                if count == len(blocks):
-                    _add_gradients(widths, job.X, points, blocks, gradient)
+                if count == at_once:
+                    _add_points(job, points, shares, count, params, blocks, slope, codes, gradient)
                     count = 0
-        for b in range(count):
-            _add_gradient(widths, job.X[points[b]], blocks[b], gradient)
+        _add_points(job, points, shares, count, params, blocks, slope, codes, gradient)
         if job.optimizer == _SGD:
             _step(params, memory, gradient, rates[k], job.momentum)
         else:
@@ -235,6 +228,44 @@ def descend(job: Job, rates: Array, first: int, params: Array, memory: Array, tr
             if len(trail):
                 _copy(gradient, 0, trail[k], P, P)
                 _copy(memory, 0, trail[k], 2 * P, 2 * P)
+
+
+@inner
+def _add_points(
+    job: Job,
+    points: NDArray[np.int64],
+    shares: Array,
+    count: int,
+    params: Array,
+    blocks: Blocks,
+    slope: Array,
+    codes: Codes,
+    gradient: Array,
+) -> None:
+    """Add the terms of the first `count` points with their shares (4, R) to the gradient, one after the other.
+
+    If there are four, the first layer's parameters are read only twice, and the gradient only once.
+    """
+    widths, none, top = job.widths, np.empty((0, 0)), job.widths[1:-1].sum()
+    together = count == len(blocks)
+    if together:
+        _first_layers(widths, job.X, points, params, blocks)
+    for b in range(count):
+        i, rows = int(points[b]), blocks[b]
+        if not together:
+            _first_layer(widths, job.X[i], params, rows)
+        _later_layers(widths, job.activation, params, rows)
+        if len(codes):
+            _add_pattern(rows.values, top, shares[b], codes)
+        _loss(job.loss, rows.values, job.y[i], slope, none)
+        for c in range(len(slope)):
+            for r in range(slope.shape[1]):
+                rows.deltas[top + c, r] = slope[c, r] * shares[b, r]
+        _down(widths, job.activation, params, rows)
+        if not together:
+            _add_gradient(widths, job.X[i], rows, gradient)
+    if together:
+        _add_gradients(widths, job.X, points, blocks, gradient)
 
 
 @compiled
@@ -455,14 +486,37 @@ def _adam_back(
 @inner
 def _forward(widths: Widths, activation: int, x: Array, params: Array, rows: Rows) -> None:
     """Compute the values of all units from the inputs x of one point."""
+    _first_layer(widths, x, params, rows)
+    _later_layers(widths, activation, params, rows)
+
+
+@inner
+def _first_layer(widths: Widths, x: Array, params: Array, rows: Rows) -> None:
+    """Compute what the first layer passes on, before its activation."""
+    _copy(params, widths[0] * widths[1], rows.values, 0, widths[1])
+    _add_inputs(params, x, rows.values, widths[1])
+
+
+@inner
+def _first_layers(widths: Widths, X: Array, points: NDArray[np.int64], params: Array, blocks: Blocks) -> None:
+    """Do `_first_layer` for four points, in two passes over the parameters."""
+    n_in, n_out = widths[0], widths[1]
+    for b in range(0, len(blocks), 2):
+        one, two = blocks[b].values, blocks[b + 1].values
+        _copy(params, n_in * n_out, one, 0, n_out)
+        _copy(params, n_in * n_out, two, 0, n_out)
+        _add_inputs_of_two(params, X[points[b]], X[points[b + 1]], one, two, n_out)
+
+
+@inner
+def _later_layers(widths: Widths, activation: int, params: Array, rows: Rows) -> None:
+    """Compute the values of all units from what the first layer passes on."""
     values = rows.values
     first = below = here = 0  # first rows of this layer's parameters, of the values below it, and of its own values
     for layer in range(1, len(widths)):
         n_in, n_out = widths[layer - 1], widths[layer]
-        _copy(params, first + n_in * n_out, values, here, n_out)
-        if layer == 1:
-            _add_inputs(params, x, values, n_out)
-        else:
+        if layer > 1:
+            _copy(params, first + n_in * n_out, values, here, n_out)
             _add_layer(params, first, n_in, values, below, here, n_out)
         if layer + 1 < len(widths):
             if activation == _GELU:
@@ -566,9 +620,7 @@ def _add_gradient(widths: Widths, x: Array, rows: Rows, gradient: Array) -> None
 
 
 @inner
-def _add_gradients(
-    widths: Widths, X: Array, points: NDArray[np.int64], blocks: tuple[Rows, Rows, Rows, Rows], gradient: Array
-) -> None:
+def _add_gradients(widths: Widths, X: Array, points: NDArray[np.int64], blocks: Blocks, gradient: Array) -> None:
     """Do `_add_gradient` for four points, one after the other, in one pass."""
     first = below = here = 0
     for layer in range(1, len(widths)):
@@ -679,18 +731,8 @@ def _any(a: Array) -> bool:
 
 @inner
 def _add_inputs(params: Array, x: Array, z: Array, n_out: int) -> None:
-    """Add W^T x to z, for the first layer: four inputs in one pass, in their order."""
-    fours = len(x) - len(x) % 4
-    for i in range(0, fours, 4):
-        x_0, x_1, x_2, x_3 = x[i], x[i + 1], x[i + 2], x[i + 3]
-        for j in range(n_out):
-            p = i * n_out + j
-            q = p + n_out
-            s = q + n_out
-            t = s + n_out
-            for r in range(z.shape[1]):
-                z[j, r] = z[j, r] + params[p, r] * x_0 + params[q, r] * x_1 + params[s, r] * x_2 + params[t, r] * x_3
-    for i in range(fours, len(x)):
+    """Add W^T x to z, for the first layer."""
+    for i in range(len(x)):
         for j in range(n_out):
             p = i * n_out + j
             for r in range(z.shape[1]):
@@ -698,21 +740,29 @@ def _add_inputs(params: Array, x: Array, z: Array, n_out: int) -> None:
 
 
 @inner
-def _add_layer(params: Array, first: int, n_in: int, values: Array, below: int, here: int, n_out: int) -> None:
-    """Add W^T a to z: four inputs in one pass, in their order."""
-    fours = n_in - n_in % 4
-    for i in range(0, fours, 4):
-        a = below + i
-        b, c, d = a + 1, a + 2, a + 3
+def _add_inputs_of_two(params: Array, x: Array, y: Array, z: Array, w: Array, n_out: int) -> None:
+    """Add W^T x to z and W^T y to w, for the first layer of two points, two inputs in one pass."""
+    pairs = len(x) - len(x) % 2
+    for i in range(0, pairs, 2):
+        x_0, x_1, y_0, y_1 = x[i], x[i + 1], y[i], y[i + 1]
         for j in range(n_out):
-            p, to = first + i * n_out + j, here + j
+            p = i * n_out + j
             q = p + n_out
-            s = q + n_out
-            t = s + n_out
-            for r in range(values.shape[1]):
-                lower = values[to, r] + params[p, r] * values[a, r] + params[q, r] * values[b, r]
-                values[to, r] = lower + params[s, r] * values[c, r] + params[t, r] * values[d, r]
-    for i in range(fours, n_in):
+            for r in range(z.shape[1]):
+                z[j, r] = z[j, r] + params[p, r] * x_0 + params[q, r] * x_1
+                w[j, r] = w[j, r] + params[p, r] * y_0 + params[q, r] * y_1
+    for i in range(pairs, len(x)):
+        for j in range(n_out):
+            p = i * n_out + j
+            for r in range(z.shape[1]):
+                z[j, r] += params[p, r] * x[i]
+                w[j, r] += params[p, r] * y[i]
+
+
+@inner
+def _add_layer(params: Array, first: int, n_in: int, values: Array, below: int, here: int, n_out: int) -> None:
+    """Add W^T a to z."""
+    for i in range(n_in):
         for j in range(n_out):
             p = first + i * n_out + j
             for r in range(values.shape[1]):
@@ -760,9 +810,7 @@ def _add_outer(gradient: Array, first: int, n_in: int, a: Array, below: int, del
 
 
 @inner
-def _add_inputs_outers(
-    gradient: Array, X: Array, points: NDArray[np.int64], blocks: tuple[Rows, Rows, Rows, Rows], n_out: int
-) -> None:
+def _add_inputs_outers(gradient: Array, X: Array, points: NDArray[np.int64], blocks: Blocks, n_out: int) -> None:
     """Do `_add_inputs_outer` for four points, one after the other, in one pass."""
     a, b, c, d = blocks[0].deltas, blocks[1].deltas, blocks[2].deltas, blocks[3].deltas
     for i in range(X.shape[1]):
@@ -774,9 +822,7 @@ def _add_inputs_outers(
 
 
 @inner
-def _add_outers(
-    gradient: Array, first: int, n_in: int, blocks: tuple[Rows, Rows, Rows, Rows], below: int, here: int, n_out: int
-) -> None:
+def _add_outers(gradient: Array, first: int, n_in: int, blocks: Blocks, below: int, here: int, n_out: int) -> None:
     """Do `_add_outer` for four points, one after the other, in one pass."""
     a, b, c, d = blocks[0].deltas, blocks[1].deltas, blocks[2].deltas, blocks[3].deltas
     u, v, w, x = blocks[0].values, blocks[1].values, blocks[2].values, blocks[3].values
@@ -1029,6 +1075,7 @@ def _exponential(x: float) -> tuple[float, float]:
     return np.int64(bits).view(np.float64), u + v * (low + w * (middle + w * high))
 
 
+_WIDE = 2**14  # numbers of parameters times replicas beyond which it pays to visit four points in one pass
 _MIX = np.uint64(0xBF58476D1CE4E5B9)  # an odd number, from the generator SplitMix64
 _T = tuple(1.0 / math.factorial(k) for k in range(2, 14))
 _ROUND = 1.5 * 2.0**52

@@ -194,7 +194,7 @@ def _loss_slope(loss: str, f: Jet, y: Array) -> Jet:
     if loss != "softmax":
         return f.composed(*_LOSSES[loss](f.value, y[:, None, None]))
     power, total, _ = _exponentials(f, np.ones(f.value.shape[:2], dtype=bool))
-    own = np.arange(f.value.shape[1]) == y[:, None]
+    own: NDArray[np.bool_] = np.arange(f.value.shape[1]) == y[:, None]
     return _product(np.multiply, power, _inverse(total)).plus(-1.0 * own[:, :, None])
 
 
@@ -212,8 +212,8 @@ def _read(readout: Readout, f: Jet) -> Jet:
     own = f.mapped(lambda x: x[every, readout.classes])
     if readout.kind == "logit":
         return own
-    others = np.arange(f.value.shape[1]) != readout.classes[:, None]
-    _, total, most = _exponentials(f, others | (readout.kind == "log_probability"))
+    among: NDArray[np.bool_] = np.arange(f.value.shape[1]) != readout.classes[:, None]
+    _, total, most = _exponentials(f, among if readout.kind == "margin" else np.ones_like(among))
     inverse = 1.0 / total.value
     logarithm = total.composed(np.log(total.value), inverse, -(inverse**2)).plus(most)
     return own - logarithm.mapped(lambda x: x[:, 0])
