@@ -18,6 +18,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 
 import click
@@ -170,7 +171,7 @@ def networks(rounds: int, counts: list[int]) -> None:
 def spread_wide(optimizer: str, workers: engine.SpawnedPool) -> Array:
     """Outputs (B, R, M) of W5 by all processes, each with a share of the subsets."""
     cuts = np.linspace(0, 256, engine.physical_cores() + 1).astype(int)
-    shares = [(optimizer, int(a), int(b)) for a, b in zip(cuts, cuts[1:], strict=False)]
+    shares = [(optimizer, int(a), int(b)) for a, b in pairwise(cuts)]
     found = {
         share: part for done in engine.completed(peers.wide_shares, shares, executor=workers) for share, part in done.items()
     }
