@@ -48,7 +48,8 @@ Codes = NDArray[np.uint64]
 class Rows(NamedTuple):
     """The arrays (units, R) of one point; the next point overwrites them.
 
-    The last three have rows only for gelu. Of the other activations, derivatives are expressed by the values.
+    `extra` has rows only for gelu: da/dz, then d^2a/dz^2, then the derivative of da/dz along the direction, (3 units, R). The
+    derivatives of the other activations are expressed by the values.
     """
 
     values: Array  # a = act(z) of the hidden units, and f
@@ -56,9 +57,7 @@ class Rows(NamedTuple):
     pulls: Array  # d phi / d a
     tangents: Array  # the derivatives of the values along a direction in the parameters
     moved: Array  # the derivatives of the deltas along the direction
-    slopes: Array  # da/dz
-    bends: Array  # d^2a/dz^2
-    turned: Array  # the derivatives of the slopes along the direction
+    extra: Array
 
 
 Blocks = tuple[Rows, Rows, Rows, Rows]
@@ -95,11 +94,11 @@ def evaluate(
     """
     rows, gradient, top = _rows(widths, activation, params), np.empty(params.shape), widths[1:-1].sum()
     for i in range(len(X)):
-        _forward(widths, activation, X[i], params, rows)
+        _forward(widths, activation, X[i], params, rows.values, rows.extra)
         _copy(rows.values, top, f[i], 0, widths[-1])
         if len(values):
             _copy(seeds[i], 0, rows.deltas, top, widths[-1])
-            _backward(widths, activation, X[i], params, rows, gradient)
+            _backward(widths, activation, X[i], params, rows.values, rows.deltas, rows.pulls, rows.extra, gradient)
             _copy(rows.values, 0, values[i], 0, len(rows.values))
             _copy(rows.deltas, 0, deltas[i], 0, len(rows.values))
 
@@ -154,9 +153,9 @@ def products(
     for k in range(len(directions)):
         _zero(along[k], 0, len(gradient))
     for i in range(len(X)):
-        _forward(widths, activation, X[i], params, rows)
+        _forward(widths, activation, X[i], params, rows.values, rows.extra)
         _copy(slope[i], 0, rows.deltas, top, widths[-1])
-        _backward(widths, activation, X[i], params, rows, gradient)
+        _backward(widths, activation, X[i], params, rows.values, rows.deltas, rows.pulls, rows.extra, gradient)
         _along(widths, activation, X[i], params, rows, curvature[i], -1, none, directions, along, df)
 
 
@@ -203,24 +202,42 @@ def descend(job: Job, rates: Array, first: int, params: Array, memory: Array, tr
         _rows(widths, job.activation, params),
         _rows(widths, job.activation, params),
     )
-    at_once = len(blocks) if P * R > _WIDE else 1
-    points, shares, gradient, slope = np.empty(4, np.int64), np.empty((4, R)), np.empty((P, R)), np.empty((widths[-1], R))
+    values, deltas, pulls, _, _, extra = blocks[0]
+    wide, top, none = P * R > _WIDE, widths[1:-1].sum(), np.empty((0, 0))
+    points, shares, share = np.empty(len(blocks), np.int64), np.empty((len(blocks), R)), np.empty(R)
+    gradient, slope = np.empty((P, R)), np.empty((widths[-1], R))
     for k in range(len(rates)):
         if len(trail):
             _copy(params, 0, trail[k], 0, P)
         _scale(params, job.l2, gradient)
         count = 0
         for i in range(len(job.X)):
-            _share(job, first + k, i, shares[count])
+            _share(job, first + k, i, share)
             for r in range(R):
-                shares[count, r] *= job.weights[i, r]
-            if _any(shares[count]):
-                points[count] = i
-                count += 1
-                if count == at_once:
-                    _add_points(job, points, shares, count, params, blocks, slope, codes, gradient)
-                    count = 0
-        _add_points(job, points, shares, count, params, blocks, slope, codes, gradient)
+                share[r] *= job.weights[i, r]
+            if _any(share):
+                if wide:
+                    points[count] = i
+                    for r in range(R):
+                        shares[count, r] = share[r]
+                    count += 1
+                    if count == len(blocks):
+                        _add_four_points(job, points, shares, params, blocks, slope, codes, gradient)
+                        count = 0
+                    continue
+                _forward(widths, job.activation, job.X[i], params, values, extra)
+                if len(codes):
+                    _add_pattern(values, top, share, codes)
+                _loss(job.loss, values, job.y[i], slope, none)
+                for c in range(len(slope)):
+                    for r in range(R):
+                        deltas[top + c, r] = slope[c, r] * share[r]
+                _backward(widths, job.activation, job.X[i], params, values, deltas, pulls, extra, gradient)
+        for b in range(count):
+            i, rows = int(points[b]), blocks[b]
+            _first_layer(widths, job.X[i], params, rows.values)
+            _fill(job, i, shares[b], params, rows, slope, codes)
+            _add_gradient(widths, job.X[i], rows.values, rows.deltas, gradient)
         if job.optimizer == _SGD:
             _step(params, memory, gradient, rates[k], job.momentum)
         else:
@@ -231,41 +248,35 @@ def descend(job: Job, rates: Array, first: int, params: Array, memory: Array, tr
 
 
 @inner
-def _add_points(
+def _add_four_points(
     job: Job,
     points: NDArray[np.int64],
     shares: Array,
-    count: int,
     params: Array,
     blocks: Blocks,
     slope: Array,
     codes: Codes,
     gradient: Array,
 ) -> None:
-    """Add the terms of the first `count` points with their shares (4, R) to the gradient, one after the other.
+    """Add the terms of four points, with their shares (4, R), to the gradient: what one after the other does, in fewer passes."""
+    _first_layers(job.widths, job.X, points, params, blocks)
+    for b in range(len(blocks)):
+        _fill(job, int(points[b]), shares[b], params, blocks[b], slope, codes)
+    _add_gradients(job.widths, job.X, points, blocks, gradient)
 
-    If there are four, the first layer's parameters are read only twice, and the gradient only once.
-    """
-    widths, none, top = job.widths, np.empty((0, 0)), job.widths[1:-1].sum()
-    together = count == len(blocks)
-    if together:
-        _first_layers(widths, job.X, points, params, blocks)
-    for b in range(count):
-        i, rows = int(points[b]), blocks[b]
-        if not together:
-            _first_layer(widths, job.X[i], params, rows)
-        _later_layers(widths, job.activation, params, rows)
-        if len(codes):
-            _add_pattern(rows.values, top, shares[b], codes)
-        _loss(job.loss, rows.values, job.y[i], slope, none)
-        for c in range(len(slope)):
-            for r in range(slope.shape[1]):
-                rows.deltas[top + c, r] = slope[c, r] * shares[b, r]
-        _down(widths, job.activation, params, rows)
-        if not together:
-            _add_gradient(widths, job.X[i], rows, gradient)
-    if together:
-        _add_gradients(widths, job.X, points, blocks, gradient)
+
+@inner
+def _fill(job: Job, i: int, share: Array, params: Array, rows: Rows, slope: Array, codes: Codes) -> None:
+    """Compute the values and deltas of point i from what the first layer passes on, and update the hashes of the pattern."""
+    top = len(rows.values) - len(slope)
+    _later_layers(job.widths, job.activation, params, rows.values, rows.extra)
+    if len(codes):
+        _add_pattern(rows.values, top, share, codes)
+    _loss(job.loss, rows.values, job.y[i], slope, slope[:0])
+    for c in range(len(slope)):
+        for r in range(len(share)):
+            rows.deltas[top + c, r] = slope[c, r] * share[r]
+    _down(job.widths, job.activation, params, rows.values, rows.deltas, rows.pulls, rows.extra)
 
 
 @compiled
@@ -273,7 +284,7 @@ def patterns(widths: Widths, activation: int, X: Array, params: Array, codes: Co
     """Update the hashes (R,) by the activation pattern at inputs X (n, d) for parameters (P, R)."""
     rows, ones = _rows(widths, activation, params), np.ones(params.shape[1])
     for i in range(len(X)):
-        _forward(widths, activation, X[i], params, rows)
+        _forward(widths, activation, X[i], params, rows.values, rows.extra)
         _add_pattern(rows.values, len(rows.values) - widths[-1], ones, codes)
 
 
@@ -377,22 +388,23 @@ def _visit(
     is skipped. A number beyond the last direction means that there is none, but that df is needed at every point.
     """
     share, slope, curvature, last = work.share, work.slope, work.curvature, len(work.curvature) - 1
-    top = len(rows.values) - len(slope)
+    values, deltas, pulls, _, _, extra = rows
+    top = len(values) - len(slope)
     if own < 0:
         for r in range(len(share)):
             curvature[0, r] = share[r] * job.weights[i, r]
         if not _any(curvature[0]):
             return
-    _forward(job.widths, job.activation, job.X[i], params, rows)
-    _loss(job.loss, rows.values, job.y[i], slope, curvature)
+    _forward(job.widths, job.activation, job.X[i], params, values, extra)
+    _loss(job.loss, values, job.y[i], slope, curvature)
     scaled = 0 if last == 0 else last - 1
     for r in range(len(share)):
         curvature[scaled, r] *= share[r] * job.weights[i, r]
     for c in range(len(slope)):
         for r in range(len(share)):
             slope[c, r] *= share[r]
-            rows.deltas[top + c, r] = slope[c, r] * job.weights[i, r]
-    _backward(job.widths, job.activation, job.X[i], params, rows, work.gradient)
+            deltas[top + c, r] = slope[c, r] * job.weights[i, r]
+    _backward(job.widths, job.activation, job.X[i], params, values, deltas, pulls, extra, work.gradient)
     _along(job.widths, job.activation, job.X[i], params, rows, curvature, own, slope, directions, along, df)
 
 
@@ -484,17 +496,17 @@ def _adam_back(
 
 
 @inner
-def _forward(widths: Widths, activation: int, x: Array, params: Array, rows: Rows) -> None:
+def _forward(widths: Widths, activation: int, x: Array, params: Array, values: Array, extra: Array) -> None:
     """Compute the values of all units from the inputs x of one point."""
-    _first_layer(widths, x, params, rows)
-    _later_layers(widths, activation, params, rows)
+    _first_layer(widths, x, params, values)
+    _later_layers(widths, activation, params, values, extra)
 
 
 @inner
-def _first_layer(widths: Widths, x: Array, params: Array, rows: Rows) -> None:
+def _first_layer(widths: Widths, x: Array, params: Array, values: Array) -> None:
     """Compute what the first layer passes on, before its activation."""
-    _copy(params, widths[0] * widths[1], rows.values, 0, widths[1])
-    _add_inputs(params, x, rows.values, widths[1])
+    _copy(params, widths[0] * widths[1], values, 0, widths[1])
+    _add_inputs(params, x, values, widths[1])
 
 
 @inner
@@ -509,9 +521,8 @@ def _first_layers(widths: Widths, X: Array, points: NDArray[np.int64], params: A
 
 
 @inner
-def _later_layers(widths: Widths, activation: int, params: Array, rows: Rows) -> None:
+def _later_layers(widths: Widths, activation: int, params: Array, values: Array, extra: Array) -> None:
     """Compute the values of all units from what the first layer passes on."""
-    values = rows.values
     first = below = here = 0  # first rows of this layer's parameters, of the values below it, and of its own values
     for layer in range(1, len(widths)):
         n_in, n_out = widths[layer - 1], widths[layer]
@@ -520,7 +531,7 @@ def _later_layers(widths: Widths, activation: int, params: Array, rows: Rows) ->
             _add_layer(params, first, n_in, values, below, here, n_out)
         if layer + 1 < len(widths):
             if activation == _GELU:
-                _gelu(values, rows.slopes, rows.bends, here, n_out)
+                _gelu(values, extra, here, n_out)
             else:
                 _activate(activation, values[here : here + n_out])
         first, below, here = first + (n_in + 1) * n_out, here, here + n_out
@@ -540,9 +551,10 @@ def _forward_along(widths: Widths, activation: int, x: Array, params: Array, row
             _add_layer_along(params, direction, first, n_in, values, tangents, below, here, n_out)
         if layer + 1 < len(widths):
             if activation == _GELU:
-                _copy(tangents, here, rows.turned, here, n_out)
-                _multiply(rows.bends, rows.turned, here, n_out)
-                _multiply(rows.slopes, tangents, here, n_out)
+                units = len(values)
+                _copy(tangents, here, rows.extra, 2 * units + here, n_out)
+                _multiply(rows.extra, units + here, rows.extra, 2 * units + here, n_out)
+                _multiply(rows.extra, here, tangents, here, n_out)
             else:
                 _times_slope(activation, values[here : here + n_out], tangents[here : here + n_out])
         first, below, here = first + (n_in + 1) * n_out, here, here + n_out
@@ -581,16 +593,25 @@ def _along(
 
 
 @inner
-def _backward(widths: Widths, activation: int, x: Array, params: Array, rows: Rows, gradient: Array) -> None:
+def _backward(
+    widths: Widths,
+    activation: int,
+    x: Array,
+    params: Array,
+    values: Array,
+    deltas: Array,
+    pulls: Array,
+    extra: Array,
+    gradient: Array,
+) -> None:
     """Compute all other deltas from those of the outputs, and add the point's term to the gradient."""
-    _down(widths, activation, params, rows)
-    _add_gradient(widths, x, rows, gradient)
+    _down(widths, activation, params, values, deltas, pulls, extra)
+    _add_gradient(widths, x, values, deltas, gradient)
 
 
 @inner
-def _down(widths: Widths, activation: int, params: Array, rows: Rows) -> None:
+def _down(widths: Widths, activation: int, params: Array, values: Array, deltas: Array, pulls: Array, extra: Array) -> None:
     """Compute all other deltas from those of the outputs."""
-    values, deltas, pulls = rows.values, rows.deltas, rows.pulls
     first, here = len(params), len(values)
     for layer in range(len(widths) - 1, 1, -1):
         n_in, n_out = widths[layer - 1], widths[layer]
@@ -600,22 +621,22 @@ def _down(widths: Widths, activation: int, params: Array, rows: Rows) -> None:
         _add_down(params, first, n_in, pulls, below, deltas, here, n_out)
         _copy(pulls, below, deltas, below, n_in)
         if activation == _GELU:
-            _multiply(rows.slopes, deltas, below, n_in)
+            _multiply(extra, below, deltas, below, n_in)
         else:
             _times_slope(activation, values[below:here], deltas[below:here])
 
 
 @inner
-def _add_gradient(widths: Widths, x: Array, rows: Rows, gradient: Array) -> None:
+def _add_gradient(widths: Widths, x: Array, values: Array, deltas: Array, gradient: Array) -> None:
     """Add the point's term to the gradient, from its values and deltas."""
     first = below = here = 0
     for layer in range(1, len(widths)):
         n_in, n_out = widths[layer - 1], widths[layer]
-        _add_bias(gradient, first + n_in * n_out, rows.deltas, here, n_out)
+        _add_bias(gradient, first + n_in * n_out, deltas, here, n_out)
         if layer == 1:
-            _add_inputs_outer(gradient, x, rows.deltas, n_out)
+            _add_inputs_outer(gradient, x, deltas, n_out)
         else:
-            _add_outer(gradient, first, n_in, rows.values, below, rows.deltas, here, n_out)
+            _add_outer(gradient, first, n_in, values, below, deltas, here, n_out)
         first, below, here = first + (n_in + 1) * n_out, here, here + n_out
 
 
@@ -651,8 +672,8 @@ def _backward_along(widths: Widths, activation: int, x: Array, params: Array, ro
             _zero(moved, below, n_in)
             _add_down_along(params, direction, first, n_in, below, deltas, moved, here, n_out)
             if activation == _GELU:
-                _multiply(rows.slopes, moved, below, n_in)
-                _add_product(rows.turned, rows.pulls, moved, below, n_in)
+                _multiply(rows.extra, below, moved, below, n_in)
+                _add_product(rows.extra, 2 * len(values) + below, rows.pulls, moved, below, n_in)
             else:
                 _times_slope(activation, values[below:here], moved[below:here])
                 _add_bend(activation, values[below:here], tangents[below:here], rows.pulls[below:here], moved[below:here])
@@ -664,15 +685,13 @@ def _backward_along(widths: Widths, activation: int, x: Array, params: Array, ro
 @inner
 def _rows(widths: Widths, activation: int, params: Array) -> Rows:
     shape = (widths[1:].sum(), params.shape[1])
-    more = (shape[0] if activation == _GELU else 0, shape[1])
+    more = (3 * shape[0] if activation == _GELU else 0, shape[1])
     return Rows(
         np.empty(shape),
         np.empty(shape),
         np.empty(shape),
         np.empty(shape),
         np.empty(shape),
-        np.empty(more),
-        np.empty(more),
         np.empty(more),
     )
 
@@ -708,17 +727,17 @@ def _scale(a: Array, factor: float, out: Array) -> None:
 
 
 @inner
-def _multiply(factor: Array, out: Array, here: int, rows: int) -> None:
-    for j in range(here, here + rows):
+def _multiply(factor: Array, of: int, out: Array, to: int, rows: int) -> None:
+    for j in range(rows):
         for r in range(out.shape[1]):
-            out[j, r] *= factor[j, r]
+            out[to + j, r] *= factor[of + j, r]
 
 
 @inner
-def _add_product(a: Array, b: Array, out: Array, here: int, rows: int) -> None:
-    for j in range(here, here + rows):
+def _add_product(a: Array, of: int, b: Array, out: Array, here: int, rows: int) -> None:
+    for j in range(rows):
         for r in range(out.shape[1]):
-            out[j, r] += a[j, r] * b[j, r]
+            out[here + j, r] += a[of + j, r] * b[here + j, r]
 
 
 @inner
@@ -932,16 +951,17 @@ def _add_bend(activation: int, values: Array, tangents: Array, pulls: Array, out
 
 
 @inner
-def _gelu(values: Array, slopes: Array, bends: Array, here: int, rows: int) -> None:
-    """Replace the rows z by a = z Phi(z), Phi the normal distribution, and write da/dz and d^2a/dz^2."""
+def _gelu(values: Array, extra: Array, here: int, rows: int) -> None:
+    """Replace the rows z by a = z Phi(z), Phi the normal distribution, and write da/dz and d^2a/dz^2 into `extra`."""
     for j in range(here, here + rows):
+        second = len(values) + j
         for r in range(values.shape[1]):
             z = min(max(values[j, r], -40.0), 40.0)  # beyond, Phi is 0 or 1 to the last bit
             power, rest = _exponential(max(-0.5 * z * z, -700.0))
             density, below = (power * rest + power) * _PER_ROOT_2_PI, 0.5 * math.erfc(-z * _ROOT_HALF)
             values[j, r] = max(values[j, r], -40.0) * below
-            slopes[j, r] = below + z * density
-            bends[j, r] = (2.0 - z * z) * density
+            extra[j, r] = below + z * density
+            extra[second, r] = (2.0 - z * z) * density
 
 
 @inner
