@@ -194,8 +194,8 @@ def _loss_slope(loss: str, f: Jet, y: Array) -> Jet:
     if loss != "softmax":
         return f.composed(*_LOSSES[loss](f.value, y[:, None, None]))
     power, total, _ = _exponentials(f, np.ones(f.value.shape[:2], dtype=bool))
-    own: NDArray[np.bool_] = np.arange(f.value.shape[1]) == y[:, None]
-    return _product(np.multiply, power, _inverse(total)).plus(-1.0 * own[:, :, None])
+    own = np.equal(np.arange(int(f.value.shape[1])), y[:, None]).astype(np.float64)
+    return _product(np.multiply, power, _inverse(total)).plus(-own[:, :, None])
 
 
 def _exponentials(f: Jet, of: NDArray[np.bool_]) -> tuple[Jet, Jet, Array]:
@@ -212,7 +212,7 @@ def _read(readout: Readout, f: Jet) -> Jet:
     own = f.mapped(lambda x: x[every, readout.classes])
     if readout.kind == "logit":
         return own
-    among: NDArray[np.bool_] = np.arange(f.value.shape[1]) != readout.classes[:, None]
+    among = np.not_equal(np.arange(int(f.value.shape[1])), readout.classes[:, None])
     _, total, most = _exponentials(f, among if readout.kind == "margin" else np.ones_like(among))
     inverse = 1.0 / total.value
     logarithm = total.composed(np.log(total.value), inverse, -(inverse**2)).plus(most)
