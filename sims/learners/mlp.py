@@ -8,13 +8,13 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sims.learners.network.classes import as_classes, as_readout
 from sims.learners.network.descent import Batches, Descent, DivergedError, Optimizer
 from sims.learners.network.kernels import ACTIVATIONS, LOSSES, OPTIMIZERS
 from sims.learners.network.objective import Objective
 from sims.learners.network.passes import Network, Readout
 from sims.learners.network.second import second_derivative
 from sims.learners.shared import checks
+from sims.learners.shared.class_outputs import OutputName, as_query_classes
 from sims.learners.shared.representation import short_repr
 from theory.influence.trajectory import Checkpoint
 from theory.response import Array, Branches, Linearization
@@ -34,8 +34,8 @@ class MLP:
     L = (1/N) sum_i w_i l_i(theta) + (l2/2) ||theta||^2, where theta contains all parameters. With one output, C = 1, the loss is
     l = log(1 + exp(-(2y - 1) f)) for labels 0 and 1 (`loss="logistic"`; f is a logit), or l = (f - y)^2 / 2 ("squared"; f is in
     the units of y). `loss="softmax"` has one output per class 0 .. C - 1, which must all occur in y, and
-    l = log sum_k exp f_k - f_y. Every layer has a bias, so that X (N, d) needs no column of ones. With an empty `hidden` the model
-    is linear. Activations are tanh, softplus, relu, identity and gelu; gelu is z Phi(z) with the normal distribution Phi.
+    l = log sum_k exp f_k - f_y. Every layer has a bias, so that X (N, d) needs no column of ones. With an empty `hidden` the
+    model is linear. Activations are tanh, softplus, relu, identity and gelu; gelu is z Phi(z) with the normal distribution Phi.
 
     With one output, the answer to a query is f. With softmax, `output` chooses it. For the query's class c in `y_query` it is
     "margin", f_c - log sum_{k != c} exp f_k = log p_c / (1 - p_c) (Park et al. 2023), or "log_probability", log p_c. For an
@@ -88,7 +88,7 @@ class MLP:
     snapshots: tuple[int, ...] = ()
     jitter: float = 0.0
     y_query: ArrayLike | None = field(default=None, repr=False)
-    output: str | int = "margin"
+    output: OutputName = "margin"
     optimizer: str = "sgd"
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
@@ -138,11 +138,11 @@ class MLP:
     def _check_output(self) -> None:
         """Check what the queries ask, and refuse the options of several outputs if there is one."""
         if self.loss == "softmax":
-            readout = as_readout(self.output, self.y_query, len(self.X_query), self.n_classes)
-            given = None if self.y_query is None else np.array(readout.classes, dtype=np.float64)
-            if given is not None:
-                given.flags.writeable = False
-            checks.store(self, y_query=given, output=self.output if isinstance(self.output, str) else int(self.output))
+            if self.y_query is not None:
+                what = "one class per row of X_query"
+                checks.store(self, y_query=checks.as_targets(self.y_query, len(self.X_query), "y_query", what))
+            as_query_classes(self.output, self.y_query, len(self.X_query), self.n_classes)
+            checks.store(self, output=self.output if isinstance(self.output, str) else int(self.output))
         elif self.y_query is not None or self.output != MLP.output:
             name = "y_query" if self.y_query is not None else f"output = {self.output!r}"
             raise ValueError(f"{name} with loss {self.loss!r}, expected none: such a network has one output, which is the answer")
@@ -173,7 +173,7 @@ class MLP:
     def _readout(self) -> Readout:
         if self.loss != "softmax":
             return Readout("logit", np.zeros(len(self.X_query), dtype=np.int64))
-        return as_readout(self.output, self.y_query, len(self.X_query), self.n_classes)
+        return Readout(*as_query_classes(self.output, self.y_query, len(self.X_query), self.n_classes))
 
     @cached_property
     def _descent(self) -> Descent:
@@ -337,7 +337,7 @@ def _batch_numbers(seed: int, n_points: int, size: int, epochs: int) -> NDArray[
 _TARGETS: dict[str, Callable[[ArrayLike, int], Array]] = {
     "logistic": checks.as_labels,
     "squared": checks.as_targets,
-    "softmax": as_classes,
+    "softmax": lambda y, n_points: checks.as_classes(y, n_points).astype(np.float64),
 }
 
 LEARNER = MLP

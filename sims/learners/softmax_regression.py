@@ -203,6 +203,28 @@ class SoftmaxRegression:
             left[m] = 0.5 * along @ (bend - of_points(w[:, None, None] * third)) - own - slope[:, None] * adjoint
         return WeightHessian(left, along)
 
+    def weight_second_derivative(self, weights: ArrayLike, seeds: Sequence[int], point: int, other: int) -> Array:
+        """Compute d^2f / dw_point dw_other for weights (B, N), an entry of every `weight_hessian`; shape (B, R, M)."""
+        values, n_seeds = self._checked(weights), len(checks.as_seeds(seeds))
+        i, j = checks.as_point("point", point, self.n_points), checks.as_point("other", other, self.n_points)
+
+        def kernel(w: Array) -> Array:
+            rows, phi, penalty = self._rows, self._optimum(w), self._penalty(w)
+            misses = rows.misses(phi)
+            factored = batched.factor(rows.hessian(misses, w, penalty))
+            p, slope = misses + rows.labels[:, :, None], erm.penalty_slope(self.l2, self.normalization, w)
+            along = [-rows.solved(factored, rows.at_point(misses[:, k], k) + slope[k] * phi) for k in (i, j)]  # dphi/dw
+            moves = [m - (p * m).sum(axis=0) for m in map(rows.logits, along)]  # (C, N, B), of the logits about their mean
+            both = moves[0] * moves[1]
+            bend = rows.gradient(p * (both - (p * both).sum(axis=0)), phi, w, np.zeros_like(penalty))
+            bend += rows.at_point(p[:, i] * moves[1][:, i], i) + slope[i] * along[1]
+            bend += rows.at_point(p[:, j] * moves[0][:, j], j) + slope[j] * along[0]
+            logits, ahead, behind = self._at_queries(phi), self._at_queries(along[0]), self._at_queries(along[1])
+            changed = (self._output.gradient(logits) * self._at_queries(rows.solved(factored, bend))).sum(axis=0)
+            return np.einsum("cemb,cmb,emb->mb", self._output.curvature(logits), ahead, behind) - changed
+
+        return erm.in_blocks(kernel, values, n_seeds, (self.n_outputs,), self._work)
+
     def _logits(self, w: Array) -> Array:
         """Compute the logits (C, M, B) of the queries for weights (N, B)."""
         return self._at_queries(self._optimum(w))
@@ -360,10 +382,17 @@ class _Rows:
 
     def newton_step(self, misses: Array, gradient: Array, w: Array, penalty: Array) -> Array:
         """Compute H^-1 gradient, shape (d, K, B)."""
-        factored = batched.factor(self.hessian(misses, w, penalty))
-        d, size, batch = gradient.shape
-        solved = batched.solve(factored, np.ascontiguousarray(gradient.swapaxes(0, 1)).reshape(d * size, batch))
-        return solved.reshape(size, d, batch).swapaxes(0, 1)
+        return self.solved(batched.factor(self.hessian(misses, w, penalty)), gradient)
+
+    def solved(self, factored: Array, right: Array) -> Array:
+        """Compute H^-1 right for right (d, K, B)."""
+        d, size, batch = right.shape
+        solution = batched.solve(factored, right.swapaxes(0, 1).reshape(d * size, batch).copy())
+        return solution.reshape(size, d, batch).swapaxes(0, 1)
+
+    def at_point(self, push: Array, point: int) -> Array:
+        """Compute x_i (x) B^T push for push (C, B) on the logits of a point, shape (d, K, B)."""
+        return self.X[point][:, None, None] * (self.basis.T @ push)
 
     def certified(self, misses: Array, gradient: Array, phi: Array, w: Array, penalty: Array, limit: float) -> NDArray[np.bool_]:
         """Decide for each replica whether it is so near the optimum that one more step ends there.

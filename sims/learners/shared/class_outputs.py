@@ -19,7 +19,7 @@ from sims.learners.shared import checks
 from theory.inputs import as_count, shown
 from theory.response import Array
 
-__all__ = ["ClassOutput", "OutputName", "as_class_output"]
+__all__ = ["ClassOutput", "OutputName", "as_class_output", "as_query_classes"]
 
 OutputName = Literal["margin", "log_probability"] | int
 """What a learner answers for each query: `margin`, `log_probability`, or the number of a logit."""
@@ -66,36 +66,47 @@ class ClassOutput:
         return which.reshape(*which.shape, *([1] * (logits.ndim - 2)))
 
 
+def as_query_classes(
+    output: OutputName, y_query: ArrayLike | None, n_queries: int, n_classes: int
+) -> tuple[Literal["logit", "margin", "log_probability"], NDArray[np.int64]]:
+    """Return the kind of an output, and the class (M,) of every query that it is of.
+
+    A plain logit is that of the same class for all queries, whatever y_query says. Raises ValueError for an output that is not
+    known, and for labels of the queries that are missing or were not trained.
+    """
+    if not isinstance(output, str):
+        number = as_count("output", output, f", a class 0 .. {n_classes - 1}", least=0)
+        if number >= n_classes:
+            raise ValueError(f"output = {number}, expected a class that is trained, 0 .. {n_classes - 1}")
+        return "logit", np.full(n_queries, number, dtype=np.int64)
+    if output not in ("margin", "log_probability"):
+        raise ValueError(
+            f"output {shown(output)} is unknown, expected 'margin', 'log_probability', or a class 0 .. {n_classes - 1}"
+        )
+    if y_query is None:
+        raise ValueError(
+            f"output {output!r} is that of each query's own class, expected y_query = (M,) classes 0 .. {n_classes - 1}, "
+            "or the number of a class as output, whose logit is then the answer"
+        )
+    labels = checks.as_targets(y_query, n_queries, "y_query", "one class per row of X_query")
+    strange = np.flatnonzero(~np.isin(labels, np.arange(n_classes)))
+    if strange.size:
+        raise ValueError(
+            f"y_query[{strange[0]}] is {labels[strange[0]]:g}, expected a class that is trained, 0 .. {n_classes - 1}: "
+            "leave this query out, or train on its class"
+        )
+    return output, labels.astype(np.int64)
+
+
 def as_class_output(output: OutputName, y_query: ArrayLike | None, n_queries: int, n_classes: int) -> ClassOutput:
-    """Return the output with this name; raise ValueError if it needs labels of the queries that are missing or unknown.
+    """Return the output with this name; errors are those of `as_query_classes`.
 
     >>> as_class_output("margin", [0], 1, 3).value(np.zeros((3, 1))).round(12).tolist()  # -log 2
     [-0.69314718056]
     >>> as_class_output(2, None, 1, 3).value(np.array([[1.0], [2.0], [5.0]])).tolist()
     [5.0]
     """
-    classes = np.arange(n_classes)[:, None]
-    if isinstance(output, str):
-        if output not in ("margin", "log_probability"):
-            raise ValueError(
-                f"output {shown(output)} is unknown, expected 'margin', 'log_probability', or a class 0 .. {n_classes - 1}"
-            )
-        if y_query is None:
-            raise ValueError(
-                f"output {output!r} is that of each query's own class, expected y_query = (M,) classes 0 .. {n_classes - 1}, "
-                "or the number of a class as output, whose logit is then the answer"
-            )
-        labels = checks.as_targets(y_query, n_queries, "y_query", "one class per row of X_query")
-        strange = np.flatnonzero(~np.isin(labels, classes))
-        if strange.size:
-            raise ValueError(
-                f"y_query[{strange[0]}] is {labels[strange[0]]:g}, expected a class that is trained, 0 .. {n_classes - 1}: "
-                "leave this query out, or train on its class"
-            )
-        chosen = classes == labels
-        return ClassOutput(chosen, ~chosen if output == "margin" else np.ones_like(chosen))
-    number = as_count("output", output, f", a class 0 .. {n_classes - 1}", least=0)
-    if number >= n_classes:
-        raise ValueError(f"output = {number}, expected a class 0 .. {n_classes - 1}")
-    chosen = np.repeat(classes == number, n_queries, axis=1)
-    return ClassOutput(chosen, np.zeros_like(chosen))
+    kind, classes = as_query_classes(output, y_query, n_queries, n_classes)
+    chosen = np.arange(n_classes)[:, None] == classes
+    rivals = {"logit": np.zeros_like(chosen), "margin": ~chosen, "log_probability": np.ones_like(chosen)}
+    return ClassOutput(chosen, rivals[kind])

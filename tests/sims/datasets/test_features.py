@@ -237,12 +237,7 @@ def test_classes_are_what_was_chosen(write, tmp_path, values, options, labels, o
     [
         (["b", "a", "c d"], {}, ("a", "b", "c d"), "(3 classes: a, b, c d)"),
         ("102", {}, ("0", "1", "2"), "(3 classes: 0, 1, 2; --learner least_squares takes them as numbers)"),
-        (
-            ["10", "9", "1.0", "1"],
-            {},
-            ("1.0", "9", "10"),
-            "(3 classes: 1.0, 9, 10; --learner least_squares takes them as numbers)",
-        ),
+        (["10", "9", "1.0", "1"], {}, ("1", "9", "10"), "(3 classes: 1, 9, 10; --learner least_squares takes them as numbers)"),
         ("ba", {"learner": "softmax_regression"}, ("a", "b"), "(2 classes: a, b)"),
         ("abc", {"learner": "mlp"}, ("a", "b", "c"), "(3 classes: a, b, c)"),
     ],

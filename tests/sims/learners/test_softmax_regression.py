@@ -118,6 +118,17 @@ def test_second_derivatives_are_differences_of_the_first(seed, output, normaliza
     assert_close(found, expected, rtol=1e-8, call="weight_hessian along a direction")
 
 
+@settings(max_examples=20)
+@given(seed=st.integers(0, 10**6), output=st.sampled_from(OUTPUTS), normalization=st.sampled_from(NORMALIZATIONS))
+def test_second_derivatives_of_many_weights_are_entries_of_each_hessian(seed, output, normalization):
+    learner, rng = random_learner(seed, l2=0.1, output=output, normalization=normalization)
+    weights, (i, j) = rng.uniform(0.5, 2.0, (3, 12)), rng.integers(0, 12, 2)
+    expected = np.stack([learner.weight_hessian(row, (0,)).entry(i, j) for row in weights])
+    found = learner.weight_second_derivative(weights, (0, 1), int(i), int(j))
+    assert found.shape == (3, 2, 4)
+    assert_close(found[:, 1], expected, rtol=1e-10, call="weight_second_derivative")
+
+
 @pytest.mark.parametrize("output", OUTPUTS)
 def test_derivative_equals_converged_differences(output):
     learner, rng = random_learner(5, output=output)
@@ -228,7 +239,7 @@ def test_without_a_penalty_influence_is_the_derivative_in_unique_parameters():
         ({"y_query": [0, 5]}, r"y_query\[1\] is 5, expected a class that is trained, 0 .. 2"),
         ({"y_query": [0]}, r"y_query has shape \(1,\), expected \(2,\): one class per row of X_query"),
         ({"output": "logit"}, "output 'logit' is unknown, expected 'margin', 'log_probability', or a class 0 .. 2"),
-        ({"output": 3}, "output = 3, expected a class 0 .. 2"),
+        ({"output": 3}, "output = 3, expected a class that is trained, 0 .. 2"),
         ({"output": -1}, "output = -1"),
         ({"l2": -1.0}, "l2"),
         ({"normalization": "mean"}, "normalization 'mean' is unknown"),
