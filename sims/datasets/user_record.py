@@ -31,7 +31,8 @@ def in_words(drawn: Drawn) -> Iterator[str]:
     decimal = " with decimal commas" if table.decimal == "," else ""
     yield (
         f"{drawn.user.path}: {len(drawn.target.y):,} rows in {_ENCODINGS[table.encoding]}, separated by "
-        f"{SEPARATORS[table.separator]}{decimal}; {len(made.columns)} features, target {drawn.user.target!r}{_classes(drawn)}"
+        f"{SEPARATORS[table.separator]}{decimal}; {len(made.columns)} feature{'' if len(made.columns) == 1 else 's'}, "
+        f"target {drawn.user.target!r}{_classes(drawn)}"
     )
     if table.note:
         yield f"numbers: {table.note}"
