@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # loaded where something is computed: --help is quick
 __all__ = ["attribute", "write_attributions"]
 
 
-@click.command()
+@click.command(short_help="Score the rows of your own CSV file; judge nothing.")
 @user_options
 @SMALL
 @click.option("--out", type=FOLDER, help="Folder for attributions.csv [default: results/user/FILE.csv].")

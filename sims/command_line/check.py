@@ -8,7 +8,7 @@ import click
 __all__ = ["check", "counted", "in_bytes"]
 
 
-@click.command()
+@click.command(short_help="Compare everything stored in FOLDER with its sha256.")
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--repair", is_flag=True, help="Drop what is damaged, so that the next run makes it again.")
 def check(folder: Path, repair: bool) -> None:

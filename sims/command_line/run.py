@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 _POINTS = click.option(
-    "--points", type=click.IntRange(1), metavar="N", help="Training points N, for the cases that can have as many."
+    "--points", type=click.IntRange(1, 100_000), metavar="N", help="Training points N, for the cases that can have as many."
 )
 _SET = click.option(
     "--set",
@@ -74,7 +74,7 @@ def _write_settings(experiment: "Experiment", formatter: click.HelpFormatter) ->
                 formatter.write_dl(rows)
 
 
-@click.command(cls=_Run)
+@click.command(cls=_Run, short_help="Run the cases of one experiment, judge its claims.")
 @click.argument("name")
 @SMALL
 @_SET
@@ -97,8 +97,8 @@ def run(
 ) -> None:
     """Run every case of the experiment NAME, store the results and print a summary.
 
-    NAME is one of `list`, or a Python file of your own with EXPERIMENT = Experiment(..). Every table of responses is stored block
-    by block: after an interrupt or a crash the same command resumes.
+    NAME is one that the command `list` shows, or a Python file of your own with EXPERIMENT = Experiment(..). Every table of
+    responses is stored block by block: after an interrupt or a crash the same command resumes.
     """
     from sims.experiments.shared.cases import jobs_of, run_cases
     from sims.experiments.shared.changes import Changes

@@ -17,7 +17,13 @@ class _Learner(click.Choice[str]):
 
 
 _USER_OPTIONS = (
-    click.option("--data", "file", metavar="FILE.csv", type=click.Path(path_type=Path), help="Judge on this file instead."),
+    click.option(
+        "--data",
+        "file",
+        metavar="FILE.csv",
+        type=click.Path(path_type=Path),
+        help="Your own CSV file, instead of the project's data sets.",
+    ),
     click.option("--target", metavar="COLUMN", help="What is predicted: a column of numbers, or of classes."),
     click.option(
         "--positive",

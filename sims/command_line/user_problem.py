@@ -6,6 +6,7 @@ from typing import TypedDict, Unpack
 
 import click
 
+from sims.command_line.check import counted
 from sims.datasets.cost import require_affordable
 from sims.datasets.features import Fill
 from sims.datasets.user_file import UserData, as_user_data
@@ -60,8 +61,9 @@ def described_problem(
     problem.build()
     if chosen in CONVEX and problem.number("l2") == 0.0 and not why_not_enumerable(problem):
         raise ValueError("--l2 0: without a penalty small subsets have no single optimum, and all are retrained on: take l2 > 0")
-    values = {"two classes": "two values", "classes": "several classes", "number": "numbers"}[data.task]
-    _say(data, n_points, folder, f"{problem.name}{'' if learner else f' ({values}: --learner mlp is another)'}")
+    values = {"two classes": "two classes", "classes": "several classes", "number": "numbers"}[data.task]
+    hint = "" if learner else f" (for a target of {values}; or --learner mlp)"
+    _say(data, n_points, folder, f"{problem.name}{hint}")
     if why_not_enumerable(problem):
         click.echo(
             f"{n_points} points are too many for all their subsets (at most {ENUMERABLE[chosen]} with {chosen}): subsets are "
@@ -116,7 +118,7 @@ def _say(data: UserData, n_points: int, folder: Path, name: str) -> None:
     written, drawn = write_down(data, n_points, folder), data.drawn(n_points)
     for line in in_words(drawn):
         click.echo(line)
-    click.echo(f"{name}; {len(drawn.data.X_query)} queries; rows: {written}")
+    click.echo(f"{name}; {counted(len(drawn.data.X_query), 'query', 'queries')}; rows: {written}")
 
 
 def _require_affordable(problem: Problem) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["verify"]
 
 
-@click.command()
+@click.command(short_help="Run and judge everything, or your own data; draw the report.")
 @user_options
 @SMALL
 @click.option(
@@ -109,7 +110,7 @@ def _show(ledger: "Ledger", out: Path, json_file: Path | None, *, small: bool, v
     files = [
         f"Report: {report}" if report.exists() else f"Results: {out}",
         *([f"Ledger: {json_file}"] if json_file else []),
-        f"More of each: --verbose, or python -m sims explain CLAIM --from {out}",
+        f"More of each: --verbose, or python -m sims explain CLAIM --from {quote(str(out))}",
     ]
     say(screen(ledger, files, width=width, small=small))
 
@@ -140,5 +141,5 @@ def _draw(out: Path) -> None:
     reason = said.splitlines()[-1].removeprefix("Error: ") if said else f"it ended with exit status {status}"
     raise ChildProcessError(
         f"all results are stored in {out}, but not all of the pictures and the report: {reason}. To make them: "
-        f"python -m figures --from {out}"
+        f"python -m figures --from {quote(str(out))}"
     )

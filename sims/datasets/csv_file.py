@@ -254,15 +254,19 @@ def _choose(
         n_features, _LEAST_FITS, f"{path} has {len(header):,} columns", "keep those that matter, or leave others out with --drop"
     )
     named = [name for name in header if name]
+    unnamed = (
+        " (its first line holds numbers: is a line of names missing?)" if all(number(name) is not None for name in named) else ""
+    )
     if len(set(named)) < len(named):
         seen = set[str]()
         twice = next(name for name in named if name in seen or seen.add(name))
-        raise ValueError(f"{path} has several columns named {twice!r}: give each a name of its own")
+        raise ValueError(f"{path} has several columns named {twice!r}{unnamed}: give each a name of its own")
     for name, use in ((target, "target"), *((name, "drop") for name in drop), *((name, "categories") for name in categories)):
         if not name or name not in header:
             said = "--target is missing" if name is None else f"--{use} {name!r} is no column"
             raise ValueError(
                 f"{said} of {path}{_close(name, named)}; it has {quoted('column', named)}, separated by {SEPARATORS[separator]}"
+                f"{unnamed}"
             )
     for options, name in (("--drop", drop), ("--categories", categories)):
         if target in name:

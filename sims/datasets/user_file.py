@@ -212,7 +212,8 @@ def _choose_rows(
     """
     wanted, n_usable = n_points + user.n_queries, len(rows.usable)
     if n_points < LEAST_POINTS or n_usable < wanted:
-        has, remedy = f"{n_rows} rows", ""
+        has, remedy = f"{n_rows} row{'' if n_rows == 1 else 's'}", ""
+        queries = f"{user.n_queries} {'query' if user.n_queries == 1 else 'queries'}"
         if rows.skipped:
             worst = max(rows.gaps, key=lambda name: (rows.gaps[name], name != user.target))
             features_only = [name for name in rows.gaps if name != user.target]
@@ -221,7 +222,7 @@ def _choose_rows(
             drop = f"leave out columns with many ({as_options('--drop', [worst])}), " if worst in features_only else ""
             remedy = f"{fill}{drop}or "
         raise ValueError(
-            f"{user.path} has {has}; {n_points} training points and {user.n_queries} queries need {wanted}: {remedy}choose "
+            f"{user.path} has {has}; {n_points} training points and {queries} need {wanted}: {remedy}choose "
             f"--points ({LEAST_POINTS} or more) and --queries (1 or more) that add up to at most {n_usable}"
         )
     order = rows.usable[stream("rows of own data", user.seed).permutation(n_usable)]

@@ -170,6 +170,8 @@ def columns_json(found: "xr.Dataset", about: dict[str, Any]) -> str:
 
 
 _SHOWN = 3
+_CELL, _GAP = 9, 2
+"""Columns of a score without an error, such as -0.000123, and between two scores."""
 _TITLES = {
     "beta": "beta",
     "derivative": "D(1)",
@@ -180,17 +182,30 @@ _TITLES = {
 
 
 def attributions_text(found: "xr.Dataset", train_rows: Sequence[int], query_rows: Sequence[int], output: str) -> str:
-    """Write which rows raise and lower the first query's output most, by beta, and how beta agrees with every other score."""
+    """Write which rows raise and lower the first query's output most, by beta, and how beta agrees with every other score.
+
+    Tables are at most 80 columns wide, unless numbers of rows are very long.
+    """
     names = [name for name in SCORES if np.isfinite(found[name]).all()]
     beta = found["beta"].values[:, 0]
     order = np.argsort(-beta, kind="stable")
-    lines = [f"query row {query_rows[0]}, {output}: effect of each training row, by {found.attrs['how']}"]
-    lines.append(f"  {'row':>8} {''.join(f'{_TITLES[name]:>20}' for name in names)}")
     raising, lowering = ([i for i in ordered if sign * beta[i] > 0.0] for sign, ordered in ((1.0, order), (-1.0, order[::-1])))
-    for title, rows in (("raise it most", raising[:_SHOWN]), ("lower it most", lowering[:_SHOWN])):
+    shown = {"raise it most": raising[:_SHOWN], "lower it most": lowering[:_SHOWN]}
+    columns = {name: {i: _cell(found, name, i) for rows in shown.values() for i in rows} for name in names}
+    widths = {name: max(_CELL, len(_TITLES[name]), *map(len, cells.values())) + _GAP for name, cells in columns.items()}
+    first = max(3, *(len(str(train_rows[i])) for rows in shown.values() for i in rows))
+    lines = [
+        f"query row {query_rows[0]}, {output} (rows count from 0, below the line of names):",
+        f"effect of each training row, by {found.attrs['how']}",
+        f"  {'row':>{first}}{''.join(f'{_TITLES[name]:>{width}}' for name, width in widths.items())}",
+    ]
+    for title, rows in shown.items():
         lines.append(f"  {title}{'' if rows else ': none'}")
-        lines += [f"  {train_rows[i]:>8} {''.join(f'{_cell(found, name, i):>20}' for name in names)}" for i in rows]
-    lines.append(f"all {len(train_rows)} rows and {len(query_rows)} queries: beta against each other score")
+        lines += [
+            f"  {train_rows[i]:>{first}}{''.join(f'{columns[name][i]:>{width}}' for name, width in widths.items())}" for i in rows
+        ]
+    queries = "1 query" if len(query_rows) == 1 else f"{len(query_rows)} queries"
+    lines.append(f"all {len(train_rows)} rows and {queries}: beta against each other score")
     lines.append(f"  {'':14}{'slope':>10}{'relative error':>18}{'rank correlation':>20}")
     for name in names[1:]:
         measured = compare(found["beta"], found[name])

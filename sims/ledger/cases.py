@@ -110,7 +110,8 @@ def cases_of(problem: AnyProblem, n_seeds: int, *, patience: float) -> Cases:
     total = (2**n + near_one) * training + derivatives * derivative
     rest = f" and {derivatives:,} derivatives" if derivatives else ""
     cost = (
-        f"{problem.name}: {2**n:,} subsets x {n_seeds} seeds, then about {near_one:,} more weight vectors{rest}: about "
+        f"{problem.name}: {2**n:,} subsets x {n_seeds} seed{'' if n_seeds == 1 else 's'}, then about {near_one:,} more weight "
+        f"vectors{rest}: about "
         f"{_time(total)} in one process"
         + (f", up to {_time(total + 2 * most_trainings * training)} where F jumps" if derivatives else "")
     )

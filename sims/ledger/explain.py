@@ -5,6 +5,7 @@ import inspect
 import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from shlex import quote
 
 from sims.experiments.shared.results import read
 from theory.claims import Claim, NotJudged, Results, Verdict, all_claims, outcome
@@ -39,7 +40,7 @@ def _outcome(claim: Claim, results: Results) -> Verdict | NotJudged:
     return found
 
 
-def overview(claims: Sequence[Claim], folder: Path) -> str:
+def overview(claims: Sequence[Claim], folder: Path, width: int = _WIDTH) -> str:
     """List every claim with its verdict on the results in a folder, one line each; then the experiments without results."""
     results = results_for(claims, folder)
     outcomes = [(claim, _outcome(claim, results)) for claim in claims]
@@ -49,18 +50,18 @@ def overview(claims: Sequence[Claim], folder: Path) -> str:
     ]
     missing = [name for name in dict.fromkeys(name for c in claims for name in c.experiments) if not results[name]]
     if missing:
-        made = f"No results of {', '.join(missing)} in {folder}. To make them: python -m sims verify --out {folder}"
-        lines += ["", *textwrap.wrap(made, _WIDTH)]
+        made = f"No results of {', '.join(missing)} in {folder}. To make them: python -m sims verify --out {quote(str(folder))}"
+        lines += ["", *textwrap.wrap(made, width)]
     return "\n".join(lines)
 
 
-def explanation(claim: Claim, folder: Path) -> str:
+def explanation(claim: Claim, folder: Path, width: int = _WIDTH) -> str:
     """Explain one claim, with its verdict on the results in a folder, or the commands that make what is missing."""
     results = results_for([claim], folder)
     found = _outcome(claim, results)
     if isinstance(found, NotJudged):
         missing = [name for name in claim.experiments if not results[name]]
-        commands = " && ".join(f"python -m sims run {name} --out {folder}" for name in missing)
+        commands = " && ".join(f"python -m sims run {name} --out {quote(str(folder))}" for name in missing)
         verdict = f"not judged: {found.reason}" + (f". To make them: {commands}" if missing else "")
     else:
         verdict = f"{found.status}: {found.figure:.3g} on {found.case}. {found.condition}"
@@ -74,11 +75,11 @@ def explanation(claim: Claim, folder: Path) -> str:
         **({"Sensitivity": str(found.sensitivity)} if isinstance(found, Verdict) else {}),
         "Sources": "; ".join(map(reference, claim.sources)),
     }
-    heading = f"{claim.id}: {claim.statement}"
-    return "\n".join([heading, "-" * len(heading), *(_part(name, text) for name, text in parts.items())])
+    heading = textwrap.wrap(f"{claim.id}: {claim.statement}", width)
+    return "\n".join([*heading, "-" * len(heading[0]), *(_part(name, text, width) for name, text in parts.items())])
 
 
-def _part(name: str, text: str) -> str:
+def _part(name: str, text: str, width: int) -> str:
     name = f"{name:<{_INDENT}}"
-    wrap = textwrap.TextWrapper(_WIDTH, name, " " * _INDENT, break_on_hyphens=False, break_long_words=False)  # links stay whole
+    wrap = textwrap.TextWrapper(width, name, " " * _INDENT, break_on_hyphens=False, break_long_words=False)  # links stay whole
     return wrap.fill(text)

@@ -34,6 +34,8 @@ _COLOURS = {Status.HOLDS: "green", Status.HOLDS_WHEN: "cyan", Status.FAILS: "red
 
 _NOT_ROBUST = "* not robust: another tolerance, measure, case or data would change it."
 
+_NOTHING_LEFT = "(without it: nothing to judge)"
+
 _SYMBOLS = "beta: datamodel; D = dF/dw; D(1): where all points train; p: share that trains."
 
 
@@ -86,8 +88,10 @@ def show_run(name: str, results: "Sequence[xr.Dataset]", out: Path, *, small: bo
         click.echo(summary_text(result, width))
     claims = [claim for claim in all_claims() if name in claim.experiments]
     stored: Results = {**results_for(claims, out), name: results}
-    lines = claim_lines(((claim, outcome(claim, stored)) for claim in claims), width) or [f"No claim is judged on {name}."]
-    say("\n".join(["", click.style("Claims", bold=True), *lines]))
+    outcomes = [(claim, outcome(claim, stored)) for claim in claims]
+    lines = claim_lines(outcomes, width) or [f"No claim is judged on {name}."]
+    marked = any(turns_on(found) for _, found in outcomes if isinstance(found, Verdict))
+    say("\n".join(["", click.style("Claims", bold=True), *lines, *(["", *_wrapped(_NOT_ROBUST, width)] if marked else [])]))
     click.echo(f"\nresults: {out / name}")
     if small:
         say_small(width)
@@ -106,7 +110,8 @@ def _claim_lines(claim: Claim, found: Outcome, width: int, wide: bool) -> list[s
         mark = "*" if turns_on(found) else ""
         word, colour, rest = f"{found.status.value}{mark}", _COLOURS[found.status], claim.plain
         if wide and found.sensitivity is not None:
-            rest = f"{rest:<{_PLAIN}}{f'turns on {turns_on(found)}' if mark else 'robust'}"
+            alone = "robust" if found.sensitivity.robust else "rests on one case"
+            rest = f"{rest:<{_PLAIN}}{f'turns on {turns_on(found)}' if mark else alone}"
     prefix = f"{claim.id:<{_ID}}{word:<{_VERDICT}}"
     if width < 2 * len(prefix):  # a narrow terminal: the sentence stands below
         lines = [prefix.rstrip(), *textwrap.wrap(rest, width, initial_indent="  ", subsequent_indent="  ")]
@@ -118,8 +123,12 @@ def _claim_lines(claim: Claim, found: Outcome, width: int, wide: bool) -> list[s
 
 
 def turns_on(verdict: Verdict) -> str:
-    """Return in a few words what would give another verdict, such as "tolerance, 2 cases"; empty where nothing would."""
-    flips = () if verdict.sensitivity is None else verdict.sensitivity.flips
+    """Return in a few words what would give another verdict, such as "tolerance, 2 cases"; empty where nothing would.
+
+    That a verdict rests on one case, so that without it there is nothing to judge, gives no other verdict: all verdicts on a
+    user's own data rest on one.
+    """
+    flips = [] if verdict.sensitivity is None else [f for f in verdict.sensitivity.flips if not f.endswith(_NOTHING_LEFT)]
     counts = Counter(flip.split()[1] for flip in flips)  # "the case X of Y (without it: FAILS)"
     return ", ".join(f"{n} {kind}s" if n > 1 and kind in ("case", "measure") else kind for kind, n in counts.items())
 
@@ -130,8 +139,8 @@ def conclusion(ledger: Ledger) -> list[str]:
     others = [(claim, verdict) for claim, verdict in ledger.verdicts if not _is_essays(claim)]
     if not ledger.verdicts:
         return ["No claim could be judged on these results."]
-    counts = [f"of the essay's {len(essay)} claims judged {_counted(essay)}"] if essay else []
-    counts += [f"of {len(others)} other claims {_counted(others)}"] if others else []
+    counts = [f"of the essay's {len(essay)} claim{'s' * (len(essay) != 1)} judged {_counted(essay)}"] if essay else []
+    counts += [f"of {len(others)} other claim{'s' * (len(others) != 1)} {_counted(others)}"] if others else []
     return [_sentence("; ".join(counts)), *([_sentence(_named(essay))] if essay else []), _meaning(ledger)]
 
 

@@ -1,5 +1,6 @@
 """The module judges claims: every claim gets a verdict on results, or the reason why it has none."""
 
+import re
 import textwrap
 from collections import Counter
 from collections.abc import Mapping
@@ -55,6 +56,9 @@ class Ledger:
 
 _WIDTH = 118
 
+_NO_LABEL = re.compile(r"not all values found in index '(\w+)'")
+"""What xarray says where labels are missing."""
+
 
 def judge(results: Results, why: Mapping[str, str] | None = None) -> Ledger:
     """Judge every claim once. A claim that lacks the results of an experiment gets no verdict.
@@ -86,7 +90,8 @@ def outcome(claim: Claim, results: Results, why: Mapping[str, str] | None = None
     except (LookupError, AttributeError, TypeError, ValueError, ArithmeticError) as error:
         changed = {str(ds.attrs["changed"]) for name in claim.experiments for ds in results[name] if "changed" in ds.attrs}
         if changed and isinstance(error, LookupError | ValueError):
-            lacks = str(error).partition(". Try ")[0].strip("\"'")  # what xarray says of a label that is missing
+            lacks = str(error).partition(". Try ")[0].strip('"')
+            lacks = _NO_LABEL.sub(r"some values of \1", lacks)
             return NotJudged(f"the changed cases ({'; '.join(sorted(changed))}) do not have what it is judged on: {lacks}")
         return NotJudged(
             f"{type(error).__name__}: {error}. If another version made the results of {', '.join(claim.experiments)}, run these "

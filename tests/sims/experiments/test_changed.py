@@ -301,3 +301,4 @@ def test_a_claim_that_the_changed_cases_cannot_judge_says_what_they_lack():
     assert not ledger.faults
     reasons = {claim.id: reason for claim, reason in ledger.not_judged}
     assert reasons["C6"].startswith("the changed cases (p=0.3,0.6 scales=0.2,0.1) do not have what it is judged on")
+    assert all(reason.count("'") % 2 == 0 and "not all values found" not in reason for reason in reasons.values()), reasons

@@ -135,8 +135,21 @@ def test_the_summary_names_the_rows_with_the_largest_effects(exact):
     last = next(k for k, line in enumerate(lines) if "lower it most" in line)
     assert int(lines[first + 1].split()[0]) == 10 + beta.argmax()
     assert int(lines[last + 1].split()[0]) == 10 + beta.argmin()
+    assert lines[0].endswith("logit (rows count from 0, below the line of names):")
     positive = exact.assign(beta=abs(exact.beta))
     assert "lower it most: none" in attributions_text(positive, range(6), [0, 1], "logit")
+    assert "all 6 rows and 1 query:" in attributions_text(exact, range(6), [0], "logit")
+
+
+@pytest.mark.parametrize("error", [0.0, 0.00123])
+def test_the_summary_fits_into_80_columns_with_errors_too(exact, error):
+    tiny = exact * -0.000123456
+    tiny = tiny.assign_attrs(exact.attrs).assign(beta_error=exact.beta_error + error, shapley_error=exact.shapley_error + error)
+    lines = attributions_text(tiny, range(100_000, 100_006), [2], "logit").splitlines()
+    assert max(map(len, lines)) <= (80 if error == 0.0 else 88)
+    header = next(line for line in lines if line.lstrip().startswith("row"))
+    first = next(line for line in lines if line.startswith("  1000"))
+    assert len(header) == len(first)
 
 
 @pytest.mark.parametrize("points", ["6", "24"])

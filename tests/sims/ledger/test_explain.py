@@ -43,6 +43,19 @@ def test_an_explanation_says_all_that_is_declared_in_lines_that_fit(identifier, 
     assert all(len(line) <= 130 for line in text.splitlines() if str(tmp_path) not in line)
 
 
+@pytest.mark.parametrize("width", [60, 80])
+def test_an_explanation_is_as_wide_as_the_terminal(width, tmp_path):
+    for claim in claims_by_id(["C6", "T18"]):
+        lines = explanation(claim, tmp_path, width).splitlines()
+        assert all(len(line) <= width for line in lines if str(tmp_path) not in line and "doi:" not in line)
+    assert words(explanation(claim, tmp_path, width)).replace("-", "") == words(explanation(claim, tmp_path)).replace("-", "")
+
+
+def test_a_command_with_a_folder_can_be_copied_whatever_its_name(tmp_path):
+    folder = tmp_path / "my file.csv mymodule.make"
+    assert f"--out '{folder}'" in words(explanation(*claims_by_id(["C12"]), folder))
+
+
 def test_without_results_the_commands_that_make_them_are_named(tmp_path):
     text = words(explanation(*claims_by_id(["C12"]), tmp_path))
     for experiment in ("pathology",):

@@ -271,6 +271,6 @@ def test_a_notebook_shows_a_row_per_claim_with_folded_evidence_and_escapes_it(wh
 
 def test_the_cost_is_said_before_anything_is_trained_where_progress_is_shown(capsys):
     judge_learner(Bare(), progress=True)
-    assert capsys.readouterr().err.startswith("Bare-8: 256 subsets x 1 seeds, then about ")
+    assert capsys.readouterr().err.startswith("Bare-8: 256 subsets x 1 seed, then about ")
     judge_learner(Bare())
     assert capsys.readouterr().err == ""  # no terminal

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from sims.ledger.screen import claim_lines, conclusion, screen, turns_on
+from sims.ledger.screen import claim_lines, conclusion, screen, show_run, turns_on
 from sims.ledger.text import summary_text
 from theory.claims import Evidence, Ledger, NotJudged, Sensitivity, Status, Verdict, all_claims
 
@@ -31,7 +31,7 @@ def test_every_claim_has_a_plain_sentence_that_fits():
 def test_the_conclusion_counts_names_and_says_what_it_means():
     judged = {"C1": verdict("HOLDS WHEN"), "C5": verdict("FAILS"), "C6": verdict("FAILS", 1.3), "T2": verdict("HOLDS", 2e-15)}
     assert conclusion(ledger(judged)) == [
-        "Of the essay's 3 claims judged 1 holds under a condition and 2 fail; of 1 other claims 1 holds.",
+        "Of the essay's 3 claims judged 1 holds under a condition and 2 fail; of 1 other claim 1 holds.",
         "C5 and C6 fail; C1 holds.",
         "Beta is not dF/dw at w = 1: it is off by up to 1.3 times the size of D(1) (a-8 ridge), but it is dF/dw averaged over "
         "the datamodel's own training sets, to 2e-15.",
@@ -83,6 +83,23 @@ def test_what_a_verdict_turns_on_is_named_by_kind():
     )  # fmt: skip
     assert turns_on(verdict("FAILS", flips=texts)) == "tolerance, 2 measures, case, data"
     assert turns_on(verdict("FAILS")) == ""
+
+
+def test_a_verdict_that_rests_on_one_case_has_no_mark_and_says_so_where_there_is_room():
+    found = verdict("HOLDS", flips=("the case a of b (without it: nothing to judge)",))
+    both = verdict("HOLDS", flips=(*found.sensitivity.flips, "the tolerance (half it: FAILS)"))
+    assert (turns_on(found), turns_on(both)) == ("", "tolerance")
+    (line,) = claim_lines([(CLAIMS["T1"], found)], 120)
+    assert "*" not in line
+    assert line.endswith("rests on one case")
+    assert "not robust" not in screen(ledger({"T1": found}), [], width=120)
+
+
+def test_a_run_of_one_experiment_explains_its_marks_only_where_it_has_some(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr("sims.ledger.screen.outcome", lambda claim, stored: verdict("HOLDS", flips=flips))
+    for flips in ((), ("the tolerance (half it: FAILS)",)):
+        show_run("identity", [], tmp_path)
+        assert ("* not robust" in capsys.readouterr().out) == bool(flips)
 
 
 def test_a_claim_that_was_not_judged_gives_its_reason():
