@@ -51,7 +51,7 @@ _USER_OPTIONS = (
         "--learner",
         type=_Learner(["logistic", "least_squares", "mlp"]),
         metavar="NAME",
-        help="What is retrained: logistic, least_squares, mlp, or your own model, MODULE:FUNCTION, which is called as "
+        help="What is retrained: logistic, least_squares, mlp, or, by verify, your own model, MODULE:FUNCTION, called as "
         "make(X, y, X_query) and returns a learner [default: logistic for a target of two values, else least_squares].",
     ),
     click.option("--points", type=click.IntRange(4), help="Training points N [default: 12, mlp 8; with --small 8, mlp 6]."),

@@ -188,7 +188,7 @@ def attributions_text(found: "xr.Dataset", train_rows: Sequence[int], query_rows
     """
     names = [name for name in SCORES if np.isfinite(found[name]).all()]
     beta = found["beta"].values[:, 0]
-    order = np.argsort(-beta, kind="stable")
+    order: list[int] = np.argsort(-beta, kind="stable").tolist()
     raising, lowering = ([i for i in ordered if sign * beta[i] > 0.0] for sign, ordered in ((1.0, order), (-1.0, order[::-1])))
     shown = {"raise it most": raising[:_SHOWN], "lower it most": lowering[:_SHOWN]}
     columns = {name: {i: _cell(found, name, i) for rows in shown.values() for i in rows} for name in names}
