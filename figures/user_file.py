@@ -89,7 +89,7 @@ def _facts(ds: xr.Dataset, shown: xr.Dataset | None) -> list[tuple[str, str]]:
     others = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in given.items() if name not in ("l2", "loss"))
     drawn = shown.attrs.get("draws") if shown is not None else None
     return [
-        ("Target", f"{ds.attrs['target']}, {' or '.join(labels) if labels else 'a number'}"),
+        ("Target", f"{ds.attrs['target']}{_values(labels)}"),
         ("Rows in the file", f"{int(ds.attrs['file_rows']):,}"),
         ("Rows trained on", f"N = {n:,}"),
         ("Rows explained", f"{len(np.atleast_1d(ds.attrs['query_rows']))} others"),
@@ -168,8 +168,9 @@ def _much_better(cases: Sequence[xr.Dataset], judged: Mapping[str, Verdict]) -> 
     if verdict is None or not cases:
         return []
     better = [item.case.rpartition(": ")[2] for item in verdict.evidence if item.figure - item.doubt > verdict.tolerance]
-    where = f"on subsets of the kind {', '.join(better)}" if better else "on no kind of subsets"
-    text = f"Datamodels predict fresh subsets much better than influence scores {where}; {len(verdict.evidence)} were tried."
+    tried = f"{len(verdict.evidence)} kind{'' if len(verdict.evidence) == 1 else 's'} of subsets tried"
+    where = f"On {len(better)} of the {tried} ({', '.join(better)})" if better else f"On none of the {tried}"
+    text = f"{where} datamodels predict fresh subsets much better than influence scores."
     return [Finding(text, "C10", verdict)]
 
 
@@ -187,6 +188,13 @@ def _rows(ds: xr.Dataset) -> tuple[list[Effect], list[Effect]]:
         [effect(i) for i in order[:_SHOWN] if beta[i] > 0.0],
         [effect(i) for i in order[::-1][:_SHOWN] if beta[i] < 0.0],
     )
+
+
+def _values(labels: Sequence[str]) -> str:
+    """Return the classes of a target as text, of two with their numbers, or that it is a number."""
+    if len(labels) == 2:
+        return f": {labels[0]} (0) or {labels[1]} (1)"
+    return f": {', '.join(labels[:-1])} or {labels[-1]}" if labels else ", a number"
 
 
 def _output(ds: xr.Dataset) -> str:

@@ -51,7 +51,7 @@ _USER_OPTIONS = (
         "--learner",
         type=_Learner(["logistic", "least_squares", "softmax_regression", "mlp"]),
         metavar="NAME",
-        help="What is retrained: logistic, least_squares, softmax_regression, mlp, or your own model, MODULE:FUNCTION, which is "
+        help="What is retrained: logistic, least_squares, softmax_regression, mlp, or, by verify, your own model, MODULE:FUNCTION, "
         "called as make(X, y, X_query) and returns a learner [default: logistic for two classes, softmax_regression for more, "
         "least_squares for numbers].",
     ),

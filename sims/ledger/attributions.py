@@ -6,6 +6,7 @@
 import csv
 import io
 import json
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -170,6 +171,7 @@ def columns_json(found: "xr.Dataset", about: dict[str, Any]) -> str:
 
 
 _SHOWN = 3
+_WIDTH = 80
 _CELL, _GAP = 9, 2
 """Columns of a score without an error, such as -0.000123, and between two scores."""
 _TITLES = {
@@ -188,15 +190,18 @@ def attributions_text(found: "xr.Dataset", train_rows: Sequence[int], query_rows
     """
     names = [name for name in SCORES if np.isfinite(found[name]).all()]
     beta = found["beta"].values[:, 0]
-    order = np.argsort(-beta, kind="stable")
+    order: list[int] = np.argsort(-beta, kind="stable").tolist()
     raising, lowering = ([i for i in ordered if sign * beta[i] > 0.0] for sign, ordered in ((1.0, order), (-1.0, order[::-1])))
     shown = {"raise it most": raising[:_SHOWN], "lower it most": lowering[:_SHOWN]}
     columns = {name: {i: _cell(found, name, i) for rows in shown.values() for i in rows} for name in names}
     widths = {name: max(_CELL, len(_TITLES[name]), *map(len, cells.values())) + _GAP for name, cells in columns.items()}
     first = max(3, *(len(str(train_rows[i])) for rows in shown.values() for i in rows))
     lines = [
-        f"query row {query_rows[0]}, {output} (rows count from 0, below the line of names):",
-        f"effect of each training row, by {found.attrs['how']}",
+        *textwrap.wrap(
+            f"query row {query_rows[0]}, {output}: effect of each training row, by {found.attrs['how']} (rows count from 0, "
+            "below the line of names)",
+            _WIDTH,
+        ),
         f"  {'row':>{first}}{''.join(f'{_TITLES[name]:>{width}}' for name, width in widths.items())}",
     ]
     for title, rows in shown.items():

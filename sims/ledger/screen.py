@@ -34,8 +34,6 @@ _COLOURS = {Status.HOLDS: "green", Status.HOLDS_WHEN: "cyan", Status.FAILS: "red
 
 _NOT_ROBUST = "* not robust: another tolerance, measure, case or data would change it."
 
-_NOTHING_LEFT = "(without it: nothing to judge)"
-
 _SYMBOLS = "beta: datamodel; D = dF/dw; D(1): where all points train; p: share that trains."
 
 
@@ -110,8 +108,7 @@ def _claim_lines(claim: Claim, found: Outcome, width: int, wide: bool) -> list[s
         mark = "*" if turns_on(found) else ""
         word, colour, rest = f"{found.status.value}{mark}", _COLOURS[found.status], claim.plain
         if wide and found.sensitivity is not None:
-            alone = "robust" if found.sensitivity.robust else "rests on one case"
-            rest = f"{rest:<{_PLAIN}}{f'turns on {turns_on(found)}' if mark else alone}"
+            rest = f"{rest:<{_PLAIN}}{f'turns on {turns_on(found)}' if mark else found.sensitivity.word}"
     prefix = f"{claim.id:<{_ID}}{word:<{_VERDICT}}"
     if width < 2 * len(prefix):  # a narrow terminal: the sentence stands below
         lines = [prefix.rstrip(), *textwrap.wrap(rest, width, initial_indent="  ", subsequent_indent="  ")]
@@ -128,7 +125,7 @@ def turns_on(verdict: Verdict) -> str:
     That a verdict rests on one case, so that without it there is nothing to judge, gives no other verdict: all verdicts on a
     user's own data rest on one.
     """
-    flips = [] if verdict.sensitivity is None else [f for f in verdict.sensitivity.flips if not f.endswith(_NOTHING_LEFT)]
+    flips = () if verdict.sensitivity is None else verdict.sensitivity.to_another
     counts = Counter(flip.split()[1] for flip in flips)  # "the case X of Y (without it: FAILS)"
     return ", ".join(f"{n} {kind}s" if n > 1 and kind in ("case", "measure") else kind for kind, n in counts.items())
 

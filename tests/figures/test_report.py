@@ -61,7 +61,7 @@ def whole(tmp_path_factory):
     folder = stored(tmp_path_factory.mktemp("whole") / "r", "identity", "normalisation", "budget", "approximations", "leverage")
     result, page = make(folder)
     assert result.exit_code == 0, result.output
-    return folder, page, result.output
+    return folder, page, result.stdout
 
 
 def test_the_last_line_is_the_path_of_the_report_and_a_second_run_gives_the_same_bytes(whole):

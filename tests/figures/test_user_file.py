@@ -34,7 +34,7 @@ def test_it_says_what_was_run_and_found(folder):
     found = user_file(results, verdicts)
     facts = dict(found.facts)
     assert found.name == "vote96.csv"
-    assert facts["Target"] == "vote, Clinton or Dole"
+    assert facts["Target"] == "vote: Clinton (0) or Dole (1)"
     assert facts["Rows in the file"] == "944"
     assert facts["Rows trained on"] == f"N = {n}"
     assert (facts["Learner"], facts["Penalty"]) == ("logistic regression", "l2 = 0.1")

@@ -28,6 +28,6 @@ def test_a_learner_is_shown_by_its_sizes_and_by_what_was_chosen(name):
     X = np.array([[0.0, 1.0], [1.0, 1.0], [2.0, 1.0]])
     option = {"mlp": "steps", "interpolator": "width"}.get(name)
     option = option or next(o for o in ("l2", "bandwidth", "init_scale") if o in kind.__dataclass_fields__)
-    queries = {"y_query": [0, 1]} if "y_query" in kind.__dataclass_fields__ else {}
+    queries = {"y_query": [0, 1]} if name == "softmax_regression" else {}
     learner = kind(X, [0.0, 1.0, 0.0], X[:2], **{option: 3}, **queries)
     assert repr(learner) == f"{kind.__name__}(N=3, M=2, {option}={getattr(learner, option)!r})"

@@ -57,6 +57,21 @@ class Sensitivity:
         """Say whether none of the changes that were tried gives another verdict."""
         return not self.flips
 
+    @property
+    def to_another(self) -> tuple[str, ...]:
+        """Return the flips to another verdict; after the others there is none, as the claim rests on the one case left out.
+
+        >>> alone = "the case a of b (without it: nothing to judge)"
+        >>> Sensitivity((alone, "the tolerance (half it: FAILS)")).to_another, Sensitivity((alone,)).to_another
+        (('the tolerance (half it: FAILS)',), ())
+        """
+        return tuple(flip for flip in self.flips if not flip.endswith("(without it: nothing to judge)"))
+
+    @property
+    def word(self) -> str:
+        """Say in a word or two whether the verdict is robust."""
+        return "robust" if self.robust else "not robust" if self.to_another else "rests on one case"
+
     def __str__(self) -> str:
         return "robust" if self.robust else f"turns on {'; '.join(self.flips)}"
 

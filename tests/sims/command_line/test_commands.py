@@ -156,6 +156,7 @@ def test_list_names_experiments_cases_and_data_sets(answer):
         (["list", "extra"], "sims", "unexpected extra argument (extra)"),
         (["run"], "sims", "Missing argument 'NAME'"),
         (["run", "identity", "--points", "0"], "sims", "'--points': 0 is not in the range"),
+        (["run", "scale", "--points", "99999999"], "sims", "'--points': 99999999 is not in the range"),
         (["run", "jumps", "--points", "many"], "sims", "'--points': 'many' is not a valid integer"),
         (["run", "identity", "--out", "file"], "sims", "'--out': Directory 'file' is a file"),
         (["run", "identity", "--dask", "here", "--small"], "sims", "dask scheduler 'here', expected an address such as tcp://"),

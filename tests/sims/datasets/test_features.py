@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from assertions import assert_close, assert_identical
-from hypothesis import given
+from hypothesis import given, reject
 from hypothesis import strategies as st
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
@@ -96,7 +96,12 @@ def test_what_fills_a_gap_depends_on_the_training_rows_only(tmp_path_factory, x,
     path = tmp_path_factory.mktemp("fill") / "f.csv"
     frame = pd.DataFrame({"x": x, "z": range(12), "y": ["a", "b"] * 6}).astype({"x": float})
     frame.to_csv(path, index=False)
-    drawn = as_user_data(path, "y", fill=fill, n_queries=2).drawn(8)
+    try:
+        drawn = as_user_data(path, "y", fill=fill, n_queries=2).drawn(8)
+    except ValueError as error:  # a query at -1e308 beside training rows of 1.75 and 2
+        if "another row is infinitely far" not in str(error):
+            raise
+        reject()
     train = frame["x"].iloc[list(drawn.data.train_rows)].dropna()
     if train.empty:
         assert "no value in" in drawn.features.left_out["x"]

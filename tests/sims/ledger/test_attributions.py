@@ -135,7 +135,10 @@ def test_the_summary_names_the_rows_with_the_largest_effects(exact):
     last = next(k for k, line in enumerate(lines) if "lower it most" in line)
     assert int(lines[first + 1].split()[0]) == 10 + beta.argmax()
     assert int(lines[last + 1].split()[0]) == 10 + beta.argmin()
-    assert lines[0].endswith("logit (rows count from 0, below the line of names):")
+    assert lines[:2] == [
+        "query row 2, logit: effect of each training row, by all 64 subsets (rows count",
+        "from 0, below the line of names)",
+    ]
     positive = exact.assign(beta=abs(exact.beta))
     assert "lower it most: none" in attributions_text(positive, range(6), [0, 1], "logit")
     assert "all 6 rows and 1 query:" in attributions_text(exact, range(6), [0], "logit")
