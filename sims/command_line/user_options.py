@@ -51,9 +51,9 @@ _USER_OPTIONS = (
         "--learner",
         type=_Learner(["logistic", "least_squares", "softmax_regression", "mlp"]),
         metavar="NAME",
-        help="What is retrained: logistic, least_squares, softmax_regression, mlp, or, by verify, your own model, MODULE:FUNCTION, "
-        "called as make(X, y, X_query) and returns a learner [default: logistic for two classes, softmax_regression for more, "
-        "least_squares for numbers].",
+        help="What is retrained: logistic, least_squares, softmax_regression, mlp, or, by verify, your own model, "
+        "MODULE:FUNCTION, called as make(X, y, X_query) and returns a learner [default: logistic for two classes, "
+        "softmax_regression for more, least_squares for numbers].",
     ),
     click.option("--points", type=click.IntRange(4), help="Training points N [default: 12, mlp 8; with --small 8, mlp 6]."),
     click.option("--queries", type=click.IntRange(1), help="Other rows whose outputs are explained [default: 8]."),
