@@ -151,17 +151,16 @@ class Problem:
         data, kind = self.load(), learner_class(self.learner)
         columns = [name != "intercept" or not has_own_bias(kind) for name in data.columns]
         queries = data.X_query[: self.n_queries, columns]
-        if data.y_query is not None and _asks_for_classes(known, options):
+        if data.y_query is not None and _asks_for_classes(kind, options):
             return kind(data.X[:, columns], data.y, queries, y_query=data.y_query[: self.n_queries], **options)
         return kind(data.X[:, columns], data.y, queries, **options)
 
 
-def _asks_for_classes(known: "Mapping[str, dataclasses.Field[Any]]", options: Mapping[str, Any]) -> bool:
+def _asks_for_classes(kind: Any, options: Mapping[str, Any]) -> bool:
     """Return whether the learner's outputs are those of each query's own class: margins, or log probabilities, of a softmax."""
-    if "y_query" not in known:
-        return False
-    loss = options.get("loss", known["loss"].default if "loss" in known else "softmax")
-    return loss == "softmax" and not isinstance(options.get("output"), int)
+    fields = {field.name: field.default for field in dataclasses.fields(kind)}
+    loss = options.get("loss", fields.get("loss", "softmax"))
+    return "y_query" in fields and loss == "softmax" and not isinstance(options.get("output"), int)
 
 
 @lru_cache(maxsize=1024)
@@ -187,9 +186,9 @@ def learners() -> tuple[str, ...]:
 
 @cache
 def learner_options(learner: str) -> Mapping[str, "dataclasses.Field[Any]"]:
-    """Return the options of a learner by name: the fields of its dataclass but X, y and X_query."""
+    """Return the options of a learner by name: the fields of its dataclass but those that a data set gives."""
     fields = dataclasses.fields(learner_class(learner))
-    return {field.name: field for field in fields if field.init and field.name not in ("X", "y", "X_query")}
+    return {field.name: field for field in fields if field.init and field.name not in ("X", "y", "X_query", "y_query")}
 
 
 def meant(given: str, known: Iterable[str]) -> str:

@@ -227,7 +227,7 @@ def test_a_file_of_ones_own_runs_in_several_processes_and_is_changed_as_any_othe
     changed = output("--set", "scale=3", "--set", "l2=2", "--workers", "1")
     assert "one_point-1 least_squares l2=2 scale=3" in changed
     assert "    1\n" in changed
-    assert "results: results/changed/far (changed)" in changed
+    assert "Changed cases, in results/changed." in changed
     assert sorted(path.name for path in (tmp_path / "results" / "far").glob("*.zarr")) == [
         "one_point-1_least_squares_l2=1.zarr",
         "one_point-1_least_squares_l2=3.zarr",

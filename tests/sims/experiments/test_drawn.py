@@ -18,7 +18,7 @@ from theory.claims import Status, all_claims
 
 RIDGE = Problem("longley", "least_squares", l2=0.1, n_points=8)
 LOGISTIC = Problem("spector", "logistic", l2=0.1, n_points=8, n_queries=2)
-NETWORK = Problem("xor", "mlp", (("hidden", (3,)), ("l2", 0.01), ("learning_rate", 0.5), ("steps", 30)), n_points=6)
+NETWORK = Problem("xor", "mlp", hidden=(3,), l2=0.01, learning_rate=0.5, steps=30, n_points=6)
 CLAIMS = {claim.id: claim for claim in all_claims()}
 T = stats.t.ppf(0.9999, 19)
 

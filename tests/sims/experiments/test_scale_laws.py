@@ -185,7 +185,9 @@ def test_the_linear_approximation_is_the_derivative_of_the_outputs():
         assert_close(result.output_share[point], (np.abs(change - slope) / reach).max(), rtol=1e-6)
 
 
-def test_a_learner_that_is_not_convex_is_refused_by_name():
+def test_a_learner_without_third_derivatives_is_refused_by_name():
     problem = Problem("xor", "mlp", hidden=(2,), steps=5)
-    with pytest.raises(ValueError, match=r"xor-8 mlp .* is not convex, expected the learner logistic or least_squares"):
+    with pytest.raises(
+        ValueError, match=r"xor-8 mlp .* has no third derivatives here, expected the learner logistic or least_squares"
+    ):
         convex_bound.run(convex_bound.ConvexBoundConfig(problem))
