@@ -43,6 +43,14 @@ def labels(X, rng):
     return y
 
 
+def classes(X, rng):
+    """Three classes, or two if there are fewer than six points; all of them survive the deletion of any one point."""
+    count = 3 if len(X) >= 6 else 2
+    y = rng.integers(0, count, len(X)).astype(float)
+    y[: 2 * count] = np.arange(2 * count) % count
+    return y
+
+
 def penalty(rng):
     return 10.0 ** rng.integers(-2, 1)
 
@@ -96,6 +104,28 @@ REGISTRY = {
         _linear(MLP, targets, hidden=(), steps=20, loss="squared", momentum=0.5, schedule="cosine", snapshots=(20,))
     ),
     "network on minibatches": Registered(_linear(MLP, labels, hidden=(3,), steps=30, batch_size=4), other_rows=False),
+    "network with classes": Registered(
+        lambda X, X_query, rng, **options: MLP(
+            X, classes(X, rng), X_query, loss="softmax", y_query=np.arange(len(X_query)) % 2, hidden=(3,), steps=20, **options
+        ),
+        ({}, {"output": "log_probability", "activation": "gelu"}),
+    ),
+    "network by adam": Registered(
+        lambda X, X_query, rng, **options: MLP(
+            X,
+            classes(X, rng),
+            X_query,
+            loss="softmax",
+            output=1,
+            activation="softplus",
+            hidden=(3,),
+            steps=10,
+            learning_rate=0.02,
+            optimizer="adam",
+            eps=0.1,
+            **options,
+        ),
+    ),
     "kernel sum": Registered(_linear(KernelSum, targets), linearizes=False, same_bits=True),
     "one step": Registered(_penalised(OneStep, labels), linearizes=False, same_bits=True),
     "one step of squared loss": Registered(_linear(OneStep, targets, loss="squared"), linearizes=False, same_bits=True),

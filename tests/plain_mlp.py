@@ -8,6 +8,7 @@ the fields of `MLP`; initial parameters (R, P) and batch membership (R, steps, N
 from itertools import pairwise
 
 import numpy as np
+import scipy
 
 H = 1e-30
 
@@ -30,7 +31,18 @@ def softplus(z):
     return np.where(positive, z, 0.0) + np.log(1.0 + decay)
 
 
+def normal_distribution(z):
+    """Phi(z), also for complex z."""
+    return scipy.special.erfc(-np.asarray(z) / np.sqrt(2.0)) / 2.0
+
+
+def normal_density(z):
+    """The derivative of Phi."""
+    return np.exp(-(z**2) / 2.0) / np.sqrt(2.0 * np.pi)
+
+
 ACTIVATIONS = {
+    "gelu": (lambda z: z * normal_distribution(z), lambda z: normal_distribution(z) + z * normal_density(z)),
     "tanh": (np.tanh, lambda z: 1.0 - np.tanh(z) ** 2),
     "softplus": (softplus, sigmoid),
     "relu": (lambda z: np.where(np.real(z) > 0.0, z, 0.0), lambda z: np.where(np.real(z) > 0.0, 1.0, 0.0)),
@@ -38,22 +50,43 @@ ACTIVATIONS = {
 }
 """Name: (activation, derivative)."""
 
+
+def log_sum_exp(f):
+    """log sum_k exp f_k for f (C,)."""
+    most = np.real(f).max()
+    return most + np.log(np.exp(f - most).sum())
+
+
+def of_class(f, y):
+    """1 for the entry of f (C,) that belongs to class y, else 0."""
+    return np.arange(len(f)) == y
+
+
 LOSSES = {
+    "softmax": (
+        lambda f, y: log_sum_exp(f) - f[int(np.real(y))],
+        lambda f, y: np.exp(f - log_sum_exp(f)) - of_class(f, y),
+    ),
     "logistic": (lambda f, y: softplus(-(2.0 * y - 1.0) * f), lambda f, y: sigmoid(f) - y),
     "squared": (lambda f, y: (f - y) ** 2 / 2.0, lambda f, y: f - y),
 }
-"""Name: (loss of output f and target y, derivative in f)."""
+"""Name: (loss of output f and target y, derivative in f); f has one entry (1,), or one per class (C,)."""
+
+
+def n_outputs(net):
+    """C: one, or one per class."""
+    return int(np.max(net.y)) + 1 if net.loss == "softmax" else 1
 
 
 def n_params(net):
     """P: every layer has a matrix (in, out) and a vector (out,)."""
-    widths = (net.X.shape[1], *net.hidden, 1)
+    widths = (net.X.shape[1], *net.hidden, n_outputs(net))
     return sum((inputs + 1) * outputs for inputs, outputs in pairwise(widths))
 
 
 def layers(net, params):
     """[(W, b), ..] from params (P,): layer after layer, W (in, out) row by row and then b (out,)."""
-    found, start, widths = [], 0, (net.X.shape[1], *net.hidden, 1)
+    found, start, widths = [], 0, (net.X.shape[1], *net.hidden, n_outputs(net))
     for inputs, outputs in pairwise(widths):
         middle, stop = start + inputs * outputs, start + (inputs + 1) * outputs
         found.append((params[start:middle].reshape(inputs, outputs), params[middle:stop]))
@@ -71,13 +104,30 @@ def forward(net, params, x):
 
 
 def output(net, params, x):
-    """f(x), the last layer without activation."""
+    """f(x), the last layer without activation, of a network with one output."""
     return forward(net, params, x)[1][-1][0]
+
+
+def answer(net, params, q):
+    """What query q asks: f, or of several outputs the logit of one class, a margin or a log-probability."""
+    f = forward(net, params, net.X_query[q])[1][-1]
+    if net.loss != "softmax":
+        return f[0]
+    if not isinstance(net.output, str):
+        return f[net.output]
+    own = of_class(f, net.y_query[q])
+    return (f[own] - log_sum_exp(f[~own] if net.output == "margin" else f))[0]
+
+
+def answers(net, params):
+    """What all queries ask (M,)."""
+    return np.array([answer(net, params, q) for q in range(len(net.X_query))])
 
 
 def point_loss(net, params, i):
     """l_i(theta)."""
-    return LOSSES[net.loss][0](output(net, params, net.X[i]), net.y[i])
+    f = forward(net, params, net.X[i])[1][-1]
+    return LOSSES[net.loss][0](f if net.loss == "softmax" else f[0], net.y[i])
 
 
 def point_gradient(net, params, i):
@@ -91,16 +141,21 @@ def point_gradient(net, params, i):
     return np.concatenate(pieces)
 
 
+def penalty(net):
+    """The multiple of theta in the gradient of L: l2, but for adamw."""
+    return 0.0 if net.optimizer == "adamw" else net.l2
+
+
 def objective(net, params, weights):
-    """L(theta; w) = (1/N) sum_i w_i l_i(theta) + (l2/2) ||theta||^2."""
+    """L(theta; w) = (1/N) sum_i w_i l_i(theta) + (penalty/2) ||theta||^2."""
     data = sum(w * point_loss(net, params, i) for i, w in enumerate(weights)) / len(weights)
-    return data + net.l2 / 2.0 * (params @ params)
+    return data + penalty(net) / 2.0 * (params @ params)
 
 
 def objective_gradient(net, params, weights, members=None):
-    """(1/|batch|) sum_{i in batch} w_i grad l_i + l2 theta; the batch is every point unless `members` (N,) says who is in."""
+    """(1/|batch|) sum_{i in batch} w_i grad l_i + penalty theta; the batch is every point, or `members` (N,)."""
     batch = range(len(weights)) if members is None else np.flatnonzero(members)
-    return sum(weights[i] * point_gradient(net, params, i) for i in batch) / len(batch) + net.l2 * params
+    return sum(weights[i] * point_gradient(net, params, i) for i in batch) / len(batch) + penalty(net) * params
 
 
 def learning_rates(net):
@@ -111,18 +166,26 @@ def learning_rates(net):
 
 
 def train(net, weights, params, members):
-    """theta after 0, 1, .., steps steps: v <- momentum v + g, theta <- theta - eta v, for members (steps, N)."""
-    path, velocity = [params], 0.0
-    for rate, batch in zip(learning_rates(net), members, strict=True):
-        velocity = net.momentum * velocity + objective_gradient(net, path[-1], weights, batch)
-        path.append(path[-1] - rate * velocity)
+    """theta after 0, 1, .., steps steps, for members (steps, N): v <- momentum v + g, theta <- theta - eta v, or adam."""
+    path, velocity, square = [params], 0.0, 0.0
+    for t, (rate, batch) in enumerate(zip(learning_rates(net), members, strict=True), 1):
+        g = objective_gradient(net, path[-1], weights, batch)
+        if net.optimizer == "sgd":
+            velocity = net.momentum * velocity + g
+            path.append(path[-1] - rate * velocity)
+            continue
+        first, second = net.betas
+        velocity, square = first * velocity + (1.0 - first) * g, second * square + (1.0 - second) * g**2
+        size = np.sqrt(square / (1.0 - second**t)) + net.eps
+        kept = path[-1] * (1.0 - rate * net.l2) if net.optimizer == "adamw" else path[-1]
+        path.append(kept - rate * velocity / (1.0 - first**t) / size)
     return path
 
 
 def one_response(net, weights, params, members):
     """Outputs (M,) of one replica: all queries after the first snapshot, then after the second, ..; else after the last step."""
     path = train(net, weights, params, members)
-    return np.array([output(net, path[t], x) for t in net.snapshots or (net.steps,) for x in net.X_query])
+    return np.concatenate([answers(net, path[t]) for t in net.snapshots or (net.steps,)])
 
 
 def responses(net, weights, params, members):
@@ -151,7 +214,7 @@ def hessian(net, params, weights):
 
 def output_gradients(net, params):
     """Of every query at params (P,): shape (n_queries, P)."""
-    return complex_step(lambda theta: np.array([output(net, theta, x) for x in net.X_query]), params)
+    return complex_step(lambda theta: answers(net, theta), params)
 
 
 def propagator(net, weights, params, members):

@@ -8,10 +8,11 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sims.learners.network.descent import Batches, Descent, DivergedError
-from sims.learners.network.kernels import ACTIVATIONS, LOSSES
+from sims.learners.network.classes import as_classes, as_readout
+from sims.learners.network.descent import Batches, Descent, DivergedError, Optimizer
+from sims.learners.network.kernels import ACTIVATIONS, LOSSES, OPTIMIZERS
 from sims.learners.network.objective import Objective
-from sims.learners.network.passes import Network
+from sims.learners.network.passes import Network, Readout
 from sims.learners.network.second import second_derivative
 from sims.learners.shared import checks
 from sims.learners.shared.representation import short_repr
@@ -28,15 +29,32 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, eq=False)
 class MLP:
-    """A network f(x; theta) with layers d -> hidden.. -> 1 after `steps` steps of gradient descent on L(theta; w).
+    """A network f(x; theta) with layers d -> hidden.. -> C after `steps` steps of gradient descent on L(theta; w).
 
-    L = (1/N) sum_i w_i l_i(theta) + (l2/2) ||theta||^2, where theta contains all parameters. The loss is
+    L = (1/N) sum_i w_i l_i(theta) + (l2/2) ||theta||^2, where theta contains all parameters. With one output, C = 1, the loss is
     l = log(1 + exp(-(2y - 1) f)) for labels 0 and 1 (`loss="logistic"`; f is a logit), or l = (f - y)^2 / 2 ("squared"; f is in
-    the units of y). Every layer has a bias, so that X (N, d) needs no column of ones. With an empty `hidden` the model is linear.
+    the units of y). `loss="softmax"` has one output per class 0 .. C - 1, which must all occur in y, and
+    l = log sum_k exp f_k - f_y. Every layer has a bias, so that X (N, d) needs no column of ones. With an empty `hidden` the model
+    is linear. Activations are tanh, softplus, relu, identity and gelu; gelu is z Phi(z) with the normal distribution Phi.
 
-    A step is v <- momentum v + g, theta <- theta - rate_t v. Here g is grad L. With `batch_size`, g is the gradient of
-    (1/|batch|) sum_{i in batch} w_i l_i plus the penalty. Batches go through random orders of all points, which depend on the
-    seed but not on the weights. rate_t is learning_rate, or learning_rate (1 + cos(pi t / steps)) / 2 for `schedule="cosine"`.
+    With one output, the answer to a query is f. With softmax, `output` chooses it. For the query's class c in `y_query` it is
+    "margin", f_c - log sum_{k != c} exp f_k = log p_c / (1 - p_c) (Park et al. 2023), or "log_probability", log p_c. For an
+    integer k it is the logit f_k, without `y_query`. For C = 2 the margin is f_c - f_{1-c}, but the network is not the one with
+    one output: it has two columns of last weights, which start at random and are both trained and penalised.
+
+    A step of `optimizer="sgd"` is v <- momentum v + g, theta <- theta - rate_t v. Here g is grad L. With `batch_size`, g is the
+    gradient of (1/|batch|) sum_{i in batch} w_i l_i plus the penalty. Batches go through random orders of all points, which
+    depend on the seed but not on the weights. rate_t is learning_rate, or learning_rate (1 + cos(pi t / steps)) / 2 for
+    `schedule="cosine"`. Step number t of "adam", t = 1, 2, .., is, entry by entry with `betas` = (b_1, b_2) (Kingma & Ba 2015),
+
+        m <- b_1 m + (1 - b_1) g,   v <- b_2 v + (1 - b_2) g^2,
+        theta <- theta - rate m / (1 - b_1^t) / (sqrt(v / (1 - b_2^t)) + eps).
+
+    "adamw" leaves the penalty out of g and of L, and multiplies theta by 1 - rate l2 before the step (Loshchilov & Hutter 2019).
+    PyTorch's optimisers do the same. While all gradients of an entry have been 0, v = 0, and its step has the derivative of
+    m / (1 - b_1^t) / eps. This derivative is exact, but it holds only for gradients far below eps: between 0 and eps the answer
+    nearly jumps, as it does from the subset without points to others. With eps = 0.1, say, it does not. Where an entry of g
+    changes its sign, the derivative is continuous, but it has a kink.
 
     The seed draws the start: W is init_scale times standard normal / sqrt(inputs of the layer), and b = 0. `jitter` changes every
     start at random by that relative amount, which shows how training amplifies rounding. With `snapshots` (t1, t2, ..) there are
@@ -47,6 +65,10 @@ class MLP:
     >>> network.n_outputs, network.respond(np.ones((3, 2)), seeds=range(5)).shape  # 2 queries at each snapshot
     (4, (3, 5, 4))
     >>> bool((network.respond(np.ones((1, 2)), [0])[0, 0, 2:] * [-1.0, 1.0] > 0.0).all())  # both labels are learnt
+    True
+    >>> classes = MLP([[-1.0], [0.0], [1.0]], [0, 1, 2], X, hidden=(4,), steps=50, loss="softmax", y_query=[0, 2],
+    ...               optimizer="adam", learning_rate=0.1)
+    >>> bool((classes.respond(np.ones((1, 3)), [0]) > 0.0).all())  # each query's class has more than half of the probability
     True
     """
 
@@ -65,6 +87,11 @@ class MLP:
     schedule: str = "constant"
     snapshots: tuple[int, ...] = ()
     jitter: float = 0.0
+    y_query: ArrayLike | None = field(default=None, repr=False)
+    output: str | int = "margin"
+    optimizer: str = "sgd"
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
 
     block_rows = 64
     """The number of subsets in one canonical block of the retraining engine."""
@@ -77,7 +104,8 @@ class MLP:
         checks.one_of("loss", self.loss, LOSSES)
         checks.one_of("activation", self.activation, ACTIVATIONS)
         checks.one_of("schedule", self.schedule, SCHEDULES)
-        y = checks.as_labels(self.y, len(X)) if self.loss == "logistic" else checks.as_targets(self.y, len(X))
+        checks.one_of("optimizer", self.optimizer, OPTIMIZERS)
+        y = _TARGETS[self.loss](self.y, len(X))
         checks.store(self, X=X, y=y, X_query=checks.as_queries(self.X_query, X.shape[1]), l2=checks.as_penalty(self.l2))
         checks.store(self, hidden=checks.as_counts("hidden", self.hidden))
         checks.store(self, steps=checks.as_count("steps", self.steps))
@@ -93,6 +121,31 @@ class MLP:
         if list(times) != sorted(set(times)) or max(times, default=1) > self.steps:
             raise ValueError(f"snapshots {self.snapshots}, expected increasing numbers of steps from 1 to steps = {self.steps}")
         checks.store(self, snapshots=times)
+        self._check_optimizer()
+        self._check_output()
+
+    def _check_optimizer(self) -> None:
+        """Check betas and eps, and refuse options that the optimiser does not have."""
+        if np.shape(self.betas) != (2,):
+            raise ValueError(f"betas = {self.betas}, expected two numbers (b_1, b_2) with 0 <= b < 1")
+        first, second = (checks.as_fraction(f"betas[{k}]", beta) for k, beta in enumerate(self.betas))
+        checks.store(self, betas=(first, second), eps=checks.as_positive("eps", self.eps))
+        if self.optimizer == "sgd" and (self.betas, self.eps) != (MLP.betas, MLP.eps):
+            raise ValueError(f"betas = {self.betas} and eps = {self.eps:g} with sgd, expected none: only adam and adamw use them")
+        if self.optimizer != "sgd" and self.momentum:
+            raise ValueError(f"momentum = {self.momentum:g} with {self.optimizer}, expected 0: its first moment is betas[0]")
+
+    def _check_output(self) -> None:
+        """Check what the queries ask, and refuse the options of several outputs if there is one."""
+        if self.loss == "softmax":
+            readout = as_readout(self.output, self.y_query, len(self.X_query), self.n_classes)
+            given = None if self.y_query is None else np.array(readout.classes, dtype=np.float64)
+            if given is not None:
+                given.flags.writeable = False
+            checks.store(self, y_query=given, output=self.output if isinstance(self.output, str) else int(self.output))
+        elif self.y_query is not None or self.output != MLP.output:
+            name = "y_query" if self.y_query is not None else f"output = {self.output!r}"
+            raise ValueError(f"{name} with loss {self.loss!r}, expected none: such a network has one output, which is the answer")
 
     @property
     def n_points(self) -> int:
@@ -103,20 +156,32 @@ class MLP:
         return len(self._times) * len(self.X_query)
 
     @property
+    def n_classes(self) -> int:
+        """Return C, the number of outputs of the network."""
+        return int(self.y.max()) + 1 if self.loss == "softmax" else 1
+
+    @property
     def _times(self) -> tuple[int, ...]:
         """Return the numbers of steps after which there are outputs."""
         return self.snapshots or (self.steps,)
 
     @cached_property
     def _network(self) -> Network:
-        return Network((self.X.shape[1], *self.hidden, 1), self.activation)
+        return Network((self.X.shape[1], *self.hidden, self.n_classes), self.activation)
+
+    @cached_property
+    def _readout(self) -> Readout:
+        if self.loss != "softmax":
+            return Readout("logit", np.zeros(len(self.X_query), dtype=np.int64))
+        return as_readout(self.output, self.y_query, len(self.X_query), self.n_classes)
 
     @cached_property
     def _descent(self) -> Descent:
         t = np.arange(self._times[-1])
         decay = np.ones(len(t)) if self.schedule == "constant" else 0.5 * (1.0 + np.cos(np.pi * t / self.steps))
         rates = self.learning_rate * decay
-        return Descent(self._network, self.X, self.y, self.X_query, self.loss, rates, self.l2, self.momentum, self._times)
+        optimizer = Optimizer(self.optimizer, self.l2, self.momentum, self.betas, self.eps)
+        return Descent(self._network, self.X, self.y, self.X_query, self._readout, self.loss, rates, optimizer, self._times)
 
     def initial_params(self, seeds: Sequence[int]) -> Array:
         """Draw theta_0 (R, P); each layer has W (in, out) in row-major order, then b (out)."""
@@ -192,7 +257,10 @@ class MLP:
         return self._trained(self._descent.amplification, weights, seeds)
 
     def linearize(self, weights: ArrayLike, seeds: Sequence[int]) -> Linearization:
-        """Compute the gradients and the Hessian of the full-batch L at the trained parameters, for weights (N,)."""
+        """Compute the gradients and the Hessian of the full-batch L at the trained parameters, for weights (N,).
+
+        The L of adamw has no penalty. With softmax the result has no `fit`, because the models there have one output.
+        """
         if len(self._times) > 1:
             raise ValueError(f"linearize with {len(self._times)} snapshots, expected one: use linearizations")
         return self.linearizations(weights, seeds)[0]
@@ -207,8 +275,10 @@ class MLP:
         """Compute the linearization at every snapshot, with its number of steps and their mean rate.
 
         The steps are those since the previous snapshot, and the rate is the mean of rate_t / (1 - momentum). The methods of
-        `theory.influence.trajectory` need them.
+        `theory.influence.trajectory` need them. They are about steps that are multiples of the gradient, so adam is refused.
         """
+        if self.optimizer != "sgd":
+            raise ValueError(f"checkpoints of {self.optimizer}, expected optimizer sgd: the others' steps have no rate for theta")
         rates = np.split(self._descent.rates, self._times[:-1])
         return tuple(
             Checkpoint(at, len(segment), float(segment.mean()) / (1.0 - self.momentum))
@@ -216,16 +286,21 @@ class MLP:
         )
 
     def outputs(self, params: ArrayLike, X: ArrayLike) -> Array:
-        """Compute f (R, n) at inputs X (n, d) for any parameters (R, P), trained or not."""
+        """Compute f (R, n) at inputs X (n, d) for any parameters (R, P), trained or not; with softmax all logits (R, n, C)."""
         inputs, theta = checks.as_queries(X, self.X.shape[1]), self._as_params(params)
-        return self._network.outputs(theta, inputs).T.copy()
+        f = np.ascontiguousarray(self._network.outputs(theta, inputs).transpose(2, 0, 1))
+        return f if self.loss == "softmax" else f[:, :, 0]
 
     def objective(self, weights: ArrayLike, *, tilts: Array, stiffness: float, centre: Array) -> Objective:
         """Return the objective (1/N) sum_j (w_j l_j - c_j f_j) + (stiffness/2) ||theta - centre||^2.
 
         The weights are (N,), the tilts c (R, N) and the centre (R, P). L(theta; w) is the case with tilts 0, stiffness l2 and
-        centre 0.
+        centre 0. The network must have one output.
         """
+        if self.loss == "softmax":
+            raise ValueError(
+                "objective of a network with softmax, expected one output: tilts are defined for loss logistic or squared"
+            )
         w = checks.as_weight_vector(weights, self.n_points)[:, None]
         return Objective(self._network, self.X, self.y, self.loss, w, tilts.T, stiffness, self._as_params(centre))
 
@@ -258,5 +333,11 @@ def _batch_numbers(seed: int, n_points: int, size: int, epochs: int) -> NDArray[
     order = stream("MLP batch order", seed).permuted(np.tile(np.arange(n_points), (epochs, 1)), axis=1)
     return (np.argsort(order, axis=1) // size).astype(np.min_scalar_type(n_points))
 
+
+_TARGETS: dict[str, Callable[[ArrayLike, int], Array]] = {
+    "logistic": checks.as_labels,
+    "squared": checks.as_targets,
+    "softmax": as_classes,
+}
 
 LEARNER = MLP

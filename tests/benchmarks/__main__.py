@@ -4,6 +4,7 @@ W1   l2-regularised logistic regression on all 2^N subsets (d = 5, l2 = 0.01, ||
 W2   a network 4-8-1 by 500 steps of gradient descent on all 2^10 subsets, 32 seeds
 W3   the exact derivative of 8 outputs in 10 weights through these 500 steps, 32 and 128 seeds (--seeds)
 W4   the exact Bernoulli(1/2) datamodel from a table of 2^20 subsets and 8 outputs
+W5   a network 64-32-10 with softmax by 100 steps of sgd and of adam on 2^8 subsets of 16 points, 4 seeds
 
 Rounds are interleaved and medians reported: on a busy machine only the ratios mean something.
 """
@@ -17,6 +18,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 
 import click
@@ -166,6 +168,42 @@ def networks(rounds: int, counts: list[int]) -> None:
                 click.echo(f"    {name:<20}{median:10.4g} s {median / best:10.3g} {difference:>18}")
 
 
+def spread_wide(optimizer: str, workers: engine.SpawnedPool) -> Array:
+    """Outputs (B, R, M) of W5 by all processes, each with a share of the subsets."""
+    cuts = np.linspace(0, 256, engine.physical_cores() + 1).astype(int)
+    shares = [(optimizer, int(a), int(b)) for a, b in pairwise(cuts)]
+    found = {
+        share: part for done in engine.completed(peers.wide_shares, shares, executor=workers) for share, part in done.items()
+    }
+    return np.concatenate([found[share] for share in shares])
+
+
+def wide(rounds: int) -> None:
+    """Print W5 for both optimisers: medians, ratios to ours, largest difference. Every engine has a process of its own."""
+    with ExitStack() as stack:
+        names = [name for name in peers.WIDE_ENGINES if name == peers.OURS or find_spec("jax")]
+        pools = {name: stack.enter_context(engine.process_pool(1)) for name in names}
+        workers = stack.enter_context(engine.process_pool(engine.physical_cores()))
+        functions: dict[str, Callable[[], float]] = {}
+        answers: dict[str, Array] = {}
+        for optimizer in ("sgd", "adam"):
+            for name in names:
+                answers[f"{optimizer}, {name}"] = pools[name].submit(peers.wide_answer, name, optimizer).result()
+                functions[f"{optimizer}, {name}"] = lambda name=name, optimizer=optimizer: (
+                    pools[name].submit(peers.timed_wide, name, optimizer).result()
+                )
+            spread = partial(spread_wide, optimizer, workers)
+            answers[f"{optimizer}, {OURS_ALL}"] = spread()
+            functions[f"{optimizer}, {OURS_ALL}"] = lambda spread=spread: seconds(spread)
+        medians = {name: float(np.median(times)) for name, times in interleaved(functions, rounds).items()}
+    click.echo(f"W5, 256 subsets, 4 seeds{'':15}times our best   largest difference")
+    for name, median in medians.items():
+        optimizer = name.split(",")[0]
+        best = min(value for other, value in medians.items() if other.startswith(f"{optimizer}, dfdw"))
+        difference = np.abs(answers[name] - answers[f"{optimizer}, {peers.OURS}"]).max()
+        click.echo(f"    {name:<26}{median:10.4g} s {median / best:10.3g} {difference:>18.1e}")
+
+
 @click.command()
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("results"), show_default=True)
 @click.option("--rounds", type=click.IntRange(1), default=5, show_default=True)
@@ -174,7 +212,7 @@ def networks(rounds: int, counts: list[int]) -> None:
     "--seeds", default="32,128", show_default=True, help="Numbers of seeds of W2 (the first) and W3, separated by commas."
 )
 def main(out: Path, rounds: int, sizes: str, seeds: str) -> None:
-    """Time W1 to W4, print the table and store W1 for the figure `cost`."""
+    """Time W1 to W5, print the table and store W1 for the figure `cost`."""
     points = [int(size) for size in sizes.split(",")]
     workers = engine.physical_cores()
     measured: dict[int, tuple[dict[str, list[float]], dict[str, float]]] = {}
@@ -188,6 +226,7 @@ def main(out: Path, rounds: int, sizes: str, seeds: str) -> None:
             limits.append(limit(n))
             report(n, *measured[n], limits[-1])
     networks(rounds, [int(count) for count in seeds.split(",")])
+    wide(rounds)
     with threadpool_limits(1):
         other = w4(rounds)
     medians = {name: float(np.median(times)) for name, times in other.items()}

@@ -211,3 +211,97 @@ NETWORK_ENGINES: dict[str, Callable[[str, int], Callable[[], np.ndarray]]] = {
     "JAX jacfwd": partial(jax_network, mode="forward"),
     "JAX jacrev": partial(jax_network, mode="reverse"),
 }
+
+
+def wide_network(optimizer: str) -> MLP:
+    """W5: a network 64-32-10 with softmax, 16 points of 10 classes, 8 queries, 100 steps."""
+    rng = np.random.default_rng(0)
+    X, queries = rng.standard_normal((16, 64)), rng.standard_normal((8, 64))
+    options = {"loss": "softmax", "y_query": np.arange(8), "hidden": (32,), "steps": 100}
+    rate = {"sgd": 0.1, "adam": 0.01}[optimizer]
+    return MLP(X, np.arange(16) % 10, queries, optimizer=optimizer, learning_rate=rate, **options)
+
+
+def wide_weights() -> np.ndarray:
+    """256 of the 2^16 subsets, (256, 16)."""
+    return np.random.default_rng(1).integers(0, 2, (256, 16)).astype(np.float64)
+
+
+WIDE_SEEDS = (0, 1, 2, 3)
+
+
+def wide_shares(shares: Sequence[tuple[str, int, int]]) -> list[np.ndarray]:
+    """Outputs (B, R, M) of W5 for rows start .. stop - 1 of the weights, by the optimiser that each share names."""
+    return [wide_network(name).respond(wide_weights()[start:stop], WIDE_SEEDS) for name, start, stop in shares]
+
+
+def our_wide(optimizer: str) -> Callable[[], np.ndarray]:
+    """`respond` in this process."""
+    return lambda: wide_shares([(optimizer, 0, 256)])[0]
+
+
+def jax_wide(optimizer: str) -> Callable[[], np.ndarray]:
+    """jit(vmap(vmap)) over subsets and seeds. It may use every core."""
+    import jax
+    import jax.numpy as jnp
+
+    jax.config.update("jax_enable_x64", True)
+    learner = wide_network(optimizer)
+    X, queries, labels = jnp.asarray(learner.X), jnp.asarray(learner.X_query), jnp.asarray(learner.y, dtype=int)
+    classes, (d, h, c) = jnp.asarray(learner.y_query, dtype=int), (64, 32, 10)
+    starts = jnp.asarray(learner.initial_params(WIDE_SEEDS))
+    rate, (first, second) = learner.learning_rate, learner.betas
+
+    def logits(theta, x):
+        hidden = jnp.tanh(x @ theta[: d * h].reshape(d, h) + theta[d * h : (d + 1) * h])
+        rest = theta[(d + 1) * h :]
+        return hidden @ rest[: h * c].reshape(h, c) + rest[h * c :]
+
+    def loss(theta, w):
+        f = logits(theta, X)
+        return jnp.sum(w * (jax.nn.logsumexp(f, axis=1) - f[jnp.arange(16), labels])) / 16
+
+    def sgd(theta, w):
+        step = lambda theta, _: (theta - rate * jax.grad(loss)(theta, w), None)  # noqa: E731
+        return jax.lax.scan(step, theta, None, length=learner.steps)[0]
+
+    def adam(theta, w):
+        def step(state, t):
+            theta, m, v = state
+            g = jax.grad(loss)(theta, w)
+            m, v = first * m + (1.0 - first) * g, second * v + (1.0 - second) * g * g
+            size = jnp.sqrt(v / (1.0 - second**t)) + learner.eps
+            return (theta - rate / (1.0 - first**t) * m / size, m, v), None
+
+        zero = jnp.zeros_like(theta)
+        return jax.lax.scan(step, (theta, zero, zero), jnp.arange(1.0, learner.steps + 1.0))[0][0]
+
+    def margins(w, theta):
+        f, every = logits({"sgd": sgd, "adam": adam}[optimizer](theta, w), queries), jnp.arange(8)
+        return f[every, classes] - jax.nn.logsumexp(f.at[every, classes].set(-jnp.inf), axis=1)
+
+    compiled, weights = jax.jit(jax.vmap(jax.vmap(margins, (None, 0)), (0, None))), jnp.asarray(wide_weights())
+    return lambda: np.asarray(compiled(weights, starts))
+
+
+WIDE_ENGINES: dict[str, Callable[[str], Callable[[], np.ndarray]]] = {OURS: our_wide, "JAX vmap": jax_wide}
+
+
+@cache
+def _ready_wide(engine: str, optimizer: str) -> Callable[[], np.ndarray]:
+    run = WIDE_ENGINES[engine](optimizer)
+    run()
+    return run
+
+
+def timed_wide(engine: str, optimizer: str) -> float:
+    """Seconds for the second call of an engine, compiled by the first."""
+    run = _ready_wide(engine, optimizer)
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def wide_answer(engine: str, optimizer: str) -> np.ndarray:
+    """What an engine computes for W5: outputs (B, R, M)."""
+    return _ready_wide(engine, optimizer)()

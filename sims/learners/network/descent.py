@@ -4,9 +4,10 @@ With the objective's gradient g_t = (1/|batch_t|) sum_{i in batch_t} w_i grad l_
 
     v_{t+1} = momentum v_t + g_t,        theta_{t+1} = theta_t - rate_t v_{t+1},        v_0 = 0.
 
-Tangents are derivatives of theta_t in w; they obey the differentiated steps (forward mode). Adjoints are derivatives of an output
-in theta_t; they obey the transposed steps (reverse mode). Both need products of the Hessian H_t with a direction, never H_t
-itself. Replicas are trained in tiles that stay in the cache; b * S + s is the replica of weights b and seed s.
+`kernels` has the step of adam, too. Tangents are derivatives of theta_t in w; they obey the differentiated steps (forward mode).
+Adjoints are derivatives of an output in theta_t; they obey the transposed steps (reverse mode). Both need products of the
+Hessian H_t with a direction, never H_t itself. Replicas are trained in tiles that stay in the cache; b * S + s is the replica of
+weights b and seed s.
 """
 
 import dataclasses
@@ -21,10 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sims.learners.network import kernels
-from sims.learners.network.passes import LOSSES, Network, contiguous
+from sims.learners.network.passes import LOSSES, Network, Readout, contiguous, softmax
 from theory.response import Array, Fit, Layer, Linearization
 
-__all__ = ["Batches", "Descent", "DivergedError"]
+__all__ = ["Batches", "Descent", "DivergedError", "Optimizer"]
 
 Indices = NDArray[np.int64]
 
@@ -47,13 +48,43 @@ class Batches(NamedTuple):
 
 
 class State(NamedTuple):
-    """The parameters and the velocity (P, R) before a step, which changes both in place."""
+    """The parameters (P, R) and the optimiser's memory (P or 2 P, R) before a step, which changes both in place."""
 
     params: Array
-    velocity: Array
+    memory: Array
 
     def copy(self) -> "State":
-        return State(self.params.copy(), self.velocity.copy())
+        return State(self.params.copy(), self.memory.copy())
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """How a gradient becomes a step: `sgd` with momentum, or `adam` and `adamw`, whose step the comment in `kernels` defines.
+
+    l2 multiplies theta in the gradient; for adamw it shrinks theta by rate l2 in every step instead (decoupled decay).
+    """
+
+    name: str = "sgd"
+    l2: float = 0.0
+    momentum: float = 0.0
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+
+    @property
+    def penalty(self) -> float:
+        """Return the multiple of theta that is part of the gradient."""
+        return 0.0 if self.name == "adamw" else self.l2
+
+    @property
+    def memories(self) -> int:
+        """Return the number of vectors (P,) that it keeps from step to step."""
+        return 1 if self.name == "sgd" else 2
+
+    @property
+    def code(self) -> tuple[float, float, int, float, tuple[float, float], float]:
+        """Return the last fields of `kernels.Job`."""
+        decay, number = self.l2 - self.penalty, kernels.OPTIMIZERS.index(self.name)
+        return self.penalty, decay, number, self.momentum, self.betas, self.eps
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,10 +98,10 @@ class Descent:
     X: Array  # (N, d)
     y: Array  # (N,)
     X_query: Array  # (M, d)
+    readout: Readout
     loss: str
     rates: Array  # (T,)
-    l2: float
-    momentum: float
+    optimizer: Optimizer
     snapshots: tuple[int, ...]
 
     def outputs(self, weights: Array, initial: Array, batches: Batches) -> Array:
@@ -96,12 +127,24 @@ class Descent:
         """Compute d outputs / d w, shape (B, S, K M, N), by the cheaper mode.
 
         Forward mode needs N products of a Hessian with a direction for every step. Reverse mode needs M products for every step
-        before each snapshot, and repeats every step, which costs about as much as one product.
+        before each snapshot, and repeats every step, which costs about as much as one product. If there are few replicas, each
+        is there once for every query: vector instructions need several replicas. This changes no bit, because replicas know
+        nothing of each other.
         """
         (n, m), size = (len(self.X), len(self.X_query)), (len(self.snapshots) * len(self.X_query), len(self.X))
         if n * self.snapshots[-1] <= (m + 1) * sum(self.snapshots):
             return self._in_tiles(partial(_forward_jacobian, moved=n), weights, initial, batches, size, directions=n)
-        return self._in_tiles(_reverse_jacobian, weights, initial, batches, size, directions=m, kept=3 * self.stride)
+        kept = (1 + self.optimizer.memories + _TRAIL[self.optimizer.name]) * self.stride
+        if len(weights) * initial.shape[1] * m > _LANES:
+            return self._in_tiles(_reverse_jacobian, weights, initial, batches, size, directions=m, kept=kept)
+        (b, s), k = (len(weights), initial.shape[1]), len(self.snapshots)
+        starts, repeated = np.repeat(initial, m, axis=1), Batches(np.repeat(batches.numbers, m, axis=2), batches.sizes)
+        work = partial(_reverse_jacobian, lanes=m)
+        try:
+            found = self._in_tiles(work, weights, starts, repeated, (k, n), directions=1, kept=kept)
+        except DivergedError as error:
+            raise DivergedError(error.row, error.seed // m, error.step) from None
+        return found.reshape(b, s, m, k, n).swapaxes(2, 3).reshape(b, s, k * m, n)
 
     def jacobian_column(self, weights: Array, initial: Array, batches: Batches, point: int) -> Array:
         """Compute d outputs / d w_point, shape (B, S, K M), by forward mode in this direction only.
@@ -128,30 +171,53 @@ class Descent:
 
     def at(self, params: Array, weights: Array) -> Linearization:
         """Linearize the full-batch objective with weights (N,) at parameters (P, R)."""
-        (size, replicas), loss, network = params.shape, LOSSES[self.loss], self.network
-        outputs, shares = network.outputs(params, self.X), np.repeat(weights[:, None] / len(self.X), replicas, axis=1)
-        slopes = loss.slope(outputs, self.y)
+        size, replicas = params.shape
+        f, shares = self.network.outputs(params, self.X), np.repeat(weights[:, None] / len(self.X), replicas, axis=1)
         unit = np.repeat(np.eye(size)[:, :, None], replicas, axis=2)
-        gradient, hessian = network.products(params, self.X, slopes * shares, loss.curvature(slopes) * shares, unit)
-        fit = Fit(
+        if self.loss == "softmax":
+            fit, (slopes, curvatures) = None, softmax(f, self.y)
+            points = self.network.point_gradients(params, self.X, slopes).transpose(2, 0, 1)
+            curvatures[:, -2] = shares
+            pushes = slopes * shares[:, None]
+        else:
+            fit = self._fit(params, weights, f[:, 0])
+            points, slopes = fit.gradients * fit.slopes[:, :, None], fit.slopes.T
+            pushes, curvatures = (slopes * shares)[:, None], (LOSSES[self.loss].curvature(slopes) * shares)[:, None]
+        gradient, hessian = self.network.products(params, self.X, pushes, curvatures, unit)
+        penalty = self.optimizer.penalty
+        return Linearization(
+            params=params.T,
+            hessian=(0.5 * (hessian + hessian.swapaxes(0, 1))).transpose(2, 0, 1) + penalty * np.eye(size),
+            point_gradients=points,
+            output_gradients=self.query_gradients(params).transpose(2, 0, 1),
+            gradient_norm=np.linalg.norm(gradient + penalty * params, axis=0),
+            fit=fit,
+        )
+
+    def _fit(self, params: Array, weights: Array, f: Array) -> Fit:
+        """Return the derivatives at the training points of a network with the one output f (N, R)."""
+        loss, network = LOSSES[self.loss], self.network
+        slopes = loss.slope(f, self.y)
+        return Fit(
             gradients=network.point_gradients(params, self.X).transpose(2, 0, 1),
             slopes=slopes.T,
             curvatures=loss.curvature(slopes).T,
-            fisher=loss.fisher(outputs).T,
+            fisher=loss.fisher(f).T,
             layers=tuple(
                 Layer(*(part.transpose(2, 0, 1).copy() for part in pair)) for pair in network.point_factors(params, self.X)
             ),
             weights=weights,
-            penalty=self.l2,
+            penalty=self.optimizer.penalty,
         )
-        return Linearization(
-            params=params.T,
-            hessian=(0.5 * (hessian + hessian.swapaxes(0, 1))).transpose(2, 0, 1) + self.l2 * np.eye(size),
-            point_gradients=fit.gradients * fit.slopes[:, :, None],
-            output_gradients=network.point_gradients(params, self.X_query).transpose(2, 0, 1),
-            gradient_norm=np.linalg.norm(gradient + self.l2 * params, axis=0),
-            fit=fit,
-        )
+
+    def query_outputs(self, params: Array) -> Array:
+        """Compute what the queries ask (M, R) at parameters (P, R)."""
+        return self.readout(self.network.outputs(params, self.X_query))[0]
+
+    def query_gradients(self, params: Array) -> Array:
+        """Compute the gradients (M, P, R) of what the queries ask, at parameters (P, R)."""
+        pushes = self.readout(self.network.outputs(params, self.X_query))[1]
+        return self.network.point_gradients(params, self.X_query, pushes)
 
     def _in_tiles(
         self,
@@ -196,7 +262,7 @@ class _Tile:
     """
 
     def __init__(self, plan: Descent, weights: Array, initial: Array, batches: Batches, seeds: Indices) -> None:
-        self.plan, self.initial = plan, np.ascontiguousarray(initial)
+        self.plan, self.initial, self.seeds = plan, np.ascontiguousarray(initial), seeds
         self._job = kernels.Job(
             *plan.network.code,
             kernels.LOSSES.index(plan.loss),
@@ -206,16 +272,16 @@ class _Tile:
             batches.numbers,
             seeds % batches.numbers.shape[2],
             batches.sizes,
-            plan.momentum,
-            plan.l2,
+            *plan.optimizer.code,
         )
 
     def start(self) -> State:
         """Return the state before the first step."""
-        return State(self.initial.copy(), np.zeros_like(self.initial))
+        size, replicas = self.initial.shape
+        return State(self.initial.copy(), np.zeros((self.plan.optimizer.memories * size, replicas)))
 
     def train(self, state: State, first: int, stop: int, trail: Array | None = None, codes: kernels.Codes = _NO_CODES) -> None:
-        """Do steps first .. stop - 1 on the state in place; write the parameters before each into trail (stop - first, P, R).
+        """Do steps first .. stop - 1 on the state in place; write what `pull` needs into trail (stop - first, P or 4 P, R).
 
         `codes` (R,) are updated by the activation pattern of these steps, if there are any.
         """
@@ -235,9 +301,10 @@ class _Tile:
 
         The first `of_weights` tangents are derivatives in the weights of the points with the same numbers.
         """
-        state, speeds = self.start(), np.zeros(tangents.shape)
+        state = self.start()
+        memories = np.zeros((len(tangents), *state.memory.shape))
         for first, stop in pairwise((0, *self.plan.snapshots)):
-            kernels.push(self._job, self._rates(first, stop), first, *state, tangents, speeds, of_weights)
+            kernels.push(self._job, self._rates(first, stop), first, *state, tangents, memories, of_weights)
             yield state.params, tangents
 
     def pull(self, adjoint: Array, kept: dict[int, State], stop: int) -> Array:
@@ -246,11 +313,13 @@ class _Tile:
         Return the derivatives in the weights (K, N, R). The steps are repeated in pieces, from the states in `kept`; each was
         stored before the step with its number, and step 0 is one of them.
         """
-        velocity, result = np.zeros(adjoint.shape), np.zeros((len(adjoint), len(self.plan.X), adjoint.shape[2]))
+        size, replicas = self.initial.shape
+        memories = np.zeros((len(adjoint), self.plan.optimizer.memories * size, replicas))
+        result = np.zeros((len(adjoint), len(self.plan.X), replicas))
         for first in sorted((t for t in kept if t < stop), reverse=True):
-            trail = np.empty((stop - first, *self.initial.shape))
+            trail = np.empty((stop - first, _TRAIL[self.plan.optimizer.name] * size, replicas))
             self.train(kept[first].copy(), first, stop, trail)
-            kernels.pull(self._job, self._rates(first, stop), first, trail, adjoint, velocity, result)
+            kernels.pull(self._job, self._rates(first, stop), first, trail, adjoint, memories, result)
             stop = first
         return result
 
@@ -275,7 +344,7 @@ class _Tile:
 
 def _outputs(tile: _Tile) -> Array:
     """Compute the outputs (K M, R)."""
-    return np.concatenate([tile.plan.network.outputs(params, tile.plan.X_query) for params in tile.at_snapshots()])
+    return np.concatenate([tile.plan.query_outputs(params) for params in tile.at_snapshots()])
 
 
 def _branches(tile: _Tile) -> Array:
@@ -295,17 +364,20 @@ def _parameters(tile: _Tile) -> Array:
 
 def _forward_jacobian(tile: _Tile, moved: int) -> Array:
     """Compute the derivatives (K M, moved, R) in the weights of the first `moved` points by forward mode."""
-    tangents, network, queries = np.zeros((moved, *tile.initial.shape)), tile.plan.network, tile.plan.X_query
+    tangents = np.zeros((moved, *tile.initial.shape))
     return np.concatenate(
         [
-            np.einsum("mpr,kpr->mkr", network.point_gradients(params, queries), along)
+            np.einsum("mpr,kpr->mkr", tile.plan.query_gradients(params), along)
             for params, along in tile.push(tangents, of_weights=moved)
         ]
     )
 
 
-def _reverse_jacobian(tile: _Tile) -> Array:
-    """Compute the derivatives (K M, N, R) in all weights by reverse mode, with a state stored every sqrt(T) steps."""
+def _reverse_jacobian(tile: _Tile, lanes: int = 1) -> Array:
+    """Compute the derivatives (K M, N, R) in all weights by reverse mode, with a state stored every sqrt(T) steps.
+
+    With several lanes, replica r is about query number seeds[r] mod `lanes` only, and the result is (K, N, R).
+    """
     plan, kept, ends, state, before = tile.plan, dict[int, State](), list[Array](), tile.start(), 0
     for stop in sorted({*range(0, plan.snapshots[-1], plan.stride), *plan.snapshots}):
         tile.train(state, before, stop)
@@ -314,7 +386,10 @@ def _reverse_jacobian(tile: _Tile) -> Array:
         if stop in plan.snapshots:
             ends.append(state.params.copy())
         before = stop
-    adjoints = (plan.network.point_gradients(end, plan.X_query) for end in ends)
+    adjoints = (plan.query_gradients(end) for end in ends)
+    if lanes > 1:
+        own, every = tile.seeds % lanes, np.arange(len(tile.seeds))
+        adjoints = (np.ascontiguousarray(adjoint[own, :, every].T)[None] for adjoint in adjoints)
     return np.concatenate([tile.pull(adjoint, kept, last) for adjoint, last in zip(adjoints, plan.snapshots, strict=True)])
 
 
@@ -329,6 +404,8 @@ def _amplification(tile: _Tile) -> Array:
     return np.stack(norms)
 
 
+_TRAIL = {"sgd": 1, "adam": 4, "adamw": 4}  # vectors (P,) that reverse mode stores for every step
+_LANES = 32  # replicas times queries, up to which every query has replicas of its own
 _CACHE_ENTRIES = 60_000  # float64 numbers of a tile's parameters and directions
 _SMALLEST_TILE, _LARGEST_TILE = 32, 64
 _TRAJECTORY_BYTES = 2**27  # bytes of the states that one tile stores, and of its directions

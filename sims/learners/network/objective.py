@@ -4,8 +4,8 @@
 
 Term j has the derivatives w_j l_j' - c_j and w_j l_j'' in f_j: the tilts c change only the first. L(theta; w) is J with c = 0,
 stiffness l2 and centre 0. With w = 1 and c_j = l_j' at theta_s, the sum over j equals, up to a constant, the sum of the Bregman
-divergences of l_j from f_j(theta_s). Replicas, which are trained models here, are the last axis, as in the whole package
-`network`; each has its own tilts and centre.
+divergences of l_j from f_j(theta_s). The network has one output. Replicas, which are trained models here, are the last axis, as
+in the whole package `network`; each has its own tilts and centre.
 """
 
 from dataclasses import dataclass
@@ -54,11 +54,11 @@ class Objective:
     def at(self, params: Array) -> Local:
         """Compute J and its first and second derivatives at parameters (P, R)."""
         (size, replicas), loss, shares = params.shape, LOSSES[self.loss], self.weights / len(self.X)
-        f, tilts = self.network.outputs(params, self.X), self.tilts / len(self.X)
+        f, tilts = self.network.scalar_outputs(params, self.X), self.tilts / len(self.X)
         losses, slopes = shares * loss.value(f, self.y), loss.slope(f, self.y)
         unit = np.repeat(np.eye(size)[:, :, None], replicas, axis=2)
         pushes, bends = shares * slopes - tilts, shares * loss.curvature(slopes)
-        gradient, hessian = self.network.products(params, self.X, pushes, bends, unit)
+        gradient, hessian = self.network.products(params, self.X, pushes[:, None], bends[:, None], unit)
         away = params - self.centre
         spring = 0.5 * self.stiffness * (away**2).sum(axis=0)
         symmetric = (0.5 * (hessian + hessian.swapaxes(0, 1))).transpose(2, 0, 1)

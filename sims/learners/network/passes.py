@@ -1,6 +1,6 @@
 """Compute outputs, gradients and Hessian products of a small network for many replicas at once.
 
-The loops are in `kernels`. Replicas are the last axis of every array. A network of widths d -> h_1 -> .. -> 1 has parameters
+The loops are in `kernels`. Replicas are the last axis of every array. A network of widths d -> h_1 -> .. -> C has parameters
 (P, R): each layer has W (in, out) in row-major order, then b (out). A layer's block is thus one matrix (in + 1, out, R) whose
 last row is the bias.
 """
@@ -12,11 +12,12 @@ from itertools import pairwise
 
 import numpy as np
 import scipy
+from numpy.typing import NDArray
 
 from sims.learners.network import kernels
 from theory.response import Array
 
-__all__ = ["LOSSES", "Network", "contiguous"]
+__all__ = ["LOSSES", "Network", "Readout", "contiguous", "softmax"]
 
 
 @dataclass(frozen=True)
@@ -62,12 +63,37 @@ LOSSES = {
         fisher=np.ones_like,
     ),
 }
-"""The losses by name: l = log(1 + exp(-(2y - 1) f)) for labels y in {0, 1}, and l = (f - y)^2 / 2."""
+"""The losses of one output by name: l = log(1 + exp(-(2y - 1) f)) for labels y in {0, 1}, and l = (f - y)^2 / 2."""
+
+
+def softmax(f: Array, y: Array) -> tuple[Array, Array]:
+    """Compute dl/df (n, C, R) of l = log sum_k exp f_k - f_y for f (n, C, R) and classes y (n,), and what `products` needs.
+
+    The latter is phi'' (n, C + 2, R) for phi = l, as `kernels.softmax` writes it: p, a factor of ones, and room for sums.
+    """
+    n, outputs, replicas = f.shape
+    slope, curvature = np.empty(f.shape), np.empty((n, outputs + 2, replicas))
+    kernels.softmax(contiguous(f), contiguous(y), slope, curvature)
+    return slope, curvature
+
+
+@dataclass(frozen=True, eq=False)
+class Readout:
+    """What every query asks of the C outputs of the network: a scalar of `kernels.READOUTS`, for the query's class (M,)."""
+
+    kind: str
+    classes: NDArray[np.int64]
+
+    def __call__(self, f: Array) -> tuple[Array, Array]:
+        """Compute the scalars (M, R) and their derivatives in f (M, C, R), for f (M, C, R)."""
+        out, slope = np.empty((len(f), f.shape[2])), np.empty(f.shape)
+        kernels.readouts(kernels.READOUTS.index(self.kind), contiguous(f), self.classes, out, slope)
+        return out, slope
 
 
 @dataclass(frozen=True)
 class Network:
-    """A network of widths (d, h_1, .., 1) whose hidden layers have the named activation; the output is linear."""
+    """A network of widths (d, h_1, .., C) whose hidden layers have the named activation; the outputs are linear."""
 
     widths: tuple[int, ...]
     activation: str
@@ -97,19 +123,25 @@ class Network:
         return views
 
     def outputs(self, params: Array, X: Array) -> Array:
-        """Compute f (n, R) at inputs X (n, d) for parameters (P, R)."""
-        f = np.empty((len(X), params.shape[1]))
-        kernels.evaluate(*self.code, contiguous(X), contiguous(params), f, _NONE, _NONE)
+        """Compute f (n, C, R) at inputs X (n, d) for parameters (P, R)."""
+        f = np.empty((len(X), self.widths[-1], params.shape[1]))
+        kernels.evaluate(*self.code, contiguous(X), contiguous(params), f, _NONE, _NONE, _NONE)
         return f
 
-    def point_factors(self, params: Array, X: Array) -> list[tuple[Array, Array]]:
-        """Compute for each layer its inputs (n, in + 1, R) and df_n/dz (n, out, R).
+    def scalar_outputs(self, params: Array, X: Array) -> Array:
+        """Compute f (n, R) of a network with one output."""
+        return self.outputs(params, X)[:, 0]
 
-        Their outer product is the layer's part of grad f_n.
+    def point_factors(self, params: Array, X: Array, pushes: Array | None = None) -> list[tuple[Array, Array]]:
+        """Compute for each layer its inputs (n, in + 1, R) and d phi_n/dz (n, out, R), where d phi_n/df = pushes (n, C, R).
+
+        Their outer product is the layer's part of grad phi_n. Without pushes, phi is the only output f.
         """
         n, replicas = len(X), params.shape[1]
         values, deltas = (np.empty((n, sum(self.widths[1:]), replicas)) for _ in range(2))
-        kernels.evaluate(*self.code, contiguous(X), contiguous(params), np.empty((n, replicas)), values, deltas)
+        f = np.empty((n, self.widths[-1], replicas))
+        given = np.ones((n, 1, replicas)) if pushes is None else pushes
+        kernels.evaluate(*self.code, contiguous(X), contiguous(params), f, contiguous(given), values, deltas)
         cuts = np.cumsum(self.widths[1:-1])
         one = np.ones((n, 1, replicas))
         inputs = [np.repeat(X[:, :, None], replicas, axis=2), *np.split(values, cuts, axis=1)[:-1]]
@@ -118,18 +150,19 @@ class Network:
             for below, delta in zip(inputs, np.split(deltas, cuts, axis=1), strict=True)
         ]
 
-    def point_gradients(self, params: Array, X: Array) -> Array:
-        """Compute grad f_n for every input, shape (n, P, R)."""
-        parts = [np.einsum("nir,nor->nior", *factors) for factors in self.point_factors(params, X)]
+    def point_gradients(self, params: Array, X: Array, pushes: Array | None = None) -> Array:
+        """Compute grad phi_n for every input, shape (n, P, R), where d phi_n/df = pushes (n, C, R); without them phi = f."""
+        parts = [np.einsum("nir,nor->nior", *factors) for factors in self.point_factors(params, X, pushes)]
         return np.concatenate([part.reshape(len(part), -1, part.shape[-1]) for part in parts], axis=1)
 
     def products(self, params: Array, X: Array, slope: Array, curvature: Array, directions: Array) -> tuple[Array, Array]:
         """Compute the gradient (P, R) of sum_i phi_i(f_i), and its Hessian times directions (K, P, R).
 
-        phi_i' = slope (n, R), and phi_i'' = curvature (n, R).
+        phi_i' = slope (n, C, R). phi_i'' = curvature (n, 1, R) for one output; of `softmax` it is the second array, whose factor
+        may have changed.
         """
         gradient, along = np.empty(params.shape), np.empty(directions.shape)
-        inputs = contiguous(params), contiguous(slope), contiguous(curvature), contiguous(directions)
+        inputs = contiguous(params), contiguous(slope), np.ascontiguousarray(curvature), contiguous(directions)
         kernels.products(*self.code, contiguous(X), *inputs, gradient, along)
         return gradient, along
 

@@ -82,6 +82,11 @@ def proximal_responses(
     """
     if not (np.isfinite(damping) and damping >= 0.0):
         raise ValueError(f"damping = {damping}, expected a finite number >= 0")
+    if learner.loss == "softmax" or learner.optimizer == "adamw":
+        got = "loss softmax" if learner.loss == "softmax" else "optimizer adamw"
+        raise ValueError(
+            f"a network with {got}, expected one output and a penalty in L: take loss logistic or squared, sgd or adam"
+        )
     if not 0.0 < amount <= 1.0:
         raise ValueError(f"amount = {amount}, expected 0 < amount <= 1: what is taken from the weight of a point, 1 is removal")
     n, ones = learner.n_points, np.ones(learner.n_points)

@@ -7,7 +7,9 @@ polynomial, or jet), and obeys the rules
 
 The steps are those of `descent`, from the same start and with the same batches. Backpropagation has g' of activations and losses,
 and so its jets need derivatives up to g'''. Where relu has a kink the derivative is that of the branch that training took, as in
-`descent`: the bend itself is not seen. Replicas are the last axis of every array.
+`descent`: the bend itself is not seen. Where the second moment v of adam is 0, sqrt v is taken as the constant 0: this gives the
+first derivative, and of the second the mean over both directions, in which it is not the same. Replicas are the last axis of
+every array.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,8 +17,10 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy
+from numpy.typing import NDArray
 
-from sims.learners.network.descent import Batches, Descent, DivergedError
+from sims.learners.network.descent import Batches, Descent, DivergedError, Optimizer
+from sims.learners.network.passes import Readout
 from theory.response import Array
 
 __all__ = ["second_derivative"]
@@ -39,6 +43,13 @@ class Jet(NamedTuple):
     def mapped(self, linear: Callable[[Array], Array]) -> "Jet":
         """Apply a linear function."""
         return Jet(*map(linear, self))
+
+    def __sub__(self, other: "Jet") -> "Jet":
+        return self + other.scaled(-1.0)
+
+    def plus(self, constant: Array | float) -> "Jet":
+        """Add a constant, which changes only the value."""
+        return self._replace(value=self.value + constant)
 
     def composed(self, g: Array, first: Array, second: Array) -> "Jet":
         """Return g(x) from g, g' and g'' at the value of x."""
@@ -86,7 +97,8 @@ class _Block:
     def outputs(self) -> Array:
         """Return the component ab of the outputs at all snapshots, (K M, R)."""
         ends = [params for t, params in enumerate(self.train(), 1) if t in self.plan.snapshots]
-        return np.concatenate([self._forward(layers, self.plan.X_query)[-1].ab[:, 0] for layers in ends])
+        queries, readout = self.plan.X_query, self.plan.readout
+        return np.concatenate([_read(readout, self._forward(layers, queries)[-1]).ab for layers in ends])
 
     def first_divergence(self) -> tuple[int, int]:
         """Return the first replica with a parameter, or a derivative of one, that is not finite, and after which step."""
@@ -100,21 +112,24 @@ class _Block:
         """Train, and yield the layers (in + 1, out, R) after every step."""
         plan, sizes = self.plan, self.batches.sizes
         layers = [Jet(layer, *(np.zeros(layer.shape) for _ in range(3))) for layer in plan.network.layers(self.initial)]
-        speeds = [jet.scaled(0.0) for jet in layers]
+        memory = [(jet.scaled(0.0), jet.scaled(0.0)) for jet in layers]
         for t, rate in enumerate(plan.rates):
             epoch, number = divmod(t, len(sizes))
             chosen = self.batches.numbers[epoch % len(self.batches.numbers)][:, self.seeds] == number
             shares = self.weights.mapped(lambda w, part=chosen / float(sizes[number]): w * part)
-            pulls = self._gradient(layers, shares)
-            speeds = [v.scaled(plan.momentum) + pull for v, pull in zip(speeds, pulls, strict=True)]
-            layers = [theta + v.scaled(-float(rate)) for theta, v in zip(layers, speeds, strict=True)]
+            steps = zip(layers, memory, self._gradient(layers, shares), strict=True)
+            if plan.optimizer.name == "sgd":
+                found = [_sgd(plan.optimizer, float(rate), *each) for each in steps]
+            else:
+                found = [_adam(plan.optimizer, t, float(rate), *each) for each in steps]
+            layers, memory = [theta for theta, _ in found], [kept for _, kept in found]
             yield layers
 
     def _gradient(self, layers: list[Jet], shares: Jet) -> list[Jet]:
         """Compute the gradient of sum_i shares_i l_i + (l2/2) ||theta||^2, layer by layer."""
         plan = self.plan
         *hidden, output = self._forward(layers, plan.X)
-        slope = output.composed(*_LOSSES[plan.loss](output.value, plan.y[:, None, None]))
+        slope = _loss_slope(plan.loss, output, plan.y)
         delta = _product(lambda w, x: w[:, None] * x, shares, slope)
         X = np.repeat(plan.X[:, :, None], self.initial.shape[1], axis=2)
         below = [Jet(X, *(np.zeros(X.shape) for _ in range(3)))]
@@ -125,7 +140,7 @@ class _Block:
             weight = _product(lambda x, d: np.einsum("nir,nor->ior", x, d), below[k], delta)
             bias = delta.mapped(lambda d: d.sum(axis=0)[None])
             own = Jet(*(np.concatenate(parts) for parts in zip(weight, bias, strict=True)))
-            gradients.append(own + layers[k].scaled(plan.l2))
+            gradients.append(own + layers[k].scaled(plan.optimizer.penalty))
             if k:
                 pull = _product(lambda w, d: np.einsum("ior,nor->nir", w[:-1], d), layers[k], delta)
                 _, *bends = activation(hidden[k - 1].value)
@@ -142,6 +157,66 @@ class _Block:
             z = _product(lambda w, x: np.einsum("ior,nir->nor", w[:-1], x), layer, a) + layer.mapped(lambda w: w[-1][None])
             found.append(z)
         return found
+
+
+_Memory = tuple[Jet, Jet]
+"""The first and the second moment of adam; the velocity of sgd, and something unused."""
+
+
+def _sgd(optimizer: Optimizer, rate: float, theta: Jet, memory: _Memory, gradient: Jet) -> tuple[Jet, _Memory]:
+    velocity = memory[0].scaled(optimizer.momentum) + gradient
+    return theta + velocity.scaled(-rate), (velocity, memory[1])
+
+
+def _adam(optimizer: Optimizer, t: int, rate: float, theta: Jet, memory: _Memory, gradient: Jet) -> tuple[Jet, _Memory]:
+    (first, second), decay = optimizer.betas, optimizer.l2 - optimizer.penalty
+    m = memory[0].scaled(first) + gradient.scaled(1.0 - first)
+    v = memory[1].scaled(second) + _product(np.multiply, gradient, gradient).scaled(1.0 - second)
+    inverse = _inverse(_root(v.scaled(1.0 / (1.0 - second ** (t + 1)))).plus(optimizer.eps))
+    move = _product(np.multiply, m, inverse).scaled(-rate / (1.0 - first ** (t + 1)))
+    return theta.scaled(1.0 - rate * decay) + move, (m, v)
+
+
+def _root(x: Jet) -> Jet:
+    """Return sqrt(x), and the constant 0 where x is 0."""
+    root = np.sqrt(x.value)
+    inverse = np.divide(1.0, root, out=np.zeros(root.shape), where=root > 0.0)
+    return x.composed(root, 0.5 * inverse, -0.25 * inverse**3)
+
+
+def _inverse(x: Jet) -> Jet:
+    inverse = 1.0 / x.value
+    return x.composed(inverse, -(inverse**2), 2.0 * inverse**3)
+
+
+def _loss_slope(loss: str, f: Jet, y: Array) -> Jet:
+    """Return dl/df (n, C, R) for outputs (n, C, R) and targets y (n,)."""
+    if loss != "softmax":
+        return f.composed(*_LOSSES[loss](f.value, y[:, None, None]))
+    power, total, _ = _exponentials(f, np.ones(f.value.shape[:2], dtype=bool))
+    own: NDArray[np.bool_] = np.arange(f.value.shape[1]) == y[:, None]
+    return _product(np.multiply, power, _inverse(total)).plus(-1.0 * own[:, :, None])
+
+
+def _exponentials(f: Jet, of: NDArray[np.bool_]) -> tuple[Jet, Jet, Array]:
+    """Return exp(f - most) (n, C, R) for the classes `of` (n, C), its sum over them (n, 1, R), and most (n, 1, R)."""
+    most = np.where(of[:, :, None], f.value, -np.inf).max(axis=1, keepdims=True)
+    value = np.exp(np.where(of[:, :, None], f.value - most, -np.inf))
+    power = f.composed(value, value, value)
+    return power, power.mapped(lambda x: x.sum(axis=1, keepdims=True)), most
+
+
+def _read(readout: Readout, f: Jet) -> Jet:
+    """Return what the queries ask (M, R) of their outputs (M, C, R)."""
+    every = np.arange(len(readout.classes))
+    own = f.mapped(lambda x: x[every, readout.classes])
+    if readout.kind == "logit":
+        return own
+    among: NDArray[np.bool_] = np.arange(f.value.shape[1]) != readout.classes[:, None]
+    _, total, most = _exponentials(f, among if readout.kind == "margin" else np.ones_like(among))
+    inverse = 1.0 / total.value
+    logarithm = total.composed(np.log(total.value), inverse, -(inverse**2)).plus(most)
+    return own - logarithm.mapped(lambda x: x[:, 0])
 
 
 _Derivatives = tuple[Array, Array, Array, Array]
@@ -164,6 +239,11 @@ def _relu(z: Array) -> _Derivatives:
     return on * z, on, none, none
 
 
+def _gelu(z: Array) -> _Derivatives:
+    below, density = scipy.special.ndtr(z), np.exp(-0.5 * z**2) / np.sqrt(2.0 * np.pi)
+    return z * below, below + z * density, (2.0 - z**2) * density, (z**2 - 4.0) * z * density
+
+
 def _identity(z: Array) -> _Derivatives:
     none = np.zeros(z.shape)
     return z, none + 1.0, none, none
@@ -179,9 +259,9 @@ def _squared(f: Array, y: Array) -> tuple[Array, Array, Array]:
     return f - y, np.ones(f.shape), np.zeros(f.shape)
 
 
-_ACTIVATIONS = {"tanh": _tanh, "softplus": _softplus, "relu": _relu, "identity": _identity}
+_ACTIVATIONS = {"tanh": _tanh, "softplus": _softplus, "relu": _relu, "identity": _identity, "gelu": _gelu}
 
 _LOSSES = {"logistic": _logistic, "squared": _squared}
-"""dl/df and its first and second derivative in f."""
+"""dl/df and its first and second derivative in f, for the losses of one output."""
 
 _ENTRIES = 2**13  # numbers of one component of a layer for all points of a block

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+import scipy
 from assertions import assert_identical
 
 from sims.learners.network import kernels
+from sims.learners.network.descent import Optimizer
 from sims.learners.network.passes import contiguous
 
 LONG = np.longdouble
@@ -13,8 +15,17 @@ SCALES = [1e-300, 1e-8, 1e-3, 0.02, 0.3, 1.0, 5.0, 100.0, 1e4]
 
 def activated(x, activation="tanh"):
     rows = np.array(x, dtype=np.float64).reshape(1, -1)
+    if activation == "gelu":
+        return gelu(x)[0]
     kernels._activate(kernels.ACTIVATIONS.index(activation), rows)
     return rows[0]
+
+
+def gelu(x):
+    """The values, the slopes and the bends."""
+    rows, extra = np.array(x, dtype=np.float64).reshape(1, -1), np.empty((3, len(x)))
+    kernels._gelu(rows, extra, 0, 1)
+    return rows[0], extra[0], extra[1]
 
 
 def with_slope(a, activation):
@@ -62,6 +73,49 @@ def test_softplus_its_slope_and_its_bend(scale):
     assert error(with_bend(inside, "softplus"), np.exp(-inside.astype(LONG))) < 6.0
 
 
+@pytest.mark.parametrize("scale", [1e-300, 1e-3, 0.3, 1.0, 5.0, 100.0])
+def test_gelu_its_slope_and_its_bend(scale):
+    """Against scipy's normal distribution; the slope and the bend change sign, so their errors are absolute."""
+    z = normal(scale, size=20_000).clip(-30.0, None)
+    below, density = scipy.special.ndtr(z), np.exp(-0.5 * z.astype(LONG) ** 2) / np.sqrt(2.0 * LONG(np.pi))
+    values, slopes, bends = gelu(z)
+    tail = np.maximum(1.0, z * z)  # erfc and exp multiply the rounding of z by z^2, here and in scipy
+    assert (np.abs(values - z * below) <= 12e-16 * tail * np.abs(z * below) + 1e-307).all()
+    assert (np.abs(slopes - (below + z * density)) <= 12e-16 * tail * (below + np.abs(z) * density) + 1e-305).all()
+    assert (
+        np.abs(bends - (2.0 - z.astype(LONG) ** 2) * density) <= 12e-16 * tail * (2.0 + z * z) * density + 1e-300
+    ).all()  # exp stops at -700
+
+
+def long_softmax(f, label):
+    """Slopes, margin and log-probability of the label, in long double."""
+    e = np.exp(f.astype(LONG) - f.max(axis=0))
+    p, others = e / e.sum(axis=0), np.delete(e, label, axis=0).sum(axis=0)
+    slopes = p.copy()
+    slopes[label] = -others / e.sum(axis=0)
+    margin = np.log(e[label] / others)
+    return slopes, margin, -np.log1p(np.exp(-margin))
+
+
+@pytest.mark.parametrize("scale", [1e-8, 0.3, 1.0, 5.0, 30.0])
+@pytest.mark.parametrize("label", [0, 2])
+def test_softmax_and_the_readouts(scale, label):
+    f = scale * np.random.default_rng(0).standard_normal((4, 20_000))
+    slopes, margin, log_probability = long_softmax(f, label)
+    slope, curvature = np.empty((1, *f.shape)), np.empty((1, 6, f.shape[1]))
+    kernels.softmax(contiguous(f[None]), np.array([float(label)]), slope, curvature)
+    rounding = 12.0 + 1.2 * float((f.max(axis=0) - f.min(axis=0)).max())  # that of f - max f, relative to its exponential
+    assert error(slope[0], slopes) < rounding
+    assert error(curvature[0, label], long_softmax(f, (label + 1) % 4)[0][label]) < rounding
+    for kind, expected in ((1, margin), (2, log_probability)):
+        out, read = np.empty((1, f.shape[1])), np.empty((1, *f.shape))
+        kernels.readouts(kind, contiguous(f[None]), np.array([label]), out, read)
+        assert (np.abs(out[0] - expected) <= 1e-15 * (2.0 + np.abs(f).max(axis=0))).all()
+        own = 1.0 if kind == 1 else -slopes[label]
+        assert error(read[0, label], own * np.ones(f.shape[1])) < 2.0 * rounding
+        assert (np.abs(read[0].sum(axis=0)) <= 1e-15).all()
+
+
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("y", [0.0, 1.0])
 def test_slopes_of_the_losses(scale, y):
@@ -80,7 +134,7 @@ def test_zero_infinity_nan_and_the_smallest_and_largest_numbers():
     assert loss_slope(np.array([1e300]), 1.0, "logistic")[0] > -1e-300
     for activation in kernels.ACTIVATIONS:
         assert np.isnan(activated([np.nan, -np.nan], activation)).all(), activation
-    for loss in kernels.LOSSES:
+    for loss in ("logistic", "squared"):
         assert np.isnan(loss_slope(np.array([np.nan]), 1.0, loss)).all(), loss
 
 
@@ -97,37 +151,58 @@ def test_relu_and_identity_have_the_derivatives_that_they_say():
 def test_an_entry_depends_on_nothing_around_it(activation, size):
     """Machine code takes several numbers at once, and what is left over one by one: to the same bits."""
     z = normal(2.0, seed=1, size=size)
-    for function in (activated, with_slope, with_bend):
+    own = (lambda x, _: gelu(x)[1], lambda x, _: gelu(x)[2])
+    for function in (activated, *(own if activation == "gelu" else (with_slope, with_bend))):
         whole = function(z, activation)
         assert_identical(whole, np.concatenate([function(z[k : k + 1], activation) for k in range(size)]), call=function.__name__)
 
 
 @pytest.mark.parametrize("activation", kernels.ACTIVATIONS)
 @pytest.mark.parametrize("hidden", [(), (3,), (2, 3)])
-def test_training_and_products_of_a_replica_depend_on_nothing_beside_it(activation, hidden):
+@pytest.mark.parametrize(
+    ("loss", "optimizer"), [("logistic", "sgd"), ("softmax", "sgd"), ("logistic", "adamw"), ("softmax", "adam")]
+)
+def test_training_and_products_of_a_replica_depend_on_nothing_beside_it(activation, hidden, loss, optimizer):
     """All replicas at once, and every one of them alone: outputs, steps and Hessians, bit for bit."""
-    rng, widths = np.random.default_rng(2), np.array([2, *hidden, 1])
+    outputs, terms, memories, rows = (3, 5, 1, 1) if loss == "softmax" else (1, 1, 1, 1)
+    if optimizer != "sgd":
+        memories, rows = 2, 4
+    rng, widths = np.random.default_rng(2), np.array([2, *hidden, outputs])
     size, n, replicas = int(((widths[:-1] + 1) * widths[1:]).sum()), 4, 37
     X, y, code = rng.standard_normal((n, 2)), rng.integers(0, 2, n).astype(float), kernels.ACTIVATIONS.index(activation)
     params, directions = rng.standard_normal((size, replicas)), rng.standard_normal((3, size, replicas))
-    weights, slope, curvature = (rng.uniform(0.0, 2.0, (n, replicas)) for _ in range(3))
+    weights, slope, curvature = (
+        rng.uniform(0.0, 2.0, shape) for shape in ((n, replicas), (n, outputs, replicas), (n, terms, replicas))
+    )
     numbers, sizes = rng.integers(0, 2, (5, n, replicas)).astype(np.uint8), np.array([2, 2])
 
     def results(who):
         """One step of every kind: products, training, tangents of two weights and a parameter, adjoints of three functions."""
         theta, along = np.ascontiguousarray(params[:, who]), np.ascontiguousarray(directions[..., who])
         gradient, moved = np.empty_like(theta), np.empty_like(along)
-        given = [contiguous(array[:, who]) for array in (params, slope, curvature)]
+        given = contiguous(params[:, who]), contiguous(slope[..., who]), np.ascontiguousarray(curvature[..., who])
         kernels.products(widths, code, contiguous(X), *given, contiguous(along), gradient, moved)
         job = kernels.Job(
-            widths, code, 0, contiguous(X), contiguous(y), contiguous(weights[:, who]), numbers, who, sizes, 0.5, 0.01
+            *(
+                widths,
+                code,
+                kernels.LOSSES.index(loss),
+                contiguous(X),
+                contiguous(y),
+                contiguous(weights[:, who]),
+                numbers,
+                who,
+                sizes,
+            ),
+            *Optimizer(optimizer, l2=0.01, momentum=0.5, eps=0.01).code,
         )
-        rates, after, trail = contiguous(np.full(7, 0.1)), theta.copy(), np.empty((7, *theta.shape))
-        kernels.descend(job, rates, 1, after, np.zeros_like(theta), trail, np.empty(0, np.uint64))
-        pushed, tangents, speeds = theta.copy(), along.copy(), np.zeros_like(along)
-        kernels.push(job, rates, 1, pushed, np.zeros_like(theta), tangents, speeds, 2)
+        rates, after, trail = contiguous(np.full(7, 0.1)), theta.copy(), np.empty((7, rows * size, len(who)))
+        memory, speeds, back = np.zeros((2, memories * size, len(who))), *np.zeros((2, 3, memories * size, len(who)))
+        kernels.descend(job, rates, 1, after, memory[0], trail, np.empty(0, np.uint64))
+        pushed, tangents = theta.copy(), along.copy()
+        kernels.push(job, rates, 1, pushed, memory[1], tangents, speeds, 2)
         assert_identical(pushed, after, call="parameters with and without tangents")
-        adjoint, back, weighted = along.copy(), np.zeros_like(along), np.zeros((3, n, len(who)))
+        adjoint, weighted = along.copy(), np.zeros((3, n, len(who)))
         kernels.pull(job, rates, 1, trail, adjoint, back, weighted)
         return np.concatenate(
             [part.reshape(-1, len(who)) for part in (gradient, moved, after, tangents, speeds, adjoint, weighted)]

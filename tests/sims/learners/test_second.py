@@ -10,12 +10,14 @@ from pairwise import all_pairs, label
 from sims.learners import MLP
 
 SEEDS = (4, 1)
-ACTIVATIONS, LOSSES = ("tanh", "softplus", "identity"), ("logistic", "squared")
+ACTIVATIONS, LOSSES = ("tanh", "softplus", "identity", "gelu"), ("logistic", "squared", "softmax")
 DEPTHS = {0: (), 1: (3,), 2: (3, 2)}
 VARIANTS = {
     "GD": {},
     "SGD": {"batch_size": 2, "l2": 0.03},
     "momentum": {"momentum": 0.5, "schedule": "cosine"},
+    "adam": {"optimizer": "adam", "learning_rate": 0.02, "l2": 0.03, "eps": 0.1},
+    "adamw": {"optimizer": "adamw", "learning_rate": 0.02, "l2": 0.03, "eps": 0.1, "batch_size": 3},
     "together": {"batch_size": 3, "momentum": 0.4, "l2": 0.03, "schedule": "cosine", "snapshots": (3, 12)},
 }
 CASES = all_pairs(activation=ACTIVATIONS, loss=LOSSES, depth=DEPTHS, variant=VARIANTS)
@@ -24,7 +26,9 @@ CASES = all_pairs(activation=ACTIVATIONS, loss=LOSSES, depth=DEPTHS, variant=VAR
 def network(*, loss="logistic", n=5, **options):
     rng = np.random.default_rng(0)
     X, X_query = rng.standard_normal((n, 2)), rng.standard_normal((2, 2))
-    y = np.arange(n) % 2.0 if loss == "logistic" else rng.standard_normal(n)
+    y = {"logistic": np.arange(n) % 2.0, "squared": rng.standard_normal(n), "softmax": np.arange(n) % 3.0}[loss]
+    if loss == "softmax" and "output" not in options:
+        options["y_query"] = (0, 2)
     return MLP(X, y, X_query, loss=loss, **{"hidden": (3,), "steps": 12, "learning_rate": 0.2, **options})
 
 
@@ -52,6 +56,13 @@ def test_it_is_the_derivative_of_the_jacobian(case):
         assert found.shape == (3, 2, learner.n_outputs)
         expected = differences(learner, WEIGHTS, i, j)
         assert_close(found, expected, rtol=1e-8, atol=1e-8 * np.abs(expected).max() + 1e-12, call=f"d_{i} d_{j}")
+
+
+@pytest.mark.parametrize("output", ["margin", "log_probability", 1])
+def test_every_output_of_softmax(output):
+    learner = network(loss="softmax", output=output, **({} if output == 1 else {"y_query": (0, 2)}))
+    expected = differences(learner, WEIGHTS, 0, 3)
+    assert_close(learner.weight_second_derivative(WEIGHTS, SEEDS, 0, 3), expected, rtol=1e-8, atol=1e-8 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize("activation", ["tanh", "relu"])
