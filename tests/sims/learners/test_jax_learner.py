@@ -152,7 +152,7 @@ def test_a_function_without_source_text_needs_a_name():
     names = {}
     exec("def output(theta, x):\n    return x @ theta", names)
     learner = dataclasses.replace(LINEAR, output=names["output"])
-    with pytest.raises(ValueError, match=r"source text of output cannot be read.*give a JaxLearner a name"):
+    with pytest.raises(ValueError, match=r"source text of output cannot be read.*give the learner a name"):
         settings_of(learner)
     assert told(dataclasses.replace(learner, name="linear, first try"))["functions"] == "linear, first try"
 
@@ -167,13 +167,26 @@ def test_a_function_without_source_text_needs_a_name():
         ({"train": models.momentum}, ValueError, "expected both numbers, for gradient descent, or a train function"),
         ({"init": lambda key: jnp.zeros(2, int)}, TypeError, r"leaves of type \['int"),
         ({"init": lambda key: []}, TypeError, "expected a pytree of floating-point arrays"),
-        ({"output": lambda theta, x: theta}, TypeError, r"output\(params, x\) is .* expected a float64 scalar"),
+        ({"output": lambda theta, x: theta[None]}, TypeError, r"output\(params, x\) is .* expected a float64 scalar"),
         (
             {"loss": lambda theta, x, y: jnp.float32(0.0)},
             TypeError,
             r"loss\(params, x, y\) is .*float32.* expected a float64 scalar",
         ),
-        ({"mode": "both"}, ValueError, "mode 'both' is unknown, expected one of forward, reverse"),
+        ({"output": lambda theta, x: theta}, ValueError, r"output 'margin' is that of each query's own class, expected y_query"),
+        ({"y_query": [0, 1, 0]}, ValueError, "y_query for a model with one output, expected none"),
+        ({"answer": 1}, ValueError, "answer = 1 for a model with one output, expected none"),
+        ({"mode": "both"}, ValueError, "mode 'both' is unknown, expected one of auto, forward, reverse"),
+        ({"optimizer": "rmsprop"}, ValueError, "optimizer 'rmsprop' is unknown, expected one of sgd, adam, adamw"),
+        ({"optimizer": "adam", "momentum": 0.5}, ValueError, "momentum = 0.5 with optimizer adam, expected none"),
+        ({"betas": (0.5, 0.9)}, ValueError, r"betas = \(0.5, 0.9\) with optimizer sgd, expected none"),
+        ({"betas": 0.5}, ValueError, r"betas = 0.5, expected two numbers"),
+        ({"batch_size": 7}, ValueError, "batch_size = 7, expected 1 to the 6 training points"),
+        (
+            {"train": models.momentum, "steps": None, "learning_rate": None, "batch_size": 2},
+            ValueError,
+            "batch_size = 2 with a train function of your own",
+        ),
         ({"chunk": 0}, ValueError, "chunk = 0, expected a whole number >= 1"),
         ({"l2": -1.0}, ValueError, "l2 = -1.0"),
     ],
