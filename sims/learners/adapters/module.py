@@ -127,7 +127,7 @@ class TorchLearner(TrainedLearner):
 
     def respond(self, weights: ArrayLike, seeds: Sequence[int]) -> Array:
         """Compute the outputs (B, R, M) after training with weights (B, N)."""
-        return self._mapped(self._respond, weights, seeds, (self.n_outputs,), self._chunk(0))
+        return self._mapped(self._respond, weights, seeds, (self.n_outputs,), 0)
 
     def weight_jacobian(self, weights: ArrayLike, seeds: Sequence[int]) -> Array:
         """Compute d outputs / d w (B, R, M, N), the derivative of `respond` through every step of training."""
@@ -137,7 +137,7 @@ class TorchLearner(TrainedLearner):
             work = self._own_jacobian(jacrev if reverse else jacfwd)
         else:
             work = self._reverse if reverse else self._forward
-        return self._mapped(work, weights, seeds, (self.n_outputs, self.n_points), self._chunk(directions))
+        return self._mapped(work, weights, seeds, (self.n_outputs, self.n_points), directions)
 
     def linearize(self, weights: ArrayLike, seeds: Sequence[int]) -> Linearization:
         """Compute the gradients and the Hessian of L at the trained parameters, for weights (N,); the L of adamw has no penalty."""
@@ -257,13 +257,17 @@ class TorchLearner(TrainedLearner):
         graph = self._traced("step", 1, 0).graph
         return sum(node.meta["val"].numel() for node in graph.nodes if hasattr(node.meta.get("val"), "numel"))
 
-    def _chunk(self, directions: int) -> int:
-        """Return how many models are trained at once, with so many directions: a power of two."""
+    def _chunk(self, rows: int, directions: int) -> int:
+        """Return how many models are trained at once for so many weight vectors, with so many directions: a power of two.
+
+        It does not depend on the seeds, so that every seed has the same bits alone and among others.
+        """
         if self.chunk is not None:
             return max(1, self.chunk // max(1, directions))
         size = 1 if self.train is not None else self._size
         fitting = _CACHE_NUMBERS // (size * (1 + 3 * directions))
-        return 2 ** (min(max(fitting, 1), _MOST_MODELS).bit_length() - 1)
+        asked = max(_FEWEST_MODELS, 4 * 2 ** (rows - 1).bit_length()) // max(1, directions)
+        return 2 ** (max(1, min(fitting, asked)).bit_length() - 1)
 
     @cached_property
     def _graphs(self) -> dict[tuple[str, int, int], Any]:
@@ -296,15 +300,16 @@ class TorchLearner(TrainedLearner):
             many = tuple(part[:, None].repeat(1, directions, 1) for part in state)
             more = {"step": (), "push": (many, w[:, None].repeat(1, directions, 1)), "pull": (many,)}[kind]
             work = {"step": self._step, "push": push, "pull": pull}[kind]
-            graph = make_fx(vmap(work, in_dims=(*own, *(0 for _ in more))))(state, w, batch, scales, X, y, *more)
-            self._graphs[kind, models, directions] = graph
+            over_models = vmap(work, in_dims=(*own, *(0 for _ in more)))
+            graph = make_fx(lambda *given: over_models(*given))(state, w, batch, scales, X, y, *more)
+            self._graphs[kind, models, directions] = _without_idle_views(graph)
         return self._graphs[kind, models, directions]
 
     def _mapped(
-        self, work: Callable[..., Any], weights: ArrayLike, seeds: Sequence[int], shape: tuple[int, ...], chunk: int
+        self, work: Callable[..., Any], weights: ArrayLike, seeds: Sequence[int], shape: tuple[int, ...], directions: int
     ) -> Array:
         """Apply work(weights, start, batches of every step) to every (weights, seed)."""
-        numbers = checks.as_seeds(seeds)
+        values, numbers = checks.as_weights(weights, self.n_points), checks.as_seeds(seeds)
         with _alone():
             starts, batches = torch.stack([self._start(seed) for seed in numbers]), self._batches(numbers)
 
@@ -316,7 +321,7 @@ class TorchLearner(TrainedLearner):
                     drawn = list(zip(points.contiguous(), shares.contiguous(), strict=True))
                 return work(torch.from_numpy(w).to(self.device), starts[seed], drawn).cpu().numpy()
 
-            return self._in_chunks(weights, numbers, shape, chunk, found)
+            return self._in_chunks(values, numbers, shape, self._chunk(len(values), directions), found)
 
     @cached_property
     def _every_scale(self) -> Any:
@@ -396,7 +401,7 @@ class TorchLearner(TrainedLearner):
 
     def _trained_at(self, w: Array, seed: int) -> Array:
         """Return the parameters (P,) that are trained with weights (N,)."""
-        models = self._chunk(0)
+        models = self._chunk(1, 0)
         with _alone():
             theta, drawn = self._start(seed), self._batches((seed,))
             batches: list[Any] = [None] * (self.steps or 0)
@@ -431,6 +436,17 @@ def _alone() -> Iterator[None]:
             yield
     finally:
         torch.set_num_threads(threads)
+
+
+def _without_idle_views(graph: Any) -> Any:
+    """Return the graph without views that have the shape of what they view."""
+    idle = {getattr(torch.ops.aten, name).default for name in ("view", "_unsafe_view", "expand", "detach", "alias")}
+    for node in list(graph.graph.nodes):
+        if node.target in idle and node.meta["val"].shape == node.args[0].meta["val"].shape:
+            node.replace_all_uses_with(node.args[0])
+            graph.graph.erase_node(node)
+    graph.recompile()
+    return graph
 
 
 def _is_whole(values: Any) -> bool:
@@ -471,6 +487,6 @@ _TARGETS: dict[str, Callable[[ArrayLike, int], Any]] = {
     "softmax": checks.as_classes,
 }
 _CACHE_NUMBERS = 2**19  # float64 numbers of one step of all models of a chunk
-_MOST_MODELS = 512
+_FEWEST_MODELS = 32
 _STATE_NUMBERS = 2**25  # float64 numbers of the states that reverse mode stores
 _HESSIAN_ROWS = 64
