@@ -441,7 +441,7 @@ for _name, _argument, _label, _call in cases():
 
 def test_every_public_name_has_its_calls():
     assert sum(map(len, CASES.values())) >= 235
-    needs_extras = {"JaxLearner", "SklearnLearner"}  # tests/sims/learners has theirs
+    needs_extras = {"JaxLearner", "SklearnLearner", "TorchLearner"}  # tests/sims/learners has theirs
     assert set(dfdw.__all__) - set(CALLS) - needs_extras == {"LeaveOneOut", "Poisson", "Shapley"}  # which have no argument
 
 

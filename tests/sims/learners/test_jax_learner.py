@@ -216,3 +216,49 @@ def test_a_missing_library_is_named_with_the_extra_that_brings_it(library, learn
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert f"ImportError: {learner} needs" in process.stderr
     assert f"pip install 'dfdw[{extra}]'" in process.stderr
+
+
+# --- optimisers, minibatches and several outputs, as in the project's own network ------------------------------------------------
+
+CLASSES, Y_QUERY = np.array([0, 1, 2, 0, 1, 2]), np.array([2, 0, 1])
+TRAINING = {
+    "momentum on minibatches": {"momentum": 0.5, "batch_size": 4, "schedule": "cosine", "l2": 0.01, "learning_rate": 0.1},
+    "adam": {"optimizer": "adam", "learning_rate": 0.02, "l2": 0.03, "loss": "softmax"},
+    "adamw on minibatches": {"optimizer": "adamw", "learning_rate": 0.02, "betas": (0.7, 0.95), "eps": 1e-4, "l2": 0.1}
+    | {"batch_size": 4, "schedule": "cosine", "loss": "softmax", "output": "log_probability"},
+    "one logit": {"loss": "softmax", "output": 2, "learning_rate": 0.1},
+}
+
+
+@pytest.mark.parametrize("case", TRAINING)
+def test_every_optimiser_takes_the_steps_of_the_projects_network(case):
+    options = {"steps": 20, **TRAINING[case]}
+    classes = options.get("loss") == "softmax"
+    asked = {"y_query": None if options.get("output") == 2 else Y_QUERY} if classes else {}
+    own = MLP(models.X, CLASSES if classes else models.Y, models.X_QUERY, hidden=(3,), **options, **asked)
+
+    def init(key):
+        theta = jnp.asarray(own.initial_params((int(jax.random.key_data(key)[-1]),))[0])
+        c = own.n_classes
+        return [(theta[:6].reshape(2, 3), theta[6:9]), (theta[9 : 9 + 3 * c].reshape(3, c), theta[9 + 3 * c :])]
+
+    def logits(params, x):
+        (W, b), (V, c) = params
+        return jnp.tanh(x @ W + b) @ V + c
+
+    def loss(params, x, y):
+        z = logits(params, x)
+        return jax.nn.logsumexp(z) - z[y.astype(int)] if classes else jnp.logaddexp(0.0, (1.0 - 2.0 * y) * z[0])
+
+    output = logits if classes else lambda params, x: logits(params, x)[0]
+    given = {key: value for key, value in options.items() if key not in ("loss", "output")}
+    if classes:
+        given |= {"answer": own.output, **asked}
+    found = JaxLearner(init, loss, output, own.X, own.y, own.X_query, **given)
+    assert_identical(found.batches(SEEDS), own.batches(SEEDS), call="batches")
+    assert_close(found.respond(WEIGHTS, SEEDS), own.respond(WEIGHTS, SEEDS), rtol=1e-11, atol=1e-12, call="respond")
+    expected = own.weight_jacobian(WEIGHTS, SEEDS)
+    assert_close(found.weight_jacobian(WEIGHTS, SEEDS), expected, rtol=1e-9, atol=1e-11, call="weight_jacobian")
+    found, expected = (learner.linearize(WEIGHTS[0], SEEDS) for learner in (found, own))
+    for name in ("params", "hessian", "point_gradients", "output_gradients", "gradient_norm"):
+        assert_close(getattr(found, name), getattr(expected, name), rtol=1e-9, atol=1e-11, call=name)

@@ -5,9 +5,11 @@ PyTorch is no dependency of the tests, because elsewhere than here it takes giga
 
 import dataclasses
 import functools
+import importlib.util
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,6 +24,7 @@ from sims.learners import Logistic
 from sims.learners.adapters import JaxLearner, TorchLearner
 from sims.learners.adapters.penalty import OtherObjectiveError
 from sims.learners.adapters.training import Optimizer
+from sims.ledger.judge import judge_learner
 from sims.retrain.provenance import settings_of
 from sims.testing import check_learner
 from theory.datamodel import optimal_datamodel
@@ -367,3 +370,34 @@ def test_a_missing_library_is_named_with_the_extra_that_brings_it():
     code = "import sys; sys.modules['torch'] = None\nfrom sims.learners.adapters import TorchLearner"
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert "ImportError: TorchLearner needs PyTorch: pip install 'dfdw[torch]'" in process.stderr
+
+
+# --- a transformer -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def transformer():
+    path = Path(__file__).parents[3] / "examples/tiny_transformer.py"
+    spec = importlib.util.spec_from_file_location("tiny_transformer", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["tiny_transformer"] = module
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules["tiny_transformer"]
+
+
+def test_a_transformer_of_one_layer_has_the_derivative_of_its_training(transformer):
+    learner = transformer.learner(steps=6)
+    assert 100 < learner.initial_params((0,)).shape[1] < 500
+    ones, h = np.ones(6), 1e-5
+    exact = learner.weight_jacobian(ones[None], (0,))[0, 0]
+    moved = np.concatenate([ones + h * np.eye(6), ones - h * np.eye(6)])
+    plus, minus = np.split(learner.respond(moved, (0,))[:, 0], 2)
+    assert_close(exact, (plus - minus).T / (2.0 * h), rtol=1e-6, atol=1e-8, call="weight_jacobian against central differences")
+
+
+def test_the_example_is_judged(transformer):
+    study = judge_learner(transformer.learner(5, steps=3), patience=0.0, name="transformer")
+    verdicts = {verdict.claim.id: verdict for verdict in study.verdicts} if hasattr(study, "verdicts") else str(study)
+    assert "T1" in str(study) or "T1" in verdicts
+    assert "transformer" in str(study)
