@@ -1,5 +1,7 @@
 """Modules and losses written in PyTorch, for tests: of a file, so that worker processes and stores can have them."""
 
+from itertools import pairwise
+
 import numpy as np
 import torch
 from torch import nn
@@ -20,7 +22,7 @@ class FromMLP(nn.Module):
         start = torch.tensor(network.initial_params((torch.initial_seed(),))[0])
         sizes = (network.X.shape[1], *network.hidden, network.n_classes)
         self.layers, used = nn.ModuleList(), 0
-        for a, b in zip(sizes, sizes[1:], strict=False):
+        for a, b in pairwise(sizes):
             layer = nn.Linear(a, b)
             layer.weight.data = start[used : used + a * b].reshape(a, b).T.contiguous()
             layer.bias.data = start[used + a * b : used + a * b + b].clone()
@@ -45,7 +47,7 @@ def network(**options):
 def mlp_order(network):
     """Where each parameter of FromMLP stands in the MLP's vector: W (out, in) there is W (in, out) here."""
     places, used, sizes = [], 0, (network.X.shape[1], *network.hidden, network.n_classes)
-    for a, b in zip(sizes, sizes[1:], strict=False):
+    for a, b in pairwise(sizes):
         places += [used + np.arange(a * b).reshape(a, b).T.ravel(), used + a * b + np.arange(b)]
         used += a * b + b
     return np.concatenate(places)
@@ -103,6 +105,12 @@ class Broken(nn.Module):
         if kind == "data in place":
             x.mul_(2.0)
         f = self.line(x)
+        if kind == "write into a part":
+            f = torch.cat([f, f], 1)
+            f[:, 0] = 3.0 * f[:, 0]
+            return f[:, :1]
+        if kind == "asks for a value":
+            return f if f.sum() < 1e9 else -f
         if kind == "mean over rows":
             return f - f.mean(0)
         if kind == "noise":

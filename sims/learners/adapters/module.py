@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sims.learners.adapters.description import described
 from sims.learners.adapters.module_checks import LOSSES, Probe
+from sims.learners.adapters.recording import recorded
 from sims.learners.adapters.training import TrainedLearner, answers_of
 from sims.learners.shared import checks
 from sims.learners.shared.class_outputs import ClassOutput, OutputName, as_class_output
@@ -24,7 +25,6 @@ from theory.response import Array, Linearization
 try:
     import torch
     from torch.func import functional_call, grad, jacfwd, jacrev, jvp, vjp, vmap
-    from torch.fx.experimental.proxy_tensor import make_fx
     from torch.nn.attention import SDPBackend, sdpa_kernel
 except ImportError as error:
     raise ImportError("TorchLearner needs PyTorch: pip install 'dfdw[torch]'") from error
@@ -254,8 +254,7 @@ class TorchLearner(TrainedLearner):
     @cached_property
     def _size(self) -> int:
         """Return how many numbers one step of one model computes."""
-        graph = self._traced("step", 1, 0).graph
-        return sum(node.meta["val"].numel() for node in graph.nodes if hasattr(node.meta.get("val"), "numel"))
+        return self._recorded("step", 1, 0)[1]
 
     def _chunk(self, rows: int, directions: int) -> int:
         """Return how many models are trained at once for so many weight vectors, with so many directions: a power of two.
@@ -270,11 +269,11 @@ class TorchLearner(TrainedLearner):
         return 2 ** (max(1, min(fitting, asked)).bit_length() - 1)
 
     @cached_property
-    def _graphs(self) -> dict[tuple[str, int, int], Any]:
+    def _graphs(self) -> dict[tuple[str, int, int], tuple[Callable[..., Any], int]]:
         return {}
 
-    def _traced(self, kind: str, models: int, directions: int) -> Any:
-        """Return `step`, or its derivative `push` or `pull` in so many directions, as one graph for a chunk of models.
+    def _recorded(self, kind: str, models: int, directions: int) -> tuple[Callable[..., Any], int]:
+        """Return `step`, or its derivative `push` or `pull` in so many directions, as one graph for a chunk of models, and its size.
 
         A graph takes state, weights, batch, scales, X and y, and for derivatives the tangents of state and weights, or the adjoint
         of the next state. It spares what torch.func does in every call.
@@ -301,8 +300,7 @@ class TorchLearner(TrainedLearner):
             more = {"step": (), "push": (many, w[:, None].repeat(1, directions, 1)), "pull": (many,)}[kind]
             work = {"step": self._step, "push": push, "pull": pull}[kind]
             over_models = vmap(work, in_dims=(*own, *(0 for _ in more)))
-            graph = make_fx(lambda *given: over_models(*given))(state, w, batch, scales, X, y, *more)
-            self._graphs[kind, models, directions] = _without_idle_views(graph)
+            self._graphs[kind, models, directions] = recorded(over_models, state, w, batch, scales, X, y, *more)
         return self._graphs[kind, models, directions]
 
     def _mapped(
@@ -334,7 +332,7 @@ class TorchLearner(TrainedLearner):
     def _advance(self, state: State, w: Any, batches: list[Any], first: int, stop: int) -> Iterator[State]:
         """Yield the states after steps first .. stop - 1."""
         X, y, _ = self._tensors
-        step = self._traced("step", len(w), 0)
+        step = self._recorded("step", len(w), 0)[0]
         for t in range(first, stop):
             state = step(state, w, batches[t], self._every_scale[t], X, y)
             yield state
@@ -366,7 +364,7 @@ class TorchLearner(TrainedLearner):
         """Compute the derivatives (R, M, N) with N tangents that are carried along."""
         X, y, _ = self._tensors
         models, points = w.shape
-        push, step = self._traced("push", models, points), self._traced("step", models, 0)
+        push, step = self._recorded("push", models, points)[0], self._recorded("step", models, 0)[0]
         along = torch.eye(points, dtype=torch.float64, device=self.device).repeat(models, 1, 1)
         state = self._before(theta)
         moved = tuple(torch.zeros(models, points, part.shape[1], dtype=torch.float64, device=self.device) for part in state)
@@ -386,7 +384,7 @@ class TorchLearner(TrainedLearner):
             for after in self._advance(state, w, batches, first, min(first + stride, steps)):
                 state = after
         last = vmap(jacrev(self._answers))(state[0])
-        pull = self._traced("pull", len(w), last.shape[1])
+        pull = self._recorded("pull", len(w), last.shape[1])[0]
         adjoint = (last, *(torch.zeros_like(last) for _ in state[1:]))
         found = torch.zeros(*last.shape[:2], self.n_points, dtype=torch.float64, device=self.device)
         for first, begin in reversed(list(zip(range(0, steps, stride), kept, strict=True))):
@@ -436,17 +434,6 @@ def _alone() -> Iterator[None]:
             yield
     finally:
         torch.set_num_threads(threads)
-
-
-def _without_idle_views(graph: Any) -> Any:
-    """Return the graph without views that have the shape of what they view."""
-    idle = {getattr(torch.ops.aten, name).default for name in ("view", "_unsafe_view", "expand", "detach", "alias")}
-    for node in list(graph.graph.nodes):
-        if node.target in idle and node.meta["val"].shape == node.args[0].meta["val"].shape:
-            node.replace_all_uses_with(node.args[0])
-            graph.graph.erase_node(node)
-    graph.recompile()
-    return graph
 
 
 def _is_whole(values: Any) -> bool:
