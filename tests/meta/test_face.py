@@ -10,7 +10,11 @@ import pytest
 import dfdw
 
 ROOT = Path(__file__).parents[2]
-OPTIONAL = {"JaxLearner": "jax", "SklearnLearner": "sklearn", "TorchLearner": "torch"}  # names whose library is an extra, which they import
+OPTIONAL = {
+    "JaxLearner": "jax",
+    "SklearnLearner": "sklearn",
+    "TorchLearner": "torch",
+}  # names whose library is an extra, which they import
 HEAVY = {"numba", "llvmlite", "zarr", "xarray", "pandas", "statsmodels", "matplotlib", "dask", "sklearn", "jax", "torch"}
 
 TIMED = """

@@ -5,7 +5,7 @@
 # PyTorch need not be installed where types are checked.
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -113,7 +113,9 @@ class TorchLearner(TrainedLearner):
         """Return the values that decide every bit of the answers; stores recognise the learner by them."""
         options = ("X", "y", "X_query", "steps", "learning_rate", "l2", "optimizer", "momentum", "betas", "eps", "batch_size")
         more = ("schedule", "y_query", "mode", "chunk", "device")
-        functions = {} if self.name else {name: _told(getattr(self, name), name) for name in ("module", "loss", "output", "train")}
+        functions = (
+            {} if self.name else {name: _told(getattr(self, name), name) for name in ("module", "loss", "output", "train")}
+        )
         return {
             "functions": self.name or functions,
             "state": {name: value.detach().cpu().numpy() for name, value in self._built(0).state_dict().items()},
@@ -167,7 +169,9 @@ class TorchLearner(TrainedLearner):
                 torch.default_generator.manual_seed(int(seed))
                 made = self.module()
             if not isinstance(made, torch.nn.Module):
-                raise TypeError(f"module() returned {type(made).__name__}, expected an nn.Module: pass a function that builds one")
+                raise TypeError(
+                    f"module() returned {type(made).__name__}, expected an nn.Module: pass a function that builds one"
+                )
         return made.double().to(self.device)
 
     @cached_property
@@ -425,7 +429,7 @@ class TorchLearner(TrainedLearner):
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
+def _alone() -> Generator[None]:
     """Compute in one thread, without PyTorch's own graph, and attention by plain products, which can be differentiated twice."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -53,7 +53,9 @@ class Probe:
         found = self._called(module, both)
         if not isinstance(found, torch.Tensor) or found.ndim not in (1, 2) or found.shape[0] != len(both):
             shown = tuple(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__
-            raise TypeError(f"module(X) is {shown} for {len(both)} rows, expected ({len(both)},) or ({len(both)}, C): one row each")
+            raise TypeError(
+                f"module(X) is {shown} for {len(both)} rows, expected ({len(both)},) or ({len(both)}, C): one row each"
+            )
         if found.dtype != torch.float64:
             raise TypeError(f"module(X) is {found.dtype}, expected float64: set no dtype inside the module, or make it that of X")
         if not torch.isfinite(found).all():
@@ -91,7 +93,7 @@ class Probe:
     def _called(self, module: Any, X: Any) -> Any:
         """Return module(X); raise if it draws numbers, changes its buffers or the data, or fails."""
         for name, part in module.named_modules():
-            if isinstance(part, torch.nn.modules.dropout._DropoutNd) and part.training and part.p > 0.0:  # noqa: SLF001
+            if isinstance(part, torch.nn.modules.dropout._DropoutNd) and part.training and part.p > 0.0:
                 raise ValueError(
                     f"{name or 'module'} is {type(part).__name__}(p={part.p}) in training mode, expected none: rows would be trained "
                     "with random numbers that no seed sets; take p=0, or module.eval()"
@@ -160,7 +162,9 @@ class Probe:
         if losses.dtype != torch.float64:
             raise TypeError(f"loss(outputs, y) is {losses.dtype}, expected float64: set no dtype inside the loss")
         if not torch.equal(given, outputs) or not torch.equal(labels, self.y):
-            raise ValueError("loss(outputs, y) changes outputs or y in place, expected them unchanged: write f = f + 1, not f += 1")
+            raise ValueError(
+                "loss(outputs, y) changes outputs or y in place, expected them unchanged: write f = f + 1, not f += 1"
+            )
         if not torch.isfinite(losses).all():
             row = int((~torch.isfinite(losses)).nonzero()[0, 0])
             raise ValueError(f"the loss of row {row} is {float(losses[row])} at the start, expected finite losses at every row")
@@ -176,7 +180,7 @@ class Probe:
 def _sees_rows(module: Any) -> str | None:
     """Return the first part of the module that is known to mix rows."""
     for name, part in module.named_modules():
-        if isinstance(part, torch.nn.modules.batchnorm._BatchNorm) and (part.training or not part.track_running_stats):  # noqa: SLF001
+        if isinstance(part, torch.nn.modules.batchnorm._BatchNorm) and (part.training or not part.track_running_stats):
             return f"{name or 'module'} = {type(part).__name__}"
     return None
 

@@ -42,7 +42,9 @@ class _Recorder(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
         if func is torch.ops.aten._local_scalar_dense.default:
-            raise TypeError("the module or the loss asks for the value of a tensor, expected tensors only: use torch.where, not if")
+            raise TypeError(
+                "the module or the loss asks for the value of a tensor, expected tensors only: use torch.where, not if"
+            )
         if func is torch.ops.aten.lift_fresh.default:
             func = torch.ops.aten.clone.default  # a constant that is written to must be another one at the next call
         found = func(*args, **(kwargs or {}))

@@ -60,7 +60,7 @@ class Optimizer:
         [[0.1, 0.5, 0.25], [0.1, 0.75, 0.4375]]
         """
         t = np.arange(1, len(rates) + 1)
-        return np.stack([rates, 1.0 - self.betas[0] ** t, 1.0 - self.betas[1] ** t], axis=1)
+        return np.stack([rates, *(1.0 - np.power(beta, t, dtype=np.float64) for beta in self.betas)], axis=1)
 
     def step(self, state: tuple[Any, ...], gradient: Any, scales: Any, numbers: Any) -> tuple[Any, ...]:
         """Return the state after one step; `gradient` is that of the losses, without the penalty.

@@ -16,7 +16,9 @@ import numpy as np
 import pytest
 from assertions import assert_close, assert_identical
 
-torch = pytest.importorskip("torch", reason="NOT TESTED: TorchLearner, because PyTorch is not installed: pip install 'dfdw[torch]'")
+torch = pytest.importorskip(
+    "torch", reason="NOT TESTED: TorchLearner, because PyTorch is not installed: pip install 'dfdw[torch]'"
+)
 
 import torch_models as models
 from torch import nn
@@ -50,7 +52,19 @@ TRAINING = {
 
 def same_as(network, **options):
     """The TorchLearner that should equal an MLP."""
-    names = ("steps", "learning_rate", "l2", "optimizer", "momentum", "betas", "eps", "batch_size", "schedule", "y_query", "output")
+    names = (
+        "steps",
+        "learning_rate",
+        "l2",
+        "optimizer",
+        "momentum",
+        "betas",
+        "eps",
+        "batch_size",
+        "schedule",
+        "y_query",
+        "output",
+    )
     given = {name: getattr(network, name) for name in names}
     module = functools.partial(models.FromMLP, network)
     return TorchLearner(module, network.loss, network.X, network.y, network.X_query, **{**given, **options})
