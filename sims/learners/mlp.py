@@ -35,8 +35,8 @@ class MLP:
     L = (1/N) sum_i w_i l_i(theta) + (l2/2) ||theta||^2, where theta contains all parameters. With one output, C = 1, the loss is
     l = log(1 + exp(-(2y - 1) f)) for labels 0 and 1 (`loss="logistic"`; f is a logit), or l = (f - y)^2 / 2 ("squared"; f is in
     the units of y). `loss="softmax"` has one output per class 0 .. C - 1, which must all occur in y, and
-    l = log sum_k exp f_k - f_y. Every layer has a bias, so that X (N, d) needs no column of ones. With an empty `hidden` the model
-    is linear. Activations are tanh, softplus, relu, identity and gelu; gelu is z Phi(z) with the normal distribution Phi.
+    l = log sum_k exp f_k - f_y. Every layer has a bias, so that X (N, d) needs no column of ones. With an empty `hidden` the
+    model is linear. Activations are tanh, softplus, relu, identity and gelu; gelu is z Phi(z) with the normal distribution Phi.
 
     With one output, the answer to a query is f. With softmax, `output` chooses it. For the query's class c in `y_query` it is
     "margin", f_c - log sum_{k != c} exp f_k = log p_c / (1 - p_c) (Park et al. 2023), or "log_probability", log p_c. For an

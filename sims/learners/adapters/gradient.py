@@ -99,7 +99,7 @@ class JaxLearner(TrainedLearner):
         return self._mapped(self._compiled["jacobian"], weights, seeds, shape, chunk)
 
     def linearize(self, weights: ArrayLike, seeds: Sequence[int]) -> Linearization:
-        """Compute the gradients and the Hessian of L at the trained parameters, for weights (N,); the L of adamw has no penalty."""
+        """Compute the gradients and the Hessian of L at the trained parameters, for weights (N,); adamw has no penalty in L."""
         w, numbers = checks.as_weight_vector(weights, self.n_points), checks.as_seeds(seeds)
         parts = [self._linearized(w, seed) for seed in numbers]
         params, hessian, points, outputs, norm = (np.stack(part) for part in zip(*parts, strict=True))
@@ -232,8 +232,8 @@ class JaxLearner(TrainedLearner):
         shape = getattr(output, "shape", (0, 0))
         if len(shape) > 1 or shape in ((0,), (1,)) or output.dtype != jnp.float64:
             raise TypeError(
-                f"output(params, x) is {output}, expected a float64 scalar for one row, or C >= 2 logits (C,): take [0] or a sum, "
-                "and set float32 nowhere"
+                f"output(params, x) is {output}, expected a float64 scalar for one row, or C >= 2 logits (C,): take [0] or a "
+                "sum, and set float32 nowhere"
             )
         return shape[0] if shape else None
 

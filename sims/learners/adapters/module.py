@@ -142,7 +142,7 @@ class TorchLearner(TrainedLearner):
         return self._mapped(work, weights, seeds, (self.n_outputs, self.n_points), directions)
 
     def linearize(self, weights: ArrayLike, seeds: Sequence[int]) -> Linearization:
-        """Compute the gradients and the Hessian of L at the trained parameters, for weights (N,); the L of adamw has no penalty."""
+        """Compute the gradients and the Hessian of L at the trained parameters, for weights (N,); adamw has no penalty in L."""
         w, numbers = checks.as_weight_vector(weights, self.n_points), checks.as_seeds(seeds)
         trained = [self._trained_at(w, seed) for seed in numbers]
         parts = [self._derivatives(w, theta) for theta in trained]
@@ -200,8 +200,8 @@ class TorchLearner(TrainedLearner):
         for name, value in self._fixed.items():
             if not torch.equal(found[name], value):
                 raise ValueError(
-                    f"{name} of the module differs between seeds 0 and {seed} and is not trained, expected the same for all seeds: "
-                    "make it a parameter that requires a gradient, or draw it with a fixed seed of its own"
+                    f"{name} of the module differs between seeds 0 and {seed} and is not trained, expected the same for all "
+                    "seeds: make it a parameter that requires a gradient, or draw it with a fixed seed of its own"
                 )
         return torch.cat([found[name].detach().reshape(-1) for name in self._shapes])
 
@@ -269,7 +269,7 @@ class TorchLearner(TrainedLearner):
             return max(1, self.chunk // max(1, directions))
         size = 1 if self.train is not None else self._size
         fitting = _CACHE_NUMBERS // (size * (1 + 3 * directions))
-        asked = max(_FEWEST_MODELS, 4 * 2 ** (rows - 1).bit_length()) // max(1, directions)
+        asked = min(max(_FEWEST_MODELS, 4 * 2 ** (rows - 1).bit_length()), _MOST_MODELS) // max(1, directions)
         return 2 ** (max(1, min(fitting, asked)).bit_length() - 1)
 
     @cached_property
@@ -277,10 +277,10 @@ class TorchLearner(TrainedLearner):
         return {}
 
     def _recorded(self, kind: str, models: int, directions: int) -> tuple[Callable[..., Any], int]:
-        """Return `step`, or its derivative `push` or `pull` in so many directions, as one graph for a chunk of models, and its size.
+        """Return `step`, or its derivative `push` or `pull` in so many directions, recorded for a chunk of models, and its size.
 
-        A graph takes state, weights, batch, scales, X and y, and for derivatives the tangents of state and weights, or the adjoint
-        of the next state. It spares what torch.func does in every call.
+        They take state, weights, batch, scales, X and y, and for derivatives the tangents of state and weights, or the adjoint of
+        the next state. A record spares what torch.func does in every call.
         """
         if (kind, models, directions) not in self._graphs:
             X, y, _ = self._tensors
@@ -477,7 +477,7 @@ _TARGETS: dict[str, Callable[[ArrayLike, int], Any]] = {
     "squared": checks.as_targets,
     "softmax": checks.as_classes,
 }
-_CACHE_NUMBERS = 2**19  # float64 numbers of one step of all models of a chunk
-_FEWEST_MODELS = 32
+_CACHE_NUMBERS = 2**21  # float64 numbers of one step of all models of a chunk
+_FEWEST_MODELS, _MOST_MODELS = 32, 1024
 _STATE_NUMBERS = 2**25  # float64 numbers of the states that reverse mode stores
 _HESSIAN_ROWS = 64

@@ -86,8 +86,8 @@ class Probe:
         for name, value in module.state_dict().items():
             if not torch.equal(value, again[name]):
                 raise ValueError(
-                    f"{name} differs between two modules that are built for seed 0, expected the same: draw it with torch's global "
-                    "generator, which the seed sets"
+                    f"{name} differs between two modules that are built for seed 0, expected the same: draw it with torch's "
+                    "global generator, which the seed sets"
                 )
 
     def _called(self, module: Any, X: Any) -> Any:
@@ -95,8 +95,8 @@ class Probe:
         for name, part in module.named_modules():
             if isinstance(part, torch.nn.modules.dropout._DropoutNd) and part.training and part.p > 0.0:
                 raise ValueError(
-                    f"{name or 'module'} is {type(part).__name__}(p={part.p}) in training mode, expected none: rows would be trained "
-                    "with random numbers that no seed sets; take p=0, or module.eval()"
+                    f"{name or 'module'} is {type(part).__name__}(p={part.p}) in training mode, expected none: rows would be "
+                    "trained with random numbers that no seed sets; take p=0, or module.eval()"
                 )
         state = {**dict(module.named_parameters()), **dict(module.named_buffers())}
         given, copies = X.clone(), {name: value.detach().clone() for name, value in state.items()}
@@ -107,8 +107,8 @@ class Probe:
             batch = _sees_rows(module)
             hint = f" ({batch} needs several rows: rows must not see each other)" if batch else ""
             raise TypeError(
-                f"module(X) raised {type(error).__name__} for X of shape {tuple(X.shape)} and {X.dtype}{hint}: {error}; expected a "
-                "module of rows (n, d), for any n. X of whole numbers is given as int64: pass X.astype(float) for float64"
+                f"module(X) raised {type(error).__name__} for X of shape {tuple(X.shape)} and {X.dtype}{hint}: {error}; expected "
+                "a module of rows (n, d), for any n. X of whole numbers is given as int64: pass X.astype(float) for float64"
             ) from error
         drawn = not torch.equal(generator, torch.default_generator.get_state())
         torch.default_generator.set_state(generator)
@@ -123,7 +123,7 @@ class Probe:
         again = None if drawn else functional_call(module, copies, (given,))
         if drawn or not _equal(found, again):
             raise ValueError(
-                "module(X) draws random numbers or has a hidden state: two calls differ, expected the same outputs; leave noise out"
+                "module(X) draws random numbers or has a hidden state: two calls differ, expected the same outputs: leave it out"
             )
         return found
 
@@ -133,8 +133,8 @@ class Probe:
         if among.shape != alone.shape or float((among - alone).abs().max()) > scale:
             which = _sees_rows(module) or "the module"
             raise ValueError(
-                f"the output of row {row} of X is another one alone than among {len(both)} rows, expected the same: weight 0 would "
-                f"not be deletion, because {which} lets rows see each other; take LayerNorm or GroupNorm instead of batch statistics"
+                f"the output of row {row} of X is another one alone than among {len(both)} rows, expected the same: weight 0 "
+                f"would not be deletion, because {which} lets rows see each other; take LayerNorm or GroupNorm instead"
             )
 
     def _require_losses(self, outputs: Any) -> None:
@@ -146,8 +146,8 @@ class Probe:
             losses = self.loss(given, labels)
         except Exception as error:  # a loss can raise anything
             raise TypeError(
-                f"loss(outputs, y) raised {type(error).__name__} for outputs {tuple(outputs.shape)} and y {tuple(labels.shape)} of "
-                f"{labels.dtype}: {error}; expected one number per row. y of whole numbers is given as int64"
+                f"loss(outputs, y) raised {type(error).__name__} for outputs {tuple(outputs.shape)} and y {tuple(labels.shape)} "
+                f"of {labels.dtype}: {error}; expected one number per row. y of whole numbers is given as int64"
             ) from error
         if not isinstance(losses, torch.Tensor) or losses.shape != (n,):
             shape = tuple(losses.shape) if isinstance(losses, torch.Tensor) else type(losses).__name__

@@ -67,7 +67,7 @@ def _entry(values: Any, number: int) -> Any:
 
 
 def recorded(function: Callable[..., Any], *given: Any) -> tuple[Callable[..., Any], int]:
-    """Return the operations of function(*given) as a function of other tensors of these shapes, and how many numbers they compute.
+    """Return the operations of function(*given) as a function of other tensors of these shapes, and how many numbers it makes.
 
     Arguments and results are tensors, None, and tuples of them. The function must not depend on the values of its tensors.
     """

@@ -1,4 +1,4 @@
-"""Define gradient descent for learners in other libraries: options, steps, batches, and what is said where something does not fit.
+"""Define gradient descent for learners in other libraries: options, steps, batches, and what is said of what does not fit.
 
 All that does not differentiate is here; a learner adds the gradients of its library.
 """

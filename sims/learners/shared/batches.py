@@ -11,7 +11,7 @@ __all__ = ["batch_numbers", "n_epochs"]
 
 
 def n_epochs(n_points: int, size: int, steps: int) -> int:
-    """Return how many orders of the points are drawn; one is enough if a batch has all points, because it is then always the same.
+    """Return how many orders of the points are drawn; one is enough if a batch has all points, because it is always the same.
 
     >>> n_epochs(5, 2, steps=7), n_epochs(5, 5, steps=7)  # an epoch has the batches of 2, 2 and 1 points
     (3, 1)

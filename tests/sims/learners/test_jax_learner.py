@@ -218,7 +218,7 @@ def test_a_missing_library_is_named_with_the_extra_that_brings_it(library, learn
     assert f"pip install 'dfdw[{extra}]'" in process.stderr
 
 
-# --- optimisers, minibatches and several outputs, as in the project's own network ------------------------------------------------
+# --- optimisers, minibatches and several outputs, as in the project's own network ------------------------------------------
 
 CLASSES, Y_QUERY = np.array([0, 1, 2, 0, 1, 2]), np.array([2, 0, 1])
 TRAINING = {
