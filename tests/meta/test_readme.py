@@ -35,7 +35,7 @@ def test_the_five_lines_of_the_readme_print_what_they_promise(capsys):
     assert printed == pytest.approx(promised, abs=0.005)
     exec(compile(own, "README.md", "exec"), names)
     printed = capsys.readouterr().out
-    assert "C6         FAILS" in printed
+    assert re.search(r"C6 +FAILS", printed)
     assert "C1: identity: WeightedMean has no linearize" in printed
 
 
@@ -64,7 +64,7 @@ def test_the_examples_of_the_guide_print_the_slopes_that_their_comments_name(cap
     printed = capsys.readouterr().out
     assert "passed   weight 0 is deletion" in printed
     assert "BROKEN" not in printed
-    assert "C6         FAILS" in printed
+    assert re.search(r"C6 +FAILS", printed)
     assert "C1: identity: WeightedMean has no linearize" in printed
     assert "T2, T16: identity: WeightedMean has no weight_jacobian" in printed
     exec(compile(estimator, "GUIDE.md", "exec"), names)
