@@ -268,7 +268,7 @@ class TorchLearner(TrainedLearner):
         if self.chunk is not None:
             return max(1, self.chunk // max(1, directions))
         size = 1 if self.train is not None else self._size
-        fitting = _CACHE_NUMBERS // (size * (1 + 3 * directions))
+        fitting = _CACHE_NUMBERS // (size * (1 + 2 * directions))
         asked = min(max(_FEWEST_MODELS, 4 * 2 ** (rows - 1).bit_length()), _MOST_MODELS) // max(1, directions)
         return 2 ** (max(1, min(fitting, asked)).bit_length() - 1)
 
