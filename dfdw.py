@@ -36,7 +36,7 @@ if TYPE_CHECKING:
         OneStep,
         SoftmaxRegression,
     )
-    from sims.learners.adapters import JaxLearner, SklearnLearner
+    from sims.learners.adapters import JaxLearner, SklearnLearner, TorchLearner
     from sims.ledger.attributions import attribute
     from sims.ledger.judge import judge_learner
     from sims.retrain import response_table, streamed_table
@@ -81,6 +81,7 @@ __all__ = [
     "Shapley",
     "SklearnLearner",
     "SoftmaxRegression",
+    "TorchLearner",
     "TwoPoint",
     "antithetic",
     "attribute",

@@ -37,6 +37,7 @@ SLOW = {
     "sims/testing/test_hostile_learners.py": 20,
     "sims/learners/test_mlp.py": 25,
     "sims/learners/test_jax_learner.py": 25,
+    "sims/learners/test_torch_learner.py": 40,
     "sims/learners/test_sklearn_learner.py": 20,
     "figures/test_report.py": 20,
     "figures/test_sidecars.py": 8,

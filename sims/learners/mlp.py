@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, partial
 from typing import TypeVar
 
 import numpy as np
@@ -14,6 +14,7 @@ from sims.learners.network.objective import Objective
 from sims.learners.network.passes import Network, Readout
 from sims.learners.network.second import second_derivative
 from sims.learners.shared import checks
+from sims.learners.shared.batches import batch_numbers, n_epochs
 from sims.learners.shared.class_outputs import OutputName, as_query_classes
 from sims.learners.shared.representation import short_repr
 from theory.influence.trajectory import Checkpoint
@@ -205,8 +206,8 @@ class MLP:
         """Draw the minibatches of every seed."""
         n, size = self.n_points, self.batch_size or self.n_points
         sizes = np.minimum(size, n - np.arange(0, n, size))
-        epochs = 1 if len(sizes) == 1 else -(-self.steps // len(sizes))  # a batch of all points is the same in any order
-        numbers = np.stack([_batch_numbers(seed, n, size, epochs) for seed in checks.as_seeds(seeds)], axis=-1)
+        epochs = n_epochs(n, size, self.steps)
+        numbers = np.stack([batch_numbers(seed, n, size, epochs) for seed in checks.as_seeds(seeds)], axis=-1)
         return Batches(numbers, sizes)
 
     def respond(self, weights: ArrayLike, seeds: Sequence[int]) -> Array:
@@ -322,16 +323,6 @@ class MLP:
                 f"{self!r} diverged on {name_subset(values[error.row])}, seed {tuple(seeds)[error.seed]}, at step {error.step}: "
                 "parameters or their derivatives are not finite; take a smaller learning_rate"
             ) from None
-
-
-@lru_cache(maxsize=256)
-def _batch_numbers(seed: int, n_points: int, size: int, epochs: int) -> NDArray[np.integer]:
-    """Draw for every epoch the number of the batch that contains each point; shape (epochs, N).
-
-    The batches are consecutive parts of a random order of all points.
-    """
-    order = stream("MLP batch order", seed).permuted(np.tile(np.arange(n_points), (epochs, 1)), axis=1)
-    return (np.argsort(order, axis=1) // size).astype(np.min_scalar_type(n_points))
 
 
 _TARGETS: dict[str, Callable[[ArrayLike, int], Array]] = {

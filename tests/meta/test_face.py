@@ -10,7 +10,11 @@ import pytest
 import dfdw
 
 ROOT = Path(__file__).parents[2]
-OPTIONAL = {"JaxLearner": "jax", "SklearnLearner": "sklearn"}  # names whose library is an extra, which they import
+OPTIONAL = {
+    "JaxLearner": "jax",
+    "SklearnLearner": "sklearn",
+    "TorchLearner": "torch",
+}  # names whose library is an extra, which they import
 HEAVY = {"numba", "llvmlite", "zarr", "xarray", "pandas", "statsmodels", "matplotlib", "dask", "sklearn", "jax", "torch"}
 
 TIMED = """
@@ -38,6 +42,8 @@ def test_the_block_of_imports_has_the_names_of_all_and_no_others():
 
 @pytest.mark.parametrize("name", dfdw.__all__)
 def test_a_name_is_what_its_module_has(name):
+    if name in OPTIONAL:
+        pytest.importorskip(OPTIONAL[name])
     module, attribute = dfdw._homes()[name]
     assert getattr(dfdw, name) is getattr(importlib.import_module(module), attribute)
 
@@ -61,6 +67,7 @@ def test_a_name_loads_nothing_heavy_in_a_fresh_process_and_costs_less_than_a_thi
 
 @pytest.mark.parametrize(("name", "library"), OPTIONAL.items())
 def test_a_learner_of_another_library_loads_that_library_and_no_other(name, library):
+    pytest.importorskip(library)
     _, modules = imported(name)
     assert library in modules
     assert not modules & set(OPTIONAL.values()) - {library}

@@ -40,7 +40,7 @@ def test_the_five_lines_of_the_readme_print_what_they_promise(capsys):
 
 
 def test_the_examples_of_the_guide_print_the_slopes_that_their_comments_name(capsys):
-    example, budget, sampled, network, own, estimator, jax_network, _ = examples("GUIDE.md")
+    example, budget, sampled, network, own, estimator, jax_network, *_ = examples("GUIDE.md")
     names = {}
 
     def slopes(code):
@@ -71,6 +71,17 @@ def test_the_examples_of_the_guide_print_the_slopes_that_their_comments_name(cap
     assert names["beta"].shape == (8, 3)
     (one_step,) = slopes(jax_network)
     assert abs(one_step - 1.0) < 0.005
+
+
+def test_the_module_in_pytorch_of_the_guide_is_judged_as_its_comment_says(capsys):
+    pytest.importorskip("torch", reason="NOT TESTED: the example of GUIDE.md in PyTorch, which is not installed")
+    example, *_, own, _, _, in_torch, _ = examples("GUIDE.md")
+    names = {}
+    exec(compile(example, "GUIDE.md", "exec"), names)
+    exec(compile(own.split("class")[0], "GUIDE.md", "exec"), names)
+    capsys.readouterr()
+    exec(compile(in_torch, "GUIDE.md", "exec"), names)
+    assert re.search(r"T2 +HOLDS", capsys.readouterr().out)
 
 
 def test_the_experiment_of_the_guide_finds_what_its_comment_says(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
-"""Collect learners that use other libraries: `SklearnLearner` (scikit-learn, extra `sklearn`), `JaxLearner` (JAX, extra `jax`).
+"""Collect learners that use other libraries, each of which is an extra.
 
+`SklearnLearner` needs scikit-learn (extra `sklearn`), `JaxLearner` JAX (extra `jax`), and `TorchLearner` PyTorch (extra `torch`).
 Each learner is imported when its name is first used, so that it needs only its own library.
 """
 
@@ -9,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sims.learners.adapters.estimator import SklearnLearner
     from sims.learners.adapters.gradient import JaxLearner
+    from sims.learners.adapters.module import TorchLearner
 
-__all__ = ["JaxLearner", "SklearnLearner"]
+__all__ = ["JaxLearner", "SklearnLearner", "TorchLearner"]
 
-_MODULES = {"JaxLearner": "gradient", "SklearnLearner": "estimator"}
+_MODULES = {"JaxLearner": "gradient", "SklearnLearner": "estimator", "TorchLearner": "module"}
 
 
 def __getattr__(name: str) -> Any:

@@ -101,7 +101,7 @@ def _function(function: Callable[..., Any], name: str, inner: Callable[[Any, str
     except (OSError, TypeError) as error:
         raise ValueError(
             f"the source text of {name} cannot be read ({error}), and a store would not notice a change: define it in a file, "
-            "or give a JaxLearner a name, any text that you change with its functions"
+            "or give the learner a name, any text that you change with its functions"
         ) from None
     outside = {**read.globals, **read.nonlocals}
     defaults = {

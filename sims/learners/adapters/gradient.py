@@ -5,19 +5,18 @@
 
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from sims.learners.adapters.description import described
-from sims.learners.adapters.penalty import Leaves, OtherObjectiveError, other_penalty
+from sims.learners.adapters.training import TrainedLearner, answers_of
 from sims.learners.shared import checks
-from sims.learners.shared.representation import short_repr
+from sims.learners.shared.class_outputs import ClassOutput, OutputName, as_class_output
 from theory.response import Array, Linearization
-from theory.subsets import name_subset
 
 try:
     import jax
@@ -33,21 +32,26 @@ Params = Any
 """The parameters of a model: any pytree of floating-point arrays."""
 
 
-@dataclass(frozen=True, eq=False)
-class JaxLearner:
+@dataclass(frozen=True, eq=False, repr=False)
+class JaxLearner(TrainedLearner):
     """A JAX model f_m = output(theta, x_qm), trained on L(theta; w) = (1/N) sum_i w_i loss(theta, x_i, y_i) + (l2/2) ||theta||^2.
 
-    `init(key)` returns the start for key = jax.random.key(seed), a pytree of floats. `loss(params, x, y)` and `output(params, x)`
-    return a scalar for one row x (d,) of X (N, d) or X_query (M, d) and one label y. Training is `steps` steps of gradient
-    descent at `learning_rate`, or your own `train(params, weights, X, y) -> params`, with one more parameter `key` if it draws
+    `init(key)` returns the start for key = jax.random.key(seed), a pytree of floats. `loss(params, x, y)` returns a scalar for
+    one row x (d,) of X (N, d) and its label y. `output(params, x)` returns a scalar for one row of X_query (M, d), or C >= 2
+    logits (C,). Of these, `answer` is what a query is asked: with its class in `y_query`, its "margin" or "log_probability", or
+    the logit of class k for an integer k (as in `sims.learners.MLP`).
+
+    Training is `steps` steps at `learning_rate` of `optimizer` "sgd" (with `momentum`), "adam" or "adamw" (with `betas` and
+    `eps`), on all points or on minibatches of `batch_size`, with a constant rate or `schedule="cosine"`. Steps and batches are
+    those of MLP. Or it is your own `train(params, weights, X, y) -> params`, with one more parameter `key` if it draws
     numbers. `train` may take any steps that JAX can differentiate (lax.scan, lax.fori_loop). Weight 0 must be deletion in it.
     A penalty in `train` must be the stated `l2`, which only `linearize` reads: it raises OtherObjectiveError if gradients at two
     trained models show another one.
 
     Everything is computed in float64, whatever the settings of JAX, on the device that JAX prefers. The same seeds give the same
-    bits. `mode="forward"` differentiates training with a memory that does not depend on the number of steps; "reverse" is faster
-    if there are fewer outputs than points, but stores every step. `chunk` models are trained at once: take more on a GPU, fewer
-    if memory is short.
+    bits. `mode="forward"`, which "auto" is here, differentiates training with a memory that does not depend on the number of
+    steps; "reverse" is faster if there are fewer outputs than points, but stores every step. `chunk` models are trained at once,
+    by default 64: take more on a GPU, fewer if memory is short. `has_bias=True` says that X needs no column of ones.
 
     Stores recognise the functions by their source text and the values that they read from outside. If the source text cannot be
     read, give a `name`, any text that you change whenever you change the functions. For worker processes the functions must be
@@ -60,53 +64,23 @@ class JaxLearner:
     X: Array = field(repr=False)
     y: Array = field(repr=False)
     X_query: Array = field(repr=False)
-    steps: int | None = None
-    learning_rate: float | None = None
-    l2: float = 0.0
-    train: Callable[..., Params] | None = field(default=None, repr=False)
-    mode: Literal["forward", "reverse"] = "forward"
-    chunk: int = 64
-    name: str | None = None
+    answer: OutputName = field(default="margin", kw_only=True)
 
     block_rows = 64
 
-    __repr__ = short_repr
-
     def __post_init__(self) -> None:
-        X = checks.as_design(self.X)
-        checks.store(self, X=X, y=checks.as_targets(self.y, len(X)), X_query=checks.as_queries(self.X_query, X.shape[1]))
-        checks.store(self, l2=checks.as_penalty(self.l2), chunk=checks.as_count("chunk", self.chunk))
-        checks.one_of("mode", self.mode, ("forward", "reverse"))
-        descent = (self.steps is not None, self.learning_rate is not None)
-        if (self.train is None and not all(descent)) or (self.train is not None and any(descent)):
-            raise ValueError(
-                f"steps = {self.steps}, learning_rate = {self.learning_rate}, train = {self.train}: expected both numbers, for "
-                "gradient descent, or a train function of your own and neither"
-            )
-        if self.steps is not None and self.learning_rate is not None:
-            checks.store(self, steps=checks.as_count("steps", self.steps))
-            checks.store(self, learning_rate=checks.as_positive("learning_rate", self.learning_rate))
-        self._require_scalars()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {f.name: getattr(self, f.name) for f in fields(self)}  # compiled functions are not pickled
-
-    @property
-    def n_points(self) -> int:
-        return len(self.X)
-
-    @property
-    def n_outputs(self) -> int:
-        return len(self.X_query)
+        self._check_training()
+        self._check_answers(self._probed(), self.answer, "answer")
 
     def fingerprint(self) -> dict[str, Any]:
         """Return the values that decide every bit of the answers; stores recognise the learner by them."""
         functions = ("init", "loss", "output", "train")
-        options = ("X", "y", "X_query", "steps", "learning_rate", "l2", "mode", "chunk")
+        options = ("X", "y", "X_query", "steps", "learning_rate", "l2", "optimizer", "momentum", "betas", "eps", "batch_size")
+        more = ("schedule", "answer", "y_query", "mode", "chunk")
         return {
             "functions": self.name or {name: described(getattr(self, name), name) for name in functions},
             "jax": [jax.__version__, jax.devices()[0].device_kind],
-            **{name: getattr(self, name) for name in options},
+            **{name: getattr(self, name) for name in (*options, *more)},
         }
 
     def initial_params(self, seeds: Sequence[int]) -> Array:
@@ -116,84 +90,83 @@ class JaxLearner:
 
     def respond(self, weights: ArrayLike, seeds: Sequence[int]) -> Array:
         """Compute the outputs (B, R, M) after training with weights (B, N)."""
-        return self._mapped(self._compiled["respond"], weights, seeds, (self.n_outputs,), self.chunk)
+        return self._mapped(self._compiled["respond"], weights, seeds, (self.n_outputs,), self._chunk)
 
     def weight_jacobian(self, weights: ArrayLike, seeds: Sequence[int]) -> Array:
         """Compute d outputs / d w (B, R, M, N), the derivative of `respond` through every step of training."""
-        directions = self.n_points if self.mode == "forward" else self.n_outputs
-        shape, chunk = (self.n_outputs, self.n_points), max(1, self.chunk // directions)
+        directions = self.n_outputs if self.mode == "reverse" else self.n_points
+        shape, chunk = (self.n_outputs, self.n_points), max(1, self._chunk // directions)
         return self._mapped(self._compiled["jacobian"], weights, seeds, shape, chunk)
 
     def linearize(self, weights: ArrayLike, seeds: Sequence[int]) -> Linearization:
-        """Compute the gradients and the Hessian of L at the trained parameters, for weights (N,)."""
-        w, parts = checks.as_weight_vector(weights, self.n_points), list[list[Array]]()
-        with jax.enable_x64(True):
-            for seed in checks.as_seeds(seeds):
-                key, compiled = _key(seed), self._compiled["linearize"]
-                parts.append([np.asarray(part) for part in compiled(w, self._raveled(key), key, self.X, self.y, self.X_query)])
+        """Compute the gradients and the Hessian of L at the trained parameters, for weights (N,); adamw has no penalty in L."""
+        w, numbers = checks.as_weight_vector(weights, self.n_points), checks.as_seeds(seeds)
+        parts = [self._linearized(w, seed) for seed in numbers]
         params, hessian, points, outputs, norm = (np.stack(part) for part in zip(*parts, strict=True))
-        self._require_finite(norm[None, :, None], w[None], seeds)
+        self._require_finite(norm[None, :, None], w[None], numbers)
         if self.train is not None:
-            self._require_stated_penalty(w, points[0], params[0], int(seeds[0]))
+            again = [(w, parts[0])]  # the first model is there already
+
+            def trained(weights: Array) -> tuple[Array, Array]:
+                found = again.pop()[1] if again else self._linearized(weights, int(numbers[0]))
+                return found[2], found[0]
+
+            self._require_stated_penalty(w, trained)
         return Linearization(params, hessian, points, outputs, norm)
 
-    def _require_stated_penalty(self, weights: Array, point_gradients: Array, params: Array, seed: int) -> None:
-        """Raise OtherObjectiveError if `train` has minimised the objective with another penalty than `l2`."""
-        first = self._gradient_by_leaf(weights, point_gradients, params)
-        if not other_penalty([first], self.l2):
-            return
-        w = weights * np.linspace(0.5, 1.5, self.n_points)
+    def _linearized(self, weights: Array, seed: int) -> list[Array]:
+        """Compute the arrays of a Linearization for one seed."""
         with jax.enable_x64(True):
-            key = _key(seed)
-            found = self._compiled["linearize"](w, self._raveled(key), key, self.X, self.y, self.X_query)
-        second = self._gradient_by_leaf(w, np.asarray(found[2]), np.asarray(found[0]))
-        if other := other_penalty([first, second], self.l2):
-            by_leaf = ", ".join(f"{value:.3g} on {name}" for name, value in other.items())
-            one = f"l2={next(iter(other.values())):.3g}, or " if len({f"{value:.3g}" for value in other.values()}) == 1 else ""
-            raise OtherObjectiveError(
-                f"train minimises the losses with the penalty (mu/2) ||.||^2, mu = {by_leaf}, but l2 = {self.l2:g} is stated: "
-                f"gradients and Hessian would be those of another objective. Say {one}put into train the penalty l2 on all "
-                "parameters"
-            )
+            key, batches = _key(seed), self._batches((seed,))
+            one = None if batches is None else (batches[0][0], batches[1][0])
+            found = self._compiled["linearize"](weights, self._raveled(key), key, one, self.X, self.y, self.X_query)
+            return [np.asarray(part) for part in found]
 
-    def _gradient_by_leaf(self, weights: Array, point_gradients: Array, params: Array) -> tuple[Leaves, float]:
-        """Return gradient of L and values of every leaf of the parameters, and the size of the losses' part of the gradient."""
-        parts = weights[:, None] * point_gradients / self.n_points
-        gradient = parts.sum(axis=0) + self.l2 * params
+    def _parts(self, params: Array) -> dict[str, Array]:
         with jax.enable_x64(True):
-            gradients, values = (jax.tree_util.tree_leaves_with_path(self._unravel(part)) for part in (gradient, params))
-        leaves = {
-            jax.tree_util.keystr(path) or "theta": (np.asarray(g), np.asarray(value))
-            for (path, g), (_, value) in zip(gradients, values, strict=True)
-        }
-        return leaves, float(np.linalg.norm(parts, axis=1).sum())
+            leaves = jax.tree_util.tree_leaves_with_path(self._unravel(params))
+            return {jax.tree_util.keystr(path) or "theta": np.asarray(leaf) for path, leaf in leaves}
+
+    def _ask(self, n_outputs: int) -> ClassOutput:
+        return as_class_output(self.answer, self.y_query, self.n_outputs, n_outputs)
 
     # --- one model, as JAX sees it -----------------------------------------------------------------------------------------
 
     def _losses(self, params: Params, X: Any, y: Any) -> Any:
         return jax.vmap(self.loss, in_axes=(None, 0, 0))(params, X, y)
 
-    def _objective(self, theta: Any, w: Any, X: Any, y: Any) -> Any:
-        return w @ self._losses(self._unravel(theta), X, y) / len(X) + 0.5 * self.l2 * theta @ theta
+    def _data_term(self, theta: Any, shares: Any, X: Any, y: Any) -> Any:
+        return shares @ self._losses(self._unravel(theta), X, y)
 
-    def _trained(self, w: Any, theta: Any, key: Any, X: Any, y: Any) -> Any:
+    def _objective(self, theta: Any, w: Any, X: Any, y: Any) -> Any:
+        return self._data_term(theta, w / len(X), X, y) + 0.5 * self._optimizer.penalty * theta @ theta
+
+    def _trained(self, w: Any, theta: Any, key: Any, batches: Any, X: Any, y: Any) -> Any:
         if self.train is not None:
             extra = {"key": key} if "key" in inspect.signature(self.train).parameters else {}
             return ravel_pytree(self.train(self._unravel(theta), w, X, y, **extra))[0]
 
-        def step(theta: Any, _: None) -> tuple[Any, None]:
-            return theta - self.learning_rate * jax.grad(self._objective)(theta, w, X, y), None
+        def step(state: Any, at: tuple[Any, Any]) -> tuple[Any, None]:
+            scales, batch = at
+            points, shares = (slice(None), 1.0 / len(X)) if batch is None else batch
+            gradient = jax.grad(self._data_term)(state[0], w[points] * shares, X[points], y[points])
+            return self._optimizer.step(state, gradient, scales, jnp), None
 
-        return lax.scan(step, theta, length=self.steps)[0]
+        start = (theta, *(jnp.zeros_like(theta) for _ in range(self._optimizer.memories)))
+        return lax.scan(step, start, (jnp.asarray(self._scales), batches))[0][0]
 
     def _outputs(self, theta: Any, X_query: Any) -> Any:
-        return jax.vmap(self.output, in_axes=(None, 0))(self._unravel(theta), X_query)
+        found = jax.vmap(self.output, in_axes=(None, 0))(self._unravel(theta), X_query)
+        if found.ndim == 1:
+            return found
+        asked = self._ask(found.shape[1])
+        return answers_of(found, (asked.chosen.T, asked.rivals.T), jnp, jax.nn.logsumexp)
 
-    def _respond(self, w: Any, theta: Any, key: Any, X: Any, y: Any, X_query: Any) -> Any:
-        return self._outputs(self._trained(w, theta, key, X, y), X_query)
+    def _respond(self, w: Any, theta: Any, key: Any, batches: Any, X: Any, y: Any, X_query: Any) -> Any:
+        return self._outputs(self._trained(w, theta, key, batches, X, y), X_query)
 
-    def _linearize(self, w: Any, theta: Any, key: Any, X: Any, y: Any, X_query: Any) -> Any:
-        at = self._trained(w, theta, key, X, y)
+    def _linearize(self, w: Any, theta: Any, key: Any, batches: Any, X: Any, y: Any, X_query: Any) -> Any:
+        at = self._trained(w, theta, key, batches, X, y)
         return (
             at,
             jax.hessian(self._objective)(at, w, X, y),
@@ -204,9 +177,9 @@ class JaxLearner:
 
     @cached_property
     def _compiled(self) -> dict[str, Callable[..., Any]]:
-        """Return the compiled functions: `respond` and `jacobian` for a chunk of (weights, start, key), `linearize` for one."""
-        derivative = jax.jacfwd if self.mode == "forward" else jax.jacrev
-        replicas = (0, 0, 0, None, None, None)
+        """Return the compiled functions: `respond` and `jacobian` for a chunk of replicas, `linearize` for one."""
+        derivative = jax.jacrev if self.mode == "reverse" else jax.jacfwd
+        replicas = (0, 0, 0, 0, None, None, None)
         return {
             "respond": jax.jit(jax.vmap(self._respond, in_axes=replicas)),
             "jacobian": jax.jit(jax.vmap(derivative(self._respond), in_axes=replicas)),
@@ -223,38 +196,27 @@ class JaxLearner:
 
     # --- many models --------------------------------------------------------------------------------------------------------
 
+    @property
+    def _chunk(self) -> int:
+        return self.chunk or 64
+
     def _mapped(
         self, kernel: Callable[..., Any], weights: ArrayLike, seeds: Sequence[int], shape: tuple[int, ...], chunk: int
     ) -> Array:
-        """Apply the kernel to every (weights, seed) in chunks of one fixed size.
-
-        Rounding therefore does not depend on the other weights and seeds of the call.
-        """
-        values, numbers = checks.as_weights(weights, self.n_points), checks.as_seeds(seeds)
-        answers = np.empty((len(values) * len(numbers), *shape))
+        """Apply the compiled kernel to every (weights, seed)."""
+        numbers = checks.as_seeds(seeds)
         with jax.enable_x64(True):
             keys = jnp.stack([_key(seed) for seed in numbers])
-            starts = jnp.stack([self._raveled(key) for key in keys])
-            for start in range(0, len(answers), chunk):
-                replica = np.arange(start, start + chunk) % len(answers)
-                row, seed = np.divmod(replica, len(numbers))
-                found = np.asarray(kernel(values[row], starts[seed], keys[seed], self.X, self.y, self.X_query))
-                answers[start : start + chunk] = found[: len(answers) - start]
-        shaped = answers.reshape(len(values), len(numbers), *shape)
-        self._require_finite(shaped, values, numbers)
-        return shaped
+            starts, batches = jnp.stack([self._raveled(key) for key in keys]), self._batches(numbers)
 
-    def _require_finite(self, answers: Array, weights: Array, seeds: Sequence[int]) -> None:
-        """Raise ArithmeticError, with the weights and the seed, if an answer is not finite."""
-        if not np.isfinite(answers).all():
-            row, seed = (int(k) for k in np.argwhere(~np.isfinite(answers))[0][:2])
-            raise ArithmeticError(
-                f"{self!r} is not finite on {name_subset(weights[row])}, seed {tuple(seeds)[seed]}: training diverged (take a "
-                "smaller learning_rate), or a function is not finite there"
-            )
+            def found(w: Array, seed: NDArray[np.intp]) -> Array:
+                own = None if batches is None else (batches[0][seed], batches[1][seed])
+                return np.asarray(kernel(w, starts[seed], keys[seed], own, self.X, self.y, self.X_query))
 
-    def _require_scalars(self) -> None:
-        """Raise TypeError unless `init` returns floats, and `loss` and `output` return float64 scalars."""
+            return self._in_chunks(weights, numbers, shape, chunk, found)
+
+    def _probed(self) -> int | None:
+        """Return the number of outputs, None for a scalar; raise TypeError unless the functions return what they should."""
         with jax.enable_x64(True):
             leaves = jax.tree.leaves(self.init(_key(0)))
             wrong = [str(jnp.asarray(leaf).dtype) for leaf in leaves if not jnp.issubdtype(jnp.asarray(leaf).dtype, jnp.floating)]
@@ -262,14 +224,18 @@ class JaxLearner:
                 raise TypeError(f"init(key) has leaves of type {wrong}, expected a pytree of floating-point arrays")
             params = jax.eval_shape(self._unravel, jnp.zeros(sum(jnp.size(leaf) for leaf in leaves)))
             x, y = jnp.asarray(self.X[0]), jnp.asarray(self.y[0])
-            for name, found in (
-                ("loss(params, x, y)", jax.eval_shape(self.loss, params, x, y)),
-                ("output(params, x)", jax.eval_shape(self.output, params, x)),
-            ):
-                if getattr(found, "shape", None) != () or found.dtype != jnp.float64:
-                    raise TypeError(
-                        f"{name} is {found}, expected a float64 scalar for one row: take [0] or a sum, and set float32 nowhere"
-                    )
+            loss, output = jax.eval_shape(self.loss, params, x, y), jax.eval_shape(self.output, params, x)
+        if getattr(loss, "shape", None) != () or loss.dtype != jnp.float64:
+            raise TypeError(
+                f"loss(params, x, y) is {loss}, expected a float64 scalar for one row: take [0] or a sum, and set float32 nowhere"
+            )
+        shape = getattr(output, "shape", (0, 0))
+        if len(shape) > 1 or shape in ((0,), (1,)) or output.dtype != jnp.float64:
+            raise TypeError(
+                f"output(params, x) is {output}, expected a float64 scalar for one row, or C >= 2 logits (C,): take [0] or a "
+                "sum, and set float32 nowhere"
+            )
+        return shape[0] if shape else None
 
 
 def _key(seed: int) -> Any:

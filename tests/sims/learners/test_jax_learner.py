@@ -152,7 +152,7 @@ def test_a_function_without_source_text_needs_a_name():
     names = {}
     exec("def output(theta, x):\n    return x @ theta", names)
     learner = dataclasses.replace(LINEAR, output=names["output"])
-    with pytest.raises(ValueError, match=r"source text of output cannot be read.*give a JaxLearner a name"):
+    with pytest.raises(ValueError, match=r"source text of output cannot be read.*give the learner a name"):
         settings_of(learner)
     assert told(dataclasses.replace(learner, name="linear, first try"))["functions"] == "linear, first try"
 
@@ -167,13 +167,26 @@ def test_a_function_without_source_text_needs_a_name():
         ({"train": models.momentum}, ValueError, "expected both numbers, for gradient descent, or a train function"),
         ({"init": lambda key: jnp.zeros(2, int)}, TypeError, r"leaves of type \['int"),
         ({"init": lambda key: []}, TypeError, "expected a pytree of floating-point arrays"),
-        ({"output": lambda theta, x: theta}, TypeError, r"output\(params, x\) is .* expected a float64 scalar"),
+        ({"output": lambda theta, x: theta[None]}, TypeError, r"output\(params, x\) is .* expected a float64 scalar"),
         (
             {"loss": lambda theta, x, y: jnp.float32(0.0)},
             TypeError,
             r"loss\(params, x, y\) is .*float32.* expected a float64 scalar",
         ),
-        ({"mode": "both"}, ValueError, "mode 'both' is unknown, expected one of forward, reverse"),
+        ({"output": lambda theta, x: theta}, ValueError, r"output 'margin' is that of each query's own class, expected y_query"),
+        ({"y_query": [0, 1, 0]}, ValueError, "y_query for a model with one output, expected none"),
+        ({"answer": 1}, ValueError, "answer = 1 for a model with one output, expected none"),
+        ({"mode": "both"}, ValueError, "mode 'both' is unknown, expected one of auto, forward, reverse"),
+        ({"optimizer": "rmsprop"}, ValueError, "optimizer 'rmsprop' is unknown, expected one of sgd, adam, adamw"),
+        ({"optimizer": "adam", "momentum": 0.5}, ValueError, "momentum = 0.5 with optimizer adam, expected none"),
+        ({"betas": (0.5, 0.9)}, ValueError, r"betas = \(0.5, 0.9\) with optimizer sgd, expected none"),
+        ({"betas": 0.5}, ValueError, r"betas = 0.5, expected two numbers"),
+        ({"batch_size": 7}, ValueError, "batch_size = 7, expected 1 to the 6 training points"),
+        (
+            {"train": models.momentum, "steps": None, "learning_rate": None, "batch_size": 2},
+            ValueError,
+            "batch_size = 2 with a train function of your own",
+        ),
         ({"chunk": 0}, ValueError, "chunk = 0, expected a whole number >= 1"),
         ({"l2": -1.0}, ValueError, "l2 = -1.0"),
     ],
@@ -203,3 +216,49 @@ def test_a_missing_library_is_named_with_the_extra_that_brings_it(library, learn
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert f"ImportError: {learner} needs" in process.stderr
     assert f"pip install 'dfdw[{extra}]'" in process.stderr
+
+
+# --- optimisers, minibatches and several outputs, as in the project's own network ------------------------------------------
+
+CLASSES, Y_QUERY = np.array([0, 1, 2, 0, 1, 2]), np.array([2, 0, 1])
+TRAINING = {
+    "momentum on minibatches": {"momentum": 0.5, "batch_size": 4, "schedule": "cosine", "l2": 0.01, "learning_rate": 0.1},
+    "adam": {"optimizer": "adam", "learning_rate": 0.02, "l2": 0.03, "loss": "softmax"},
+    "adamw on minibatches": {"optimizer": "adamw", "learning_rate": 0.02, "betas": (0.7, 0.95), "eps": 1e-4, "l2": 0.1}
+    | {"batch_size": 4, "schedule": "cosine", "loss": "softmax", "output": "log_probability"},
+    "one logit": {"loss": "softmax", "output": 2, "learning_rate": 0.1},
+}
+
+
+@pytest.mark.parametrize("case", TRAINING)
+def test_every_optimiser_takes_the_steps_of_the_projects_network(case):
+    options = {"steps": 20, **TRAINING[case]}
+    classes = options.get("loss") == "softmax"
+    asked = {"y_query": None if options.get("output") == 2 else Y_QUERY} if classes else {}
+    own = MLP(models.X, CLASSES if classes else models.Y, models.X_QUERY, hidden=(3,), **options, **asked)
+
+    def init(key):
+        theta = jnp.asarray(own.initial_params((int(jax.random.key_data(key)[-1]),))[0])
+        c = own.n_classes
+        return [(theta[:6].reshape(2, 3), theta[6:9]), (theta[9 : 9 + 3 * c].reshape(3, c), theta[9 + 3 * c :])]
+
+    def logits(params, x):
+        (W, b), (V, c) = params
+        return jnp.tanh(x @ W + b) @ V + c
+
+    def loss(params, x, y):
+        z = logits(params, x)
+        return jax.nn.logsumexp(z) - z[y.astype(int)] if classes else jnp.logaddexp(0.0, (1.0 - 2.0 * y) * z[0])
+
+    output = logits if classes else lambda params, x: logits(params, x)[0]
+    given = {key: value for key, value in options.items() if key not in ("loss", "output")}
+    if classes:
+        given |= {"answer": own.output, **asked}
+    found = JaxLearner(init, loss, output, own.X, own.y, own.X_query, **given)
+    assert_identical(found.batches(SEEDS), own.batches(SEEDS), call="batches")
+    assert_close(found.respond(WEIGHTS, SEEDS), own.respond(WEIGHTS, SEEDS), rtol=1e-11, atol=1e-12, call="respond")
+    expected = own.weight_jacobian(WEIGHTS, SEEDS)
+    assert_close(found.weight_jacobian(WEIGHTS, SEEDS), expected, rtol=1e-9, atol=1e-11, call="weight_jacobian")
+    found, expected = (learner.linearize(WEIGHTS[0], SEEDS) for learner in (found, own))
+    for name in ("params", "hessian", "point_gradients", "output_gradients", "gradient_norm"):
+        assert_close(getattr(found, name), getattr(expected, name), rtol=1e-9, atol=1e-11, call=name)
