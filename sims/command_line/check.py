@@ -25,7 +25,9 @@ def check(folder: Path, repair: bool) -> None:
     for part in found:
         if part.faults or part.missing:
             state = counted(len(part.faults), "damage") if part.faults else "sound"
-            click.echo(f"{part.path}: {state}{f', {part.missing} {part.unit} to make' if part.missing else ''}")
+            click.echo(
+                f"{part.path}: {state}{f', {counted(part.missing, part.unit[:-1], part.unit)} to make' if part.missing else ''}"
+            )
             for fault in part.faults:
                 click.echo(f"    {fault}")
     n_faults, n_tables = sum(len(part.faults) for part in found), sum(part.unit == "blocks" for part in found)

@@ -45,8 +45,8 @@ class SoftmaxRegression:
     term, see `sims.learners.linear.erm`.
 
     >>> learner = SoftmaxRegression([[1.0]] * 3, [0, 1, 2], [[1.0]], l2=0.5, output=0)
-    >>> learner.respond([[1.0, 1.0, 1.0], [0.0, 0.0, 0.0]], seeds=[0]).ravel().tolist()  # balanced classes, or no points
-    [0.0, 0.0]
+    >>> learner.respond([[0.0, 0.0, 0.0]], seeds=[0]).item()  # no points: all logits are 0
+    0.0
     >>> learner.weight_jacobian([[1.0, 1.0, 1.0]], seeds=[0]).ravel().round(12).tolist()  # (1/3) (e_y - 1/3) / (1/3 + 1/2)
     [0.266666666667, -0.133333333333, -0.133333333333]
     """

@@ -294,9 +294,9 @@ def check_inputs_are_left_alone(learner: Learner, weights: Array, seeds: Sequenc
             try:
                 first = called(learner, name, rows, tuple(seeds))
             except ValueError:
-                if one:
-                    continue  # a learner may refuse to linearise; `check_linearization` says why
-                raise
+                if not one:
+                    raise
+                first = None  # a learner may refuse to linearise; `check_linearization` says why
             _require(
                 state() == unchanged, f"{name} changed a global generator of numbers: make one of the seed, default_rng(seed)"
             )

@@ -74,7 +74,7 @@ def read_content(path: Path) -> Content | None:
             return path.read_bytes()
         earlier = next(path.parent.glob(f".{path.name}.*{BEFORE}"), None)
         return None if earlier is None else read_content(earlier)
-    except FileNotFoundError:  # replaced while it was read
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):  # replaced while it was read
         return None
 
 
