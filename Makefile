@@ -3,6 +3,7 @@
 # make test     the whole test suite
 # make test-fast  what to run while editing, under a minute: few examples, and without the files that need five seconds or more
 #                 (SLOW in tests/conftest.py: commands, processes, JAX, scikit-learn, networks, most experiments, reports, the wheel)
+# make test-torch  the tests of TorchLearner and those against PyTorch, which skip without it: installs the version that was tried
 # make test-machines  the numeric tests with the arithmetic of other processors (half an hour on two cores; tests/machines.py)
 # make faults   kills, damaged files, full disks and the like, many times over: what is lost, and what is wrong without a word
 #                 (two hours on two cores; tests/faults)
@@ -16,7 +17,7 @@ JOBS ?= auto
 PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: verify gallery test test-fast test-machines faults lint bench costs clean
+.PHONY: verify gallery test test-fast test-torch test-machines faults lint bench costs clean
 
 verify: .venv/run.stamp
 	$(PY) -m sims verify --out "$(RESULTS)" --json "$(RESULTS)/ledger.json"
@@ -26,6 +27,10 @@ test: .venv/test.stamp
 
 test-fast: .venv/test.stamp
 	$(PY) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --fast
+
+test-torch: .venv/test.stamp
+	$(PIP) torch==2.13.0
+	$(PY) -m pytest -n $(JOBS) tests/sims/learners/test_torch_learner.py tests/sims/learners/test_optimizers.py tests/sims/learners/test_jax_learner.py
 
 test-machines: .venv/test.stamp
 	$(PY) tests/machines.py

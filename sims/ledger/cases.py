@@ -4,11 +4,10 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sims.experiments.shared.problem import AnyProblem
 from theory.inputs import as_seeds
 from theory.response import (
     Array,
@@ -20,6 +19,9 @@ from theory.response import (
     takes_masks_only,
     weight_jacobian_column,
 )
+
+if TYPE_CHECKING:  # importing it takes longer than all else here
+    from sims.experiments.shared.problem import AnyProblem
 
 __all__ = ["MOST_POINTS", "NEEDS_MORE", "PATIENCE", "Cases", "cases_of"]
 
@@ -58,7 +60,7 @@ class Cases:
     cost: str
 
 
-def cases_of(problem: AnyProblem, n_seeds: int, *, patience: float) -> Cases:
+def cases_of(problem: "AnyProblem", n_seeds: int, *, patience: float) -> Cases:
     """Return a case of every experiment that needs nothing but the table of all subsets and the learner itself.
 
     A few trainings and derivatives are timed. Averages of derivatives that would take longer than `patience` seconds are left

@@ -13,7 +13,6 @@ from numpy.typing import ArrayLike
 
 from sims.ledger.cases import MOST_POINTS, NEEDS_MORE, PATIENCE, Cases, cases_of
 from sims.ledger.text import ledger_text, missing_text
-from sims.retrain import Responses, engine, response_table
 from theory.answers import require_learner
 from theory.claims import Claim, Ledger, Verdict, judge
 from theory.inputs import as_count, as_number, as_seeds, shown
@@ -21,6 +20,8 @@ from theory.response import Learner
 
 if TYPE_CHECKING:
     import xarray as xr
+
+    from sims.retrain import Responses, engine
 
 __all__ = ["Study", "judge_learner"]
 
@@ -76,7 +77,7 @@ def judge_learner(
     name: str | None = None,
     unit: str = "units of the output",
     store: Path | str | None = None,
-    executor: engine.Executor | int | None = None,
+    executor: "engine.Executor | int | None" = None,
     progress: bool | None = None,
     patience: float = PATIENCE,
 ) -> Study:
@@ -92,6 +93,7 @@ def judge_learner(
     """
     from sims.experiments import all_experiments
     from sims.experiments.shared.problem import GivenLearner
+    from sims.retrain import response_table
 
     require_learner(learner)
     n_seeds, patience = as_count("n_seeds", n_seeds), as_number("patience", patience, "seconds, a number >= 0", least=0.0)
@@ -114,13 +116,13 @@ def judge_learner(
     return Study(ledger.verdicts, ledger.not_judged, ledger.faults, results=results)
 
 
-def _results(cases: Cases, table: Responses, shows: bool) -> "dict[str, list[xr.Dataset]]":
+def _results(cases: Cases, table: "Responses", shows: bool) -> "dict[str, list[xr.Dataset]]":
     """Run every case on one table, with one bar over the cases."""
     from tqdm import tqdm  # imports its own command line
 
     from sims.experiments import all_experiments
 
-    def retrain(learner: Learner, seeds: Sequence[int], *, part: str = "", weights: ArrayLike | None = None) -> Responses:
+    def retrain(learner: Learner, seeds: Sequence[int], *, part: str = "", weights: ArrayLike | None = None) -> "Responses":
         return table  # all experiments need this one
 
     experiments, results = all_experiments(), dict[str, list["xr.Dataset"]]()

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sims.retrain.provenance import environment
 from theory.claims import Claim, Ledger, Verdict
 
 if TYPE_CHECKING:  # loaded where results are
@@ -55,6 +54,8 @@ def ledger_json(ledger: Ledger, *, small: bool = False) -> dict[str, Any]:
 
     `small` says whether it is that of a small run.
     """
+    from sims.retrain.provenance import environment  # only now: it brings the engine with it
+
     return {
         "small": small,
         "claims": [_claim_json(claim, verdict) for claim, verdict in ledger.verdicts],

@@ -206,4 +206,4 @@ def _repaired(job: Job, name: str, damages: list[Damage]) -> str:
     return ""
 
 
-STUDIES = (Study("damage", "a byte flipped; a file removed, cut off or swapped with another", trials=500, short=2, run=run),)
+STUDIES = (Study("damage", "a byte flipped; a file removed, cut off or swapped with another", trials=500, short=1, run=run),)
