@@ -3,7 +3,7 @@
 All that does not differentiate is here; a learner adds the gradients of its library.
 """
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
@@ -83,7 +83,7 @@ class Optimizer:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class TrainedLearner:
+class TrainedLearner(ABC):
     """The options of gradient descent that learners of all libraries share; `sims.learners.MLP` has the same.
 
     A subclass has the fields X, y and X_query, and the names of its functions and options for messages.
@@ -218,9 +218,9 @@ class TrainedLearner:
                 points[r, t, : len(members)], shares[r, t, : len(members)] = members, 1.0 / len(members)
         return points, shares
 
+    @abstractmethod
     def _parts(self, params: Array) -> dict[str, Array]:
         """Return the named arrays of parameters that a vector (P,) contains."""
-        raise NotImplementedError
 
     def _require_finite(self, answers: Array, weights: Array, seeds: Sequence[int]) -> None:
         """Raise ArithmeticError, with the weights and the seed, if an answer (B, R, ..) is not finite."""
