@@ -15,7 +15,7 @@ PYTHON ?= python3
 RESULTS ?= results
 JOBS ?= auto
 PY := .venv/bin/python
-PIP := $(PY) -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+PIP := $(PY) -m pip --disable-pip-version-check install --quiet --no-compile --constraint constraints.txt
 
 .PHONY: verify gallery test test-fast test-torch test-machines faults lint bench costs clean
 

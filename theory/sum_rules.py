@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy.interpolate import BPoly
 
 from theory.derivatives import finite_difference
 from theory.inputs import as_number, as_numbers
@@ -96,7 +96,7 @@ def inclusion_slope(table: ArrayLike, p: float) -> Array:
     at = as_number("p", p, "a probability, 0 <= p <= 1", least=0.0, most=1.0)
     counts = np.array([math.comb(n, k) for k in range(n + 1)], dtype=np.float64)
     means = sum_by_size(values) / counts[:, None]
-    return np.asarray(BPoly(means[:, None], [0.0, 1.0]).derivative()(at), dtype=np.float64)
+    return np.asarray(scipy.interpolate.BPoly(means[:, None], [0.0, 1.0]).derivative()(at), dtype=np.float64)
 
 
 def gain(table: ArrayLike) -> Array:

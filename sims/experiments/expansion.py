@@ -4,8 +4,8 @@ import json
 from dataclasses import dataclass, replace
 
 import numpy as np
+import scipy
 import xarray as xr
-from scipy import special
 
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
 from sims.experiments.shared.labels import Variables, array, effect_coords, labelled
@@ -115,7 +115,7 @@ def _interaction(table: Array) -> Array:
 
 def _mean_derivative_to_removal(learner: DifferentiableLearner, seeds: tuple[int, ...], nodes: int) -> Array:
     """Compute int_0^1 D_i(1 - t e_i) dt by Gauss-Legendre quadrature: (N, M). By T4 it equals leave-one-out."""
-    x, weights = special.roots_legendre(nodes)
+    x, weights = scipy.special.roots_legendre(nodes)
     n = learner.n_points
     paths = np.ones((n, nodes, n))
     paths[np.arange(n), :, np.arange(n)] = 0.5 * (1.0 - x)

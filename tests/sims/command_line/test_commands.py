@@ -209,10 +209,9 @@ def test_a_folder_that_cannot_be_written_is_an_error_and_not_a_traceback(answer,
     assert "Traceback" not in complaint
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_an_interrupt_ends_with_130_keeps_what_was_done_and_leaves_no_process(tmp_path, workers):
+def test_an_interrupt_ends_with_130_keeps_what_was_done_and_leaves_no_process(tmp_path):
     process = subprocess.Popen(
-        [sys.executable, "-m", "sims", "run", "group_removal", "--workers", workers, "--out", "r"],
+        [sys.executable, "-m", "sims", "run", "group_removal", "--workers", "1", "--out", "r"],
         cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
     deadline = time.monotonic() + 60

@@ -100,10 +100,8 @@ def assert_nothing_is_left(process, folder):
 @pytest.mark.parametrize(
     ("stage", "send", "signals"),
     [
-        (training, os.killpg, ("SIGINT",) * 5),
         (training, os.kill, ("SIGTERM", "SIGHUP", "SIGINT")),
         (drawing, os.killpg, ("SIGHUP", "SIGTERM", "SIGHUP")),
-        (drawing, os.kill, ("SIGTERM",)),
     ],
 )
 def test_any_number_of_signals_is_answered_in_one_line(tmp_path, stage, send, signals):

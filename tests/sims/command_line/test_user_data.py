@@ -114,10 +114,11 @@ def test_the_example_was_interrupted_resumed_and_has_the_results_of_an_undisturb
     assert first.returncode == 130, first.stderr
     assert "Run the same command to resume" in first.stderr
     out, problem = folder / "results" / "user" / SAMPLE.name, user_problem(as_user_data(SAMPLE, "vote"), "logistic", 8)
-    undisturbed = run_cases(user_jobs(problem, small=True)[0], out=tmp_path, quiet=True)
-    cases = {path.relative_to(out) for path in out.glob("*/*.zarr")}
-    assert cases == {path.relative_to(tmp_path) for path in tmp_path.glob("*/*.zarr")}
-    assert {path.parent.name for path in cases} == set(undisturbed)
+    jobs = user_jobs(problem, small=True)[0]
+    assert {path.parent.name for path in out.glob("*/*.zarr")} == {job.experiment for job in jobs}
+    run_cases(jobs[: len(jobs) // 2], out=tmp_path, quiet=True)
+    cases = [path.relative_to(tmp_path) for path in tmp_path.glob("*/*.zarr")]
+    assert len(cases) > 4
     for case in cases:
         one, two = (xr.open_zarr(root / case, consolidated=False).load() for root in (out, tmp_path))
         xr.testing.assert_identical(one.drop_attrs(), two.drop_attrs())

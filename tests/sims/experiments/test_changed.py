@@ -212,19 +212,16 @@ EXPERIMENT = Experiment(
 """
 
 
-def test_a_file_of_ones_own_runs_in_several_processes_and_is_changed_as_any_other(tmp_path):
+def test_a_file_of_ones_own_runs_in_several_processes_and_is_changed_as_any_other(answer, tmp_path):
     """One point, ridge: F(w) = w / (w + l2), so that D(1) / LOO = l2 / (l2 + 1): the error is 1 / (l2 + 1)."""
     (tmp_path / "far.py").write_text(OWN.replace("NAME", "far"))
-
-    def output(*arguments):
-        command = [sys.executable, "-m", "sims", "run", "far.py", *arguments]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=True).stdout
-
-    both = output("--workers", "2")
+    command = [sys.executable, "-m", "sims", "run", "far.py", "--workers", "2"]
+    both = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=True).stdout
     assert "    0.5\n" in both
     assert "    0.25\n" in both
     assert "results: results/far\n" in both
-    changed = output("--set", "scale=3", "--set", "l2=2", "--workers", "1")
+    status, changed, complaint = answer("sims", "run", "far.py", "--set", "scale=3", "--set", "l2=2", "--workers", "1")
+    assert status == 0, complaint
     assert "one_point-1 least_squares l2=2 scale=3" in changed
     assert "    1\n" in changed
     assert "Changed cases, in results/changed." in changed
