@@ -334,6 +334,7 @@ OPTIONS: Mapping[str, str] = {
     "output": "answer to a query: margin, log_probability, or the class whose logit it is",
     "optimizer": "sgd, adam or adamw",
     "betas": "shares of earlier means that adam keeps, of gradients and of their squares",
+    "derivative": "unrolled (step by step), or crossings (with what kinks of relu units add)",
     "eps": "what adam adds to the root mean square that it divides by",
     "jitter": "relative change of every start, which shows rounding",
     "width": "width of the hidden layer",

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sims.learners.network import kernels
+from sims.learners.network.crossings import Crossings, Watch
 from sims.learners.network.passes import LOSSES, Network, Readout, contiguous, softmax
 from theory.response import Array, Fit, Layer, Linearization
 
@@ -103,6 +104,7 @@ class Descent:
     rates: Array  # (T,)
     optimizer: Optimizer
     snapshots: tuple[int, ...]
+    crossings: bool = False  # whether derivatives are corrected where relu units change (`crossings`)
 
     def outputs(self, weights: Array, initial: Array, batches: Batches) -> Array:
         """Compute the outputs (B, S, K M) for weights (B, N) and initial parameters (P, S).
@@ -280,14 +282,43 @@ class _Tile:
         size, replicas = self.initial.shape
         return State(self.initial.copy(), np.zeros((self.plan.optimizer.memories * size, replicas)))
 
-    def train(self, state: State, first: int, stop: int, trail: Array | None = None, codes: kernels.Codes = _NO_CODES) -> None:
+    def watch(self) -> Watch | None:
+        """Return what finds the crossings of kinks, if the plan asks for them and the network has kinks."""
+        plan = self.plan
+        if not plan.crossings or plan.network.activation != "relu" or len(plan.network.widths) < 3:
+            return None
+        return Watch(plan.network, plan.X, plan.y, plan.loss, self._job.weights)
+
+    def crossings(self, watch: Watch, params: Array, step: int) -> Crossings:
+        """Return the crossings between the last gradients at all points and those that the step with this number takes."""
+        (numbers, sizes), plan = (self._job.numbers, self._job.sizes), self.plan
+        epoch, number = divmod(step, len(sizes))
+        members = numbers[epoch % len(numbers)][:, self._job.seeds] == number
+        return watch.crossings(params, members / sizes[number], plan.rates[step] / (1.0 - plan.optimizer.momentum))
+
+    def train(
+        self,
+        state: State,
+        first: int,
+        stop: int,
+        trail: Array | None = None,
+        codes: kernels.Codes = _NO_CODES,
+        watch: Watch | None = None,
+    ) -> list[Crossings]:
         """Do steps first .. stop - 1 on the state in place; write what `pull` needs into trail (stop - first, P or 4 P, R).
 
-        `codes` (R,) are updated by the activation pattern of these steps, if there are any.
+        `codes` (R,) are updated by the activation pattern of these steps, if there are any. Return what `watch` found before
+        each step.
         """
-        kernels.descend(
-            self._job, self._rates(first, stop), first, *state, np.empty((0, 0, 0)) if trail is None else trail, codes
-        )
+        kept = np.empty((0, 0, 0)) if trail is None else trail
+        if watch is None:
+            kernels.descend(self._job, self._rates(first, stop), first, *state, kept, codes)
+            return []
+        found = list[Crossings]()
+        for t in range(first, stop):
+            found.append(self.crossings(watch, state.params, t))
+            kernels.descend(self._job, self._rates(t, t + 1), t, *state, kept[t - first : t - first + 1], codes)
+        return found
 
     def at_snapshots(self) -> Generator[Array]:
         """Train, and yield the parameters (P, R) at every snapshot."""
@@ -301,13 +332,18 @@ class _Tile:
 
         The first `of_weights` tangents are derivatives in the weights of the points with the same numbers.
         """
-        state = self.start()
+        state, watch = self.start(), self.watch()
         memories = np.zeros((len(tangents), *state.memory.shape))
         for first, stop in pairwise((0, *self.plan.snapshots)):
-            kernels.push(self._job, self._rates(first, stop), first, *state, tangents, memories, of_weights)
+            if watch is None:
+                kernels.push(self._job, self._rates(first, stop), first, *state, tangents, memories, of_weights)
+            else:
+                for t in range(first, stop):
+                    self.crossings(watch, state.params, t).correct(tangents, memories)
+                    kernels.push(self._job, self._rates(t, t + 1), t, *state, tangents, memories, of_weights)
             yield state.params, tangents
 
-    def pull(self, adjoint: Array, kept: dict[int, State], stop: int) -> Array:
+    def pull(self, adjoint: Array, kept: dict[int, tuple[State, Watch | None]], stop: int) -> Array:
         """Carry adjoints (K, P, R) of the parameters back from before step `stop` to the start.
 
         Return the derivatives in the weights (K, N, R). The steps are repeated in pieces, from the states in `kept`; each was
@@ -318,8 +354,14 @@ class _Tile:
         result = np.zeros((len(adjoint), len(self.plan.X), replicas))
         for first in sorted((t for t in kept if t < stop), reverse=True):
             trail = np.empty((stop - first, _TRAIL[self.plan.optimizer.name] * size, replicas))
-            self.train(kept[first].copy(), first, stop, trail)
-            kernels.pull(self._job, self._rates(first, stop), first, trail, adjoint, memories, result)
+            state, watch = kept[first]
+            found = self.train(state.copy(), first, stop, trail, watch=watch.copy() if watch else None)
+            if watch is None:
+                kernels.pull(self._job, self._rates(first, stop), first, trail, adjoint, memories, result)
+            for t in range(stop - 1, first - 1, -1) if found else ():
+                piece = trail[t - first : t - first + 1]
+                kernels.pull(self._job, self._rates(t, t + 1), t, piece, adjoint, memories, result)
+                found[t - first].correct(adjoint, memories, backwards=True)
             stop = first
         return result
 
@@ -378,11 +420,12 @@ def _reverse_jacobian(tile: _Tile, lanes: int = 1) -> Array:
 
     With several lanes, replica r is about query number seeds[r] mod `lanes` only, and the result is (K, N, R).
     """
-    plan, kept, ends, state, before = tile.plan, dict[int, State](), list[Array](), tile.start(), 0
+    plan, kept, ends = tile.plan, dict[int, tuple[State, Watch | None]](), list[Array]()
+    state, watch, before = tile.start(), tile.watch(), 0
     for stop in sorted({*range(0, plan.snapshots[-1], plan.stride), *plan.snapshots}):
-        tile.train(state, before, stop)
+        tile.train(state, before, stop, watch=watch)
         if stop % plan.stride == 0:
-            kept[stop] = state.copy()
+            kept[stop] = state.copy(), watch.copy() if watch else None
         if stop in plan.snapshots:
             ends.append(state.params.copy())
         before = stop

@@ -1,0 +1,260 @@
+"""Correct the derivative of training where a relu unit changes between on and off: the term that differentiation leaves out.
+
+The gradient g of the objective jumps where the preactivation z of a hidden unit at a training point i changes its sign: by c n,
+where n = grad z is the gradient in all parameters of the layers up to the unit, and c = (w_i / |batch|) dl_i/da with the unit's
+value a = max(z, 0). The Hessian of the objective has the term c delta(z) n n^T there. Differentiation step by step drops it,
+because no step lies exactly on a kink.
+
+Let training go on with a small step eta. Then z moves by dz from one gradient at this point to the next. Where its sign changes
+in between, delta(z) adds up to 1 / |dz|, and the derivative d of the parameters in a weight obeys
+
+    d <- d - min(kappa, 1) n (n . d) / ||n||^2,        kappa = eta c ||n||^2 / |dz|.
+
+With |dz| = eta |rate of z|, this is the saltation matrix I + (f_after - f_before) n^T / (n . f_before) of the flow that follows
+f = -g (Aizerman & Gantmacher 1958). If kappa < 1, the flow crosses the kink. If kappa >= 1, the gradients of both sides push
+back to the kink: the flow slides along it (Filippov 1988), training steps to and fro, and n . d = 0. If kappa < 0, the kink
+makes the crossing faster. With momentum, eta is rate / (1 - momentum), the length of the steps of the flow per gradient, and the
+derivative of the velocity is projected, too, where training slides.
+
+The corrected derivative is that of the flow up to an error of the order of eta. The one without the correction is not: the number
+of crossings does not fall with eta, and their terms do not either.
+"""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sims.learners.network import kernels
+from sims.learners.network.passes import Network, contiguous
+from theory.compiled import compiled, inner
+from theory.response import Array
+
+__all__ = ["Crossings", "Watch"]
+
+Integers = NDArray[np.int64]
+
+
+class Crossings(NamedTuple):
+    """The crossings E between two gradients, in the order in which derivatives are corrected."""
+
+    replicas: Integers  # (E,)
+    normals: Array  # n (E, P)
+    squares: Array  # ||n||^2 (E,)
+    kappas: Array  # (E,)
+
+    def correct(self, vectors: Array, memories: Array, *, backwards: bool = False) -> None:
+        """Multiply vectors (K, P, R) by I - min(kappa, 1) n n^T / ||n||^2 in place, for one crossing after the other.
+
+        The memories (K, P, R), of velocities, are projected where training slides. The matrices are symmetric: adjoints only go
+        through them `backwards`.
+        """
+        if not len(self.replicas):
+            return
+        shares = np.minimum(self.kappas, 1.0) / self.squares
+        sliding = np.where(self.kappas >= 1.0, shares, 0.0)
+        order = slice(None, None, -1 if backwards else 1)
+        parts = [np.ascontiguousarray(part[order]) for part in (self.replicas, self.normals, shares, sliding)]
+        _correct(*parts, vectors, memories)
+
+
+@dataclass(eq=False)
+class Watch:
+    """A watch holds the preactivations of all hidden units at all training points when their gradients were last taken."""
+
+    network: Network
+    X: Array  # (N, d)
+    y: Array  # (N,)
+    loss: str
+    weights: Array  # (N, R)
+    last: Array = field(default_factory=lambda: np.empty(0))  # (N, units, R)
+    seen: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, np.bool_))  # (N, R): whether there was a gradient
+
+    def __post_init__(self) -> None:
+        if not self.last.size:
+            (n, replicas), units = self.weights.shape, sum(self.network.widths[1:-1])
+            self.last, self.seen = np.zeros((n, units, replicas)), np.zeros((n, replicas), dtype=np.bool_)
+
+    def copy(self) -> "Watch":
+        """Return a watch that goes on from here by itself."""
+        return Watch(self.network, self.X, self.y, self.loss, self.weights, self.last.copy(), self.seen.copy())
+
+    def crossings(self, params: Array, shares: Array, rate: float) -> Crossings:
+        """Find the units that changed since the last gradients at the points whose gradients are taken now.
+
+        `shares` (N, R) are 1 / |batch| for these points, else 0, and `rate` is the length of a step of the flow.
+        """
+        job = (self.network.code[0], kernels.LOSSES.index(self.loss), contiguous(self.X), contiguous(self.y), params)
+        room = _ROOM
+        while True:
+            replicas, normals, numbers = np.empty(room, np.int64), np.empty((room, len(params))), np.empty((3, room))
+            count = _find(*job, shares, self.weights, self.last, self.seen, replicas, normals, numbers)
+            if count <= room:
+                order = np.argsort(numbers[2, :count], kind="stable")
+                jumps, squares, _ = numbers[:, order]
+                return Crossings(replicas[order], normals[order], squares, rate * jumps * squares)
+            room = count
+
+
+_ROOM = 64
+"""Crossings before one step that are looked for in one pass; if there are more, a second one follows."""
+
+
+@compiled
+def _find(
+    widths: kernels.Widths,
+    loss: int,
+    X: Array,
+    y: Array,
+    params: Array,
+    shares: Array,
+    weights: Array,
+    last: Array,
+    seen: NDArray[np.bool_],
+    replicas: Integers,
+    normals: Array,
+    numbers: Array,
+) -> int:
+    """Write replica, n, and c / |dz|, ||n||^2 and time of every crossing, if there is room; return how many there are.
+
+    The time is 0 at the last gradient and 1 at this one, with z a straight line. If there is room for all, `last` (N, units, R)
+    and `seen` (N, R) are updated.
+    """
+    n, units, R = last.shape
+    outputs = widths[-1]
+    z, f = np.empty((n, units, R)), np.empty((n, outputs, R))
+    slope, pulls, count = np.empty(outputs), np.empty(units), 0
+    for i in range(n):
+        _forward(widths, X[i], params, z[i], f[i])
+        for r in range(R):
+            if shares[i, r] > 0.0 and seen[i, r]:
+                ready = False
+                for u in range(units):
+                    if (z[i, u, r] > 0.0) == (last[i, u, r] > 0.0):
+                        continue
+                    if count < len(replicas):
+                        if not ready:
+                            _slopes(loss, f[i], y[i], r, slope)
+                            _backward(widths, params, z[i], slope, r, pulls)
+                            ready = True
+                        _normal(widths, X[i], params, z[i], u, r, normals[count])
+                        square = 0.0
+                        for p in range(len(params)):
+                            square += normals[count, p] ** 2
+                        replicas[count] = r
+                        numbers[0, count] = shares[i, r] * weights[i, r] * pulls[u] / abs(z[i, u, r] - last[i, u, r])
+                        numbers[1, count] = square
+                        numbers[2, count] = last[i, u, r] / (last[i, u, r] - z[i, u, r])
+                    count += 1
+    if count <= len(replicas):
+        for i in range(n):
+            for r in range(R):
+                if shares[i, r] > 0.0:
+                    seen[i, r] = True
+                    for u in range(units):
+                        last[i, u, r] = z[i, u, r]
+    return count
+
+
+@inner
+def _forward(widths: kernels.Widths, x: Array, params: Array, z: Array, f: Array) -> None:
+    """Compute the preactivations z (units, R) and the outputs f (C, R) at one point."""
+    first = below = here = 0
+    R, layers = params.shape[1], len(widths) - 1
+    for layer in range(layers):
+        n_in, n_out = widths[layer], widths[layer + 1]
+        out = f if layer == layers - 1 else z[here : here + n_out]
+        for j in range(n_out):
+            for r in range(R):
+                out[j, r] = params[first + n_in * n_out + j, r]
+        for k in range(n_in):
+            for j in range(n_out):
+                p = first + k * n_out + j
+                for r in range(R):
+                    out[j, r] += params[p, r] * (x[k] if layer == 0 else max(z[below + k, r], 0.0))
+        first, below, here = first + (n_in + 1) * n_out, here, here + n_out
+
+
+@inner
+def _slopes(loss: int, f: Array, y: float, r: int, slope: Array) -> None:
+    """Compute dl/df (C,) of replica r."""
+    if loss == 0:
+        slope[0] = 1.0 / (1.0 + np.exp(-f[0, r])) - y
+    elif loss == 1:
+        slope[0] = f[0, r] - y
+    else:
+        top, total = -np.inf, 0.0
+        for c in range(len(f)):
+            top = max(top, f[c, r])
+        for c in range(len(f)):
+            slope[c] = np.exp(f[c, r] - top)
+            total += slope[c]
+        for c in range(len(f)):
+            slope[c] = slope[c] / total - (1.0 if c == int(y) else 0.0)
+
+
+@inner
+def _backward(widths: kernels.Widths, params: Array, z: Array, slope: Array, r: int, pulls: Array) -> None:
+    """Compute dl/da (units,) of replica r."""
+    first, here = len(params), len(z)
+    for layer in range(len(widths) - 1, 1, -1):
+        n_in, n_out = widths[layer - 1], widths[layer]
+        first -= (n_in + 1) * n_out
+        below = here - n_in
+        for k in range(n_in):
+            total = 0.0
+            for j in range(n_out):
+                if layer == len(widths) - 1:
+                    total += params[first + k * n_out + j, r] * slope[j]
+                elif z[here + j, r] > 0.0:
+                    total += params[first + k * n_out + j, r] * pulls[here + j]
+            pulls[below + k] = total
+        here = below
+
+
+@inner
+def _normal(widths: kernels.Widths, x: Array, params: Array, z: Array, unit: int, r: int, normal: Array) -> None:
+    """Compute the gradient (P,) of the preactivation of a unit, in all parameters."""
+    normal[:] = 0.0
+    first = here = layer = 0
+    while unit >= here + widths[layer + 1]:
+        first, here, layer = first + (widths[layer] + 1) * widths[layer + 1], here + widths[layer + 1], layer + 1
+    delta = np.zeros(widths[layer + 1])
+    delta[unit - here] = 1.0
+    while True:
+        n_in, n_out = widths[layer], widths[layer + 1]
+        below = here - n_in
+        for j in range(n_out):
+            if delta[j] != 0.0:
+                for k in range(n_in):
+                    normal[first + k * n_out + j] = delta[j] * (x[k] if layer == 0 else max(z[below + k, r], 0.0))
+                normal[first + n_in * n_out + j] = delta[j]
+        if layer == 0:
+            return
+        lower = np.zeros(n_in)
+        for k in range(n_in):
+            if z[below + k, r] > 0.0:
+                for j in range(n_out):
+                    lower[k] += params[first + k * n_out + j, r] * delta[j]
+        delta, here, layer = lower, below, layer - 1
+        first -= (widths[layer] + 1) * widths[layer + 1]
+
+
+@compiled
+def _correct(replicas: Integers, normals: Array, shares: Array, sliding: Array, vectors: Array, memories: Array) -> None:
+    """Subtract shares[e] n_e (n_e . v) from vectors v of replica replicas[e], and from memories, one e after the other."""
+    for e in range(len(replicas)):
+        for k in range(len(vectors)):
+            _project(normals[e], shares[e], vectors[k], replicas[e])
+            if sliding[e] > 0.0:
+                _project(normals[e], sliding[e], memories[k], replicas[e])
+
+
+@inner
+def _project(normal: Array, share: float, vector: Array, r: int) -> None:
+    along = 0.0
+    for p in range(len(normal)):
+        along += normal[p] * vector[p, r]
+    for p in range(len(normal)):
+        vector[p, r] -= share * along * normal[p]
