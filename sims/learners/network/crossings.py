@@ -52,7 +52,7 @@ class Crossings(NamedTuple):
         """
         if not len(self.replicas):
             return
-        shares = np.minimum(self.kappas, 1.0) / self.squares
+        shares = np.where(self.squares > 0.0, np.minimum(self.kappas, 1.0) / np.maximum(self.squares, 1e-300), 0.0)
         sliding = np.where(self.kappas >= 1.0, shares, 0.0)
         order = slice(None, None, -1 if backwards else 1)
         parts = [np.ascontiguousarray(part[order]) for part in (self.replicas, self.normals, shares, sliding)]
@@ -68,17 +68,20 @@ class Watch:
     y: Array  # (N,)
     loss: str
     weights: Array  # (N, R)
-    last: Array = field(default_factory=lambda: np.empty(0))  # (N, units, R)
-    seen: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, np.bool_))  # (N, R): whether there was a gradient
+    last: Array = field(init=False)  # z (N, units, R)
+    seen: NDArray[np.bool_] = field(init=False)  # (N, R): whether there was a gradient
+    bands: Array = field(init=False)  # (N, units, R): where training slides, the |z| that it reaches, else 0
 
     def __post_init__(self) -> None:
-        if not self.last.size:
-            (n, replicas), units = self.weights.shape, sum(self.network.widths[1:-1])
-            self.last, self.seen = np.zeros((n, units, replicas)), np.zeros((n, replicas), dtype=np.bool_)
+        (n, replicas), units = self.weights.shape, sum(self.network.widths[1:-1])
+        self.last, self.bands = np.zeros((n, units, replicas)), np.zeros((n, units, replicas))
+        self.seen = np.zeros((n, replicas), dtype=np.bool_)
 
     def copy(self) -> "Watch":
         """Return a watch that goes on from here by itself."""
-        return Watch(self.network, self.X, self.y, self.loss, self.weights, self.last.copy(), self.seen.copy())
+        other = Watch(self.network, self.X, self.y, self.loss, self.weights)
+        other.last, other.seen, other.bands = self.last.copy(), self.seen.copy(), self.bands.copy()
+        return other
 
     def crossings(self, params: Array, shares: Array, rate: float) -> Crossings:
         """Find the units that changed since the last gradients at the points whose gradients are taken now.
@@ -88,17 +91,20 @@ class Watch:
         job = (self.network.code[0], kernels.LOSSES.index(self.loss), contiguous(self.X), contiguous(self.y), params)
         room = _ROOM
         while True:
-            replicas, normals, numbers = np.empty(room, np.int64), np.empty((room, len(params))), np.empty((3, room))
-            count = _find(*job, shares, self.weights, self.last, self.seen, replicas, normals, numbers)
+            places, normals, numbers = np.empty((room, 3), np.int64), np.empty((room, len(params))), np.empty((4, room))
+            state = self.last, self.seen, self.bands
+            count = _find(*job, shares, self.weights, rate, *state, places, normals, numbers)
             if count <= room:
                 order = np.argsort(numbers[2, :count], kind="stable")
-                jumps, squares, _ = numbers[:, order]
-                return Crossings(replicas[order], normals[order], squares, rate * jumps * squares)
+                return Crossings(places[order, 2], normals[order], *numbers[:2, order])
             room = count
 
 
 _ROOM = 64
 """Crossings before one step that are looked for in one pass; if there are more, a second one follows."""
+
+_DEPENDENT = 1e-12
+"""Below this share of its square, a normal depends on those that it was made orthogonal to."""
 
 
 @compiled
@@ -110,51 +116,109 @@ def _find(
     params: Array,
     shares: Array,
     weights: Array,
+    rate: float,
     last: Array,
     seen: NDArray[np.bool_],
-    replicas: Integers,
+    bands: Array,
+    places: Integers,
     normals: Array,
     numbers: Array,
 ) -> int:
-    """Write replica, n, and c / |dz|, ||n||^2 and time of every crossing, if there is room; return how many there are.
+    """Write point, unit and replica, n, ||n||^2, kappa and time of every crossing, if there is room; return how many there are.
 
-    The time is 0 at the last gradient and 1 at this one, with z a straight line. If there is room for all, `last` (N, units, R)
-    and `seen` (N, R) are updated.
+    The time is 0 at the last gradient and 1 at this one, with z a straight line. If there is room for all, `last` and `bands`
+    (N, units, R) and `seen` (N, R) are updated.
     """
     n, units, R = last.shape
-    outputs = widths[-1]
-    z, f = np.empty((n, units, R)), np.empty((n, outputs, R))
-    slope, pulls, count = np.empty(outputs), np.empty(units), 0
+    z, f, count = np.empty((n, units, R)), np.empty((n, widths[-1], R)), 0
     for i in range(n):
         _forward(widths, X[i], params, z[i], f[i])
-        for r in range(R):
-            if shares[i, r] > 0.0 and seen[i, r]:
-                ready = False
-                for u in range(units):
-                    if (z[i, u, r] > 0.0) == (last[i, u, r] > 0.0):
-                        continue
-                    if count < len(replicas):
-                        if not ready:
-                            _slopes(loss, f[i], y[i], r, slope)
-                            _backward(widths, params, z[i], slope, r, pulls)
-                            ready = True
-                        _normal(widths, X[i], params, z[i], u, r, normals[count])
-                        square = 0.0
-                        for p in range(len(params)):
-                            square += normals[count, p] ** 2
-                        replicas[count] = r
-                        numbers[0, count] = shares[i, r] * weights[i, r] * pulls[u] / abs(z[i, u, r] - last[i, u, r])
-                        numbers[1, count] = square
-                        numbers[2, count] = last[i, u, r] / (last[i, u, r] - z[i, u, r])
-                    count += 1
-    if count <= len(replicas):
-        for i in range(n):
+        for u in range(units):
             for r in range(R):
-                if shares[i, r] > 0.0:
-                    seen[i, r] = True
-                    for u in range(units):
-                        last[i, u, r] = z[i, u, r]
+                if shares[i, r] > 0.0 and seen[i, r] and (z[i, u, r] > 0.0) != (last[i, u, r] > 0.0):
+                    if count < len(places):
+                        places[count, 0], places[count, 1], places[count, 2] = i, u, r
+                    count += 1
+    if count > len(places):
+        return count
+    slope, pulls = np.empty(widths[-1]), np.empty(units)
+    for e in range(count):
+        i, u, r = places[e]
+        _slopes(loss, f[i], y[i], r, slope)
+        _backward(widths, params, z[i], slope, r, pulls)
+        square, moved = _free(widths, X, params, z, last, bands, i, u, r, normals[e])
+        turned = moved if z[i, u, r] > 0.0 else -moved
+        numbers[0, e] = square
+        numbers[1, e] = rate * shares[i, r] * weights[i, r] * pulls[u] * square / turned if square > 0.0 else 0.0
+        numbers[2, e] = last[i, u, r] / (last[i, u, r] - z[i, u, r])
+        numbers[3, e] = numbers[1, e] * turned if numbers[1, e] >= 1.0 else 0.0
+    for e in range(count):
+        bands[places[e, 0], places[e, 1], places[e, 2]] = numbers[3, e]
+    for i in range(n):
+        for r in range(R):
+            if shares[i, r] > 0.0:
+                seen[i, r] = True
+                for u in range(units):
+                    last[i, u, r] = z[i, u, r]
+                    if abs(z[i, u, r]) > bands[i, u, r]:
+                        bands[i, u, r] = 0.0
     return count
+
+
+@inner
+def _free(
+    widths: kernels.Widths,
+    X: Array,
+    params: Array,
+    z: Array,
+    last: Array,
+    bands: Array,
+    point: int,
+    unit: int,
+    r: int,
+    normal: Array,
+) -> tuple[float, float]:
+    """Write the part of n that is orthogonal to the normals of all kinks that training slides along; return its ||n||^2 and dz.
+
+    While training slides, it steps to and fro along these normals, and only the rest is the movement of the flow. In the first
+    layer the normals of different units are orthogonal.
+    """
+    n, units, P = len(X), z.shape[1], len(params)
+    alone, held = len(widths) == 3, 0
+    for k in range(n):
+        for q in range(units):
+            held += bands[k, q, r] > 0.0 and (q == unit or not alone)
+    basis, squares, moves = np.empty((held, P)), np.empty(held), np.empty(held)
+    held = 0
+    for k in range(n):
+        for q in range(units):
+            if bands[k, q, r] > 0.0 and (q == unit or not alone) and (k != point or q != unit):
+                _normal(widths, X[k], params, z[k], q, r, basis[held])
+                squares[held], moves[held] = _orthogonal(
+                    basis[held], z[k, q, r] - last[k, q, r], basis[:held], squares[:held], moves[:held]
+                )
+                held += squares[held] > 0.0
+    _normal(widths, X[point], params, z[point], unit, r, normal)
+    return _orthogonal(normal, z[point, unit, r] - last[point, unit, r], basis[:held], squares[:held], moves[:held])
+
+
+@inner
+def _orthogonal(vector: Array, move: float, basis: Array, squares: Array, moves: Array) -> tuple[float, float]:
+    """Subtract from a vector its parts along an orthogonal basis, in place; return ||vector||^2, 0 if it depends on the basis."""
+    before = after = 0.0
+    for p in range(len(vector)):
+        before += vector[p] ** 2
+    for b in range(len(basis)):
+        along = 0.0
+        for p in range(len(vector)):
+            along += vector[p] * basis[b, p]
+        along /= squares[b]
+        for p in range(len(vector)):
+            vector[p] -= along * basis[b, p]
+        move -= along * moves[b]
+    for p in range(len(vector)):
+        after += vector[p] ** 2
+    return (after if after > _DEPENDENT * before else 0.0), move
 
 
 @inner
