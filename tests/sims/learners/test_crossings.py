@@ -7,10 +7,12 @@ import pytest
 from assertions import assert_close, assert_identical
 from relu_flow import Flow
 
+from sims.experiments.shared.kinks import crossing_warning, difference_warning
 from sims.experiments.shared.problem import Problem
 from sims.learners import MLP
 from sims.learners.network import crossings, descent
 from theory.metrics import relative_error
+from theory.response import mean_response, weight_derivative
 
 N, HIDDEN, L2, TIME = 5, 3, 0.01, 8.0
 _RNG = np.random.default_rng(0)
@@ -180,3 +182,23 @@ def test_what_has_no_correction_is_refused(options, message):
         network(**options)
     with pytest.raises(ValueError, match="weight_second_derivative with derivative='crossings', expected 'unrolled'"):
         network().weight_second_derivative(np.ones((1, N)), (0,), 0, 1)
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_a_network_with_kinks_warns_of_the_derivative_that_lacks_them(activation):
+    """The gap that is told is that to the corrected derivative; differences find the same to within what they are right to."""
+    seeds, ones = range(32), np.ones(8)
+    options = {"hidden": (8,), "learning_rate": 0.05, "steps": 400, "activation": activation}
+    learner = Problem("xor", "mlp", n_points=8, **options).build()
+    corrected = dataclasses.replace(learner, derivative="crossings")
+
+    def said(one):
+        return difference_warning(lambda weights: mean_response(learner, weights, seeds), weight_derivative(one, ones, seeds))
+
+    if activation == "tanh":
+        assert (crossing_warning(learner, seeds), said(learner)) == ("", "")
+        return
+    gap = relative_error(*(weight_derivative(one, ones, range(16)) for one in (learner, corrected)))
+    assert f"it is off by {gap:.0%} of the corrected D(1), mean of 16 seeds" in crossing_warning(learner, seeds)
+    assert 0.1 < float(said(learner).removeprefix("D(1) differs by ").partition("%")[0]) / 100.0 < 0.3
+    assert (crossing_warning(corrected, seeds), said(corrected)) == ("", "")
