@@ -167,7 +167,7 @@ def test_curvatures_of_a_network_are_products_of_its_complex_step_jacobian(loss,
 def test_curvatures_of_a_softmax_network_are_products_of_its_complex_step_jacobian(hidden):
     """J_i^T (diag(p_i) - p_i p_i^T) J_i over all logits: the Hessian of the loss in the logits, and E s s^T over drawn classes.
 
-    K-FAC from its definition: the mean of inputs inputs^T times the mean of D_i^T (diag(p_i) - p_i p_i^T) D_i, D_i = d logits / dz.
+    K-FAC from its definition: the mean of inputs inputs^T, times the mean of D^T (diag(p) - p p^T) D with D = d logits / dz.
     """
     learner, weights = network("softmax", hidden), some_weights(6)
     at = learner.linearize(weights, (0, 5))
