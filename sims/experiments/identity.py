@@ -10,6 +10,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from sims.datasets.user_file import LEAST_POINTS
+from sims.experiments.shared.digits import NETWORK, SOFTMAX_DIGITS, SOFTMAX_IRIS, YOUNG
 from sims.experiments.shared.drawn_identity import DrawnIdentityConfig, run_drawn
 from sims.experiments.shared.experiment import Config, Experiment, Retrain, in_memory, with_points
 from sims.experiments.shared.labels import MEASURES, Variables, array, effect_coords, labelled, progress_bar, table
@@ -438,6 +439,9 @@ EXPERIMENT = Experiment(
         IdentityConfig(_LONGLEY),
         IdentityConfig(_MIN_NORM, most_trainings=50_000),  # near-collinear subsets: steep, and edges are drawn
         IdentityConfig(replace(_MIN_NORM, n_points=8)),
+        IdentityConfig(replace(SOFTMAX_IRIS, n_points=12)),
+        IdentityConfig(SOFTMAX_DIGITS, most_derivatives=0),
+        IdentityConfig(NETWORK.changed(steps=YOUNG), scales=(1 / 16, 1 / 32), seeds=tuple(range(8)), most_derivatives=0),
         _THRESHOLD,
         _STEEP,
         _ONE_POINT,

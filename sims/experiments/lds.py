@@ -9,6 +9,7 @@ import scipy
 import xarray as xr
 
 from sims.experiments.shared.conditioning import with_conditioning
+from sims.experiments.shared.digits import CONVERGED, NETWORK, YOUNG
 from sims.experiments.shared.effects import derivatives, linearizations
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
 from sims.experiments.shared.labels import Measured, Variables, array, labelled, measured
@@ -202,6 +203,10 @@ EXPERIMENT = Experiment(
         LdsConfig(_MOONS.changed(steps=10), _each(40, *_FEW), n_subsets=60, n_designs=6, n_seeds=4),
         LdsConfig(_MOONS.changed(steps=500), _each(40, *_FEW), n_subsets=60, n_designs=5, n_seeds=4),
         LdsConfig(replace(_MOONS, data_seed=1).changed(steps=10), _each(40, *_FEW), n_subsets=60, n_designs=4, n_seeds=4),
+        *(
+            LdsConfig(replace(NETWORK, n_points=30).changed(steps=steps), _each(30, *_FEW), n_subsets=60, n_designs=4, n_seeds=4)
+            for steps in (YOUNG, CONVERGED)
+        ),
     ),
     small=(
         LdsConfig(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from sims.experiments.shared.digits import BY_ADAM, CONVERGED, NETWORK, SOFTMAX_DIGITS, SOFTMAX_IRIS, YOUNG
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
 from sims.experiments.shared.labels import Measured, Variables, labelled, measured, table
 from sims.experiments.shared.memory import require_per_subset
@@ -103,6 +104,10 @@ EXPERIMENT = Experiment(
             for data in ("two_moons", "xor")
             for steps in (30, 3000)
         ),
+        SpectrumConfig(SOFTMAX_DIGITS),
+        SpectrumConfig(SOFTMAX_IRIS),
+        *(SpectrumConfig(NETWORK.changed(steps=steps), n_seeds=8) for steps in (YOUNG, CONVERGED)),
+        SpectrumConfig(BY_ADAM.changed(steps=CONVERGED), n_seeds=8),
         SpectrumConfig(Problem("two_moons", "kernel_sum"), control=True),
         SpectrumConfig(Problem("two_moons", "one_step"), n_seeds=16, control=True),
         SpectrumConfig(Problem("two_moons", "interpolator", n_points=8), n_seeds=16, control=True),

@@ -4,7 +4,7 @@ It varies the width of a network and the penalty.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 import xarray as xr
 
 from sims.experiments.shared.conditioning import with_conditioning
+from sims.experiments.shared.digits import CONVERGED, NETWORK
 from sims.experiments.shared.effects import accuracies, linearizations, references, scores_or_undefined
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
 from sims.experiments.shared.labels import Measured, Variables, array, labelled, table
@@ -76,7 +77,10 @@ def _user_case(problem: Problem, small: bool) -> WidthMapConfig:
 EXPERIMENT = Experiment(
     name="width_map",
     question="Are influence scores still right with more parameters than points, and what does a penalty change?",
-    cases=(WidthMapConfig(Problem("two_moons", "mlp", **_NETWORK, n_points=8)),),
+    cases=(
+        WidthMapConfig(Problem("two_moons", "mlp", **_NETWORK, n_points=8)),
+        WidthMapConfig(replace(NETWORK, n_points=9).changed("hidden", "l2", steps=CONVERGED)),
+    ),
     small=(
         WidthMapConfig(
             Problem("two_moons", "mlp", steps=300, learning_rate=0.5, n_points=6),
