@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
 from sims.experiments.shared.conditioning import with_conditioning
@@ -54,8 +53,7 @@ def run(config: WidthMapConfig, *, retrain: Retrain = in_memory, progress: bool 
 
     gradient_norm = table(lambda width, l2: array(at[width, l2].gradient_norm, seed=seeds), width=widths, l2=penalties)
     null_space = table(lambda width, l2: array(null_space_sizes(at[width, l2], 1e-6), seed=seeds), width=widths, l2=penalties)
-    columns = config.problem.build(hidden=(1,)).linearize(np.ones(len(config.problem.load().X)), (0,)).params.shape[1]
-    n_params = array([(columns - 1) * width + 1 for width in widths], width=widths)
+    n_params = array([at[width, penalties[0]].params.shape[1] for width in widths], width=widths)
     variables: Variables = {
         "measured": (table(accuracy_of_methods, width=widths, l2=penalties), "influence against the reference"),
         "gradient_norm": (gradient_norm, "||grad L|| at w = 1"),

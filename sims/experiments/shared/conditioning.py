@@ -28,10 +28,11 @@ def conditioning(
 ) -> Variables:
     """Measure `amplification` of every seed, and `rounding` of the quantities `CONDITIONED`, at some of the learner's snapshots.
 
-    `amplification` is the norm of the product of the Jacobians of all steps; networks of more than 100 parameters have it for the
-    first two seeds only, since it takes as many directions (NaN for the others). `rounding` is the relative change of a quantity when
-    every start moves by `jitter`, scaled to a move by eps sqrt(time) (one rounding per step), and at least eps. It is the largest
-    over seeds; for beta, over the first 4 seeds. `samples` (R, 2^N, K M) and `derivative` (R, N, K M) are those of the learner.
+    `amplification` is the norm of the product of the Jacobians of all steps. It takes as many directions as there are parameters;
+    networks of more than 100 have it for the first two seeds only (NaN for the others). `rounding` is the relative change of a
+    quantity when every start moves by `jitter`, scaled to a move by eps sqrt(time) (one rounding per step), and at least eps. It
+    is the largest over seeds; for beta, over the first 4 seeds. `samples` (R, 2^N, K M) and `derivative` (R, N, K M) are those of
+    the learner.
     """
     moved, ones, first = (
         dataclasses.replace(learner, jitter=jitter),
