@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from sims.experiments.shared.conditioning import with_conditioning
-from sims.experiments.shared.digits import BY_ADAM, CONVERGED, NETWORK, SOFTMAX_DIGITS, SOFTMAX_IRIS, YOUNG
+from sims.experiments.shared.digits import CONVERGED, NETWORK, SOFTMAX_DIGITS, SOFTMAX_IRIS, YOUNG
 from sims.experiments.shared.drawn_removal import DrawnRemovalConfig, run_drawn
 from sims.experiments.shared.effects import linearizations, references, scores_or_undefined
 from sims.experiments.shared.experiment import Config, Experiment, Retrain, in_memory
@@ -158,10 +158,7 @@ EXPERIMENT = Experiment(
         ),
         GroupRemovalConfig(replace(SOFTMAX_DIGITS, n_points=12)),
         GroupRemovalConfig(SOFTMAX_IRIS),
-        *(
-            GroupRemovalConfig(replace(problem, n_points=9), n_seeds=8)
-            for problem in (*(NETWORK.changed(steps=steps) for steps in (YOUNG, CONVERGED)), BY_ADAM.changed(steps=CONVERGED))
-        ),
+        *(GroupRemovalConfig(replace(NETWORK, n_points=8).changed(steps=steps), n_seeds=8) for steps in (YOUNG, CONVERGED)),
     ),
     small=(
         GroupRemovalConfig(Problem("spector", "logistic", l2=0.1, n_points=8)),

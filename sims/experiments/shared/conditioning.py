@@ -20,7 +20,7 @@ CONDITIONED = ("F", "D(1)", "beta")
 _TOLERANCE = 1e-6
 _N_DATAMODEL_SEEDS = 4
 _JITTER = 2.0**-40
-_FEW_PARAMETERS, _N_AMPLIFIED = 100, 2
+_FEW_PARAMETERS, _N_AMPLIFIED = 100, 1
 
 
 def conditioning(
@@ -29,7 +29,7 @@ def conditioning(
     """Measure `amplification` of every seed, and `rounding` of the quantities `CONDITIONED`, at some of the learner's snapshots.
 
     `amplification` is the norm of the product of the Jacobians of all steps. It takes as many directions as there are parameters;
-    networks of more than 100 have it for the first two seeds only (NaN for the others). `rounding` is the relative change of a
+    networks of more than 100 have it for the first seed only (NaN for the others). `rounding` is the relative change of a
     quantity when every start moves by `jitter`, scaled to a move by eps sqrt(time) (one rounding per step), and at least eps. It
     is the largest over seeds; for beta, over the first 4 seeds. `samples` (R, 2^N, K M) and `derivative` (R, N, K M) are those of
     the learner.
