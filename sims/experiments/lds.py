@@ -204,7 +204,7 @@ EXPERIMENT = Experiment(
         LdsConfig(_MOONS.changed(steps=500), _each(40, *_FEW), n_subsets=60, n_designs=5, n_seeds=4),
         LdsConfig(replace(_MOONS, data_seed=1).changed(steps=10), _each(40, *_FEW), n_subsets=60, n_designs=4, n_seeds=4),
         *(
-            LdsConfig(replace(NETWORK, n_points=30).changed(steps=steps), _each(30, *_FEW), n_subsets=60, n_designs=4, n_seeds=4)
+            LdsConfig(replace(NETWORK, n_points=21).changed(steps=steps), _each(21, *_FEW), n_subsets=60, n_designs=4, n_seeds=4)
             for steps in (YOUNG, CONVERGED)
         ),
     ),

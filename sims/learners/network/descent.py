@@ -236,7 +236,7 @@ class Descent:
         )
 
     def _layers(self, params: Array, pushes: Array | None = None) -> tuple[Layer, ...]:
-        """Return every layer's factors of grad phi_n, where d phi_n/df = pushes (N, C, R); without them phi is the only output."""
+        """Return every layer's factors of grad phi_n, where d phi_n/df = pushes (N, C, R); without them phi = f."""
         factors = self.network.point_factors(params, self.X, pushes)
         return tuple(Layer(*(part.transpose(2, 0, 1).copy() for part in pair)) for pair in factors)
 
