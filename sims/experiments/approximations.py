@@ -119,7 +119,7 @@ EXPERIMENT = Experiment(
         ApproximationsConfig(Problem("longley", "least_squares", l2=0.1, n_points=12)),
         ApproximationsConfig(SOFTMAX_DIGITS),
         ApproximationsConfig(SOFTMAX_IRIS),
-        ApproximationsConfig(NETWORK.changed(steps=2000), n_seeds=8),
+        ApproximationsConfig(NETWORK.changed(steps=5000), n_seeds=8),
         ApproximationsConfig(Problem("xor", "mlp", **_network("logistic", 0.5)), n_seeds=16),
         ApproximationsConfig(Problem("two_moons", "mlp", **_network("logistic", 0.5), n_points=8), n_seeds=16),
         ApproximationsConfig(Problem("spector", "mlp", **_network("logistic", 0.5), n_points=8), n_seeds=16),

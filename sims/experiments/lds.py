@@ -142,13 +142,17 @@ def _without(seed: str, effects: Array, truths: Sequence[Array]) -> tuple[Array,
     return effects[:, kept].mean(axis=1), [truth[kept].mean(axis=0) for truth in truths]
 
 
+_LARGEST = 1e150
+
+
 def _quality(effects: Array, masks: Array, actual: Array) -> Array:
     """Measure sums of effects (E, N, M) over absent points against responses (B, M) by `QUALITIES`, on `HALVES` of the outputs.
 
-    The shape is (E, half, quality). NaN for an undefined effect.
+    The shape is (E, half, quality). NaN for an effect that is undefined, or so large that its square is no number (SOURCE on a
+    long segment with negative eigenvalues).
     """
     m, values = effects.shape[2], np.full((len(effects), len(HALVES), len(QUALITIES)), np.nan)
-    defined = np.flatnonzero(np.isfinite(effects).all(axis=(1, 2)))
+    defined = np.flatnonzero(np.abs(np.nan_to_num(effects, nan=np.inf)).max(axis=(1, 2)) < _LARGEST)
     predicted = -np.einsum("bn,enm->bem", 1.0 - masks, effects[defined], optimize=True)
     wide = predicted.reshape(len(masks), -1), np.tile(actual, (1, len(defined)))
     ranks = rank_correlations(*wide).reshape(len(defined), m)
