@@ -66,7 +66,12 @@ EXPERIMENT = Experiment(
     cases=(
         DampingMapConfig(Problem("xor", "mlp", **_NETWORK)),
         DampingMapConfig(Problem("two_moons", "mlp", **_NETWORK, n_points=8)),
-        DampingMapConfig(replace(NETWORK, n_points=9), times=(1, 10, 30, 100, CONVERGED), n_seeds=8),
+        DampingMapConfig(
+            replace(NETWORK, n_points=9),
+            times=(1, 10, 30, 100, CONVERGED),
+            dampings=(0.0, 1e-3, 1e-2, 1e-1, 3e-1, 1.0, 10.0),
+            n_seeds=8,
+        ),
     ),
     small=(
         DampingMapConfig(
