@@ -244,5 +244,6 @@ def network_datamodel_is_the_derivative(this: Claim, results: Results) -> Verdic
         [_at_the_end(ds) for ds in cases] + early,
         deciding="most",
         condition=f"{_early(plain, adaptive)}; at the end slopes {slopes} (a slope near 1 beside such an error is chance, not "
-        f"agreement). With w_i as the probability of inclusion the derivative at w = 1 is leave-one-out: beta is off by {removals}",
+        f"agreement). With w_i as the probability of inclusion the derivative at w = 1 is leave-one-out: beta is off by "
+        f"{removals}",
     )
