@@ -9,7 +9,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from figures.results import data_name, learner_name, options
+from figures.results import by_optimizer, data_name, learner_name, options
 from figures.style import BLUE, GREEN, GREY, ORANGE, style
 
 __all__ = ["CLAIMS", "EXPERIMENTS", "Bar", "alt", "data", "draw"]
@@ -44,9 +44,10 @@ def data(results: Sequence[xr.Dataset]) -> list[Bar]:
             f", l2 = {options(ds)['l2']}" if ds.attrs["learner"] in ("logistic", "least_squares", "softmax_regression") else ""
         )
         steps = f", {options(ds)['steps']} steps" if ds.attrs["learner"] == "mlp" and "steps" in options(ds) else ""
-        adam = f" by {options(ds)['optimizer']}" if options(ds).get("optimizer", "sgd") != "sgd" else ""
         drawn = ", degrees above 1 not told apart" if "share" not in ds else ""
-        label = f"{data_name(ds)}: {learner_name(ds)}{adam}{penalty}{steps}{drawn}{'' if p == 0.5 else f', p = {p:g}'}"
+        label = (
+            f"{data_name(ds)}: {learner_name(ds)}{by_optimizer(ds)}{penalty}{steps}{drawn}{'' if p == 0.5 else f', p = {p:g}'}"
+        )
         parts = np.array([*share[:3], share[3:].sum()])
         error, ranks = float(np.nan_to_num(ds.r_squared_error.sel(p=p))), float(ds.lds.sel(p=p)) if "lds" in ds else np.nan
         bars.append(Bar(label, p, parts, error, ranks))
