@@ -44,10 +44,8 @@ def data(results: Sequence[xr.Dataset]) -> list[Bar]:
             f", l2 = {options(ds)['l2']}" if ds.attrs["learner"] in ("logistic", "least_squares", "softmax_regression") else ""
         )
         steps = f", {options(ds)['steps']} steps" if ds.attrs["learner"] == "mlp" and "steps" in options(ds) else ""
-        drawn = ", degrees above 1 not told apart" if "share" not in ds else ""
-        label = (
-            f"{data_name(ds)}: {learner_name(ds)}{by_optimizer(ds)}{penalty}{steps}{drawn}{'' if p == 0.5 else f', p = {p:g}'}"
-        )
+        at = ("" if p == 0.5 else f", p = {p:g}") + (", drawn" if "share" not in ds else "")
+        label = f"{data_name(ds)}: {learner_name(ds)}{by_optimizer(ds)}{penalty}{steps}{at}"
         parts = np.array([*share[:3], share[3:].sum()])
         error, ranks = float(np.nan_to_num(ds.r_squared_error.sel(p=p))), float(ds.lds.sel(p=p)) if "lds" in ds else np.nan
         bars.append(Bar(label, p, parts, error, ranks))
@@ -94,5 +92,8 @@ def draw(bars: list[Bar]) -> Figure:
         ax.set_xlim(0.0, 100.0)
         over = "uniform subsets" if all(bar.p == 0.5 for bar in bars) else "subsets"
         ax.set_xlabel(f"share of Var F over {over} (%); bars: 2 standard errors over seeds, where there are seeds")
-        figure.legend(loc="outside lower center", ncols=4, fontsize=10)
+        title = (
+            "where subsets were drawn, all degrees above 1 count as higher" if any(np.isnan(bar.lds) for bar in bars) else None
+        )
+        figure.legend(loc="outside lower center", ncols=4, fontsize=10, title=title, title_fontsize=10)
     return figure

@@ -24,6 +24,13 @@ _SERIES = {
 }
 
 
+_PLAIN = "The essay's identity holds early in training, Hessian influence at its end if the optimum is isolated"
+_ADAPTIVE = (
+    "The essay's identity holds early in descent, not under adam; Hessian influence at the end, if the optimum is isolated"
+)
+"""Titles: without and with networks whose steps are no multiples of the gradient."""
+
+
 @dataclass(frozen=True)
 class Panel:
     """A panel gives the relative errors of both estimates against D(1) by training time, with standard errors over seeds."""
@@ -74,10 +81,7 @@ def draw(panels: list[Panel]) -> Figure:
         columns = min(2, len(panels))
         rows = -(-len(panels) // columns)
         figure = Figure(figsize=(max(5.6 * columns + 0.8, 8.0), 3.6 * rows + 1.2), layout="constrained")
-        early = "early in descent, not under adam" if any(panel.adaptive for panel in panels) else "early in training"
-        figure.suptitle(
-            f"The essay's identity holds {early}, Hessian influence at the end if the optimum is isolated", fontsize=14
-        )
+        figure.suptitle(_ADAPTIVE if any(panel.adaptive for panel in panels) else _PLAIN, fontsize=14)
         axes = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
         for ax, panel in zip(axes, panels, strict=False):
             _lines(ax, panel)
