@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from figures.results import data_name
+from figures.results import data_name, options
 from figures.style import style
 from theory.influence.budget import TRUSTED_ERROR, TRUSTED_RANK, Trust, trust
 from theory.metrics import Comparison
@@ -44,19 +44,48 @@ class Map:
 
 
 def data(damping: Sequence[xr.Dataset], width: Sequence[xr.Dataset], solver: Sequence[xr.Dataset]) -> list[Map]:
-    """Return maps of influence against D(1) by damping and time, D(1) and leave-one-out by width and l2, and D(1) by solver."""
+    """Return maps of influence against D(1) by damping and time, D(1) and leave-one-out by width and l2, and D(1) by solver.
+
+    Each is for one case with one output, and for one with several classes where there is one.
+    """
+    of_cases = [
+        *(_of_damping(ds) for ds in _shown(damping, last=True)),
+        *(_of_width(ds) for ds in _shown(width)),
+        *(_of_solvers(ds) for ds in _shown(solver)),
+    ]
+    return [one for maps in of_cases for one in maps]
+
+
+def _shown(results: Sequence[xr.Dataset], *, last: bool = False) -> list[xr.Dataset]:
+    """Return the first case, or the last, of each kind: one output, several classes."""
+    by_kind: dict[bool, list[xr.Dataset]] = {False: [], True: []}
+    for ds in results:
+        by_kind["softmax" in (options(ds).get("loss"), ds.attrs["learner"].removesuffix("_regression"))].append(ds)
+    return [cases[-1 if last else 0] for cases in by_kind.values() if cases]
+
+
+def _of_damping(network: xr.Dataset) -> list[Map]:
     maps: list[Map] = []
-    network, widths, solved = damping[-1], width[0], solver[0]
     steps = ("training time (gradient steps)", [f"{int(t):,}" for t in network.time])
     for kind, name in (("hessian", "Hessian"), ("gauss_newton", "Gauss-Newton")):
         rows = ("damping", [f"{float(d):g}" for d in network.damping])
         cells = network.measured.sel(curvature=kind).transpose("damping", "time", ...)
         maps.append(_map(f"{data_name(network)}: {name} against D(1)", rows, steps, cells.sel(reference="D(1)")))
+    return maps
+
+
+def _of_width(widths: xr.Dataset) -> list[Map]:
+    maps: list[Map] = []
     columns = ("l2", [f"{float(x):g}" for x in widths.l2])
     rows = ("width (parameters)", [f"{int(w)} ({int(p)})" for w, p in zip(widths.width, widths.n_params, strict=True)])
     for reference, name in (("D(1)", "D(1)"), ("LOO", "leave-one-out")):
         cells = widths.measured.sel(estimate="exact", reference=reference).transpose("width", "l2", ...)
         maps.append(_map(f"{data_name(widths)}: exact Hessian against {name}", rows, columns, cells))
+    return maps
+
+
+def _of_solvers(solved: xr.Dataset) -> list[Map]:
+    maps: list[Map] = []
     products = ("products with the Hessian", [f"{int(k)}" for k in solved.products])
     conditions = ("condition number", [f"{float(c):.0e}" for c in solved.condition])
     for kind, name in (("conjugate_gradients", "conjugate gradients"), ("lissa", "LiSSA")):

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from figures.results import data_name, options
+from figures.results import by_optimizer, data_name, options
 from figures.style import BLUE, GREY, ORANGE, style
 
 __all__ = ["CLAIMS", "EXPERIMENTS", "Panel", "alt", "data", "draw"]
@@ -24,11 +24,19 @@ _SERIES = {
 }
 
 
+_PLAIN = "The essay's identity holds early in training, Hessian influence at its end if the optimum is isolated"
+_ADAPTIVE = (
+    "The essay's identity holds early in descent, not under adam; Hessian influence at the end, if the optimum is isolated"
+)
+"""Titles: without and with networks whose steps are no multiples of the gradient."""
+
+
 @dataclass(frozen=True)
 class Panel:
     """A panel gives the relative errors of both estimates against D(1) by training time, with standard errors over seeds."""
 
     title: str
+    adaptive: bool  # trained by steps that are no multiples of the gradient
     n_seeds: int
     time: NDArray[np.int64]
     error: dict[str, NDArray[np.float64]]
@@ -43,7 +51,9 @@ def data(results: Sequence[xr.Dataset]) -> list[Panel]:
         error, spread = ({name: values.sel(pair=name).values for name in _SERIES} for values in at)
 
         kind = "no penalty, more parameters than points" if options(ds).get("l2") == "0" else "penalised"
-        panels.append(Panel(f"{data_name(ds)}, {kind}", ds.sizes["seed"], ds.time.values.astype(np.int64), error, spread))
+        by = by_optimizer(ds)
+        title = f"{data_name(ds)}{by}, {kind}"
+        panels.append(Panel(title, bool(by), ds.sizes["seed"], ds.time.values.astype(np.int64), error, spread))
     return panels
 
 
@@ -71,9 +81,7 @@ def draw(panels: list[Panel]) -> Figure:
         columns = min(2, len(panels))
         rows = -(-len(panels) // columns)
         figure = Figure(figsize=(max(5.6 * columns + 0.8, 8.0), 3.6 * rows + 1.2), layout="constrained")
-        figure.suptitle(
-            "The essay's identity holds early in training, Hessian influence at its end if the optimum is isolated", fontsize=14
-        )
+        figure.suptitle(_ADAPTIVE if any(panel.adaptive for panel in panels) else _PLAIN, fontsize=14)
         axes = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
         for ax, panel in zip(axes, panels, strict=False):
             _lines(ax, panel)
@@ -82,8 +90,9 @@ def draw(panels: list[Panel]) -> Figure:
         for ax in axes[::columns]:
             ax.set_ylabel("relative error against D(1)")
         axes[0].legend(loc="lower center", fontsize=10)
+        counts = " or ".join(map(str, sorted({panel.n_seeds for panel in panels})))
         figure.supxlabel(
-            f"training time (gradient steps); networks, mean over {panels[0].n_seeds} seeds, bars: 2 standard errors", fontsize=11
+            f"training time (gradient steps); networks, mean over {counts} seeds, bars: 2 standard errors", fontsize=11
         )
     return figure
 

@@ -13,6 +13,7 @@ from theory import storage
 
 __all__ = [
     "Retrainings",
+    "by_optimizer",
     "config_of",
     "data_label",
     "data_name",
@@ -33,6 +34,10 @@ _LEARNERS = {
     "moving_jump": "moving threshold",
 }
 """Learners as titles name them, where that differs from the module's name."""
+
+
+_DATA = {"digits": "digits 0 to 9", "digits_pooled": "digits 3, 5, 8", "digits_components": "digits 3, 5, 8 (components)"}
+"""Data sets as titles name them, where that is not their name."""
 
 
 def read(folder: Path, experiment: str) -> list[xr.Dataset]:
@@ -111,7 +116,8 @@ def data_name(ds: xr.Dataset) -> str:
 
 def data_label(ds: xr.Dataset) -> str:
     """Return the data set of a case, such as "Two moons", with $ escaped for matplotlib."""
-    printable = re.sub(r"[\x00-\x1f\x7f]", "\N{REPLACEMENT CHARACTER}", str(_attribute(ds, "data")).replace("_", " "))
+    name = str(_attribute(ds, "data"))
+    printable = re.sub(r"[\x00-\x1f\x7f]", "\N{REPLACEMENT CHARACTER}", _DATA.get(name, name).replace("_", " "))
     return f"{printable[:1].upper()}{printable[1:]}".replace("$", r"\$")
 
 
@@ -119,6 +125,12 @@ def learner_name(ds: xr.Dataset) -> str:
     """Return the learner of a case as titles name it, such as "network"."""
     name = str(_attribute(ds, "learner"))
     return _LEARNERS.get(name, name.replace("_", " "))
+
+
+def by_optimizer(ds: xr.Dataset) -> str:
+    """Return " by adam" for a network that was trained by adam, and nothing where training is descent."""
+    optimizer = options(ds).get("optimizer", "sgd")
+    return "" if optimizer == "sgd" else f" by {optimizer}"
 
 
 def options(ds: xr.Dataset) -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from sims.experiments.shared.digits import NETWORK, SOFTMAX_DIGITS, SOFTMAX_IRIS
 from sims.experiments.shared.effects import accuracy, derivatives, linearizations, scores_or_undefined
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
 from sims.experiments.shared.labels import Measured, Variables, array, labelled, measured, table
@@ -116,6 +117,9 @@ EXPERIMENT = Experiment(
         ApproximationsConfig(Problem("spector", "logistic", l2=0.1, n_points=12)),
         ApproximationsConfig(Problem("spector", "logistic", l2=0.01, n_points=12)),
         ApproximationsConfig(Problem("longley", "least_squares", l2=0.1, n_points=12)),
+        ApproximationsConfig(SOFTMAX_DIGITS),
+        ApproximationsConfig(SOFTMAX_IRIS),
+        ApproximationsConfig(NETWORK.changed(steps=5000), n_seeds=8),
         ApproximationsConfig(Problem("xor", "mlp", **_network("logistic", 0.5)), n_seeds=16),
         ApproximationsConfig(Problem("two_moons", "mlp", **_network("logistic", 0.5), n_points=8), n_seeds=16),
         ApproximationsConfig(Problem("spector", "mlp", **_network("logistic", 0.5), n_points=8), n_seeds=16),

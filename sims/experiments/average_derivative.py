@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 
 from sims.experiments.shared.conditioning import conditioning, with_rounding_warning
+from sims.experiments.shared.digits import BY_ADAM, NETWORK, YOUNG
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
 from sims.experiments.shared.labels import Variables, array, effect_coords, labelled, progress_bar, table
 from sims.experiments.shared.law_of_r import law_of_r
@@ -171,14 +172,23 @@ def _smooth(learner: MLP, law: ProductLaw, seeds: tuple[int, ...]) -> tuple[Arra
 
 
 _NETWORK: dict[str, Any] = {"hidden": (3,), "learning_rate": 0.2}
+_UNIFORM = (("Bernoulli", 0.5),)
 _RELU: dict[str, Any] = {"hidden": (3,), "activation": "relu"}
 
 
 def _jumping(data: str, learning_rate: float) -> AverageDerivativeConfig:
     """Make a case of a relu network; after 200 steps its jumps are tens of thousands, so that edges may have to be drawn."""
     problem = Problem(data, "mlp", **_RELU, learning_rate=learning_rate, n_points=4, n_queries=2)
-    laws, times = (("Bernoulli", 0.5),), (1, 20, 60, 200)
-    return AverageDerivativeConfig(problem, times, laws, n_seeds=1, most_trainings=1_500_000)
+    return AverageDerivativeConfig(problem, (1, 20, 60, 200), _UNIFORM, n_seeds=1, most_trainings=1_500_000)
+
+
+def _of_digits(problem: Problem, times: tuple[int, ...], n_points: int = 4) -> AverageDerivativeConfig:
+    """Make a case of digits with few points and queries.
+
+    A step of adam is nearly rate sign(g) where eps is below the gradient g of a weight: an edge then has a steep place for every
+    weight whose gradient changes sign on it, and edges are taken apart. eps = 1e-3 leaves these places as wide as floats resolve.
+    """
+    return AverageDerivativeConfig(replace(problem, n_points=n_points, n_queries=6), times, _UNIFORM, n_seeds=1)
 
 
 def _user_case(problem: Problem, small: bool) -> AverageDerivativeConfig:
@@ -192,6 +202,9 @@ EXPERIMENT = Experiment(
         AverageDerivativeConfig(Problem("two_moons", "mlp", **_NETWORK, l2=0.01, n_points=6), n_price_seeds=64),
         AverageDerivativeConfig(Problem("xor", "mlp", **_NETWORK, n_points=6), laws=(("Bernoulli", 0.5),), n_price_seeds=64),
         AverageDerivativeConfig(Problem("two_moons", "mlp", **_NETWORK, l2=0.01, n_points=4), laws=(("Gaussian", 0.1),)),
+        _of_digits(NETWORK, (1, YOUNG, 30, 100)),
+        _of_digits(NETWORK.changed(batch_size=3), (1, YOUNG, 30), n_points=6),
+        _of_digits(BY_ADAM.changed(eps=1e-3), (1, YOUNG)),
         _jumping("xor", 0.1),
         _jumping("two_moons", 0.05),
     ),

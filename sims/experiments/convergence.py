@@ -8,6 +8,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from sims.experiments.shared.conditioning import with_conditioning
+from sims.experiments.shared.digits import BY_ADAM, NETWORK
 from sims.experiments.shared.effects import split_by_time
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
 from sims.experiments.shared.labels import Variables, array, labelled
@@ -129,6 +130,7 @@ EXPERIMENT = Experiment(
         ConvergenceConfig(Problem("xor", "mlp", **_NETWORK, data_seed=1)),
         ConvergenceConfig(Problem("two_moons", "mlp", **_NETWORK, n_points=8, data_seed=1)),
         ConvergenceConfig(Problem("two_moons", "mlp", **_LINEAR, n_points=8, data_seed=1)),
+        *(ConvergenceConfig(problem, n_seeds=16, steps=3000, snapshots_per_decade=12) for problem in (NETWORK, BY_ADAM)),
     ),
     small=(
         ConvergenceConfig(Problem("xor", "mlp", **_NETWORK, n_points=6), n_seeds=12, steps=1000),

@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from sims.experiments.shared.conditioning import with_conditioning
+from sims.experiments.shared.digits import SOFTMAX_DIGITS
 from sims.experiments.shared.effects import derivatives, linearizations, scores_or_undefined
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory, with_points
 from sims.experiments.shared.labels import Measured, Variables, array, labelled, measured, table
@@ -186,6 +187,7 @@ EXPERIMENT = Experiment(
     cases=(
         CounterfactualConfig(Problem("spector", "logistic", l2=0.1), removed=tuple(range(1, 16))),
         CounterfactualConfig(Problem("longley", "least_squares", l2=0.1), removed=tuple(range(1, 16))),
+        CounterfactualConfig(replace(SOFTMAX_DIGITS, n_points=12), removed=tuple(range(1, 12))),
         CounterfactualConfig(
             Problem("fair", "logistic", l2=0.01, n_points=200),
             removed=(1, 2, 5, 10, 20, 40, 70, 100, 130, 160, 180),

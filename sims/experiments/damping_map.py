@@ -1,11 +1,12 @@
 """The experiment measures how much damping helps or harms an influence score, at every stage of training."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import xarray as xr
 
 from sims.experiments.shared.conditioning import with_conditioning
+from sims.experiments.shared.digits import CONVERGED, NETWORK
 from sims.experiments.shared.effects import accuracies, linearizations, references, scores_or_undefined
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
 from sims.experiments.shared.labels import Measured, labelled, table
@@ -65,6 +66,12 @@ EXPERIMENT = Experiment(
     cases=(
         DampingMapConfig(Problem("xor", "mlp", **_NETWORK)),
         DampingMapConfig(Problem("two_moons", "mlp", **_NETWORK, n_points=8)),
+        DampingMapConfig(
+            replace(NETWORK, n_points=9),
+            times=(1, 10, 30, 100, CONVERGED),
+            dampings=(0.0, 1e-3, 1e-2, 1e-1, 3e-1, 1.0, 10.0),
+            n_seeds=8,
+        ),
     ),
     small=(
         DampingMapConfig(

@@ -1,12 +1,13 @@
 """The experiment asks whether influence gets worse with the number of hidden layers (0 to 3), as Basu et al. 2021 found."""
 
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from sims.experiments.shared.conditioning import with_conditioning
+from sims.experiments.shared.digits import CONVERGED, NETWORK
 from sims.experiments.shared.effects import REFERENCES, accuracies, linearizations, references, scores_or_undefined
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
 from sims.experiments.shared.labels import MEASURES, Measured, Variables, array, labelled, measured, table
@@ -86,6 +87,7 @@ EXPERIMENT = Experiment(
     cases=(
         DepthConfig(Problem("two_moons", "mlp", **_TRAINED, n_points=8)),
         DepthConfig(Problem("spector", "mlp", **_TRAINED, n_points=8)),
+        DepthConfig(replace(NETWORK, n_points=9).changed("hidden", steps=CONVERGED), width=8, n_seeds=8),
     ),
     small=(
         DepthConfig(

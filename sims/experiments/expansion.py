@@ -7,6 +7,7 @@ import numpy as np
 import scipy
 import xarray as xr
 
+from sims.experiments.shared.digits import SOFTMAX_DIGITS, SOFTMAX_IRIS
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
 from sims.experiments.shared.labels import Variables, array, effect_coords, labelled
 from sims.experiments.shared.memory import require_per_subset
@@ -148,7 +149,7 @@ _TABLES = 8
 EXPERIMENT = Experiment(
     name="expansion",
     question="What lies between the datamodel coefficient and the derivative at w = 1, term by term?",
-    cases=(ExpansionConfig(_SPECTOR), ExpansionConfig(_LONGLEY)),
+    cases=tuple(map(ExpansionConfig, (_SPECTOR, _LONGLEY, SOFTMAX_DIGITS, SOFTMAX_IRIS))),
     small=(ExpansionConfig(replace(_SPECTOR, n_points=8)), ExpansionConfig(replace(_LONGLEY, n_points=8))),
     run=run,
     user_case=user_case(lambda problem, small: ExpansionConfig(problem), learners=CONVEX),

@@ -3,13 +3,14 @@
 The predictions are summed influence, one Newton step, the datamodel's own and its summed coefficients, among others.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from sims.experiments.shared.conditioning import with_conditioning
+from sims.experiments.shared.digits import CONVERGED, NETWORK, SOFTMAX_DIGITS, SOFTMAX_IRIS, YOUNG
 from sims.experiments.shared.drawn_removal import DrawnRemovalConfig, run_drawn
 from sims.experiments.shared.effects import linearizations, references, scores_or_undefined
 from sims.experiments.shared.experiment import Config, Experiment, Retrain, in_memory
@@ -155,6 +156,9 @@ EXPERIMENT = Experiment(
                 Problem("two_moons", "interpolator", n_points=8, data_seed=seed),
             )
         ),
+        GroupRemovalConfig(replace(SOFTMAX_DIGITS, n_points=12)),
+        GroupRemovalConfig(SOFTMAX_IRIS),
+        *(GroupRemovalConfig(replace(NETWORK, n_points=8).changed(steps=steps), n_seeds=8) for steps in (YOUNG, CONVERGED)),
     ),
     small=(
         GroupRemovalConfig(Problem("spector", "logistic", l2=0.1, n_points=8)),

@@ -10,6 +10,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from sims.datasets.user_file import LEAST_POINTS
+from sims.experiments.shared.digits import NETWORK, SOFTMAX_DIGITS, SOFTMAX_IRIS, TEN_DIGITS, YOUNG
 from sims.experiments.shared.drawn_identity import DrawnIdentityConfig, run_drawn
 from sims.experiments.shared.experiment import Config, Experiment, Retrain, in_memory, with_points
 from sims.experiments.shared.kinks import difference_warning
@@ -378,7 +379,7 @@ def _normal_equation_error(table: Array, model: Datamodel, p: float) -> float:
     return float((np.abs(equations[:, varies]) / spread[varies]).max()) if varies.any() else np.nan
 
 
-def _resized(config: IdentityConfig, n_points: int) -> IdentityConfig:
+def _resized(config: IdentityConfig | DrawnIdentityConfig, n_points: int) -> IdentityConfig | DrawnIdentityConfig:
     """Return the config for `n_points` points; above 16 without the average derivative and with one local scale only.
 
     The average derivative would take about N 2^(N-1) weight Jacobians per node. A moving threshold needs many seeds, and stays
@@ -386,6 +387,8 @@ def _resized(config: IdentityConfig, n_points: int) -> IdentityConfig:
     """
     if config.problem.learner == "moving_jump":
         raise ValueError("moving_jump needs many seeds, expected no other number of points")
+    if isinstance(config, DrawnIdentityConfig):
+        return with_points(config, n_points)
     cheap = config if n_points <= 16 else replace(config, most_derivatives=0, scales=config.scales[-1:])
     return with_points(cheap, n_points)
 
@@ -451,6 +454,10 @@ EXPERIMENT = Experiment(
         IdentityConfig(_LONGLEY),
         IdentityConfig(_MIN_NORM, most_trainings=50_000),  # near-collinear subsets: steep, and edges are drawn
         IdentityConfig(replace(_MIN_NORM, n_points=8)),
+        IdentityConfig(replace(SOFTMAX_IRIS, n_points=12)),
+        IdentityConfig(SOFTMAX_DIGITS, most_derivatives=0),
+        IdentityConfig(NETWORK.changed(steps=YOUNG), scales=(1 / 16, 1 / 32), seeds=tuple(range(8)), most_derivatives=0),
+        DrawnIdentityConfig(TEN_DIGITS, draws=1500, probabilities=(0.5,), seeds=tuple(range(4))),
         _THRESHOLD,
         _STEEP,
         _ONE_POINT,
@@ -464,4 +471,5 @@ EXPERIMENT = Experiment(
     run=run,
     resize=_resized,
     user_case=_user_case,
+    most_points=lambda config: None if isinstance(config, DrawnIdentityConfig) else 20,
 )

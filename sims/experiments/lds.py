@@ -9,6 +9,7 @@ import scipy
 import xarray as xr
 
 from sims.experiments.shared.conditioning import with_conditioning
+from sims.experiments.shared.digits import CONVERGED, NETWORK, YOUNG
 from sims.experiments.shared.effects import derivatives, linearizations
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
 from sims.experiments.shared.labels import Measured, Variables, array, labelled, measured
@@ -141,13 +142,17 @@ def _without(seed: str, effects: Array, truths: Sequence[Array]) -> tuple[Array,
     return effects[:, kept].mean(axis=1), [truth[kept].mean(axis=0) for truth in truths]
 
 
+_LARGEST = 1e150
+
+
 def _quality(effects: Array, masks: Array, actual: Array) -> Array:
     """Measure sums of effects (E, N, M) over absent points against responses (B, M) by `QUALITIES`, on `HALVES` of the outputs.
 
-    The shape is (E, half, quality). NaN for an undefined effect.
+    The shape is (E, half, quality). NaN for an effect that is undefined, or so large that its square is no number (SOURCE on a
+    long segment with negative eigenvalues).
     """
     m, values = effects.shape[2], np.full((len(effects), len(HALVES), len(QUALITIES)), np.nan)
-    defined = np.flatnonzero(np.isfinite(effects).all(axis=(1, 2)))
+    defined = np.flatnonzero(np.abs(np.nan_to_num(effects, nan=np.inf)).max(axis=(1, 2)) < _LARGEST)
     predicted = -np.einsum("bn,enm->bem", 1.0 - masks, effects[defined], optimize=True)
     wide = predicted.reshape(len(masks), -1), np.tile(actual, (1, len(defined)))
     ranks = rank_correlations(*wide).reshape(len(defined), m)
@@ -202,6 +207,10 @@ EXPERIMENT = Experiment(
         LdsConfig(_MOONS.changed(steps=10), _each(40, *_FEW), n_subsets=60, n_designs=6, n_seeds=4),
         LdsConfig(_MOONS.changed(steps=500), _each(40, *_FEW), n_subsets=60, n_designs=5, n_seeds=4),
         LdsConfig(replace(_MOONS, data_seed=1).changed(steps=10), _each(40, *_FEW), n_subsets=60, n_designs=4, n_seeds=4),
+        *(
+            LdsConfig(replace(NETWORK, n_points=21).changed(steps=steps), _each(21, *_FEW), n_subsets=60, n_designs=4, n_seeds=4)
+            for steps in (YOUNG, CONVERGED)
+        ),
     ),
     small=(
         LdsConfig(

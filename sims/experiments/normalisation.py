@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import xarray as xr
 
+from sims.experiments.shared.digits import SOFTMAX_DIGITS, SOFTMAX_IRIS
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
 from sims.experiments.shared.labels import Variables, array, effect_coords, labelled
 from sims.experiments.shared.problem import Problem
@@ -104,7 +105,7 @@ _LONGLEY = Problem("longley", "least_squares", l2=0.1)
 EXPERIMENT = Experiment(
     name="normalisation",
     question="Which factor turns a derivative into a removal, and what changes if the loss is divided by N, sum w or |supp w|?",
-    cases=(NormalisationConfig(_SPECTOR), NormalisationConfig(_LONGLEY)),
+    cases=tuple(map(NormalisationConfig, (_SPECTOR, _LONGLEY, SOFTMAX_DIGITS, SOFTMAX_IRIS))),
     small=(NormalisationConfig(replace(_SPECTOR, n_points=8)), NormalisationConfig(replace(_LONGLEY, n_points=8))),
     run=run,
     user_case=user_case(lambda problem, small: NormalisationConfig(problem), learners=CONVEX),

@@ -10,6 +10,7 @@ from math import comb
 import numpy as np
 import xarray as xr
 
+from sims.experiments.shared.digits import SOFTMAX_DIGITS, SOFTMAX_IRIS
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
 from sims.experiments.shared.labels import Variables, array, labelled, table
 from sims.experiments.shared.problem import ParametricLearner, Problem
@@ -151,6 +152,8 @@ EXPERIMENT = Experiment(
         ScaleConfig(Problem("spector", "logistic", l2=0.1)),
         ScaleConfig(Problem("spector", "logistic", l2=1.0)),
         ScaleConfig(Problem("longley", "least_squares", l2=0.1)),
+        ScaleConfig(SOFTMAX_DIGITS),
+        ScaleConfig(SOFTMAX_IRIS),
     ),
     small=(ScaleConfig(_LINE, draws=2**12), ScaleConfig(Problem("spector", "logistic", l2=0.1, n_points=8))),
     run=run,

@@ -3,7 +3,7 @@
 It varies the number of seeds that are averaged, and predicts models with the same and with other seeds.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from sims.experiments.shared.conditioning import with_conditioning
+from sims.experiments.shared.digits import CONVERGED, NETWORK, YOUNG
 from sims.experiments.shared.effects import PREDICTED, TARGETS, derivatives, prediction_quality, target_rows
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
 from sims.experiments.shared.gains import gain
@@ -130,6 +131,7 @@ EXPERIMENT = Experiment(
         SeedsConfig(Problem("xor", "mlp", **_NETWORK, steps=1000)),
         SeedsConfig(Problem("two_moons", "mlp", **_NETWORK, steps=1000, n_points=8)),
         SeedsConfig(Problem("two_moons", "mlp", **_NETWORK, steps=10, n_points=8)),
+        *(SeedsConfig(replace(NETWORK, n_points=9).changed(steps=steps)) for steps in (YOUNG, CONVERGED)),
         SeedsConfig(Problem("xor", "bistable", **_WELLS, n_points=6), n_seeds=256, averaged=(1, 4, 16, 64, 128)),
         SeedsConfig(Problem("xor", "mlp", **_NETWORK, steps=1000, data_seed=1), averaged=(1, 32)),
         SeedsConfig(Problem("two_moons", "mlp", **_NETWORK, steps=10, n_points=8, data_seed=1), averaged=(1, 32)),

@@ -1,12 +1,13 @@
 """The experiment measures the error of an approximate solver, by its number of Hessian products and the condition number."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from sims.experiments.shared.digits import SOFTMAX_DIGITS, SOFTMAX_IRIS
 from sims.experiments.shared.effects import accuracies, linearizations, references
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
 from sims.experiments.shared.labels import Variables, array, labelled, table
@@ -77,6 +78,7 @@ EXPERIMENT = Experiment(
     cases=(
         SolverMapConfig(Problem("longley", "least_squares", n_points=12)),
         SolverMapConfig(Problem("spector", "logistic", l2=0.1, n_points=12)),
+        *(SolverMapConfig(replace(problem, n_points=12).changed("l2")) for problem in (SOFTMAX_DIGITS, SOFTMAX_IRIS)),
     ),
     small=(SolverMapConfig(Problem("longley", "least_squares", n_points=8), **_SHORT),),
     run=run,

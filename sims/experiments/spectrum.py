@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from sims.experiments.shared.digits import BY_ADAM, CONVERGED, NETWORK, SOFTMAX_DIGITS, SOFTMAX_IRIS, TEN_DIGITS, YOUNG
+from sims.experiments.shared.drawn_spectrum import DrawnSpectrumConfig, run_drawn
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
 from sims.experiments.shared.labels import Measured, Variables, labelled, measured, table
 from sims.experiments.shared.memory import require_per_subset
@@ -37,13 +39,15 @@ class SpectrumConfig:
     control: bool = False
 
 
-def run(config: SpectrumConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
+def run(config: SpectrumConfig | DrawnSpectrumConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
     """Compute the shares B_k / Var_p F of the seed average over Bernoulli(p) subsets (T8), for degrees k = 1 .. N.
 
     Outputs are pooled. `r_squared` is the R^2 of the optimal linear datamodel, which is the share of degree 1. `lds` is its rank
     correlation with F over all subsets, each with the same weight whatever p is. Standard errors over seeds come from the
-    jackknife (NaN for one seed).
+    jackknife (NaN for one seed). With a `DrawnSpectrumConfig`, subsets are drawn: see `run_drawn`.
     """
+    if isinstance(config, DrawnSpectrumConfig):
+        return run_drawn(config, retrain=retrain, progress=progress)
     learner, seeds = config.problem.build(), tuple(range(config.n_seeds))
     require_per_subset(learner, _TABLES * learner.n_outputs * len(seeds), "spectrum")
     n, samples = learner.n_points, retrain(learner, seeds).samples
@@ -103,6 +107,11 @@ EXPERIMENT = Experiment(
             for data in ("two_moons", "xor")
             for steps in (30, 3000)
         ),
+        SpectrumConfig(SOFTMAX_DIGITS),
+        SpectrumConfig(SOFTMAX_IRIS),
+        *(SpectrumConfig(NETWORK.changed(steps=steps), n_seeds=8) for steps in (YOUNG, CONVERGED)),
+        SpectrumConfig(BY_ADAM.changed(steps=CONVERGED), n_seeds=8),
+        DrawnSpectrumConfig(TEN_DIGITS, draws=300),
         SpectrumConfig(Problem("two_moons", "kernel_sum"), control=True),
         SpectrumConfig(Problem("two_moons", "one_step"), n_seeds=16, control=True),
         SpectrumConfig(Problem("two_moons", "interpolator", n_points=8), n_seeds=16, control=True),
@@ -116,4 +125,5 @@ EXPERIMENT = Experiment(
     ),
     run=run,
     user_case=_user_case,
+    most_points=lambda config: None if isinstance(config, DrawnSpectrumConfig) else 20,
 )

@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 
 from sims.experiments.shared.conditioning import conditioning, with_rounding_warning
+from sims.experiments.shared.digits import BY_ADAM, CONVERGED, NETWORK
 from sims.experiments.shared.effects import accuracy, derivatives, references, scores_or_undefined
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
 from sims.experiments.shared.labels import Measured, Variables, array, effect_coords, labelled, measured, table
@@ -115,6 +116,7 @@ def _mean(effects: Array) -> Measured:
 
 _NETWORK: dict[str, Any] = {"hidden": (4,), "l2": 0.01, "learning_rate": 0.5}
 _WIDE: dict[str, Any] = {"hidden": (8,), "loss": "squared", "l2": 0.0, "learning_rate": 0.2}  # more parameters than points
+_OF_DIGITS = (1, 2, 3, 5, 10, 20, 30, 100, CONVERGED)
 _SHORT = (1, 3, 10, 30, 100, 300, 1000, 3000)
 
 
@@ -130,6 +132,8 @@ EXPERIMENT = Experiment(
         TrainingTimeConfig(Problem("two_moons", "mlp", **_NETWORK, n_points=8)),
         TrainingTimeConfig(Problem("spector", "mlp", **_NETWORK, n_points=8)),
         TrainingTimeConfig(Problem("xor", "mlp", **_WIDE)),
+        TrainingTimeConfig(NETWORK, times=_OF_DIGITS, n_seeds=8),
+        TrainingTimeConfig(BY_ADAM, times=_OF_DIGITS, n_seeds=8),
     ),
     small=(TrainingTimeConfig(Problem("xor", "mlp", **_NETWORK, n_points=6), times=_SHORT, n_seeds=8),),
     run=run,

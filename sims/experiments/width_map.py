@@ -4,14 +4,14 @@ It varies the width of a network and the penalty.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
 from sims.experiments.shared.conditioning import with_conditioning
+from sims.experiments.shared.digits import CONVERGED, NETWORK
 from sims.experiments.shared.effects import accuracies, linearizations, references, scores_or_undefined
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
 from sims.experiments.shared.labels import Measured, Variables, array, labelled, table
@@ -53,8 +53,7 @@ def run(config: WidthMapConfig, *, retrain: Retrain = in_memory, progress: bool 
 
     gradient_norm = table(lambda width, l2: array(at[width, l2].gradient_norm, seed=seeds), width=widths, l2=penalties)
     null_space = table(lambda width, l2: array(null_space_sizes(at[width, l2], 1e-6), seed=seeds), width=widths, l2=penalties)
-    columns = config.problem.build(hidden=(1,)).linearize(np.ones(len(config.problem.load().X)), (0,)).params.shape[1]
-    n_params = array([(columns - 1) * width + 1 for width in widths], width=widths)
+    n_params = array([at[width, penalties[0]].params.shape[1] for width in widths], width=widths)
     variables: Variables = {
         "measured": (table(accuracy_of_methods, width=widths, l2=penalties), "influence against the reference"),
         "gradient_norm": (gradient_norm, "||grad L|| at w = 1"),
@@ -76,7 +75,10 @@ def _user_case(problem: Problem, small: bool) -> WidthMapConfig:
 EXPERIMENT = Experiment(
     name="width_map",
     question="Are influence scores still right with more parameters than points, and what does a penalty change?",
-    cases=(WidthMapConfig(Problem("two_moons", "mlp", **_NETWORK, n_points=8)),),
+    cases=(
+        WidthMapConfig(Problem("two_moons", "mlp", **_NETWORK, n_points=8)),
+        WidthMapConfig(replace(NETWORK, n_points=9).changed("hidden", "l2", steps=CONVERGED)),
+    ),
     small=(
         WidthMapConfig(
             Problem("two_moons", "mlp", steps=300, learning_rate=0.5, n_points=6),

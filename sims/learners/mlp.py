@@ -286,7 +286,7 @@ class MLP:
     def linearize(self, weights: ArrayLike, seeds: Sequence[int]) -> Linearization:
         """Compute the gradients and the Hessian of the full-batch L at the trained parameters, for weights (N,).
 
-        The L of adamw has no penalty. With softmax the result has no `fit`, because the models there have one output.
+        The L of adamw has no penalty. With softmax the `fit` is about the margin of every point's own class, and has `classes`.
         """
         if len(self._times) > 1:
             raise ValueError(f"linearize with {len(self._times)} snapshots, expected one: use linearizations")

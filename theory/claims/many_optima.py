@@ -115,8 +115,8 @@ def influence_is_ill_defined(this: Claim, results: Results) -> Verdict:
         _of_best_choice(results, this, "error"),
         holds=Status.HOLDS_WHEN,
         must_exceed=True,
-        condition="more parameters than points and no penalty; the logistic loss then has no optimum where all points are "
-        f"fitted, and training never converges. {'; '.join(notes)}",
+        condition="more parameters than points and no penalty; logistic and softmax losses then have no optimum where "
+        f"all points are fitted, and training never converges. {'; '.join(notes)}",
     )
 
 

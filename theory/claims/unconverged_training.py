@@ -32,10 +32,12 @@ def _median(ds: xr.Dataset, level: float) -> float:
 
 
 def _name(ds: xr.Dataset) -> str:
-    """Return a short name of the case: data, hidden layers, loss."""
+    """Return a short name of the case: data, hidden layers, loss, and the optimiser where it is not descent."""
     options = json.loads(str(ds.attrs["options"]))
     hidden = "linear" if bool(ds.attrs["convex"]) else f"{options.get('hidden', '8')} units"
-    return f"{ds.attrs['data']}, {hidden}, {options.get('loss', 'logistic')}"
+    optimizer = options.get("optimizer", "sgd")
+    by = "" if optimizer == "sgd" else f", {optimizer}"
+    return f"{ds.attrs['data']}, {hidden}, {options.get('loss', 'logistic')}{by}"
 
 
 def _errors(this: Claim, results: Results, level: float) -> list[Evidence]:

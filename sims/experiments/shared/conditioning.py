@@ -20,6 +20,7 @@ CONDITIONED = ("F", "D(1)", "beta")
 _TOLERANCE = 1e-6
 _N_DATAMODEL_SEEDS = 4
 _JITTER = 2.0**-40
+_FEW_PARAMETERS, _N_AMPLIFIED = 100, 1
 
 
 def conditioning(
@@ -27,9 +28,11 @@ def conditioning(
 ) -> Variables:
     """Measure `amplification` of every seed, and `rounding` of the quantities `CONDITIONED`, at some of the learner's snapshots.
 
-    `amplification` is the norm of the product of the Jacobians of all steps. `rounding` is the relative change of a quantity when
-    every start moves by `jitter`, scaled to a move by eps sqrt(time) (one rounding per step), and at least eps. It is the largest
-    over seeds; for beta, over the first 4 seeds. `samples` (R, 2^N, K M) and `derivative` (R, N, K M) are those of the learner.
+    `amplification` is the norm of the product of the Jacobians of all steps. It takes as many directions as there are parameters;
+    networks of more than 100 have it for the first seed only (NaN for the others). `rounding` is the relative change of a
+    quantity when every start moves by `jitter`, scaled to a move by eps sqrt(time) (one rounding per step), and at least eps. It
+    is the largest over seeds; for beta, over the first 4 seeds. `samples` (R, 2^N, K M) and `derivative` (R, N, K M) are those of
+    the learner.
     """
     moved, ones, first = (
         dataclasses.replace(learner, jitter=jitter),
@@ -43,7 +46,10 @@ def conditioning(
         (_datamodels(samples[: len(first)]), _datamodels(tables)),
     ]
     kept = [learner.snapshots.index(time) for time in times]
-    amplification = array(learner.amplification(ones, seeds)[0].T[kept], time=times, seed=seeds)
+    norms = np.full((len(seeds), len(kept)), np.nan)
+    few = _amplified(learner, seeds)
+    norms[: len(few)] = learner.amplification(ones, few)[0][:, kept]
+    amplification = array(norms.T, time=times, seed=seeds)
     rounding = array(_rounding(changes, learner.snapshots, jitter)[:, kept], of=CONDITIONED, time=times)
     return {
         "amplification": (amplification, "||product of the Jacobians of all steps|| at w = 1"),
@@ -65,7 +71,7 @@ def with_conditioning(result: xr.Dataset, learners: Sequence[object], seeds: Seq
     """Return the result, with attributes that tell how far rounding affects F(1) and D(1) if some learners are networks.
 
     `amplification` is the largest ||product of the Jacobians of all steps||. `rounding` is the largest relative change of F(1) or
-    D(1) of a seed that rounding alone can make, measured as in `conditioning`. Both are the largest over networks, seeds and
+    D(1) of a seed that rounding alone can make. Both are measured as in `conditioning`, the largest over networks, seeds and
     snapshots. `rounding` can be large where `amplification` is not, since later steps may shrink a change that earlier steps
     amplified. If `rounding` is above 1e-6, there is also a `warning`. Learners that are not networks add nothing.
     """
@@ -73,7 +79,7 @@ def with_conditioning(result: xr.Dataset, learners: Sequence[object], seeds: Seq
     if not networks:
         return result
     ones = [np.ones((1, network.n_points)) for network in networks]
-    norms = [network.amplification(w, seeds).max() for network, w in zip(networks, ones, strict=True)]
+    norms = [network.amplification(w, _amplified(network, seeds)).max() for network, w in zip(networks, ones, strict=True)]
     rounding = np.array([_rounding_at_one(network, w, seeds) for network, w in zip(networks, ones, strict=True)])
     result = result.assign_attrs(amplification=float(np.max(norms)), rounding=float(rounding.max()))
     if rounding.max() <= _TOLERANCE:
@@ -85,6 +91,12 @@ def with_conditioning(result: xr.Dataset, learners: Sequence[object], seeds: Seq
         f"training is not stable, a learning rate below {worst.learning_rate:g} may be"
     )
     return result.assign_attrs(warning=text)
+
+
+def _amplified(learner: MLP, seeds: Sequence[int]) -> Sequence[int]:
+    """Return the seeds whose `amplification` is measured."""
+    n_params = learner.initial_params((0,)).shape[1]
+    return seeds if n_params <= _FEW_PARAMETERS else seeds[:_N_AMPLIFIED]
 
 
 def _rounding_at_one(learner: MLP, ones: Array, seeds: Sequence[int]) -> list[float]:

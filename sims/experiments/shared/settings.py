@@ -307,6 +307,7 @@ _MEANINGS: Mapping[str, tuple[str, str]] = {
     "laws": ("laws of the weights, with their parameter", ""),
     "draws": ("subsets that are drawn for each law; 0: all subsets", _FROM_ZERO),
     "n_draws": ("subsets that are drawn", _COUNT),
+    "n_blocks": ("blocks of drawn subsets for standard errors", "[2, inf)"),
     "repetitions": ("how often every estimate is repeated with other draws", _COUNT),
     "step": ("step of the difference quotients", _POSITIVE),
     "damping": ("damping of the influence scores", _POSITIVE),

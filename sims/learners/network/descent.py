@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from sims.learners.network import kernels
 from sims.learners.network.crossings import Crossings, Watch
 from sims.learners.network.passes import LOSSES, Network, Readout, contiguous, softmax
-from theory.response import Array, Fit, Layer, Linearization
+from theory.response import Array, Classes, Fit, Layer, Linearization
 
 __all__ = ["Batches", "Descent", "DivergedError", "Optimizer"]
 
@@ -177,7 +177,8 @@ class Descent:
         f, shares = self.network.outputs(params, self.X), np.repeat(weights[:, None] / len(self.X), replicas, axis=1)
         unit = np.repeat(np.eye(size)[:, :, None], replicas, axis=2)
         if self.loss == "softmax":
-            fit, (slopes, curvatures) = None, softmax(f, self.y)
+            slopes, curvatures = softmax(f, self.y)
+            fit = self._fit_of_classes(params, weights, f, slopes, curvatures[:, :-2])
             points = self.network.point_gradients(params, self.X, slopes).transpose(2, 0, 1)
             curvatures[:, -2] = shares
             pushes = slopes * shares[:, None]
@@ -205,12 +206,41 @@ class Descent:
             slopes=slopes.T,
             curvatures=loss.curvature(slopes).T,
             fisher=loss.fisher(f).T,
-            layers=tuple(
-                Layer(*(part.transpose(2, 0, 1).copy() for part in pair)) for pair in network.point_factors(params, self.X)
-            ),
+            layers=self._layers(params),
             weights=weights,
             penalty=self.optimizer.penalty,
         )
+
+    def _fit_of_classes(self, params: Array, weights: Array, f: Array, slopes: Array, probabilities: Array) -> Fit:
+        """Return the derivatives at the training points for softmax: logits f, dl/df and probabilities p are (N, C, R).
+
+        One scalar stands for the C outputs: the margin m = f_y - log sum_{c != y} exp f_c of a point's own class y, of which the
+        loss is log(1 + exp(-m)), with slope p_y - 1 and curvature p_y (1 - p_y). `classes` has the derivatives of all log p_c.
+        """
+        labels, each = self.y.astype(np.int64), np.arange(len(f))
+        slope = slopes[each, labels].T
+        spread = -slope * probabilities[each, labels].T
+        margins = self._layers(params, Readout("margin", labels)(f)[1])
+        by_class = [self._layers(params, axis[:, None] - probabilities) for axis in np.eye(f.shape[1])]  # d log p_c / df
+        layers = tuple(
+            Layer(inputs=of_layer[0].inputs, deltas=np.stack([part.deltas for part in of_layer], axis=2))
+            for of_layer in zip(*by_class, strict=True)
+        )
+        return Fit(
+            gradients=_outer_products(margins),
+            slopes=slope,
+            curvatures=spread,
+            fisher=spread,
+            layers=margins,
+            weights=weights,
+            penalty=self.optimizer.penalty,
+            classes=Classes(probabilities.transpose(2, 0, 1).copy(), _outer_products(layers), layers),
+        )
+
+    def _layers(self, params: Array, pushes: Array | None = None) -> tuple[Layer, ...]:
+        """Return every layer's factors of grad phi_n, where d phi_n/df = pushes (N, C, R); without them phi = f."""
+        factors = self.network.point_factors(params, self.X, pushes)
+        return tuple(Layer(*(part.transpose(2, 0, 1).copy() for part in pair)) for pair in factors)
 
     def query_outputs(self, params: Array) -> Array:
         """Compute what the queries ask (M, R) at parameters (P, R)."""
@@ -382,6 +412,12 @@ class _Tile:
                 return int(bad[0]), t + 1
         finite = np.isfinite(values).reshape(-1, values.shape[-1]).all(axis=0)
         return int(np.flatnonzero(~finite)[0]), self.plan.snapshots[-1]
+
+
+def _outer_products(layers: tuple[Layer, ...]) -> Array:
+    """Compute gradients (R, N, .., P) from the inputs (R, N, in) and the deltas (R, N, .., out) of every layer."""
+    products = [np.einsum("rni,rn...o->rn...io", layer.inputs, layer.deltas) for layer in layers]
+    return np.concatenate([part.reshape(*part.shape[:-2], -1) for part in products], axis=-1)
 
 
 def _outputs(tile: _Tile) -> Array:

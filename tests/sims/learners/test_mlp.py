@@ -465,11 +465,7 @@ def assert_linearization_is_plain(learner, weights, after=None):
         assert_close(found.point_gradients[r], points, rtol=1e-8, call="point_gradients")
         assert_close(found.output_gradients[r], plain.output_gradients(learner, theta), rtol=1e-8, call="output_gradients")
         assert_close(found.gradient_norm[r], np.linalg.norm(gradient), rtol=1e-8, call="gradient_norm")
-        if learner.loss != "softmax":
-            assert_fit_is_plain(found.fit, r, learner, theta)
-    if learner.loss == "softmax":
-        assert found.fit is None
-        return
+        (assert_fit_of_classes_is_plain if learner.loss == "softmax" else assert_fit_is_plain)(found.fit, r, learner, theta)
     assert_identical(found.fit.weights, weights, call="weights of the fit")
     assert found.fit.penalty == plain.penalty(learner)
 
@@ -490,6 +486,38 @@ def assert_fit_is_plain(fit, r, learner, theta):
         assert_close(layer.inputs[r], [[*a[k], 1.0] for a in entering], rtol=1e-8, call=f"inputs of layer {k}")
     products = [np.einsum("ni,no->nio", layer.inputs[r], layer.deltas[r]).reshape(len(f), -1) for layer in fit.layers]
     assert_close(np.concatenate(products, axis=1), gradients, rtol=1e-8, call="inputs times deltas")
+
+
+def assert_fit_of_classes_is_plain(fit, r, learner, theta):
+    """The margin of every point's own class, and the log probabilities of all classes, with complex steps in the parameters."""
+    own, entering = learner.y.astype(int), [plain.forward(learner, theta, x)[0] for x in learner.X]
+
+    def margins(at):
+        logits = [plain.forward(learner, at, x)[1][-1] for x in learner.X]
+        return np.array([f[y] - plain.log_sum_exp(np.delete(f, y)) for f, y in zip(logits, own, strict=True)])
+
+    def log_probabilities(at):
+        logits = [plain.forward(learner, at, x)[1][-1] for x in learner.X]
+        return np.array([f - plain.log_sum_exp(f) for f in logits])
+
+    m, p = margins(theta), np.exp(log_probabilities(theta))
+    gradients = {"margin": plain.complex_step(margins, theta), "classes": plain.complex_step(log_probabilities, theta)}
+    slope = [plain.complex_step(lambda at: plain.softplus(-at), [x])[0, 0] for x in m]
+    curvature = [plain.complex_step(lambda at: plain.sigmoid(at), [x])[0, 0] for x in m]
+    assert_close(fit.slopes[r], slope, rtol=1e-8, call="dl/dm of l = log(1 + exp(-m))")
+    assert_close(fit.curvatures[r], curvature, rtol=1e-8, call="d^2l/dm^2")
+    assert_close(fit.fisher[r], curvature, rtol=1e-8, call="E (dl/dm)^2 where the own class has probability sigmoid(m)")
+    assert_close(fit.gradients[r], gradients["margin"], rtol=1e-8, call="grad m")
+    assert_close(fit.classes.probabilities[r], p, rtol=1e-8, call="probabilities")
+    assert_close(fit.classes.gradients[r], gradients["classes"], rtol=1e-8, call="grad log p_c")
+    assert_close(np.einsum("nc,ncp->np", p, fit.classes.gradients[r]), 0.0 * fit.gradients[r], atol=1e-12, call="E grad log p")
+    for k, (layer, of_class) in enumerate(zip(fit.layers, fit.classes.layers, strict=True)):
+        for inputs in (layer.inputs[r], of_class.inputs[r]):
+            assert_close(inputs, [[*a[k], 1.0] for a in entering], rtol=1e-8, call=f"inputs of layer {k}")
+    products = [np.einsum("ni,no->nio", a.inputs[r], a.deltas[r]).reshape(len(m), -1) for a in fit.layers]
+    assert_close(np.concatenate(products, axis=1), gradients["margin"], rtol=1e-8, call="inputs times deltas")
+    by_class = [np.einsum("ni,nco->ncio", a.inputs[r], a.deltas[r]).reshape(*p.shape, -1) for a in fit.classes.layers]
+    assert_close(np.concatenate(by_class, axis=2), gradients["classes"], rtol=1e-8, call="inputs times deltas of every class")
 
 
 # --- snapshots -------------------------------------------------------------------------------------------------------------

@@ -49,9 +49,11 @@ def made_up(rng, shapes=((3, 2), (2, 1)), n=5, seeds=2, penalty=0.3, weights=Non
 def network(loss, hidden=(3, 2), n=6, seed=0, **options):
     """A network after a few steps: not converged, so that its Hessian has a bend."""
     rng = np.random.default_rng(seed)
-    y = rng.standard_normal(n) if loss == "squared" else np.resize([0.0, 1.0], n)
+    y = {"squared": rng.standard_normal(n), "logistic": np.resize([0.0, 1.0], n), "softmax": np.arange(n) % 3}[loss]
     options = {"steps": 40, "learning_rate": 0.3, "l2": 0.02, "activation": "tanh"} | options
-    return MLP(rng.standard_normal((n, 2)), y, rng.standard_normal((2, 2)), hidden=hidden, loss=loss, **options)
+    if loss == "softmax":
+        options = {"y_query": [0, 1]} | options
+    return MLP(rng.standard_normal((n, 2)), options.pop("y", y), rng.standard_normal((2, 2)), hidden=hidden, loss=loss, **options)
 
 
 def some_weights(n, seed=1):
@@ -159,6 +161,65 @@ def test_curvatures_of_a_network_are_products_of_its_complex_step_jacobian(loss,
         }
         for kind, matrix in expected.items():
             assert_close(curvature_matrix(at, kind)[r], matrix, rtol=1e-10, call=f"{kind} of {hidden}")
+
+
+@pytest.mark.parametrize("hidden", [(), (3,), (3, 2)])
+def test_curvatures_of_a_softmax_network_are_products_of_its_complex_step_jacobian(hidden):
+    """J_i^T (diag(p_i) - p_i p_i^T) J_i over all logits: the Hessian of the loss in the logits, and E s s^T over drawn classes.
+
+    K-FAC from its definition: the mean of inputs inputs^T, times the mean of D^T (diag(p) - p p^T) D with D = d logits / dz.
+    """
+    learner, weights = network("softmax", hidden), some_weights(6)
+    at = learner.linearize(weights, (0, 5))
+    for r in range(2):
+        theta = at.params[r]
+        shares, size = weights / 6.0, len(theta)
+        slopes = [plain.complex_step(lambda t, x=x: plain.forward(learner, t, x)[1][-1], theta) for x in learner.X]
+        p = [np.exp(f - plain.log_sum_exp(f)) for f in (plain.forward(learner, theta, x)[1][-1] for x in learner.X)]
+        middle = [np.diag(q) - np.outer(q, q) for q in p]
+        drawn = [sum(q[c] * np.outer(q - np.eye(3)[c], q - np.eye(3)[c]) for c in range(3)) for q in p]
+        points = np.stack([plain.point_gradient(learner, theta, i) for i in range(6)])
+        expected = {
+            "gauss_newton": sum(s * j.T @ a @ j for s, j, a in zip(shares, slopes, middle, strict=True)),
+            "fisher": sum(s * j.T @ a @ j for s, j, a in zip(shares, slopes, drawn, strict=True)),
+            "empirical_fisher": (points.T * shares) @ points,
+        }
+        for kind, matrix in expected.items():
+            assert_close(
+                curvature_matrix(at, kind)[r], matrix + learner.l2 * np.eye(size), rtol=1e-10, call=f"{kind} of {hidden}"
+            )
+        blocks_of, start = [], 0
+        for k, layer in enumerate(at.fit.layers):
+            inputs, outputs = layer.inputs.shape[2], layer.deltas.shape[2]
+            entering = np.array([[*plain.forward(learner, theta, x)[0][k], 1.0] for x in learner.X])
+            bias = slice(start + (inputs - 1) * outputs, start + inputs * outputs)  # df/db = df/dz
+            of_inputs = (entering.T * weights) @ entering / weights.sum()
+            of_outputs = sum(s * j[:, bias].T @ m @ j[:, bias] for s, j, m in zip(shares, slopes, middle, strict=True))
+            blocks_of.append(np.kron(of_inputs, of_outputs))
+            start = bias.stop
+        wanted = linalg.block_diag(*blocks_of) + learner.l2 * np.eye(size)
+        assert_close(curvature_matrix(at, "kfac")[r], wanted, rtol=1e-10, call=f"kfac of {hidden}")
+
+
+def test_ekfac_of_a_softmax_network_has_the_diagonal_of_gauss_newton_in_the_basis_of_kfac():
+    at = network("softmax").linearize(some_weights(6), (0, 5))
+    kinds = ("ekfac", "gauss_newton", "kfac")
+    ekfac, exact, kfac = (blocks(at, without_penalty(at, kind)) for kind in kinds)
+    for layer, (block, expected, product) in enumerate(zip(ekfac, exact, kfac, strict=True)):
+        assert_close(np.trace(block, axis1=1, axis2=2), np.trace(expected, axis1=1, axis2=2), rtol=1e-12, call="trace")
+        commutator = block @ product - product @ block
+        assert_close(commutator, np.zeros_like(block), atol=1e-11 * np.abs(block).max() * np.abs(product).max(), call="basis")
+        assert distance([block], [expected]) <= distance([product], [expected]), f"layer {layer}"
+
+
+@pytest.mark.parametrize("hidden", [(), (3, 2)])
+@pytest.mark.parametrize("kind", ["gauss_newton", "kfac", "ekfac"])
+def test_curvatures_of_a_softmax_network_of_two_classes_on_one_output_are_those_of_the_other(kind, hidden):
+    """Gauss-Newton in the margin m alone, c = p (1 - p), is that of all classes if there are two: m = f_y - f_other."""
+    learner = network("softmax", hidden, y=np.resize([0, 1], 6), y_query=[0, 1])
+    at = learner.linearize(some_weights(6), (0,))
+    one = dataclasses.replace(at, fit=dataclasses.replace(at.fit, classes=None))
+    assert_close(curvature_matrix(at, kind), curvature_matrix(one, kind), rtol=1e-11, call=kind)
 
 
 def test_gauss_newton_of_a_network_leaves_out_the_bend_of_its_output():
