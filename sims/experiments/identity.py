@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import xarray as xr
@@ -12,7 +12,17 @@ from numpy.typing import ArrayLike
 from sims.datasets.user_file import LEAST_POINTS
 from sims.experiments.shared.drawn_identity import DrawnIdentityConfig, run_drawn
 from sims.experiments.shared.experiment import Config, Experiment, Retrain, in_memory, with_points
-from sims.experiments.shared.labels import MEASURES, Variables, array, effect_coords, labelled, progress_bar, table
+from sims.experiments.shared.kinks import difference_warning
+from sims.experiments.shared.labels import (
+    MEASURES,
+    Variables,
+    array,
+    effect_coords,
+    labelled,
+    progress_bar,
+    table,
+    with_warnings,
+)
 from sims.experiments.shared.memory import require_per_subset
 from sims.experiments.shared.problem import AnyProblem, Problem
 from sims.experiments.shared.user_cases import CONVEX, first_points, n_parameters, why_not_enumerable
@@ -103,6 +113,9 @@ def run(config: IdentityConfig | DrawnIdentityConfig, *, retrain: Retrain = in_m
     result = labelled("identity", config, variables)
     if "derivative" in variables and (useless := _exploded(np.asarray(known["D(1)"]), responses)):
         result = result.assign_attrs(exploded=useless, warning=f"{useless}. {_IF_EXPLODED}")
+    elif isinstance(learner, DifferentiableLearner) and "derivative" in variables:
+        at = partial(mean_response, learner, seeds=seeds)
+        result = with_warnings(result, [difference_warning(at, np.asarray(known["D(1)"]))])
     result = result.assign_attrs(not_judged="; ".join(not_judged)) if not_judged else result
     return result.assign_attrs(left_out=json.dumps(left_out)) if left_out else result
 

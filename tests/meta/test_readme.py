@@ -40,7 +40,7 @@ def test_the_five_lines_of_the_readme_print_what_they_promise(capsys):
 
 
 def test_the_examples_of_the_guide_print_the_slopes_that_their_comments_name(capsys):
-    example, budget, sampled, network, own, estimator, jax_network, *_ = examples("GUIDE.md")
+    example, budget, sampled, network, kinks, own, estimator, jax_network, *_ = examples("GUIDE.md")
     names = {}
 
     def slopes(code):
@@ -60,6 +60,10 @@ def test_the_examples_of_the_guide_print_the_slopes_that_their_comments_name(cap
     early, late = slopes(network)
     assert abs(early - 1.0) < 0.05
     assert abs(late - 1.0) > 0.5
+    exec(compile(kinks, "GUIDE.md", "exec"), names)
+    found = [float(text) for text in re.findall(r"relative_error=([\d.]+)", capsys.readouterr().out)]
+    promised = [float(text) for text in re.search(r"# relative error (0\.\d+) and (0\.\d+)\n", kinks).groups()]
+    assert found == pytest.approx(promised, abs=0.005)
     exec(compile(own, "GUIDE.md", "exec"), names)
     printed = capsys.readouterr().out
     assert "passed   weight 0 is deletion" in printed

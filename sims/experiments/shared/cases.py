@@ -16,6 +16,8 @@ from numpy.typing import ArrayLike
 from sims.experiments import Experiment, all_experiments
 from sims.experiments.shared.changes import Changes, case_name, changed_cases
 from sims.experiments.shared.costs import expected_seconds, is_measured
+from sims.experiments.shared.kinks import crossing_warning
+from sims.experiments.shared.labels import with_warnings
 from sims.experiments.shared.problem import Problem
 from sims.experiments.shared.progress import Progress, announced
 from sims.experiments.shared.results import save, table_folder
@@ -157,12 +159,19 @@ def _run(jobs: tuple[Job, ...], *, out: Path, executor: engine.Executor | int, p
     """Run jobs one after the other; return the result of each and its time in seconds."""
     results: list[tuple[xr.Dataset, float]] = []
     for job in jobs:
-        start = time.perf_counter()
+        start, trained = time.perf_counter(), list[tuple[Learner, Sequence[int]]]()
         experiment = experiment_of(job)
 
         def retrain(
-            learner: Learner, seeds: Sequence[int], *, part: str = "", weights: ArrayLike | None = None, job: Job = job
+            learner: Learner,
+            seeds: Sequence[int],
+            *,
+            part: str = "",
+            weights: ArrayLike | None = None,
+            job: Job = job,
+            trained: Any = trained,
         ) -> Responses:
+            trained.append((learner, seeds))
             store = table_folder(out, job.experiment, job.case, part)
             return response_table(learner, seeds, weights=weights, store=store, executor=executor, progress=progress)
 
@@ -170,6 +179,7 @@ def _run(jobs: tuple[Job, ...], *, out: Path, executor: engine.Executor | int, p
             result = experiment.run(job.config, retrain=retrain, progress=progress)
         except (ValueError, ArithmeticError) as error:
             raise ValueError(f"{job}: {error}") from error
+        result = with_warnings(result, [crossing_warning(*each) for each in trained])
         results.append((result.assign_attrs(job.attributes), time.perf_counter() - start))
     return results
 

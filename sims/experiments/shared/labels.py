@@ -18,7 +18,18 @@ from sims.experiments.shared.problem import ProblemFacts
 from sims.retrain.provenance import environment
 from theory.response import Array
 
-__all__ = ["MEASURES", "Measured", "Variables", "array", "effect_coords", "labelled", "measured", "progress_bar", "table"]
+__all__ = [
+    "MEASURES",
+    "Measured",
+    "Variables",
+    "array",
+    "effect_coords",
+    "labelled",
+    "measured",
+    "progress_bar",
+    "table",
+    "with_warnings",
+]
 
 MEASURES = ("slope", "relative_error", "pearson", "spearman")
 """The fields of `theory.metrics.Comparison`, in their order."""
@@ -40,6 +51,16 @@ def array(values: Any, **coords: Any) -> xr.DataArray:
     ('p', 'output')
     """
     return xr.DataArray(np.asarray(values), {name: _coordinate(labels) for name, labels in coords.items()}, tuple(coords))
+
+
+def with_warnings(result: xr.Dataset, texts: Iterable[str]) -> xr.Dataset:
+    """Return a result whose attribute `warning` has these texts, too; empty ones and repetitions say nothing.
+
+    >>> with_warnings(xr.Dataset(attrs={"warning": "a"}), ["", "b", "b"]).warning
+    'a. b'
+    """
+    told = dict.fromkeys([result.attrs.get("warning", ""), *texts])
+    return result.assign_attrs(warning=". ".join(text for text in told if text)) if any(told) else result
 
 
 def measured(values: Any, errors: Any, *, errors_over: str = "seeds", **coords: Any) -> Measured:

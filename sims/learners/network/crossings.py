@@ -13,11 +13,19 @@ in between, delta(z) adds up to 1 / |dz|, and the derivative d of the parameters
 With |dz| = eta |rate of z|, this is the saltation matrix I + (f_after - f_before) n^T / (n . f_before) of the flow that follows
 f = -g (Aizerman & Gantmacher 1958). If kappa < 1, the flow crosses the kink. If kappa >= 1, the gradients of both sides push
 back to the kink: the flow slides along it (Filippov 1988), training steps to and fro, and n . d = 0. If kappa < 0, the kink
-makes the crossing faster. With momentum, eta is rate / (1 - momentum), the length of the steps of the flow per gradient, and the
-derivative of the velocity is projected, too, where training slides.
+makes the crossing faster. With momentum, eta is rate / (1 - momentum), the length of a step of the flow, and the derivative of
+the velocity is projected, too, where training slides.
 
-The corrected derivative is that of the flow up to an error of the order of eta. The one without the correction is not: the number
-of crossings does not fall with eta, and their terms do not either.
+With one hidden layer and full batches two more things are known, and without them the error would not fall with the step:
+- While training slides along some kinks, it steps to and fro along their normals, and only the rest of a step is movement of the
+  flow. So n and dz above are freed of these normals. With momentum dz is freed of the steps before, too: it is that of the last
+  gradient, (dz - momentum dz before) / (1 - momentum). A sign that changes against this movement takes back the last correction.
+- A unit that slides is projected at every step, changed or not, until the rest of a step leads it away from the kink.
+
+The corrected derivative is that of the flow up to an error of the order of eta. The one without the correction is not: as eta
+falls there are as many crossings, with the same terms. With more layers or minibatches, crossings while other units slide are
+right only on average over seeds. Where a kink with kappa < 0 is hardly reached, |dz| is small, and the derivative of that seed
+is large.
 """
 
 from dataclasses import dataclass, field
@@ -55,8 +63,9 @@ class Crossings(NamedTuple):
         shares = np.where(self.squares > 0.0, np.minimum(self.kappas, 1.0) / np.maximum(self.squares, 1e-300), 0.0)
         sliding = np.where(self.kappas >= 1.0, shares, 0.0)
         order = slice(None, None, -1 if backwards else 1)
-        parts = [np.ascontiguousarray(part[order]) for part in (self.replicas, self.normals, shares, sliding)]
-        _correct(*parts, vectors, memories)
+        replicas, normals = np.ascontiguousarray(self.replicas[order]), np.ascontiguousarray(self.normals[order])
+        shares, sliding = np.ascontiguousarray(shares[order]), np.ascontiguousarray(sliding[order])
+        _correct(replicas, normals, shares, sliding, vectors, memories)
 
 
 @dataclass(eq=False)
@@ -71,29 +80,33 @@ class Watch:
     last: Array = field(init=False)  # z (N, units, R)
     seen: NDArray[np.bool_] = field(init=False)  # (N, R): whether there was a gradient
     bands: Array = field(init=False)  # (N, units, R): where training slides, the |z| that it reaches, else 0
+    passed: Array = field(init=False)  # (N, units, R): the kappa of the last crossing, or 0
+    moves: Array = field(init=False)  # (N, units, R): the last dz
 
     def __post_init__(self) -> None:
         (n, replicas), units = self.weights.shape, sum(self.network.widths[1:-1])
-        self.last, self.bands = np.zeros((n, units, replicas)), np.zeros((n, units, replicas))
+        self.last, self.bands, self.passed, self.moves = (np.zeros((n, units, replicas)) for _ in range(4))
         self.seen = np.zeros((n, replicas), dtype=np.bool_)
 
     def copy(self) -> "Watch":
         """Return a watch that goes on from here by itself."""
         other = Watch(self.network, self.X, self.y, self.loss, self.weights)
-        other.last, other.seen, other.bands = self.last.copy(), self.seen.copy(), self.bands.copy()
+        other.last, other.bands, other.passed = self.last.copy(), self.bands.copy(), self.passed.copy()
+        other.moves, other.seen = self.moves.copy(), self.seen.copy()
         return other
 
-    def crossings(self, params: Array, shares: Array, rate: float) -> Crossings:
+    def crossings(self, params: Array, shares: Array, rate: float, momentum: float) -> Crossings:
         """Find the units that changed since the last gradients at the points whose gradients are taken now.
 
-        `shares` (N, R) are 1 / |batch| for these points, else 0, and `rate` is the length of a step of the flow.
+        `shares` (N, R) are 1 / |batch| for these points, else 0.
         """
         job = (self.network.code[0], kernels.LOSSES.index(self.loss), contiguous(self.X), contiguous(self.y), params)
+        flow = len(self.network.widths) == 3 and bool((shares > 0.0).all())
         room = _ROOM
         while True:
             places, normals, numbers = np.empty((room, 3), np.int64), np.empty((room, len(params))), np.empty((4, room))
-            state = self.last, self.seen, self.bands
-            count = _find(*job, shares, self.weights, rate, *state, places, normals, numbers)
+            state = self.last, self.seen, self.bands, self.passed, self.moves
+            count = _find(*job, shares, self.weights, rate / (1.0 - momentum), momentum, flow, *state, places, normals, numbers)
             if count <= room:
                 order = np.argsort(numbers[2, :count], kind="stable")
                 return Crossings(places[order, 2], normals[order], *numbers[:2, order])
@@ -103,7 +116,7 @@ class Watch:
 _ROOM = 64
 """Crossings before one step that are looked for in one pass; if there are more, a second one follows."""
 
-_DEPENDENT = 1e-12
+_DEPENDENT = 1e-8
 """Below this share of its square, a normal depends on those that it was made orthogonal to."""
 
 
@@ -117,25 +130,32 @@ def _find(
     shares: Array,
     weights: Array,
     rate: float,
+    momentum: float,
+    flow: bool,
     last: Array,
     seen: NDArray[np.bool_],
     bands: Array,
+    passed: Array,
+    moves: Array,
     places: Integers,
     normals: Array,
     numbers: Array,
 ) -> int:
-    """Write point, unit and replica, n, ||n||^2, kappa and time of every crossing, if there is room; return how many there are.
+    """Write point, unit and replica, n, ||n||^2, kappa, time and band of every crossing, if there is room; return their number.
 
-    The time is 0 at the last gradient and 1 at this one, with z a straight line. If there is room for all, `last` and `bands`
-    (N, units, R) and `seen` (N, R) are updated.
+    The time is 0 at the last gradient and 1 at this one, with z a straight line. `flow` says whether n and dz are freed of the
+    kinks that training slides along. The state of the `Watch` is updated, if there is room for all.
     """
     n, units, R = last.shape
     z, f, count = np.empty((n, units, R)), np.empty((n, widths[-1], R)), 0
+    dz, kept = np.empty((n, units, R)), momentum if flow else 0.0
     for i in range(n):
         _forward(widths, X[i], params, z[i], f[i])
         for u in range(units):
             for r in range(R):
-                if shares[i, r] > 0.0 and seen[i, r] and (z[i, u, r] > 0.0) != (last[i, u, r] > 0.0):
+                dz[i, u, r] = (z[i, u, r] - last[i, u, r] - kept * moves[i, u, r]) / (1.0 - kept)
+                turns = (z[i, u, r] > 0.0) != (last[i, u, r] > 0.0)
+                if shares[i, r] > 0.0 and seen[i, r] and (turns or (flow and bands[i, u, r] > 0.0)):
                     if count < len(places):
                         places[count, 0], places[count, 1], places[count, 2] = i, u, r
                     count += 1
@@ -144,24 +164,35 @@ def _find(
     slope, pulls = np.empty(widths[-1]), np.empty(units)
     for e in range(count):
         i, u, r = places[e]
-        _slopes(loss, f[i], y[i], r, slope)
+        _slopes(loss, f[i], float(y[i]), r, slope)
         _backward(widths, params, z[i], slope, r, pulls)
-        square, moved = _free(widths, X, params, z, last, bands, i, u, r, normals[e])
-        turned = moved if z[i, u, r] > 0.0 else -moved
-        numbers[0, e] = square
-        numbers[1, e] = rate * shares[i, r] * weights[i, r] * pulls[u] * square / turned if square > 0.0 else 0.0
-        numbers[2, e] = last[i, u, r] / (last[i, u, r] - z[i, u, r])
-        numbers[3, e] = numbers[1, e] * turned if numbers[1, e] >= 1.0 else 0.0
+        square, moved = _free(widths, X, params, z, dz, bands, i, u, r, normals[e], flow)
+        away = moved if z[i, u, r] > 0.0 else -moved
+        jump, kappa, time = rate * shares[i, r] * weights[i, r] * pulls[u] * square, 0.0, 0.0
+        if (z[i, u, r] > 0.0) == (last[i, u, r] > 0.0):  # it slides, as long as it is pushed back
+            kappa, jump = (1.0, bands[i, u, r]) if away < 0.0 else (0.0, 0.0)
+            time = 1.0 + abs(z[i, u, r]) / (abs(z[i, u, r]) + abs(last[i, u, r]))
+        else:
+            time = last[i, u, r] / (last[i, u, r] - z[i, u, r])
+            if away > 0.0:
+                kappa = jump / away
+            elif bands[i, u, r] > 0.0:
+                kappa = 1.0
+            else:  # against the movement of the flow: the last correction is taken back
+                kappa = -passed[i, u, r] / (1.0 - passed[i, u, r])
+            passed[i, u, r] = kappa if away > 0.0 and kappa < 1.0 else 0.0
+        numbers[0, e], numbers[1, e], numbers[2, e], numbers[3, e] = square, kappa, time, jump if kappa >= 1.0 else 0.0
     for e in range(count):
         bands[places[e, 0], places[e, 1], places[e, 2]] = numbers[3, e]
     for i in range(n):
         for r in range(R):
             if shares[i, r] > 0.0:
-                seen[i, r] = True
                 for u in range(units):
+                    moves[i, u, r] = z[i, u, r] - last[i, u, r] if seen[i, r] else 0.0
                     last[i, u, r] = z[i, u, r]
                     if abs(z[i, u, r]) > bands[i, u, r]:
                         bands[i, u, r] = 0.0
+                seen[i, r] = True
     return count
 
 
@@ -171,35 +202,30 @@ def _free(
     X: Array,
     params: Array,
     z: Array,
-    last: Array,
+    dz: Array,
     bands: Array,
     point: int,
     unit: int,
     r: int,
     normal: Array,
+    flow: bool,
 ) -> tuple[float, float]:
-    """Write the part of n that is orthogonal to the normals of all kinks that training slides along; return its ||n||^2 and dz.
+    """Write n without its parts along the normals of other kinks that training slides along; return its ||n||^2 and dz.
 
-    While training slides, it steps to and fro along these normals, and only the rest is the movement of the flow. In the first
-    layer the normals of different units are orthogonal.
+    They are those of the same unit: in the first layer, the normals of different units are orthogonal.
     """
-    n, units, P = len(X), z.shape[1], len(params)
-    alone, held = len(widths) == 3, 0
-    for k in range(n):
-        for q in range(units):
-            held += bands[k, q, r] > 0.0 and (q == unit or not alone)
+    n, P, held = len(X), len(params), 0
+    for k in range(n if flow else 0):
+        held += bands[k, unit, r] > 0.0
     basis, squares, moves = np.empty((held, P)), np.empty(held), np.empty(held)
     held = 0
-    for k in range(n):
-        for q in range(units):
-            if bands[k, q, r] > 0.0 and (q == unit or not alone) and (k != point or q != unit):
-                _normal(widths, X[k], params, z[k], q, r, basis[held])
-                squares[held], moves[held] = _orthogonal(
-                    basis[held], z[k, q, r] - last[k, q, r], basis[:held], squares[:held], moves[:held]
-                )
-                held += squares[held] > 0.0
+    for k in range(n if flow else 0):
+        if bands[k, unit, r] > 0.0 and k != point:
+            _normal(widths, X[k], params, z[k], unit, r, basis[held])
+            squares[held], moves[held] = _orthogonal(basis[held], dz[k, unit, r], basis[:held], squares[:held], moves[:held])
+            held += squares[held] > 0.0
     _normal(widths, X[point], params, z[point], unit, r, normal)
-    return _orthogonal(normal, z[point, unit, r] - last[point, unit, r], basis[:held], squares[:held], moves[:held])
+    return _orthogonal(normal, dz[point, unit, r], basis[:held], squares[:held], moves[:held])
 
 
 @inner

@@ -298,7 +298,7 @@ class _Tile:
         (numbers, sizes), plan = (self._job.numbers, self._job.sizes), self.plan
         epoch, number = divmod(step, len(sizes))
         members = numbers[epoch % len(numbers)][:, self._job.seeds] == number
-        return watch.crossings(params, members / sizes[number], plan.rates[step] / (1.0 - plan.optimizer.momentum))
+        return watch.crossings(params, members / sizes[number], plan.rates[step], plan.optimizer.momentum)
 
     def train(
         self,

@@ -168,10 +168,8 @@ class Network:
 
 
 def contiguous(array: Array) -> Array:
-    """Return the array in C order and read-only, so that the kernels are compiled for one kind of array only."""
-    view = np.ascontiguousarray(array).view()
-    view.flags.writeable = False
-    return view
+    """Return the array writeable and in C order, else a copy, so that the kernels are compiled for one kind of array only."""
+    return np.require(array, requirements=["C", "W"])
 
 
 _NONE = np.empty((0, 0, 0))
