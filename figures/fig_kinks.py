@@ -1,15 +1,18 @@
-"""The error of D(1) of relu networks by step size: differentiated step by step it stays, with a term for every crossing it falls."""
+"""The error of D(1) of relu networks by step size: step by step it stays, with a term for every crossing of a kink it falls."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import xarray as xr
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 from numpy.typing import NDArray
 
-from figures.results import data_name, options
+from figures.results import config_of, data_name, options
 from figures.style import GREEN, GREY, ORANGE, style
 
 __all__ = ["CLAIMS", "EXPERIMENTS", "Kinks", "Panel", "alt", "data", "draw"]
@@ -69,7 +72,8 @@ def _title(ds: xr.Dataset, *, with_widths: bool) -> str:
     """Return data set and what is special about the training, such as "Xor, N = 8, widths 6 and 5"."""
     given = options(ds)
     widths = given.get("hidden", "8").split("x")
-    said = [f"width{'s' * (len(widths) > 1)} {' and '.join(widths)}"] if with_widths else []
+    at_width, at_step = f"width{'s' * (len(widths) > 1)} {' and '.join(widths)}", f"step size {config_of(ds)['width_step']:g}"
+    said = [at_width if with_widths else at_step]
     said += [f"momentum {given['momentum']}"] if "momentum" in given else []
     said += [f"batches of {given['batch_size']}"] if given.get("batch_size", "None") != "None" else []
     return ", ".join([data_name(ds), *said])
@@ -82,16 +86,16 @@ def _at_smallest(kinks: Kinks, name: str) -> tuple[float, float]:
 
 
 def _percent(low: float, high: float) -> str:
-    texts = [f"{100.0 * x:.2g}" for x in (low, high)]
-    return f"{texts[0]}%" if texts[0] == texts[1] else f"{texts[0]} to {texts[1]}%"
+    first, last = (f"{100.0 * x:.2g}%" for x in (low, high))
+    return first if first == last else f"{first} to {last}"
 
 
 def alt(kinks: Kinks) -> str:
     """Describe the errors at the smallest step, and those of the narrowest and the widest network."""
     unrolled, corrected = (_percent(*_at_smallest(kinks, name)) for name in _SERIES)
     text = (
-        f"Lines of the relative error of D(1) by step size, in {len(kinks.steps)} cases. Differentiated step by step, D(1) is off "
-        f"by {unrolled} at the smallest step, and hardly less than at larger ones; with a term for every crossing of a kink, by "
+        f"Lines of the relative error of D(1) by step size, in {len(kinks.steps)} cases. Differentiated step by step, D(1) is "
+        f"off by {unrolled} at the smallest step, and hardly more at larger ones; with a term for every crossing of a kink, by "
         f"{corrected}, and the error falls with the step."
     )
     for panel in kinks.widths:
@@ -111,7 +115,7 @@ def draw(kinks: Kinks) -> Figure:
         figure = Figure(figsize=(4.0 * columns, 3.1 * (rows + bool(kinks.widths)) + 1.3), layout="constrained")
         off = _percent(*_at_smallest(kinks, "unrolled"))
         figure.suptitle(f"The unrolled derivative of relu networks is off by {off}, however small the step", fontsize=14)
-        parts = figure.subfigures(2, 1, height_ratios=(rows, 1)) if kinks.widths else [figure]
+        parts: Any = figure.subfigures(2, 1, height_ratios=(rows, 1)) if kinks.widths else [figure]
         above = parts[0].subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
         for ax in above.flat[len(kinks.steps) :]:
             ax.set_visible(False)
@@ -138,11 +142,11 @@ def draw(kinks: Kinks) -> Figure:
     return figure
 
 
-def _lines(ax: mpl.axes.Axes, panel: Panel) -> None:
+def _lines(ax: Axes, panel: Panel) -> None:
     """Draw both errors, and shade what is below the reference's own error."""
     ax.fill_between(panel.x, 0.0, panel.reference, color=GREY, alpha=0.2, linewidth=0, label="below the error of the reference")
     for name, (label, colour, marker) in _SERIES.items():
         bars = np.abs(panel.quartiles[name] - panel.median[name])
         ax.errorbar(panel.x, panel.median[name], yerr=bars, color=colour, marker=marker, markersize=5, label=label)
     ax.set(xscale="log", yscale="log", title=panel.title)
-    ax.xaxis.set_minor_locator(mpl.ticker.NullLocator())
+    ax.xaxis.set_minor_locator(NullLocator())

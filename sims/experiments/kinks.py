@@ -1,7 +1,7 @@
 """The experiment measures what differentiating through the training of a relu network misses at kinks, step by smaller step."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -153,11 +153,10 @@ def _learner(config: KinksConfig, step: float, derivative: str, width: int | Non
     """Build the network with this step of the flow, derivative, and width of every hidden layer."""
     problem = config.problem
     rate, count = step * (1.0 - problem.number("momentum")), max(1, round(config.time / step))
-    hidden = {} if width is None else {"hidden": (width,) * len(problem.build().hidden)}
-    learner = problem.build(learning_rate=rate, steps=count, derivative=derivative, **hidden)
+    learner = problem.build(learning_rate=rate, steps=count, derivative=derivative)
     if not isinstance(learner, MLP):
         raise TypeError(f"{problem.name} is not a network, expected the learner mlp")
-    return learner
+    return learner if width is None else replace(learner, hidden=(width,) * len(learner.hidden))
 
 
 def _order(errors: Array, steps: Sequence[float]) -> Measured:
@@ -203,8 +202,9 @@ def _with_warning(result: xr.Dataset) -> xr.Dataset:
         return result
     total, sliding = last.crossings.mean("seed").values
     text = (
-        f"training crosses kinks {total:.0f} times ({sliding / total:.0%} of them sliding) at step size {float(last.step_size):g}: "
-        f"D(1) that is differentiated step by step lacks {correction:.2g} of D(1) (median over seeds), at any step size"
+        f"training crosses kinks {total:.0f} times ({sliding / total:.0%} of them sliding) at step size "
+        f"{float(last.step_size):g}: D(1) that is differentiated step by step lacks {correction:.2g} of D(1) "
+        "(median over seeds), at any step size"
     )
     return result.assign_attrs(warning=text)
 

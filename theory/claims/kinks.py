@@ -69,19 +69,18 @@ def _by(figure: _Figure) -> Judgement:
     return lambda this, results: _judged(this, results, figure)
 
 
+def _order(ds: xr.Dataset, derivative: str) -> tuple[float, float]:
+    """Return the fitted order of the error in the step, and half of its 95% interval."""
+    at = ds.sel(derivative=derivative)
+    return float(at.order), half_width(float(at.order_error), len(ds.seed) - 1)
+
+
 def _by_order(this: Claim, results: Results) -> Verdict:
     """Ask that the corrected error falls faster than the square root of the step, and the unrolled one does not."""
     kinked = [ds for ds in results["kinks"] if bool(ds.crossings.sel(kind="all").values.any())]
 
     def evidence(derivative: str, name: str) -> list[Evidence]:
-        return [
-            Evidence(
-                f"{ds.attrs['case']}, {name}",
-                float(ds.order.sel(derivative=derivative)),
-                half_width(float(ds.order_error.sel(derivative=derivative)), len(ds.seed) - 1),
-            )
-            for ds in kinked
-        ]
+        return [Evidence(f"{ds.attrs['case']}, {name}", *_order(ds, derivative)) for ds in kinked]
 
     corrected, unrolled = evidence(CORRECTED, "corrected"), evidence(UNROLLED, "unrolled")
     falls = this.decide(corrected, holds=Status.HOLDS_WHEN, condition="", must_exceed=True)
@@ -99,11 +98,12 @@ def _by_order(this: Claim, results: Results) -> Verdict:
     measure="||D(1) - differences of F|| / ||differences of F|| of a seed at the smallest step, median over seeds: at most the "
     "tolerance in all cases with the terms, above it in most without",
     tolerance=0.05,
-    essay="The essay's dF/dw at w = 1 must be computed somehow: what automatic differentiation returns for relu networks is not it.",
+    essay="The essay's dF/dw at w = 1 must be computed somehow: what automatic differentiation returns for relu networks is not "
+    "it.",
     idea="At a kink the gradient of the objective jumps by c n, n the gradient of the unit's preactivation; the Hessian has the "
-    "term c delta n n^T there, which no step sees. As the step falls, jumps of F in w become smaller and more, and their sum stays. "
-    "The flow's derivative d obeys d <- d - min(kappa, 1) n (n . d) / ||n||^2 at a crossing: a saltation matrix if kappa < 1, "
-    "sliding along the kink if kappa >= 1.",
+    "term c delta n n^T there, which no step sees. As the step falls, jumps of F in w become smaller and more, and their sum "
+    "stays. The flow's derivative d obeys d <- d - min(kappa, 1) n (n . d) / ||n||^2 at a crossing: a saltation matrix if "
+    "kappa < 1, sliding along the kink if kappa >= 1.",
     sources=("own derivation", "Filippov 1988", "Kong et al. 2024", "Bolte & Pauwels 2020"),
     other_measures=(
         OtherMeasure("fitted order of the error in the step, above 1/2 with the terms, below without", 0.5, _by_order),
@@ -122,10 +122,8 @@ def unrolled_derivative_misses_kinks(this: Claim, results: Results) -> Verdict:
 
 
 def _described(ds: xr.Dataset) -> str:
-    orders = ", ".join(
-        f"{name} {float(ds.order.sel(derivative=kind)):.2f} +- {half_width(float(ds.order_error.sel(derivative=kind)), len(ds.seed) - 1):.2f}"
-        for kind, name in ((CORRECTED, "corrected"), (UNROLLED, "unrolled"))
-    )
+    found = {name: _order(ds, kind) for kind, name in ((CORRECTED, "corrected"), (UNROLLED, "unrolled"))}
+    orders = ", ".join(f"{name} {order:.2f} +- {doubt:.2f}" for name, (order, doubt) in found.items())
     total, sliding = ds.crossings.isel(step_size=-1).mean("seed").values
     share = f"{total:.0f} crossings, {sliding / total:.0%} sliding" if total else "no crossing"
     return f"{ds.attrs['case']}: order of the error in the step {orders}; {share}"
