@@ -278,9 +278,9 @@ class MLP:
     def crossings(self, weights: ArrayLike, seeds: Sequence[int]) -> NDArray[np.int64]:
         """Count how often a relu unit changes between on and off at a training point, between one gradient there and the next.
 
-        The result (B, R, 2) has the number of these crossings during the whole training, and the number of those among them
-        that slide: the gradients on both sides of the kink push back to it (`sims.learners.network.crossings`). It is 0 for
-        other activations, and refused for adam.
+        The result (B, R, 2) has the number of these crossings during the whole training, and the number of those after which
+        training slides along the kink: the gradients on both sides push back to it (`sims.learners.network.crossings`), and it
+        steps to and fro. Both are 0 for other activations; adam is refused.
 
         >>> X = np.array([[-1.0], [1.0]])
         >>> network = MLP(X, [0, 1], X, hidden=(2,), steps=20, activation="relu")

@@ -122,7 +122,7 @@ class Descent:
         return self._in_tiles(_branches, weights, initial, batches, (2,))
 
     def crossing_counts(self, weights: Array, initial: Array, batches: Batches) -> Array:
-        """Count the crossings of kinks in the whole training, and those that slide (kappa >= 1); shape (B, S, 2)."""
+        """Count the crossings of kinks in the whole training, and those after which it slides; shape (B, S, 2)."""
         return dataclasses.replace(self, crossings=True)._in_tiles(_crossing_counts, weights, initial, batches, (2,))
 
     def parameters(self, weights: Array, initial: Array, batches: Batches) -> Array:
@@ -404,12 +404,15 @@ def _branches(tile: _Tile) -> Array:
 
 
 def _crossing_counts(tile: _Tile) -> Array:
-    """Count the crossings and those that slide, (2, R)."""
+    """Count the crossings and those after which training slides, (2, R)."""
     counts, state, watch = np.zeros((2, tile.initial.shape[1])), tile.start(), tile.watch()
+    if watch is None:
+        return counts
     for t in range(tile.plan.snapshots[-1]):
-        for found in tile.train(state, t, t + 1, watch=watch):
-            np.add.at(counts[0], found.replicas, 1.0)
-            np.add.at(counts[1], found.replicas, found.kappas >= 1.0)
+        on, seen = watch.last > 0.0, watch.seen.copy()
+        tile.train(state, t, t + 1, watch=watch)
+        crossed = seen[:, None] & (on != (watch.last > 0.0))
+        counts += crossed.sum(axis=(0, 1)), (crossed & (watch.bands > 0.0)).sum(axis=(0, 1))
     return counts
 
 
