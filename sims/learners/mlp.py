@@ -275,6 +275,22 @@ class MLP:
             return np.zeros((len(checks.as_weights(weights, self.n_points)), len(checks.as_seeds(seeds)), 1), dtype=np.int64)
         return self._trained(self._descent.branches, weights, seeds).astype(np.int64)
 
+    def crossings(self, weights: ArrayLike, seeds: Sequence[int]) -> NDArray[np.int64]:
+        """Count how often a relu unit changes between on and off at a training point, between one gradient there and the next.
+
+        The result (B, R, 2) has the number of these crossings during the whole training, and the number of those after which
+        training slides along the kink: the gradients on both sides push back to it (`sims.learners.network.crossings`), and it
+        steps to and fro. Both are 0 for other activations; adam is refused.
+
+        >>> X = np.array([[-1.0], [1.0]])
+        >>> network = MLP(X, [0, 1], X, hidden=(2,), steps=20, activation="relu")
+        >>> network.crossings(np.ones((1, 2)), [3, 4]).tolist()
+        [[[0, 0], [1, 0]]]
+        """
+        if self.optimizer != "sgd":
+            raise ValueError(f"crossings of {self.optimizer}, expected optimizer sgd: whether a crossing slides is known for it")
+        return self._trained(self._descent.crossing_counts, weights, seeds).astype(np.int64)
+
     def amplification(self, weights: ArrayLike, seeds: Sequence[int]) -> Array:
         """Compute ||d theta_t / d theta_0||_2 at every snapshot t, or after all steps; shape (B, R, K).
 

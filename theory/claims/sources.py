@@ -50,6 +50,13 @@ SOURCES = {
         "ICLR",
         "arXiv:2006.14651",
     ),
+    "Bolte & Pauwels 2020": Source(
+        "J. Bolte & E. Pauwels",
+        2020,
+        "A Mathematical Model for Automatic Differentiation in Machine Learning",
+        "NeurIPS 33",
+        "https://proceedings.neurips.cc/paper_files/paper/2020/hash/7a674153c63cff1ad7f0e261c369ab2c-Abstract.html",
+    ),
     "Cook 1977": Source(
         "R. D. Cook",
         1977,
@@ -77,6 +84,13 @@ SOURCES = {
         "A Theory of Extramarital Affairs",
         "Journal of Political Economy 86, 45-61",
         "doi:10.1086/260629",
+    ),
+    "Filippov 1988": Source(
+        "A. F. Filippov",
+        1988,
+        "Differential Equations with Discontinuous Righthand Sides",
+        "Kluwer Academic Publishers, Mathematics and Its Applications 18",
+        "doi:10.1007/978-94-015-7793-9",
     ),
     "Folland 1999": Source(
         "G. B. Folland",
@@ -175,6 +189,13 @@ SOURCES = {
         "On the Accuracy of Influence Functions for Measuring Group Effects",
         "NeurIPS 32",
         "arXiv:1905.13289",
+    ),
+    "Kong et al. 2024": Source(
+        "N. J. Kong, J. J. Payne, J. Zhu & A. M. Johnson",
+        2024,
+        "Saltation Matrices: The Essential Tool for Linearizing Hybrid Dynamical Systems",
+        "Proceedings of the IEEE 112, 585-608",
+        "arXiv:2306.06862",
     ),
     "Kwon & Zou 2022": Source(
         "Y. Kwon & J. Zou",

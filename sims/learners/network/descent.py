@@ -121,6 +121,10 @@ class Descent:
         """
         return self._in_tiles(_branches, weights, initial, batches, (2,))
 
+    def crossing_counts(self, weights: Array, initial: Array, batches: Batches) -> Array:
+        """Count the crossings of kinks in the whole training, and those after which it slides; shape (B, S, 2)."""
+        return dataclasses.replace(self, crossings=True)._in_tiles(_crossing_counts, weights, initial, batches, (2,))
+
     def parameters(self, weights: Array, initial: Array, batches: Batches) -> Array:
         """Compute the parameters (B, S, K, P) at the snapshots."""
         return self._in_tiles(_parameters, weights, initial, batches, (len(self.snapshots), self.network.n_params))
@@ -433,6 +437,19 @@ def _branches(tile: _Tile) -> Array:
         tile.train(state, first, stop, codes=codes)
         kernels.patterns(*plan.network.code, contiguous(plan.X_query), contiguous(state.params), codes)
     return np.stack([codes >> np.uint64(32), codes & np.uint64(2**32 - 1)]).astype(np.float64)
+
+
+def _crossing_counts(tile: _Tile) -> Array:
+    """Count the crossings and those after which training slides, (2, R)."""
+    counts, state, watch = np.zeros((2, tile.initial.shape[1])), tile.start(), tile.watch()
+    if watch is None:
+        return counts
+    for t in range(tile.plan.snapshots[-1]):
+        on, seen = watch.last > 0.0, watch.seen.copy()
+        tile.train(state, t, t + 1, watch=watch)
+        crossed = seen[:, None] & (on != (watch.last > 0.0))
+        counts += crossed.sum(axis=(0, 1)), (crossed & (watch.bands > 0.0)).sum(axis=(0, 1))
+    return counts
 
 
 def _parameters(tile: _Tile) -> Array:

@@ -1,0 +1,253 @@
+"""The experiment measures what differentiating through the training of a relu network misses at kinks, step by smaller step."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
+from sims.experiments.shared.labels import Measured, Variables, array, labelled, measured, table
+from sims.experiments.shared.problem import Problem
+from sims.experiments.shared.settings import setting
+from sims.experiments.shared.user_cases import NETWORKS, user_case
+from sims.learners.mlp import DERIVATIVES, MLP
+from theory.metrics import jackknife, relative_error
+from theory.response import Array
+
+__all__ = ["EXPERIMENT", "KinksConfig", "coarse_derivative", "run"]
+
+
+@dataclass(frozen=True)
+class KinksConfig:
+    """A config sets the network, the step sizes, the training time, the seeds, and the differences that are the reference.
+
+    The step size eta is the length of a step of the flow, learning rate / (1 - momentum), and training takes time / eta steps.
+    """
+
+    problem: Problem
+    step_sizes: tuple[float, ...] = setting("step sizes, the largest first", (0.16, 0.08, 0.04, 0.02), within="(0, inf)")
+    time: float = setting("training time: step size times number of steps", 10.0, within="(0, inf)")
+    n_seeds: int = 32
+    windows: tuple[float, ...] = setting("half-widths of the two windows of the differences of F", (0.1, 0.07), within="(0, 1)")
+    nodes: int = setting("differences of F in each window", 8, within="[2, inf)")
+    widths: tuple[int, ...] = setting("widths that are compared, of every hidden layer", (), within="[1, inf)")
+    width_step: float = setting("step size for the widths", 0.04, within="(0, inf)")
+    edge_nodes: int = setting("nodes on the edge from w_0 = 0 to 1; 0: none", 24, within="[0, inf)")
+
+
+def run(config: KinksConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
+    """Compare D(1), unrolled and with the terms of crossings, with coarse differences of F, for every step size.
+
+    For a given seed F jumps in w by amounts that fall with the step, hundreds of times between w = 0 and 1. So the reference is
+    a line through many differences in a window around w = 1 (`coarse_derivative`): the mean over two windows, which share no
+    difference. `reference_error` is half of how far the two are apart, relative to it: noise of the jumps, and curvature. An
+    error below it is no error that was found. `error` has the relative errors ||D(1) - reference|| / ||reference|| of every
+    seed, `mean_error` that of the means over seeds, with the standard error by the jackknife. `order` is the slope of
+    log `error` on log step size, mean over seeds.
+
+    `correction` is ||sum of the terms of crossings|| / ||D(1) with them||, which needs no reference. On the edge from w_0 = 0 to
+    w_0 = 1 `edge_missed` is how far the integral of each derivative is from the change of F, for the smallest step. Raises
+    TypeError if the learner is not a network.
+    """
+    seeds, steps = tuple(range(config.n_seeds)), tuple(sorted(config.step_sizes, reverse=True))
+    found = [_Compared.of(config, step, seeds) for step in steps]
+    at, kinds, by_seed = {"step_size": steps}, {"derivative": DERIVATIVES}, {"seed": seeds}
+
+    def mean_error(derivative: str, step: float) -> Measured:
+        return found[steps.index(step)].mean_error(derivative)
+
+    errors = np.array([[one.errors(kind) for one in found] for kind in DERIVATIVES])
+    variables: Variables = {
+        "error": (array(errors, **kinds, **at, **by_seed), "||D(1) - difference of F|| / ||difference of F|| of a seed"),
+        "mean_error": (table(mean_error, **kinds, **at), "the same for the means over seeds"),
+        "reference_error": (
+            array([one.reference_errors() for one in found], **at, **by_seed),
+            "half of the relative difference of the two windows",
+        ),
+        "mean_reference_error": (array([one.mean_reference_error() for one in found], **at), "the same for the means over seeds"),
+        "order": (_order(errors, steps), "slope of log error on log step size, mean over seeds"),
+        "correction": (array([one.corrections() for one in found], **at, **by_seed), "terms of crossings relative to D(1)"),
+        "crossings": (
+            array([one.crossings for one in found], **at, **by_seed, kind=("all", "sliding")),
+            "crossings per training",
+        ),
+    }
+    if config.edge_nodes:
+        variables |= _on_an_edge(config, steps[-1], seeds)
+    if config.widths:
+        wide = [_Compared.of(config, config.width_step, seeds, width=width) for width in config.widths]
+        width = {"width": config.widths}
+        variables |= {
+            "width_error": (
+                array([[one.errors(kind) for one in wide] for kind in DERIVATIVES], **kinds, **width, **by_seed),
+                "`error` by width",
+            ),
+            "width_reference_error": (array([one.reference_errors() for one in wide], **width, **by_seed), "`reference_error`"),
+            "width_correction": (array([one.corrections() for one in wide], **width, **by_seed), "`correction` by width"),
+        }
+    return _with_warning(labelled("kinks", config, variables).assign_attrs(n_seeds=config.n_seeds))
+
+
+def coarse_derivative(learner: MLP, seeds: Sequence[int], window: float, nodes: int) -> Array:
+    """Compute dF/dw at w = 1 from differences F(1 + h) - F(1 - h) of one weight at a time, shape (R, M, N).
+
+    With h = (k + 1/2) `window` / `nodes` for k = 0 .. nodes - 1, the result is the coefficient a of the least-squares fit
+    a 2h + b 2h^3. It is exact for polynomials of degree up to 4. Jumps of F that are close to each other average out.
+
+    >>> line = MLP([[1.0]], [1.0], [[1.0]], hidden=(), loss="squared", steps=1, learning_rate=0.5, init_scale=1e-9)
+    >>> coarse_derivative(line, [0], 0.1, 4).round(6).tolist()  # one step from 0: theta = b = w / 2, F = w
+    [[[1.0]]]
+    """
+    n, h = learner.n_points, window * (np.arange(nodes) + 0.5) / nodes
+    rows = 1.0 + np.concatenate([sign * x * np.eye(n) for x in h for sign in (1.0, -1.0)])
+    F = learner.respond(rows, seeds).reshape(nodes, 2, n, len(seeds), -1)
+    weights = np.linalg.pinv(np.column_stack([2.0 * h, 2.0 * h**3]))[0]
+    return np.moveaxis(np.tensordot(weights, F[:, 0] - F[:, 1], 1), 0, -1)
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """Both derivatives, (R, M, N) each, the two references, and the numbers of crossings (R, 2), at one step size."""
+
+    derivatives: dict[str, Array]
+    references: tuple[Array, Array]
+    crossings: Array
+
+    @classmethod
+    def of(cls, config: KinksConfig, step: float, seeds: Sequence[int], width: int | None = None) -> "_Compared":
+        learners = {kind: _learner(config, step, kind, width) for kind in DERIVATIVES}
+        some = learners["unrolled"]
+        ones, (wide, narrow) = np.ones((1, some.n_points)), config.windows
+        return cls(
+            {kind: learner.weight_jacobian(ones, seeds)[0] for kind, learner in learners.items()},
+            (coarse_derivative(some, seeds, wide, config.nodes), coarse_derivative(some, seeds, narrow, config.nodes)),
+            some.crossings(ones, seeds)[0],
+        )
+
+    @property
+    def reference(self) -> Array:
+        first, second = self.references
+        return 0.5 * (first + second)
+
+    def errors(self, kind: str) -> list[float]:
+        return [relative_error(*pair) for pair in zip(self.derivatives[kind], self.reference, strict=True)]
+
+    def mean_error(self, kind: str) -> Measured:
+        pair = self.derivatives[kind], self.reference
+        return measured(relative_error(*(x.mean(axis=0) for x in pair)), jackknife(relative_error, *pair))
+
+    def reference_errors(self) -> list[float]:
+        return [relative_error(*pair) for pair in zip(self.references[0], self.reference, strict=True)]
+
+    def mean_reference_error(self) -> float:
+        return relative_error(self.references[0].mean(axis=0), self.reference.mean(axis=0))
+
+    def corrections(self) -> list[float]:
+        pairs = zip(self.derivatives["unrolled"], self.derivatives["crossings"], strict=True)
+        return [relative_error(*pair) for pair in pairs]
+
+
+def _learner(config: KinksConfig, step: float, derivative: str, width: int | None = None) -> MLP:
+    """Build the network with this step of the flow, derivative, and width of every hidden layer."""
+    problem = config.problem
+    rate, count = step * (1.0 - problem.number("momentum")), max(1, round(config.time / step))
+    learner = problem.build(learning_rate=rate, steps=count, derivative=derivative)
+    if not isinstance(learner, MLP):
+        raise TypeError(f"{problem.name} is not a network, expected the learner mlp")
+    return learner if width is None else replace(learner, hidden=(width,) * len(learner.hidden))
+
+
+def _order(errors: Array, steps: Sequence[float]) -> Measured:
+    """Fit log error (derivatives, steps, R) = a + order log step for every seed; return the mean order and its standard error."""
+    x = np.log(steps) - np.mean(np.log(steps))
+    with np.errstate(divide="ignore", invalid="ignore"):  # without any error there is no order: NaN
+        slopes = np.einsum("s,dsr->dr", x, np.log(errors)) / (x @ x)
+        spread = slopes.std(axis=1, ddof=1) if slopes.shape[1] > 1 else np.full(len(slopes), np.nan)
+    return measured(slopes.mean(axis=1), spread / np.sqrt(slopes.shape[1]), derivative=DERIVATIVES)
+
+
+def _on_an_edge(config: KinksConfig, step: float, seeds: Sequence[int]) -> Variables:
+    """Compare the change of F from w_0 = 0 to 1, the other weights 1, with integrals of D_0 by the midpoint rule."""
+    learners = {kind: _learner(config, step, kind) for kind in DERIVATIVES}
+    some, nodes = learners["unrolled"], (np.arange(config.edge_nodes) + 0.5) / config.edge_nodes
+    rows = np.ones((config.edge_nodes, some.n_points))
+    rows[:, 0] = nodes
+    ends = np.ones((2, some.n_points))
+    ends[0, 0] = 0.0
+    before, after = some.respond(ends, seeds)
+    change = after - before  # (R, M)
+    integrals = {kind: learner.weight_jacobian_column(rows, seeds, 0).mean(axis=0) for kind, learner in learners.items()}
+    missed = [[relative_error(*pair) for pair in zip(integrals[kind], change, strict=True)] for kind in DERIVATIVES]
+    by_output = {"output": range(change.shape[1])}
+    return {
+        "edge_change": (array(change.mean(axis=0), **by_output), "F at w_0 = 1 minus F at w_0 = 0, mean over seeds"),
+        "edge_integral": (
+            array([integrals[kind].mean(axis=0) for kind in DERIVATIVES], derivative=DERIVATIVES, **by_output),
+            "integral of D_0 from w_0 = 0 to 1, mean over seeds",
+        ),
+        "edge_missed": (
+            array(missed, derivative=DERIVATIVES, seed=seeds),
+            "||integral of D_0 - change of F|| / ||change of F|| of a seed",
+        ),
+    }
+
+
+def _with_warning(result: xr.Dataset) -> xr.Dataset:
+    """Return the result, with an attribute `warning` that says how far the unrolled derivative is off, if it is at all."""
+    last = result.isel(step_size=-1)
+    correction = float(last.correction.median())
+    if correction == 0.0:
+        return result
+    total, sliding = last.crossings.mean("seed").values
+    text = (
+        f"training crosses kinks {total:.0f} times ({sliding / total:.0%} of them sliding) at step size "
+        f"{float(last.step_size):g}: D(1) that is differentiated step by step lacks {correction:.2g} of D(1) "
+        "(median over seeds), at any step size"
+    )
+    return result.assign_attrs(warning=text)
+
+
+_RELU: dict[str, Any] = {"hidden": (8,), "activation": "relu"}
+_WIDTHS = (4, 8, 16, 32, 64)
+
+
+def _case(data: str, *, widths: tuple[int, ...] = (), **options: Any) -> KinksConfig:
+    return KinksConfig(Problem(data, "mlp", **{**_RELU, **options}, n_points=8, n_queries=4), widths=widths)
+
+
+def _user_case(problem: Problem, small: bool) -> KinksConfig:
+    relu = problem.changed("steps", "learning_rate", activation="relu")
+    return KinksConfig(relu, step_sizes=(0.16, 0.08), n_seeds=4, edge_nodes=0) if small else KinksConfig(relu)
+
+
+EXPERIMENT = Experiment(
+    name="kinks",
+    question="Is what differentiates through the training of a relu network the derivative of its response?",
+    cases=(
+        _case("xor", widths=_WIDTHS),
+        _case("two_moons", widths=_WIDTHS),
+        _case("spector"),
+        _case("xor", hidden=(6, 5)),
+        _case("two_moons", momentum=0.5),
+        _case("spector", batch_size=4),
+        _case("xor", activation="tanh"),
+    ),
+    small=(
+        KinksConfig(
+            Problem("xor", "mlp", hidden=(4,), activation="relu", n_points=5, n_queries=2),
+            step_sizes=(0.2, 0.1, 0.05),
+            time=5.0,
+            n_seeds=4,
+            nodes=4,
+            widths=(4, 16),
+            width_step=0.1,
+            edge_nodes=8,
+        ),
+    ),
+    run=run,
+    user_case=user_case(_user_case, learners=NETWORKS, at_most=8),
+    most_points=lambda config: None,
+    varies={"learning_rate": "step_sizes", "steps": "time", "snapshots": "time", "derivative": "the experiment itself"},
+)

@@ -1,0 +1,149 @@
+"""The experiment `kinks`: fits of polynomials, training in plain loops, and cases where nothing may be found."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import plain_mlp as plain
+import pytest
+from assertions import assert_close, assert_identical
+from stored import computed
+
+from sims.experiments.kinks import EXPERIMENT, KinksConfig, _order, coarse_derivative, run
+from sims.experiments.shared.problem import Problem
+
+SMALL = EXPERIMENT.small[0]
+FEW = replace(SMALL, step_sizes=(0.2, 0.1), time=2.0, n_seeds=3, widths=(), edge_nodes=0)
+
+
+@dataclass
+class Polynomial:
+    """F = sum_i c_i (w_i - 1)^degree + 3 w_0, with a jump of 1 in w_1 at `jump`."""
+
+    degree: int
+    jump: float = np.inf
+    n_points: int = 2
+
+    def respond(self, weights, seeds):
+        w = np.asarray(weights)
+        F = ((w - 1.0) ** self.degree) @ [5.0, 7.0] + 3.0 * w[:, 0] + (w[:, 1] > self.jump)
+        return np.repeat(F[:, None, None], len(seeds), axis=1)
+
+
+@pytest.mark.parametrize("degree", [2, 3, 4])
+def test_differences_are_exact_for_polynomials_up_to_degree_4(degree):
+    found = coarse_derivative(Polynomial(degree), [0, 1], 0.1, 3)
+    assert found.shape == (2, 1, 2)
+    assert_close(found, np.broadcast_to([3.0, 0.0], (2, 1, 2)), atol=1e-12)
+
+
+def test_differences_have_the_bias_of_degree_5_and_average_jumps():
+    """The fit of 2 h^5 by a 2h + b 2h^3, and of a step by the same, with numpy's polynomial least squares."""
+    h = 0.1 * (np.arange(4) + 0.5) / 4
+
+    def slope(values):
+        return np.linalg.lstsq(np.c_[2.0 * h, 2.0 * h**3], values, rcond=None)[0][0]
+
+    found = coarse_derivative(Polynomial(5, jump=1.05), [0], 0.1, 4)[0, 0]
+    assert_close(found, [3.0 + slope(10.0 * h**5), slope(14.0 * h**5 + (h > 0.05))], rtol=1e-9)
+
+
+def crossings_in_plain_loops(learner, seed, weights):
+    """The sign changes of preactivations between one step and the next, at all points: full-batch training only."""
+    (start,), (members,) = learner.initial_params([seed]), learner.batches([seed])
+    on = []
+    for theta in plain.train(learner, weights, start, members)[:-1]:  # gradients are taken before every step
+        w, b = theta[: learner.X.shape[1] * 4].reshape(-1, 4), theta[learner.X.shape[1] * 4 :][:4]
+        on.append(learner.X @ w + b > 0.0)
+    return int((np.diff(np.array(on), axis=0)).sum())
+
+
+def test_crossings_are_the_changes_of_sign_in_plain_loops():
+    learner = FEW.problem.build(learning_rate=0.2, steps=10)
+    found = learner.crossings(np.ones((1, 5)), range(3))[0]
+    assert_identical(found[:, 0], [crossings_in_plain_loops(learner, seed, np.ones(5)) for seed in range(3)])
+    assert found[:, 0].max() > 0
+    assert (found[:, 1] <= found[:, 0]).all()
+    assert not replace(learner, activation="tanh").crossings(np.ones((1, 5)), range(3)).any()
+    with pytest.raises(ValueError, match="crossings of adam, expected optimizer sgd"):
+        replace(learner, optimizer="adam").crossings(np.ones((1, 5)), [0])
+
+
+def test_errors_are_those_of_the_learner_against_fits_written_out():
+    result, seeds = run(FEW), range(3)
+    for step, count in ((0.2, 10), (0.1, 20)):
+        at, references = result.sel(step_size=step), []
+        for window in FEW.windows:
+            h = window * (np.arange(FEW.nodes) + 0.5) / FEW.nodes
+            learner = FEW.problem.build(learning_rate=step, steps=count)
+            columns = []
+            for i in range(5):
+                e = np.eye(5)[i]
+                differences = [(learner.respond([1 + x * e], seeds) - learner.respond([1 - x * e], seeds))[0].ravel() for x in h]
+                columns.append(np.linalg.lstsq(np.c_[2 * h, 2 * h**3], np.array(differences), rcond=None)[0][0])
+            references.append(np.array(columns).T.reshape(3, 2, 5))
+        reference = np.mean(references, axis=0)
+        norm = np.linalg.norm(reference, axis=(1, 2))
+        assert_close(at.reference_error, np.linalg.norm(references[0] - references[1], axis=(1, 2)) / 2 / norm, rtol=1e-7)
+        for kind in ("unrolled", "crossings"):
+            D = FEW.problem.build(learning_rate=step, steps=count, derivative=kind).weight_jacobian(np.ones((1, 5)), seeds)[0]
+            assert_close(at.error.sel(derivative=kind), np.linalg.norm(D - reference, axis=(1, 2)) / norm, rtol=1e-7)
+            mean = np.linalg.norm((D - reference).mean(axis=0)) / np.linalg.norm(reference.mean(axis=0))
+            assert_close(at.mean_error.sel(derivative=kind), mean, rtol=1e-7)
+
+
+def test_step_sizes_are_those_of_the_flow_with_momentum():
+    problem = FEW.problem.changed(momentum=0.5)
+    result = run(replace(FEW, problem=problem, step_sizes=(0.2,)))
+    learner = problem.build(learning_rate=0.1, steps=10)
+    assert_identical(result.crossings.values[0], learner.crossings(np.ones((1, 5)), range(3))[0])
+
+
+def test_the_order_is_the_slope_of_the_logarithms():
+    steps, rng = (0.4, 0.2, 0.1), np.random.default_rng(0)
+    scale, orders = rng.uniform(1.0, 2.0, 6), rng.uniform(0.5, 1.5, 6)
+    errors = np.stack([np.outer(np.ones(3), scale), scale * np.array(steps)[:, None] ** orders])
+    found = _order(errors, steps)
+    assert_close(found.value, [0.0, orders.mean()], atol=1e-12)
+    assert_close(found.error, [0.0, orders.std(ddof=1) / np.sqrt(6)], atol=1e-12)
+
+
+def test_on_smooth_networks_both_derivatives_are_the_same_and_right():
+    smooth = replace(FEW, problem=FEW.problem.changed(activation="tanh"), widths=(2, 3), edge_nodes=16)
+    result = run(smooth)
+    for name in ("error", "width_error", "edge_missed", "edge_integral"):
+        assert_identical(*(result[name].sel(derivative=kind).values for kind in ("unrolled", "crossings")))
+    assert not result.crossings.values.any()
+    assert not result.correction.values.any()
+    assert float(result.error.max()) < 1e-4  # h^4 with h = 0.1
+    assert float(result.edge_missed.max()) < 1e-2  # midpoint rule
+    assert "warning" not in result.attrs
+
+
+def test_the_small_case_crosses_kinks_and_warns_of_it():
+    (result,) = computed("kinks")
+    total, sliding = result.crossings.isel(step_size=-1).mean("seed").values
+    share = float(result.correction.isel(step_size=-1).median())
+    assert 0.0 < share < 1.0
+    assert f"crosses kinks {total:.0f} times ({sliding / total:.0%} of them sliding) at step size 0.05" in result.attrs["warning"]
+    assert f"lacks {share:.2g} of D(1)" in result.attrs["warning"]
+    unrolled, corrected = (result.error.sel(derivative=kind).median("seed").values for kind in ("unrolled", "crossings"))
+    assert corrected[-1] < 0.5 * unrolled[-1]
+    missed = result.edge_missed.median("seed").values
+    assert missed[1] < 0.5 * missed[0]
+
+
+def test_integrals_on_an_edge_are_sums_over_midpoints():
+    (result,) = computed("kinks")
+    seeds = range(SMALL.n_seeds)
+    learner = SMALL.problem.build(learning_rate=0.05, steps=100, derivative="crossings")
+    rows = [[(k + 0.5) / 8, 1, 1, 1, 1] for k in range(8)]
+    integral = np.mean([learner.weight_jacobian([row], seeds)[0, :, :, 0] for row in rows], axis=0)  # (R, M)
+    change = (learner.respond([[1] * 5], seeds) - learner.respond([[0, 1, 1, 1, 1]], seeds))[0]
+    missed = np.linalg.norm(integral - change, axis=1) / np.linalg.norm(change, axis=1)
+    assert_close(result.edge_missed.sel(derivative="crossings"), missed, rtol=1e-8)
+    assert_close(result.edge_change, change.mean(axis=0), rtol=1e-9)
+
+
+def test_other_learners_are_refused_by_name():
+    with pytest.raises((TypeError, ValueError), match="logistic"):
+        run(KinksConfig(Problem("xor", "logistic", l2=0.1)))
