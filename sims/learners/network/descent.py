@@ -4,10 +4,10 @@ With the objective's gradient g_t = (1/|batch_t|) sum_{i in batch_t} w_i grad l_
 
     v_{t+1} = momentum v_t + g_t,        theta_{t+1} = theta_t - rate_t v_{t+1},        v_0 = 0.
 
-`kernels` has the step of adam, too. Tangents are derivatives of theta_t in w; they obey the differentiated steps (forward mode).
-Adjoints are derivatives of an output in theta_t; they obey the transposed steps (reverse mode). Both need products of the
-Hessian H_t with a direction, never H_t itself. Replicas are trained in tiles that stay in the cache; b * S + s is the replica of
-weights b and seed s.
+`kernels.optimizers` has the step of adam, too. Tangents are derivatives of theta_t in w; they obey the differentiated steps
+(forward mode). Adjoints are derivatives of an output in theta_t; they obey the transposed steps (reverse mode). Both need
+products of the Hessian H_t with a direction, never H_t itself. Replicas are trained in tiles that stay in the cache; b * S + s
+is the replica of weights b and seed s.
 """
 
 import dataclasses
@@ -59,7 +59,7 @@ class State(NamedTuple):
 
 @dataclass(frozen=True)
 class Optimizer:
-    """How a gradient becomes a step: `sgd` with momentum, or `adam` and `adamw`, whose step the comment in `kernels` defines.
+    """How a gradient becomes a step: `sgd` with momentum, or `adam` and `adamw`, whose step `kernels.optimizers` defines.
 
     l2 multiplies theta in the gradient; for adamw it shrinks theta by rate l2 in every step instead (decoupled decay).
     """
@@ -81,10 +81,10 @@ class Optimizer:
         return 1 if self.name == "sgd" else 2
 
     @property
-    def code(self) -> tuple[float, float, int, float, tuple[float, float], float]:
-        """Return the last fields of `kernels.Job`."""
+    def code(self) -> kernels.Rule:
+        """Return the last field of `kernels.Job`."""
         decay, number = self.l2 - self.penalty, kernels.OPTIMIZERS.index(self.name)
-        return self.penalty, decay, number, self.momentum, self.betas, self.eps
+        return kernels.Rule(self.penalty, decay, number, self.momentum, self.betas, self.eps)
 
 
 @dataclass(frozen=True, eq=False)
@@ -272,7 +272,7 @@ class _Tile:
             batches.numbers,
             seeds % batches.numbers.shape[2],
             batches.sizes,
-            *plan.optimizer.code,
+            plan.optimizer.code,
         )
 
     def start(self) -> State:
@@ -304,7 +304,7 @@ class _Tile:
         state = self.start()
         memories = np.zeros((len(tangents), *state.memory.shape))
         for first, stop in pairwise((0, *self.plan.snapshots)):
-            kernels.push(self._job, self._rates(first, stop), first, *state, tangents, memories, of_weights)
+            kernels.push(self._job, self._rates(first, stop), first, *state, tangents, memories, of_weights, np.empty((0, 0)))
             yield state.params, tangents
 
     def pull(self, adjoint: Array, kept: dict[int, State], stop: int) -> Array:
