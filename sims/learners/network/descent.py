@@ -4,10 +4,10 @@ With the objective's gradient g_t = (1/|batch_t|) sum_{i in batch_t} w_i grad l_
 
     v_{t+1} = momentum v_t + g_t,        theta_{t+1} = theta_t - rate_t v_{t+1},        v_0 = 0.
 
-`kernels` has the step of adam, too. Tangents are derivatives of theta_t in w; they obey the differentiated steps (forward mode).
-Adjoints are derivatives of an output in theta_t; they obey the transposed steps (reverse mode). Both need products of the
-Hessian H_t with a direction, never H_t itself. Replicas are trained in tiles that stay in the cache; b * S + s is the replica of
-weights b and seed s.
+`kernels.optimizers` has the step of adam, too. Tangents are derivatives of theta_t in w; they obey the differentiated steps
+(forward mode). Adjoints are derivatives of an output in theta_t; they obey the transposed steps (reverse mode). Both need
+products of the Hessian H_t with a direction, never H_t itself. Replicas are trained in tiles that stay in the cache; b * S + s
+is the replica of weights b and seed s.
 """
 
 import dataclasses
@@ -31,6 +31,7 @@ __all__ = ["Batches", "Descent", "DivergedError", "Optimizer"]
 Indices = NDArray[np.int64]
 
 _NO_CODES: kernels.Codes = np.empty(0, np.uint64)
+_NO_MOVES: Array = np.empty((0, 0))
 
 
 class DivergedError(ArithmeticError):
@@ -60,7 +61,7 @@ class State(NamedTuple):
 
 @dataclass(frozen=True)
 class Optimizer:
-    """How a gradient becomes a step: `sgd` with momentum, or `adam` and `adamw`, whose step the comment in `kernels` defines.
+    """How a gradient becomes a step: `sgd` with momentum, or `adam` and `adamw`, whose step `kernels.optimizers` defines.
 
     l2 multiplies theta in the gradient; for adamw it shrinks theta by rate l2 in every step instead (decoupled decay).
     """
@@ -82,10 +83,10 @@ class Optimizer:
         return 1 if self.name == "sgd" else 2
 
     @property
-    def code(self) -> tuple[float, float, int, float, tuple[float, float], float]:
-        """Return the last fields of `kernels.Job`."""
+    def code(self) -> kernels.Rule:
+        """Return the last field of `kernels.Job`."""
         decay, number = self.l2 - self.penalty, kernels.OPTIMIZERS.index(self.name)
-        return self.penalty, decay, number, self.momentum, self.betas, self.eps
+        return kernels.Rule(self.penalty, decay, number, self.momentum, self.betas, self.eps)
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,23 +135,43 @@ class Descent:
 
         Forward mode needs N products of a Hessian with a direction for every step. Reverse mode needs M products for every step
         before each snapshot, and repeats every step, which costs about as much as one product. If there are few replicas, each
-        is there once for every query: vector instructions need several replicas. This changes no bit, because replicas know
-        nothing of each other.
+        is there once for every weight or for every query: vector instructions need several replicas. This changes no bit,
+        because replicas know nothing of each other; but with fewer than `_FEW` replicas the other mode may be the cheaper one.
         """
         (n, m), size = (len(self.X), len(self.X_query)), (len(self.snapshots) * len(self.X_query), len(self.X))
-        if n * self.snapshots[-1] <= (m + 1) * sum(self.snapshots):
+        (b, s), k, steps = (len(weights), initial.shape[1]), len(self.snapshots), sum(self.snapshots)
+        if b * s < _FEW:
+            lanes = _filled(n, b * s)
+            if lanes * self.snapshots[-1] <= _REVERSE_COST * _filled(m, b * s) * steps:
+                found = self._in_lanes(_forward_lanes, lanes, weights, initial, batches, (k * m,))
+                return found[:, :, :n].swapaxes(2, 3)
+        if n * self.snapshots[-1] <= (m + 1) * steps:
             return self._in_tiles(partial(_forward_jacobian, moved=n), weights, initial, batches, size, directions=n)
         kept = (1 + self.optimizer.memories + _TRAIL[self.optimizer.name]) * self.stride
-        if len(weights) * initial.shape[1] * m > _LANES:
+        if b * s * m > _LANES:
             return self._in_tiles(_reverse_jacobian, weights, initial, batches, size, directions=m, kept=kept)
-        (b, s), k = (len(weights), initial.shape[1]), len(self.snapshots)
-        starts, repeated = np.repeat(initial, m, axis=1), Batches(np.repeat(batches.numbers, m, axis=2), batches.sizes)
-        work = partial(_reverse_jacobian, lanes=m)
+        found = self._in_lanes(_reverse_jacobian, m, weights, initial, batches, (k, n), kept=kept)
+        return found.swapaxes(2, 3).reshape(b, s, k * m, n)
+
+    def _in_lanes(
+        self,
+        work: "Callable[[_Tile, int], Array]",
+        lanes: int,
+        weights: Array,
+        initial: Array,
+        batches: Batches,
+        size: tuple[int, ...],
+        *,
+        kept: int = 0,
+    ) -> Array:
+        """Compute work(tile, lanes), shape (*size, R), where every replica is there once for each lane: (B, S, lanes, *size)."""
+        starts, repeated = np.repeat(initial, lanes, axis=1), Batches(np.repeat(batches.numbers, lanes, axis=2), batches.sizes)
+        each = partial(work, lanes=lanes)
         try:
-            found = self._in_tiles(work, weights, starts, repeated, (k, n), directions=1, kept=kept)
+            found = self._in_tiles(each, weights, starts, repeated, size, directions=1, kept=kept)
         except DivergedError as error:
-            raise DivergedError(error.row, error.seed // m, error.step) from None
-        return found.reshape(b, s, m, k, n).swapaxes(2, 3).reshape(b, s, k * m, n)
+            raise DivergedError(error.row, error.seed // lanes, error.step) from None
+        return found.reshape(len(weights), -1, lanes, *size)
 
     def jacobian_column(self, weights: Array, initial: Array, batches: Batches, point: int) -> Array:
         """Compute d outputs / d w_point, shape (B, S, K M), by forward mode in this direction only.
@@ -308,7 +329,7 @@ class _Tile:
             batches.numbers,
             seeds % batches.numbers.shape[2],
             batches.sizes,
-            *plan.optimizer.code,
+            plan.optimizer.code,
         )
 
     def start(self) -> State:
@@ -361,20 +382,21 @@ class _Tile:
             self.train(state, first, stop)
             yield state.params
 
-    def push(self, tangents: Array, *, of_weights: int) -> Generator[tuple[Array, Array]]:
+    def push(self, tangents: Array, *, of_weights: int = 0, moves: Array = _NO_MOVES) -> Generator[tuple[Array, Array]]:
         """Train together with K tangents (K, P, R), and yield the parameters and the tangents at every snapshot.
 
-        The first `of_weights` tangents are derivatives in the weights of the points with the same numbers.
+        The first `of_weights` tangents are derivatives in the weights of the points with the same numbers. With `moves` (N, R)
+        there is one, along which the weights of replica r move by moves[:, r].
         """
         state, watch = self.start(), self.watch()
         memories = np.zeros((len(tangents), *state.memory.shape))
         for first, stop in pairwise((0, *self.plan.snapshots)):
             if watch is None:
-                kernels.push(self._job, self._rates(first, stop), first, *state, tangents, memories, of_weights)
+                kernels.push(self._job, self._rates(first, stop), first, *state, tangents, memories, of_weights, moves)
             else:
                 for t in range(first, stop):
                     self.crossings(watch, state.params, t).correct(tangents, memories)
-                    kernels.push(self._job, self._rates(t, t + 1), t, *state, tangents, memories, of_weights)
+                    kernels.push(self._job, self._rates(t, t + 1), t, *state, tangents, memories, of_weights, moves)
             yield state.params, tangents
 
     def pull(self, adjoint: Array, kept: dict[int, tuple[State, Watch | None]], stop: int) -> Array:
@@ -468,6 +490,19 @@ def _forward_jacobian(tile: _Tile, moved: int) -> Array:
     )
 
 
+def _forward_lanes(tile: _Tile, lanes: int) -> Array:
+    """Compute the derivative (K M, R) of every replica in the weight with its number seeds[r] mod `lanes`, if there is one."""
+    moves = np.equal(np.arange(len(tile.plan.X))[:, None], tile.seeds % lanes).astype(np.float64)
+    ends = tile.push(np.zeros((1, *tile.initial.shape)), moves=moves)
+    return np.concatenate([np.einsum("mpr,pr->mr", tile.plan.query_gradients(params), along[0]) for params, along in ends])
+
+
+def _filled(count: int, replicas: int) -> int:
+    """Return the least number >= count that, times the replicas, is a multiple of `_AT_ONCE`."""
+    part = _AT_ONCE // math.gcd(_AT_ONCE, replicas)
+    return -(-count // part) * part
+
+
 def _reverse_jacobian(tile: _Tile, lanes: int = 1) -> Array:
     """Compute the derivatives (K M, N, R) in all weights by reverse mode, with a state stored every sqrt(T) steps.
 
@@ -501,6 +536,9 @@ def _amplification(tile: _Tile) -> Array:
 
 
 _TRAIL = {"sgd": 1, "adam": 4, "adamw": 4}  # vectors (P,) that reverse mode stores for every step
+_FEW = 8  # replicas, from which on the mode does not depend on their number
+_AT_ONCE = 16  # numbers that a loop over replicas takes at once (four vectors of four); the others cost as much one by one
+_REVERSE_COST = 2  # time of reverse mode by that of forward mode, with as many lanes
 _LANES = 32  # replicas times queries, up to which every query has replicas of its own
 _CACHE_ENTRIES = 60_000  # float64 numbers of a tile's parameters and directions
 _SMALLEST_TILE, _LARGEST_TILE = 32, 64

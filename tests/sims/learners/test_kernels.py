@@ -7,6 +7,7 @@ from assertions import assert_identical
 
 from sims.learners.network import kernels
 from sims.learners.network.descent import Optimizer
+from sims.learners.network.kernels import activations
 from sims.learners.network.passes import contiguous
 
 LONG = np.longdouble
@@ -17,26 +18,26 @@ def activated(x, activation="tanh"):
     rows = np.array(x, dtype=np.float64).reshape(1, -1)
     if activation == "gelu":
         return gelu(x)[0]
-    kernels._activate(kernels.ACTIVATIONS.index(activation), rows)
+    activations.activate(kernels.ACTIVATIONS.index(activation), rows)
     return rows[0]
 
 
 def gelu(x):
     """The values, the slopes and the bends."""
     rows, extra = np.array(x, dtype=np.float64).reshape(1, -1), np.empty((3, len(x)))
-    kernels._gelu(rows, extra, 0, 1)
+    activations.gelu(rows, extra, 0, 1)
     return rows[0], extra[0], extra[1]
 
 
 def with_slope(a, activation):
     out = np.ones((1, len(a)))
-    kernels._times_slope(kernels.ACTIVATIONS.index(activation), a.reshape(1, -1), out)
+    activations.times_slope(kernels.ACTIVATIONS.index(activation), a.reshape(1, -1), out)
     return out[0]
 
 
 def with_bend(a, activation):
     out, one = np.zeros((1, len(a))), np.ones((1, len(a)))
-    kernels._add_bend(kernels.ACTIVATIONS.index(activation), a.reshape(1, -1), one, one, out)
+    activations.add_bend(kernels.ACTIVATIONS.index(activation), a.reshape(1, -1), one, one, out)
     return out[0]
 
 
@@ -194,13 +195,13 @@ def test_training_and_products_of_a_replica_depend_on_nothing_beside_it(activati
                 who,
                 sizes,
             ),
-            *Optimizer(optimizer, l2=0.01, momentum=0.5, eps=0.01).code,
+            Optimizer(optimizer, l2=0.01, momentum=0.5, eps=0.01).code,
         )
         rates, after, trail = contiguous(np.full(7, 0.1)), theta.copy(), np.empty((7, rows * size, len(who)))
         memory, speeds, back = np.zeros((2, memories * size, len(who))), *np.zeros((2, 3, memories * size, len(who)))
         kernels.descend(job, rates, 1, after, memory[0], trail, np.empty(0, np.uint64))
         pushed, tangents = theta.copy(), along.copy()
-        kernels.push(job, rates, 1, pushed, memory[1], tangents, speeds, 2)
+        kernels.push(job, rates, 1, pushed, memory[1], tangents, speeds, 2, np.empty((0, 0)))
         assert_identical(pushed, after, call="parameters with and without tangents")
         adjoint, weighted = along.copy(), np.zeros((3, n, len(who)))
         kernels.pull(job, rates, 1, trail, adjoint, back, weighted)

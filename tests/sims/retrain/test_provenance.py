@@ -257,7 +257,8 @@ def test_a_module_that_was_edited_after_its_import_is_told_as_it_is_in_memory_to
         "theory/subsets.py",
         "theory/streams.py",
         "sims/learners/logistic.py",
-        "sims/learners/network/kernels.py",
+        "sims/learners/network/kernels/training.py",
+        "sims/learners/network/kernels/layers.py",
     ],
 )
 def test_the_learners_own_modules_count_for_every_learner(name, monkeypatch):

@@ -1,0 +1,108 @@
+"""Compute activations, their slopes and their bends, and the exponential function that they and the losses share."""
+
+import math
+
+import numpy as np
+
+from theory.compiled import inner
+from theory.response import Array
+
+__all__ = ["ACTIVATIONS", "GELU", "activate", "add_bend", "exponential", "gelu", "times_slope"]
+
+ACTIVATIONS = ("tanh", "softplus", "relu", "identity", "gelu")
+"""The activations; `activate`, `times_slope` and `add_bend` use their positions. The derivative of relu at 0 is 0 here."""
+
+GELU = ACTIVATIONS.index("gelu")
+"""The activation whose derivatives are not expressed by its value, but kept in the rows `extra`."""
+
+
+@inner
+def activate(activation: int, z: Array) -> None:
+    """Replace the rows z by a = act(z)."""
+    a = z.reshape(-1)
+    if activation == 0:
+        for r in range(len(a)):
+            power, rest = exponential(2.0 * min(max(a[r], -20.0), 20.0))  # tanh 20 is 1 to the last bit
+            minus_1 = power * rest + (power - 1.0)
+            a[r] = minus_1 / (minus_1 + 2.0)
+    elif activation == 1:
+        for r in range(len(a)):
+            power, rest = exponential(max(-abs(a[r]), -700.0))
+            a[r] = max(a[r], 0.0) + math.log1p(power * rest + power)
+    elif activation == 2:
+        for r in range(len(a)):
+            a[r] = max(a[r], 0.0)
+
+
+@inner
+def times_slope(activation: int, values: Array, out: Array) -> None:
+    """Multiply the rows `out` by da/dz, expressed by the values a."""
+    a, flat = values.reshape(-1), out.reshape(-1)
+    if activation == 0:
+        for r in range(len(a)):
+            flat[r] *= 1.0 - a[r] * a[r]
+    elif activation == 1:
+        for r in range(len(a)):
+            power, rest = exponential(max(-a[r], -700.0))
+            flat[r] *= (1.0 - power) - power * rest
+    elif activation == 2:
+        for r in range(len(a)):
+            flat[r] *= 1.0 if a[r] > 0.0 else 0.0
+
+
+@inner
+def add_bend(activation: int, values: Array, tangents: Array, pulls: Array, out: Array) -> None:
+    """Add pull * d^2a/dz^2 * dz to the rows `out`, where the tangents are da/dz * dz.
+
+    The factor (d^2a/dz^2) / (da/dz) is expressed by the values a.
+    """
+    a, tangent, pull, flat = values.reshape(-1), tangents.reshape(-1), pulls.reshape(-1), out.reshape(-1)
+    if activation == 0:
+        for r in range(len(a)):
+            flat[r] -= 2.0 * a[r] * tangent[r] * pull[r]
+    elif activation == 1:
+        for r in range(len(a)):
+            power, rest = exponential(max(-a[r], -700.0))
+            flat[r] += (power * rest + power) * tangent[r] * pull[r]
+
+
+@inner
+def gelu(values: Array, extra: Array, here: int, rows: int) -> None:
+    """Replace the rows z by a = z Phi(z), Phi the normal distribution, and write da/dz and d^2a/dz^2 into `extra`."""
+    for j in range(here, here + rows):
+        second = len(values) + j
+        for r in range(values.shape[1]):
+            z = min(max(values[j, r], -40.0), 40.0)  # beyond, Phi is 0 or 1 to the last bit
+            power, rest = exponential(max(-0.5 * z * z, -700.0))
+            density, below = (power * rest + power) * _PER_ROOT_2_PI, 0.5 * math.erfc(-z * _ROOT_HALF)
+            values[j, r] = max(values[j, r], -40.0) * below
+            extra[j, r] = below + z * density
+            extra[second, r] = (2.0 - z * z) * density
+
+
+@inner
+def exponential(x: float) -> tuple[float, float]:
+    """Compute exp x = 2^k (1 + rest) for |x| <= 700; return (2^k, rest) with |rest| < 0.42.
+
+    `rest` is correct to 2e-16, both absolutely and relative to itself. x = k log 2 + u with |u| <= log(2) / 2, and
+    rest = u + u^2 (1/2! + u/3! + .. + u^11/13!), whose terms are summed in pairs (Estrin).
+    """
+    shifted = x * _PER_LOG_2 + _ROUND  # the last bits of this number are the integer k
+    k = shifted - _ROUND
+    u = (x - k * _LOG_2_HIGH) - k * _LOG_2_LOW
+    v = u * u
+    w = v * v
+    low = (_T[0] + _T[1] * u) + (_T[2] + _T[3] * u) * v
+    middle = (_T[4] + _T[5] * u) + (_T[6] + _T[7] * u) * v
+    high = (_T[8] + _T[9] * u) + (_T[10] + _T[11] * u) * v
+    bits = (np.float64(shifted).view(np.int64) << np.int64(52)) + np.int64(1023 << 52)
+    return np.int64(bits).view(np.float64), u + v * (low + w * (middle + w * high))
+
+
+_T = tuple(1.0 / math.factorial(k) for k in range(2, 14))
+_ROUND = 1.5 * 2.0**52
+_ROOT_HALF = math.sqrt(0.5)
+_PER_ROOT_2_PI = 1.0 / math.sqrt(2.0 * math.pi)
+_PER_LOG_2 = 1.0 / math.log(2.0)
+_LOG_2_HIGH = float.fromhex("0x1.62e42feep-1")  # 32 bits of log 2, so that k times it is exact
+_LOG_2_LOW = float.fromhex("0x1.a39ef35793c76p-33")
