@@ -43,7 +43,7 @@ def learner(n=N, **options):
     chosen = [int(np.flatnonzero(sums == k)[0]) for k in range(MODULUS)]
     rest = [k for k in range(len(pairs)) if k not in chosen]
     train, ask = [*chosen, *rest[: n - MODULUS]], rest[n - MODULUS : n - MODULUS + 2]
-    given = {"steps": 30, "learning_rate": 0.01, "optimizer": "adam", "eps": 1e-3, "y_query": sums[ask], **options}
+    given = {"steps": 30, "learning_rate": 0.01, "optimizer": "adam", "eps": 1e-3, "l2": 1e-3, "y_query": sums[ask], **options}
     return TorchLearner(Transformer, "softmax", pairs[train], sums[train], pairs[ask], **given)
 
 
