@@ -47,8 +47,9 @@ def data(results: Sequence[xr.Dataset]) -> list[Bar]:
         at = ("" if p == 0.5 else f", p = {p:g}") + (", drawn" if "share" not in ds else "")
         label = f"{data_name(ds)}: {learner_name(ds)}{by_optimizer(ds)}{penalty}{steps}{at}"
         parts = np.array([*share[:3], share[3:].sum()])
-        error, ranks = float(np.nan_to_num(ds.r_squared_error.sel(p=p))), float(ds.lds.sel(p=p)) if "lds" in ds else np.nan
-        bars.append(Bar(label, p, parts, error, ranks))
+        error = ds.share_error.sel(p=p)[0] if "share" in ds else ds.r_squared_error.sel(p=p)
+        ranks = float(ds.lds.sel(p=p)) if "lds" in ds else np.nan
+        bars.append(Bar(label, p, parts, float(np.nan_to_num(error)), ranks))
     return sorted(bars, key=lambda bar: -bar.share[0])
 
 

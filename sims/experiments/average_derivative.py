@@ -205,6 +205,7 @@ EXPERIMENT = Experiment(
         _of_digits(NETWORK, (1, YOUNG, 30, 100)),
         _of_digits(NETWORK.changed(batch_size=3), (1, YOUNG, 30), n_points=6),
         _of_digits(BY_ADAM.changed(eps=1e-3), (1, YOUNG)),
+        _of_digits(NETWORK.changed(activation="relu"), (1, YOUNG, 20)),
         _jumping("xor", 0.1),
         _jumping("two_moons", 0.05),
     ),

@@ -130,7 +130,7 @@ EXPERIMENT = Experiment(
         ConvergenceConfig(Problem("xor", "mlp", **_NETWORK, data_seed=1)),
         ConvergenceConfig(Problem("two_moons", "mlp", **_NETWORK, n_points=8, data_seed=1)),
         ConvergenceConfig(Problem("two_moons", "mlp", **_LINEAR, n_points=8, data_seed=1)),
-        *(ConvergenceConfig(problem, n_seeds=16, steps=3000, snapshots_per_decade=12) for problem in (NETWORK, BY_ADAM)),
+        *(ConvergenceConfig(problem, n_seeds=12, steps=2000, snapshots_per_decade=12) for problem in (NETWORK, BY_ADAM)),
     ),
     small=(
         ConvergenceConfig(Problem("xor", "mlp", **_NETWORK, n_points=6), n_seeds=12, steps=1000),

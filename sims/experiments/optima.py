@@ -160,7 +160,7 @@ EXPERIMENT = Experiment(
         *(OptimaConfig(Problem(data, "mlp", **_network(*how), n_points=8)) for data in _DATA for how in _BOTH),
         *(OptimaConfig(Problem("xor", "mlp", **_network(*how), n_points=8, data_seed=1)) for how in _BOTH),
         *(OptimaConfig(Problem("two_moons", "mlp", **_network(loss, 0.0), n_points=8, data_seed=1)) for loss in _LOSSES),
-        *(OptimaConfig(NETWORK.changed(l2=l2, steps=steps)) for l2, steps in ((0.0, 2000), (0.01, 5000))),
+        *(OptimaConfig(NETWORK.changed(l2=l2, steps=steps)) for l2, steps in ((0.0, 2000), (0.01, 3000))),
     ),
     small=(
         OptimaConfig(Problem("xor", "mlp", **_network("logistic", 0.01, 500), n_points=6), n_seeds=12),

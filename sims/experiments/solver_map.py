@@ -78,7 +78,7 @@ EXPERIMENT = Experiment(
     cases=(
         SolverMapConfig(Problem("longley", "least_squares", n_points=12)),
         SolverMapConfig(Problem("spector", "logistic", l2=0.1, n_points=12)),
-        *(SolverMapConfig(replace(problem, n_points=12).changed("l2")) for problem in (SOFTMAX_DIGITS, SOFTMAX_IRIS)),
+        *(SolverMapConfig(replace(problem, n_points=12)) for problem in (SOFTMAX_DIGITS, SOFTMAX_IRIS)),
     ),
     small=(SolverMapConfig(Problem("longley", "least_squares", n_points=8), **_SHORT),),
     run=run,

@@ -111,7 +111,7 @@ EXPERIMENT = Experiment(
         SpectrumConfig(SOFTMAX_IRIS),
         *(SpectrumConfig(NETWORK.changed(steps=steps), n_seeds=8) for steps in (YOUNG, CONVERGED)),
         SpectrumConfig(BY_ADAM.changed(steps=CONVERGED), n_seeds=8),
-        DrawnSpectrumConfig(TEN_DIGITS, draws=300),
+        DrawnSpectrumConfig(TEN_DIGITS, draws=200),
         SpectrumConfig(Problem("two_moons", "kernel_sum"), control=True),
         SpectrumConfig(Problem("two_moons", "one_step"), n_seeds=16, control=True),
         SpectrumConfig(Problem("two_moons", "interpolator", n_points=8), n_seeds=16, control=True),

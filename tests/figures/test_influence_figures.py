@@ -120,6 +120,28 @@ def drawn(name):
     return module.data(*results), module.draw(module.data(*results))
 
 
+def test_the_maps_are_of_one_output_and_of_several_classes_where_there_are_some():
+    damping, width, solver = maps()
+    classes = [
+        damping[0].assign_attrs(described("digits_pooled-9 mlp loss=softmax")),
+        solver[0].assign_attrs(described("digits_pooled-12 softmax_regression")),
+    ]
+    found = fig_breakdown.data([classes[0], *damping], width, [classes[1], *solver])
+    assert [one.title for one in found] == [
+        "Xor, N = 8: Hessian against D(1)",
+        "Xor, N = 8: Gauss-Newton against D(1)",
+        "Digits 3, 5, 8, N = 9: Hessian against D(1)",
+        "Digits 3, 5, 8, N = 9: Gauss-Newton against D(1)",
+        "Two moons, N = 8: exact Hessian against D(1)",
+        "Two moons, N = 8: exact Hessian against leave-one-out",
+        "Longley, N = 12: conjugate gradients against D(1)",
+        "Longley, N = 12: LiSSA against D(1)",
+        "Digits 3, 5, 8, N = 12: conjugate gradients against D(1)",
+        "Digits 3, 5, 8, N = 12: LiSSA against D(1)",
+    ]
+    assert len([ax for ax in fig_breakdown.draw(found).axes if ax.get_title()]) == 10
+
+
 def test_the_waterfall_ends_at_the_whole_gap_and_turns_back_where_a_step_takes_back():
     panels, figure = drawn("budget")
     assert [panel.title for panel in panels] == [

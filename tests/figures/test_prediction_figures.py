@@ -97,6 +97,21 @@ def drawn(name):
     return module.data(results), module.draw(module.data(results))
 
 
+def test_spectrum_shows_r_squared_alone_where_subsets_were_drawn():
+    drawn_case = xr.Dataset(
+        {"r_squared": (("p",), [0.9]), "r_squared_error": (("p",), [0.02])}, {"p": [0.5]}, described("digits-500 mlp steps=30")
+    )
+    bars = fig_spectrum.data([drawn_case, spectrum(0.6, "iris-14 softmax_regression l2=0.01")])
+    assert bars[0].label == "Digits 0 to 9, N = 500: network, 30 steps, drawn"
+    assert bars[0].share.round(12).tolist() == [0.9, 0.0, 0.0, 0.1]
+    assert bars[0].error == 0.02
+    assert "Digits 0 to 9, N = 500: network, 30 steps, drawn: 90% (LDS not known)" in fig_spectrum.alt(bars)
+    assert "Iris, N = 14: softmax, l2 = 0.01: 60% (LDS 0.95)" in fig_spectrum.alt(bars)
+    (legend,) = fig_spectrum.draw(bars).legends
+    assert "all degrees above 1 count as higher" in legend.get_title().get_text()
+    assert fig_spectrum.draw(bars[1:]).legends[0].get_title().get_text() == ""
+
+
 def test_spectrum_stacks_degrees_to_the_whole_variance_the_most_linear_first():
     bars, figure = drawn("spectrum")
     assert [bar.label for bar in bars] == ["Spector, N = 14: logistic, l2 = 0.1", "Two moons, N = 8: network"]

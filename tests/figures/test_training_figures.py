@@ -66,6 +66,17 @@ def test_two_regimes_has_the_relative_errors_by_time_penalised_cases_first():
     assert first.n_seeds == 4
 
 
+def test_two_regimes_tells_adam_from_descent_and_names_digits_for_what_they_are():
+    adam = training("digits_pooled-12 mlp l2=0.01 optimizer=adam").isel(seed=slice(0, 2))
+    descent, by_adam = panels = fig_two_regimes.data([adam, training("digits_pooled-12 mlp l2=0.01")])
+    assert [panel.title for panel in panels] == ["Digits 3, 5, 8, N = 12, penalised", "Digits 3, 5, 8, N = 12 by adam, penalised"]
+    assert (descent.adaptive, by_adam.adaptive) == (False, True)
+    figure = fig_two_regimes.draw(panels)
+    assert "early in descent, not under adam" in figure.get_suptitle()
+    assert "2 or 4 seeds" in figure.get_supxlabel()
+    assert "early in training" in fig_two_regimes.draw([descent]).get_suptitle()
+
+
 def test_the_description_of_two_regimes_has_both_ends_and_says_where_influence_is_undefined():
     one, two = (training(case) for case in ("xor-8 mlp l2=0.01", "xor-4 mlp l2=0"))
     one.measured[-1, 1, 1] = np.nan

@@ -169,13 +169,16 @@ class _BadValueError(ValueError):
 
 
 def _with_problem(experiment: Experiment, cases: Sequence[Any], text: str, points: int | None, small: bool) -> Any:
-    """Return the case for a problem: the first case with its learner on the other data, or that for a user's own problem."""
+    """Return the case for a problem: the first case with its learner on the other data, or that for a user's own problem.
+
+    A network with one output per class is moved to data of several classes only, and no other network is.
+    """
     data, n_points, learner = read_problem(text)
     if n_points is not None and points is not None and n_points != points:
         raise ValueError(f"problem {text!r} and --points {points} differ: leave out one of the two numbers")
     n = points if n_points is None else n_points
     for case in cases:
-        if case.problem.learner == learner:
+        if case.problem.learner == learner and (learner not in NETWORKS or _for_classes(case.problem) == _has_classes(data)):
             moved = with_problems(case, lambda problem: replace(problem, data=data, data_seed=0))
             own = case.problem.size
             return with_own_points(moved, own) if n in (None, own) else experiment.resize(moved, n)
@@ -187,6 +190,14 @@ def _with_problem(experiment: Experiment, cases: Sequence[Any], text: str, point
     if isinstance(found, str):
         raise ValueError(f"{experiment.name} {found.replace('--learner ', '')}")
     return found[0] if isinstance(found, tuple) else found
+
+
+def _for_classes(problem: Problem) -> bool:
+    return dict(problem.options).get("loss") == "softmax"
+
+
+def _has_classes(data: str) -> bool:
+    return datasets.by_name(data).y_query is not None
 
 
 def with_own_points(config: Any, n_points: int) -> Any:
@@ -202,8 +213,8 @@ def _default_problem(data: str, learner: str, n_points: int | None) -> Problem:
     """Return a learner with the penalty and rate that most experiments use, as `user_problem` does for a user's own data."""
     if learner in CONVEX:
         return Problem(data, learner, l2=0.1, n_points=n_points)
-    classes = set(datasets.by_name(data, n_points).y.tolist()) <= {0.0, 1.0}
-    loss, rate = ("logistic", 0.5) if classes else ("squared", 0.1)
+    two = set(datasets.by_name(data, n_points).y.tolist()) <= {0.0, 1.0}
+    loss, rate = ("softmax", 0.5) if _has_classes(data) else ("logistic", 0.5) if two else ("squared", 0.1)
     return Problem(data, learner, hidden=(4,), loss=loss, l2=0.01, learning_rate=rate, n_points=n_points)
 
 

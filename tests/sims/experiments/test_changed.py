@@ -107,6 +107,25 @@ def test_an_option_that_the_experiment_sets_itself_is_refused_with_the_setting_t
         changed_cases(EXPERIMENTS["training_time"], Changes((("steps", "5"),)))
 
 
+@pytest.mark.parametrize(
+    ("data", "loss"), [("xor:8", "logistic"), ("digits_pooled:6", "softmax"), ("iris:6", "softmax"), ("longley:8", "logistic")]
+)
+def test_a_network_for_several_classes_takes_the_case_of_one_and_any_other_that_of_one_output(data, loss):
+    """Longley's targets are numbers, which the first case, with labels, refuses."""
+    changes = Changes(problem=f"{data}:mlp")
+    if data == "longley:8":
+        with pytest.raises(ValueError, match="expected labels 0 and 1"):
+            changed_cases(EXPERIMENTS["training_time"], changes)
+        return
+    (config,), _ = changed_cases(EXPERIMENTS["training_time"], changes)
+    assert config.problem.build(steps=1).loss == loss
+
+
+def test_several_classes_get_softmax_where_no_case_has_it():
+    (config,), _ = changed_cases(EXPERIMENTS["fixed_size"], Changes(problem="iris:6:mlp"))
+    assert config.problem.build().loss == "softmax"
+
+
 def test_a_learner_without_second_derivatives_is_refused():
     with pytest.raises(ValueError, match="scale_at_size is for logistic or least_squares"):
         changed_cases(EXPERIMENTS["scale_at_size"], Changes(problem="xor:8:mlp"))
@@ -172,8 +191,8 @@ def test_points_that_no_case_can_have_are_refused_and_each_case_says_why(capsys)
     jobs = jobs_of([EXPERIMENTS["scale"]], changes=Changes(points=16))
     assert all(job.config.problem.number("l2") > 0.0 for job in jobs)
     assert "noisy_line-64 least_squares l2=0 left out: with N = 16 and p = 0.25 some subsets" in capsys.readouterr().err
-    with pytest.raises(ValueError, match="no case of identity can have points=900"):
-        jobs_of([EXPERIMENTS["identity"]], changes=Changes(points=900))
+    with pytest.raises(ValueError, match="no case of identity can have points=9000"):
+        jobs_of([EXPERIMENTS["identity"]], changes=Changes(points=9000))
 
 
 # --- a file of one's own ---------------------------------------------------------------------------------------------------

@@ -8,11 +8,12 @@ import pytest
 from assertions import assert_close, assert_identical
 from scipy import stats
 
-from sims.experiments import group_removal, identity
+from sims.experiments import group_removal, identity, spectrum
 from sims.experiments.scale_at_size import ScaleAtSizeConfig
 from sims.experiments.scale_at_size import run as at_size
 from sims.experiments.shared.drawn_identity import DrawnIdentityConfig
 from sims.experiments.shared.drawn_removal import DrawnRemovalConfig
+from sims.experiments.shared.drawn_spectrum import DrawnSpectrumConfig
 from sims.experiments.shared.problem import Problem
 from theory.claims import Status, all_claims
 
@@ -99,3 +100,34 @@ def test_seeds_add_to_the_errors_of_a_network():
     assert float(four.measured_error.sel(at)) > 0.0
     drawn = identity.run(DrawnIdentityConfig(NETWORK, draws=120, seeds=(0, 1)))
     assert CLAIMS["C6"].judge({"identity": [drawn]}).status in (Status.FAILS, Status.INCONCLUSIVE)
+
+
+@pytest.mark.parametrize(("problem", "n_seeds"), [(LOGISTIC, 1), (NETWORK, 8)], ids=["logistic", "network"])
+def test_r_squared_from_chains_covers_that_of_all_subsets_and_its_bias_is_small(problem, n_seeds):
+    """The same seeds: only the chains differ. Noise stability misses at most kappa of the residual, here below a tenth."""
+    exact = spectrum.run(spectrum.SpectrumConfig(problem, probabilities=(0.5, 0.9), n_seeds=n_seeds))
+    drawn = spectrum.run(DrawnSpectrumConfig(problem, draws=600, n_seeds=n_seeds))
+    assert drawn.attrs["draws"] == 2400
+    assert drawn.attrs["degrees_of_freedom"] == min(19, n_seeds - 1 or 19)
+    assert (drawn.r_squared_error.values < 0.1).all()
+    t = stats.t.ppf(0.9999, 19)
+    for p in (0.5, 0.9):
+        true = float(exact.r_squared.sel(p=p))
+        allowed = t * float(drawn.r_squared_error.sel(p=p)) + 0.1 * (1.0 - true)
+        assert abs(float(drawn.r_squared.sel(p=p)) - true) <= allowed
+
+
+def test_the_accuracy_claim_takes_r_squared_of_drawn_subsets_with_its_interval():
+    drawn = spectrum.run(DrawnSpectrumConfig(LOGISTIC, draws=100, n_seeds=1))
+    verdict = CLAIMS["C5"].judge_once({"spectrum": [drawn]})
+    (item,) = verdict.evidence
+    assert item.case.endswith("400 subsets drawn")
+    assert item.figure == 1.0 - float(drawn.r_squared.sel(p=0.5))
+    assert_close(item.doubt, stats.t.ppf(0.975, 19) * float(drawn.r_squared_error.sel(p=0.5)), rtol=1e-12)
+
+
+def test_every_seed_adds_to_the_error_of_r_squared():
+    """Seeds that disagree: with the chains fixed, leaving one out moves the estimate."""
+    few = spectrum.run(DrawnSpectrumConfig(NETWORK, draws=600, n_seeds=2, probabilities=(0.5,)))
+    many = spectrum.run(DrawnSpectrumConfig(NETWORK, draws=600, n_seeds=8, probabilities=(0.5,)))
+    assert float(few.r_squared_error[0]) > float(many.r_squared_error[0]) > 0.0

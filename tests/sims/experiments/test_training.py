@@ -179,6 +179,18 @@ def test_the_largest_amplification_and_rounding_count_and_a_millionth_is_warned_
     assert said["warning"].endswith("a learning rate below 16 may be")
 
 
+def test_networks_of_many_parameters_have_the_amplification_of_their_first_seed_only():
+    wide = Problem("digits_pooled", "mlp", hidden=(6,), loss="softmax", steps=20, n_points=3)
+    result = EXPERIMENTS["training_time"].run(TrainingTimeConfig(wide, times=(5, 20), n_seeds=3))
+    learner = wide.build(snapshots=(5, 20))
+    assert learner.initial_params((0,)).shape[1] == 123
+    expected = learner.amplification(np.ones((1, 3)), (0,))[0, 0]
+    assert_close(result.amplification.sel(seed=0), expected, rtol=1e-12, call="the first seed")
+    assert np.isnan(result.amplification.sel(seed=[1, 2])).all()
+    said = with_conditioning(xr.Dataset(), [learner], range(3)).attrs
+    assert_close(said["amplification"], expected.max(), rtol=1e-12, call="the largest over snapshots")
+
+
 def test_chaos_that_training_forgets_before_its_end_is_warned_of():
     """Three hidden layers on Spector with steps of 0.3: a start moved by 2^-50 moves D(1) by a tenth of itself and more."""
     options = {"hidden": (4, 4, 4), "l2": 0.01, "learning_rate": 0.3, "steps": 500}

@@ -130,10 +130,12 @@ def test_c5_is_not_saved_by_one_accurate_learner_or_by_additive_ones():
 
 def test_c5_is_judged_on_learners_as_people_use_them_and_those_built_to_be_additive_or_to_jump_are_controls():
     cases = EXPERIMENTS["spectrum"].cases
-    judged_on = [config.problem for config in cases if not config.control and not config.problem.data_seed]
-    assert [p.learner for p in judged_on] == ["logistic"] * 3 + ["least_squares"] + ["mlp"] * 4
-    assert {p.number("steps") for p in judged_on if p.learner == "mlp"} == {30, 3000}
-    assert {c.problem.learner for c in cases if c.control} == {
+    controls = [config for config in cases if getattr(config, "control", False)]
+    judged_on = [config.problem for config in cases if config not in controls and not config.problem.data_seed]
+    learners = ["logistic"] * 3 + ["least_squares"] + ["mlp"] * 4 + ["softmax_regression"] * 2 + ["mlp"] * 4
+    assert [p.learner for p in judged_on] == learners
+    assert {p.number("steps") for p in judged_on if p.learner == "mlp"} == {10, 30, 300, 3000}
+    assert {c.problem.learner for c in controls} == {
         "kernel_sum", "one_step", "interpolator", "bistable", "moving_jump",
     }  # fmt: skip
 
@@ -239,6 +241,17 @@ def test_c6_of_networks_is_decided_by_most_of_them_with_the_doubt_of_their_seeds
     assert verdict.status is Status.INCONCLUSIVE  # 3 degrees of freedom: 0.07 +- 0.032
     assert verdict.evidence[0].doubt == pytest.approx(0.01 * stats.t.ppf(0.975, 3))
     assert judged("C6 networks", made(0.07, 0.005, n_seeds=32)).status is Status.FAILS
+
+
+def test_c6_of_networks_says_apart_what_one_step_of_adam_does():
+    descent, adam = by_hand.training(0.9, name="a"), by_hand.training(0.9, name="b").assign_attrs(options='{"optimizer": "adam"}')
+    start = judged("C6 networks", descent).evidence[-1].figure
+    assert f"early in training it is {start:.1g}: the identity holds" in judged("C6 networks", descent).condition
+    assert "adam" not in judged("C6 networks", descent).condition
+    both = judged("C6 networks", descent, adam).condition
+    assert f"early in training it is {start:.1g}: the identity holds" in both
+    assert f"; after one step of adam it is {start:.2g}: such a step depends on the sign of a gradient" in both
+    assert judged("C6 networks", adam).condition.startswith("after one step of adam it is")
 
 
 # C7: the factor, the gap and the start

@@ -95,6 +95,19 @@ def test_c3_says_from_which_gradient_on_influence_stays_right(errors, text):
     assert text in judged("C3", convergence=[convergence(errors)]).condition
 
 
+def test_c3_tells_a_network_by_adam_from_the_same_by_descent():
+    """They have other names, so that the worse one is not hidden by the better."""
+    options = {"hidden": "16", "loss": "softmax"}
+    named = [
+        convergence(errors).assign_attrs(options=json.dumps({**options, **more}))
+        for errors, more in (((1.0, 0.5, 0.06), {"optimizer": "adam"}), ((1.0, 0.5, 0.01), {}))
+    ]
+    condition = judged("C3", convergence=named).condition
+    assert "made up, 16 units, softmax, adam: not on the grid" in condition
+    assert "made up, 16 units, softmax: from 0.001 on" in condition
+    assert "not in all cases" in condition
+
+
 def test_c3_is_not_judged_at_a_level_that_few_seeds_reach():
     few = convergence()
     steps = np.where(np.arange(32) < 20, 10.0, np.nan) * np.ones((3, 1))
