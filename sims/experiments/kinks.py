@@ -30,10 +30,10 @@ class KinksConfig:
     step_sizes: tuple[float, ...] = setting("step sizes, the largest first", (0.16, 0.08, 0.04, 0.02), within="(0, inf)")
     time: float = setting("training time: step size times number of steps", 10.0, within="(0, inf)")
     n_seeds: int = 32
-    windows: tuple[float, ...] = setting("half-widths of the two windows of the differences of F", (0.1, 0.07), within="(0, 1)")
+    windows: tuple[float, float] = setting("half-widths of the two windows of the differences of F", (0.1, 0.07), within="(0, 1)")
     nodes: int = setting("differences of F in each window", 8, within="[2, inf)")
-    widths: tuple[int, ...] = setting("widths that are compared, of every hidden layer", (), within="[1, inf)")
-    width_step: float = setting("step size for the widths", 0.04, within="(0, inf)")
+    widths: tuple[int, ...] = setting("widths that are compared, of every hidden layer", (), within="none or [1, inf)")
+    width_step: float = setting("step size for the widths", 0.08, within="(0, inf)")
     edge_nodes: int = setting("nodes on the edge from w_0 = 0 to 1; 0: none", 24, within="[0, inf)")
 
 
@@ -213,8 +213,8 @@ _RELU: dict[str, Any] = {"hidden": (8,), "activation": "relu"}
 _WIDTHS = (4, 8, 16, 32, 64)
 
 
-def _case(data: str, *, widths: tuple[int, ...] = (), **options: Any) -> KinksConfig:
-    return KinksConfig(Problem(data, "mlp", **{**_RELU, **options}, n_points=8, n_queries=4), widths=widths)
+def _problem(data: str, **options: Any) -> Problem:
+    return Problem(data, "mlp", **{**_RELU, **options}, n_points=8, n_queries=4)
 
 
 def _user_case(problem: Problem, small: bool) -> KinksConfig:
@@ -226,13 +226,13 @@ EXPERIMENT = Experiment(
     name="kinks",
     question="Is what differentiates through the training of a relu network the derivative of its response?",
     cases=(
-        _case("xor", widths=_WIDTHS),
-        _case("two_moons", widths=_WIDTHS),
-        _case("spector"),
-        _case("xor", hidden=(6, 5)),
-        _case("two_moons", momentum=0.5),
-        _case("spector", batch_size=4),
-        _case("xor", activation="tanh"),
+        KinksConfig(_problem("xor"), widths=_WIDTHS),
+        KinksConfig(_problem("two_moons"), widths=_WIDTHS),
+        KinksConfig(_problem("spector")),
+        KinksConfig(_problem("xor", hidden=(6, 5)), step_sizes=(0.04, 0.02, 0.01, 0.005), edge_nodes=0),
+        KinksConfig(_problem("two_moons", momentum=0.5)),
+        KinksConfig(_problem("spector", batch_size=4)),
+        KinksConfig(_problem("xor", activation="tanh"), step_sizes=(0.16, 0.08)),
     ),
     small=(
         KinksConfig(
