@@ -43,7 +43,8 @@ def run(config: KinksConfig, *, retrain: Retrain = in_memory, progress: bool = F
     For a given seed F jumps in w by amounts that fall with the step, hundreds of times between w = 0 and 1. So the reference is
     a line through many differences in a window around w = 1 (`coarse_derivative`): the mean over two windows, which share no
     difference. `reference_error` is half of how far the two are apart, relative to it: noise of the jumps, and curvature. An
-    error below it is no error that was found. `error` has the relative errors ||D(1) - reference|| / ||reference|| of every
+    error below it is no error that was found. Some seeds have a jump near w = 1 that does not fall with the step (T9): no
+    derivative sees it, and it can dominate means over seeds, but not medians. `error` has the relative errors ||D(1) - reference|| / ||reference|| of every
     seed, `mean_error` that of the means over seeds, with the standard error by the jackknife. `order` is the slope of
     log `error` on log step size, mean over seeds.
 
