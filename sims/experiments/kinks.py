@@ -44,10 +44,10 @@ def run(config: KinksConfig, *, retrain: Retrain = in_memory, progress: bool = F
     a line through many differences in a window around w = 1 (`coarse_derivative`): the mean over two windows, which share no
     difference. `reference_error` is half of how far the two are apart, relative to it: noise of the jumps, and curvature. An
     error below it is no error that was found. Some seeds have a jump near w = 1 that does not fall with the step (T9): no
-    derivative sees it, and it can dominate means over seeds, but not medians. `error` has the relative errors ||D(1) - reference|| / ||reference|| of every
-    seed, `mean_error` that of the means over seeds, with the standard error by the jackknife. `order` is the slope of
-    log `error` on log step size, mean over seeds.
+    derivative sees it, and it can dominate means over seeds, but not medians.
 
+    `error` has the relative errors ||D(1) - reference|| / ||reference|| of every seed, `mean_error` that of the means over seeds,
+    with the standard error by the jackknife. `order` is the slope of log `error` on log step size, mean over seeds.
     `correction` is ||sum of the terms of crossings|| / ||D(1) with them||, which needs no reference. On the edge from w_0 = 0 to
     w_0 = 1 `edge_missed` is how far the integral of each derivative is from the change of F, for the smallest step. Raises
     TypeError if the learner is not a network.
