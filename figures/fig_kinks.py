@@ -116,13 +116,12 @@ def draw(kinks: Kinks) -> Figure:
         off = _percent(*_at_smallest(kinks, "unrolled"))
         figure.suptitle(f"The unrolled derivative of relu networks is off by {off}, however small the step", fontsize=14)
         parts: Any = figure.subfigures(2, 1, height_ratios=(rows, 1)) if kinks.widths else [figure]
-        above = parts[0].subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+        above = parts[0].subplots(rows, columns, squeeze=False, sharey=True)
         for ax in above.flat[len(kinks.steps) :]:
             ax.set_visible(False)
         for ax, panel in zip(above.flat, kinks.steps, strict=False):
             _lines(ax, panel)
             ax.set(xticks=panel.x, xticklabels=[f"{x:g}" for x in panel.x], xlabel="step size")
-            ax.xaxis.set_tick_params(labelbottom=True)
         for line in above:
             line[0].set_ylabel("relative error of D(1)")
         if kinks.widths:

@@ -30,10 +30,10 @@ class KinksConfig:
     step_sizes: tuple[float, ...] = setting("step sizes, the largest first", (0.16, 0.08, 0.04, 0.02), within="(0, inf)")
     time: float = setting("training time: step size times number of steps", 10.0, within="(0, inf)")
     n_seeds: int = 32
-    windows: tuple[float, ...] = setting("half-widths of the two windows of the differences of F", (0.1, 0.07), within="(0, 1)")
+    windows: tuple[float, float] = setting("half-widths of the two windows of the differences of F", (0.1, 0.07), within="(0, 1)")
     nodes: int = setting("differences of F in each window", 8, within="[2, inf)")
-    widths: tuple[int, ...] = setting("widths that are compared, of every hidden layer", (), within="[1, inf)")
-    width_step: float = setting("step size for the widths", 0.04, within="(0, inf)")
+    widths: tuple[int, ...] = setting("widths that are compared, of every hidden layer", (), within="none or [1, inf)")
+    width_step: float = setting("step size for the widths", 0.08, within="(0, inf)")
     edge_nodes: int = setting("nodes on the edge from w_0 = 0 to 1; 0: none", 24, within="[0, inf)")
 
 
@@ -43,10 +43,11 @@ def run(config: KinksConfig, *, retrain: Retrain = in_memory, progress: bool = F
     For a given seed F jumps in w by amounts that fall with the step, hundreds of times between w = 0 and 1. So the reference is
     a line through many differences in a window around w = 1 (`coarse_derivative`): the mean over two windows, which share no
     difference. `reference_error` is half of how far the two are apart, relative to it: noise of the jumps, and curvature. An
-    error below it is no error that was found. `error` has the relative errors ||D(1) - reference|| / ||reference|| of every
-    seed, `mean_error` that of the means over seeds, with the standard error by the jackknife. `order` is the slope of
-    log `error` on log step size, mean over seeds.
+    error below it is no error that was found. Some seeds have a jump near w = 1 that does not fall with the step (T9): no
+    derivative sees it, and it can dominate means over seeds, but not medians.
 
+    `error` has the relative errors ||D(1) - reference|| / ||reference|| of every seed, `mean_error` that of the means over seeds,
+    with the standard error by the jackknife. `order` is the slope of log `error` on log step size, mean over seeds.
     `correction` is ||sum of the terms of crossings|| / ||D(1) with them||, which needs no reference. On the edge from w_0 = 0 to
     w_0 = 1 `edge_missed` is how far the integral of each derivative is from the change of F, for the smallest step. Raises
     TypeError if the learner is not a network.
@@ -213,8 +214,8 @@ _RELU: dict[str, Any] = {"hidden": (8,), "activation": "relu"}
 _WIDTHS = (4, 8, 16, 32, 64)
 
 
-def _case(data: str, *, widths: tuple[int, ...] = (), **options: Any) -> KinksConfig:
-    return KinksConfig(Problem(data, "mlp", **{**_RELU, **options}, n_points=8, n_queries=4), widths=widths)
+def _problem(data: str, **options: Any) -> Problem:
+    return Problem(data, "mlp", **{**_RELU, **options}, n_points=8, n_queries=4)
 
 
 def _user_case(problem: Problem, small: bool) -> KinksConfig:
@@ -226,13 +227,13 @@ EXPERIMENT = Experiment(
     name="kinks",
     question="Is what differentiates through the training of a relu network the derivative of its response?",
     cases=(
-        _case("xor", widths=_WIDTHS),
-        _case("two_moons", widths=_WIDTHS),
-        _case("spector"),
-        _case("xor", hidden=(6, 5)),
-        _case("two_moons", momentum=0.5),
-        _case("spector", batch_size=4),
-        _case("xor", activation="tanh"),
+        KinksConfig(_problem("xor"), widths=_WIDTHS),
+        KinksConfig(_problem("two_moons"), widths=_WIDTHS),
+        KinksConfig(_problem("spector")),
+        KinksConfig(_problem("xor", hidden=(6, 5)), step_sizes=(0.04, 0.02, 0.01, 0.005), edge_nodes=0),
+        KinksConfig(_problem("two_moons", momentum=0.5)),
+        KinksConfig(_problem("spector", batch_size=4)),
+        KinksConfig(_problem("xor", activation="tanh"), step_sizes=(0.16, 0.08)),
     ),
     small=(
         KinksConfig(

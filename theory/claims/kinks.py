@@ -103,7 +103,8 @@ def _by_order(this: Claim, results: Results) -> Verdict:
     idea="At a kink the gradient of the objective jumps by c n, n the gradient of the unit's preactivation; the Hessian has the "
     "term c delta n n^T there, which no step sees. As the step falls, jumps of F in w become smaller and more, and their sum "
     "stays. The flow's derivative d obeys d <- d - min(kappa, 1) n (n . d) / ||n||^2 at a crossing: a saltation matrix if "
-    "kappa < 1, sliding along the kink if kappa >= 1.",
+    "kappa < 1, sliding along the kink if kappa >= 1. A few jumps do not fall with the step, where the flow itself jumps: they "
+    "are those of T9, and no derivative of single seeds sees them.",
     sources=("own derivation", "Filippov 1988", "Kong et al. 2024", "Bolte & Pauwels 2020"),
     other_measures=(
         OtherMeasure("fitted order of the error in the step, above 1/2 with the terms, below without", 0.5, _by_order),
@@ -115,8 +116,9 @@ def _by_order(this: Claim, results: Results) -> Verdict:
 def unrolled_derivative_misses_kinks(this: Claim, results: Results) -> Verdict:
     """Compare D(1), with and without the terms of crossings, with slopes of F over a window around w = 1, seed by seed.
 
-    The doubt is the interval of the median over seeds together with the reference's own error. The condition names the fitted
-    orders of both errors, and the share of crossings that slide.
+    The median over seeds decides, since a seed whose flow jumps near w = 1 has no derivative to compare with. The doubt is the
+    interval of that median together with the reference's own error. The condition names the fitted orders of both errors, and
+    the share of crossings that slide.
     """
     return _judged(this, results, _smallest_step, "; ".join(_described(ds) for ds in results["kinks"]))
 

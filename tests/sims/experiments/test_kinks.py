@@ -10,6 +10,7 @@ from stored import computed
 
 from sims.experiments.kinks import EXPERIMENT, KinksConfig, _order, coarse_derivative, run
 from sims.experiments.shared.problem import Problem
+from sims.learners.mlp import MLP
 
 SMALL = EXPERIMENT.small[0]
 FEW = replace(SMALL, step_sizes=(0.2, 0.1), time=2.0, n_seeds=3, widths=(), edge_nodes=0)
@@ -62,7 +63,9 @@ def test_crossings_are_the_changes_of_sign_in_plain_loops():
     found = learner.crossings(np.ones((1, 5)), range(3))[0]
     assert_identical(found[:, 0], [crossings_in_plain_loops(learner, seed, np.ones(5)) for seed in range(3)])
     assert found[:, 0].max() > 0
-    assert (found[:, 1] <= found[:, 0]).all()
+    assert found[:, 1].max() > 0
+    through = MLP([[-1.0], [1.0]], [0, 1], [[0.0]], hidden=(2,), steps=20, activation="relu")  # crosses once and does not return
+    assert_identical(through.crossings(np.ones((1, 2)), [4])[0, 0], [1, 0])
     assert not replace(learner, activation="tanh").crossings(np.ones((1, 5)), range(3)).any()
     with pytest.raises(ValueError, match="crossings of adam, expected optimizer sgd"):
         replace(learner, optimizer="adam").crossings(np.ones((1, 5)), [0])

@@ -1,0 +1,69 @@
+"""T19 needs both: a corrected derivative that is right in every case, and an unrolled one that is off in most."""
+
+import re
+
+import numpy as np
+import pytest
+from by_hand.kinks import CONTROL, kinks
+
+from theory.claims import NothingToJudgeError, Status, all_claims
+
+T19 = next(claim for claim in all_claims() if claim.id == "T19")
+RIGHT = {"unrolled": 0.2, "corrected": 0.02}
+
+
+def judged(*results):
+    return T19.judge({"kinks": list(results)})
+
+
+@pytest.mark.parametrize(
+    ("values", "status", "case"),
+    [
+        ([RIGHT], Status.HOLDS_WHEN, "corrected"),
+        ([RIGHT, {"unrolled": 0.01, "corrected": 0.01}], Status.INCONCLUSIVE, "unrolled"),  # off in one case of two
+        ([RIGHT, {"unrolled": 0.2, "corrected": 0.2, "order": 0.0}], Status.FAILS, "corrected"),
+        ([{"unrolled": 0.01, "corrected": 0.01}], Status.FAILS, "unrolled"),
+        ([{"unrolled": 0.05, "corrected": 0.2, "reference": 0.02}], Status.FAILS, "corrected"),  # unrolled in doubt
+    ],
+)
+def test_both_derivatives_decide_and_a_failure_comes_first(values, status, case):
+    verdict = judged(*(kinks(**each) for each in values), CONTROL)
+    assert verdict.status is status
+    assert verdict.case == f"by hand, {case}"
+
+
+def test_the_doubt_has_the_interval_of_the_median_and_the_error_of_the_reference():
+    """Of 6 seeds the interval has the extremes as its ends; 0.02 to the nearer one, and 0.015 from the reference."""
+    ds = kinks(**RIGHT, reference=0.015, seeds=6)
+    ds.error.loc[{"derivative": "crossings", "step_size": 0.1}] = [0.01, 0.02, 0.025, 0.035, 0.04, 0.05]
+    (first, *_) = judged(ds).evidence
+    assert (first.figure, first.doubt) == pytest.approx((0.03, 0.025))
+
+
+def test_networks_without_kinks_are_controls_and_nothing_alone():
+    verdict = judged(kinks(**RIGHT), CONTROL)
+    assert [item.control for item in verdict.evidence] == [False, True, False, True]
+    with pytest.raises(NothingToJudgeError, match="no training crossed a kink"):
+        judged(CONTROL)
+
+
+@pytest.mark.parametrize(
+    ("change", "flip"),
+    [
+        (lambda ds: ds.assign(order=("derivative", [0.0, 0.3])), "fitted order .*FAILS"),
+        (lambda ds: ds.assign(order=("derivative", [0.7, 1.0])), "fitted order .*FAILS"),
+        (lambda ds: ds.assign(order_error=("derivative", [0.4, 0.4])), "fitted order .*INCONCLUSIVE"),
+        (lambda ds: ds.assign(mean_error=2.0 * ds.mean_error.where(ds.derivative == "unrolled", 0.3)), "means over seeds.*FAILS"),
+        (lambda ds: ds.assign(mean_error_error=0.0 * ds.mean_error_error + 0.1), "means over seeds.*INCONCLUSIVE"),
+        (lambda ds: ds.assign(edge_missed=0.0 * ds.edge_missed), "what the integral of D_0 misses.*FAILS"),
+    ],
+)
+def test_the_sensitivity_knows_orders_means_and_edges(change, flip):
+    assert not any("measure" in text for text in judged(kinks(**RIGHT)).sensitivity.flips)
+    flips = judged(change(kinks(**RIGHT))).sensitivity.flips
+    assert len([text for text in flips if text.startswith("the measure")]) == 1
+    assert any(re.search(flip, text) for text in flips), flips
+
+
+def test_cases_without_an_edge_say_nothing_about_it():
+    assert np.isfinite(judged(kinks(**RIGHT).drop_vars("edge_missed")).figure)
