@@ -1,10 +1,17 @@
 """What the compiled loops of this project rely on: IEEE arithmetic in order, and code that is kept where it can be."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numba.core import caching
 
 from theory.compiled import compiled, inner
+
+ROOT = Path(__file__).parents[2]
 
 
 @inner
@@ -56,3 +63,35 @@ def test_without_a_folder_to_write_to_it_compiles_in_every_process(monkeypatch):
     with pytest.raises(RuntimeError, match="no locator"):
         caching.FunctionCache(double)
     assert compiled(double)(3.0) == 6.0
+
+
+def test_stored_code_is_that_of_all_modules_of_the_folder(tmp_path, monkeypatch):
+    """A kernel is compiled again after an edit of a module that it takes a function from, and not otherwise."""
+    imports = "from theory.compiled import compiled\nfrom folder_of_kernels.part import part\n\n\n"
+    kernel = imports + "@compiled\ndef kernel(x):\n    return part(x)\n"
+    part = "from theory.compiled import inner\n\n\n@inner\ndef part(x):\n    return {} * x\n"
+    program = "from folder_of_kernels.kernel import kernel\nprint(kernel(1.0), sum(kernel.dispatcher.stats.cache_hits.values()))"
+    folder = tmp_path / "folder_of_kernels"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("")
+    (folder / "kernel.py").write_text(kernel)
+    found = []
+    for factor in (2.0, 2.0, 3.0):
+        (folder / "part.py").write_text(part.format(factor))
+        environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache"), "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+        found.append(subprocess.check_output([sys.executable, "-c", program], env=environment, text=True).split())
+    assert found == [["2.0", "0"], ["2.0", "1"], ["3.0", "0"]]
+
+
+def test_an_inner_function_is_compiled_for_types_and_not_for_constants():
+    @inner
+    def doubled(x):
+        return 2 * x
+
+    @compiled
+    def several(x):
+        return doubled(1) + doubled(2) + doubled(x)
+
+    assert several(3) == 12
+    assert len(doubled.dispatcher.signatures) == 1
+    assert doubled(5) == 10, "Python may call it, too"

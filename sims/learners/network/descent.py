@@ -136,17 +136,15 @@ class Descent:
         Forward mode needs N products of a Hessian with a direction for every step. Reverse mode needs M products for every step
         before each snapshot, and repeats every step, which costs about as much as one product. If there are few replicas, each
         is there once for every weight or for every query: vector instructions need several replicas. This changes no bit,
-        because replicas know nothing of each other; but with fewer than `_FEW` replicas the other mode may be the cheaper one.
+        because replicas know nothing of each other. The mode must not depend on the number of replicas, which would.
         """
         (n, m), size = (len(self.X), len(self.X_query)), (len(self.snapshots) * len(self.X_query), len(self.X))
-        (b, s), k, steps = (len(weights), initial.shape[1]), len(self.snapshots), sum(self.snapshots)
-        if b * s < _FEW:
+        (b, s), k = (len(weights), initial.shape[1]), len(self.snapshots)
+        if n * self.snapshots[-1] <= (m + 1) * sum(self.snapshots):
+            if b * s > _FEW:
+                return self._in_tiles(partial(_forward_jacobian, moved=n), weights, initial, batches, size, directions=n)
             lanes = _filled(n, b * s)
-            if lanes * self.snapshots[-1] <= _REVERSE_COST * _filled(m, b * s) * steps:
-                found = self._in_lanes(_forward_lanes, lanes, weights, initial, batches, (k * m,))
-                return found[:, :, :n].swapaxes(2, 3)
-        if n * self.snapshots[-1] <= (m + 1) * steps:
-            return self._in_tiles(partial(_forward_jacobian, moved=n), weights, initial, batches, size, directions=n)
+            return self._in_lanes(_forward_lanes, lanes, weights, initial, batches, (k * m,))[:, :, :n].swapaxes(2, 3)
         kept = (1 + self.optimizer.memories + _TRAIL[self.optimizer.name]) * self.stride
         if b * s * m > _LANES:
             return self._in_tiles(_reverse_jacobian, weights, initial, batches, size, directions=m, kept=kept)
@@ -166,12 +164,11 @@ class Descent:
     ) -> Array:
         """Compute work(tile, lanes), shape (*size, R), where every replica is there once for each lane: (B, S, lanes, *size)."""
         starts, repeated = np.repeat(initial, lanes, axis=1), Batches(np.repeat(batches.numbers, lanes, axis=2), batches.sizes)
-        each = partial(work, lanes=lanes)
         try:
-            found = self._in_tiles(each, weights, starts, repeated, size, directions=1, kept=kept)
+            found = self._in_tiles(lambda tile: work(tile, lanes), weights, starts, repeated, size, directions=1, kept=kept)
         except DivergedError as error:
             raise DivergedError(error.row, error.seed // lanes, error.step) from None
-        return found.reshape(len(weights), -1, lanes, *size)
+        return found.reshape(len(weights), initial.shape[1], lanes, *size)
 
     def jacobian_column(self, weights: Array, initial: Array, batches: Batches, point: int) -> Array:
         """Compute d outputs / d w_point, shape (B, S, K M), by forward mode in this direction only.
@@ -536,9 +533,8 @@ def _amplification(tile: _Tile) -> Array:
 
 
 _TRAIL = {"sgd": 1, "adam": 4, "adamw": 4}  # vectors (P,) that reverse mode stores for every step
-_FEW = 8  # replicas, from which on the mode does not depend on their number
+_FEW = 8  # replicas, up to which every weight has replicas of its own
 _AT_ONCE = 16  # numbers that a loop over replicas takes at once (four vectors of four); the others cost as much one by one
-_REVERSE_COST = 2  # time of reverse mode by that of forward mode, with as many lanes
 _LANES = 32  # replicas times queries, up to which every query has replicas of its own
 _CACHE_ENTRIES = 60_000  # float64 numbers of a tile's parameters and directions
 _SMALLEST_TILE, _LARGEST_TILE = 32, 64

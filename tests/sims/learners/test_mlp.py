@@ -641,6 +641,17 @@ def test_so_many_seeds_that_they_are_trained_in_parts_have_the_bits_of_each_alon
     contract.check_seeds(network(hidden=(40, 40), steps=3, **VARIANTS_TOO[variant]), some_weights()[:2], range(7, 117))
 
 
+@every_activation
+@outputs_on_both_sides
+@pytest.mark.parametrize("replicas", [2, 7, 9])
+def test_a_derivative_has_the_same_bits_with_its_seed_alone_and_among_others(activation, outputs, replicas):
+    """For one weight vector: few replicas are there once for every weight or query, many are not."""
+    learner = network(activation=activation, steps=20, **OUTPUTS[outputs])
+    together = learner.weight_jacobian(some_weights()[:1], range(replicas))
+    alone = np.concatenate([learner.weight_jacobian(some_weights()[:1], (seed,)) for seed in range(replicas)], axis=1)
+    assert_identical(together, alone, call=f"{replicas} replicas")
+
+
 @every_variant
 @outputs_on_both_sides
 def test_batch_equals_stacked_single_rows_and_no_rows_give_no_answers(variant, outputs):
