@@ -1,8 +1,6 @@
 """Do the loops over some rows of arrays whose last axis is the replicas.
 
-Functions get row numbers instead of slices, because making a slice costs more than the work on one row. In C order the rows that
-follow row j are its continuation: a[j, r] with r from 0 to n R - 1 are the entries of n rows. One such loop takes less time than
-n loops over r < R, where R is small. Compiled code does not test indices against the end of a row.
+Functions get row numbers instead of slices, because making a slice costs more than the work on one row.
 """
 
 import numpy as np
@@ -23,36 +21,41 @@ Codes = NDArray[np.uint64]
 @inner
 def copy(a: Array, of: int, out: Array, to: int, rows: int) -> None:
     """Copy rows of `a` from row `of` to the rows of `out` from row `to`."""
-    for r in range(rows * a.shape[1]):
-        out[to, r] = a[of, r]
+    for j in range(rows):
+        for r in range(a.shape[1]):
+            out[to + j, r] = a[of + j, r]
 
 
 @inner
 def zero(out: Array, of: int, rows: int) -> None:
     """Set rows to 0 from row `of`."""
-    for r in range(rows * out.shape[1]):
-        out[of, r] = 0.0
+    for j in range(rows):
+        for r in range(out.shape[1]):
+            out[of + j, r] = 0.0
 
 
 @inner
 def scale(a: Array, factor: float, out: Array) -> None:
     """Write factor times `a` into `out`."""
-    for r in range(a.size):
-        out[0, r] = factor * a[0, r]
+    for j in range(a.shape[0]):
+        for r in range(a.shape[1]):
+            out[j, r] = factor * a[j, r]
 
 
 @inner
 def multiply(factor: Array, of: int, out: Array, to: int, rows: int) -> None:
     """Multiply the rows of `out` from row `to` by those of `factor` from row `of`."""
-    for r in range(rows * out.shape[1]):
-        out[to, r] *= factor[of, r]
+    for j in range(rows):
+        for r in range(out.shape[1]):
+            out[to + j, r] *= factor[of + j, r]
 
 
 @inner
 def add_product(a: Array, of: int, b: Array, out: Array, here: int, rows: int) -> None:
     """Add the product of rows of `a` and of `b` to the rows of `out` from row `here`."""
-    for r in range(rows * out.shape[1]):
-        out[here, r] += a[of, r] * b[here, r]
+    for j in range(rows):
+        for r in range(out.shape[1]):
+            out[here + j, r] += a[of + j, r] * b[here + j, r]
 
 
 @inner

@@ -1,8 +1,7 @@
 """Do the loops over one layer, for all replicas.
 
 A layer has n_in units below it, from row `below` (or the inputs x of a point), and n_out of its own, from row `here`. Its W
-(in, out) is in row-major order from row `first` of the parameters, followed by b (out). Loops over several rows in one are
-explained in `arrays`.
+(in, out) is in row-major order from row `first` of the parameters, followed by b (out).
 """
 
 import numpy as np
@@ -31,9 +30,10 @@ __all__ = [
 def add_inputs(params: Array, x: Array, z: Array, n_out: int) -> None:
     """Add W^T x to z, for the first layer."""
     for i in range(len(x)):
-        p = i * n_out
-        for r in range(n_out * z.shape[1]):
-            z[0, r] += params[p, r] * x[i]
+        for j in range(n_out):
+            p = i * n_out + j
+            for r in range(z.shape[1]):
+                z[j, r] += params[p, r] * x[i]
 
 
 @inner
@@ -81,17 +81,19 @@ def add_layer_along(
 @inner
 def add_bias(gradient: Array, bias: int, delta: Array, here: int, n_out: int) -> None:
     """Add delta to the gradient in b."""
-    for r in range(n_out * delta.shape[1]):
-        gradient[bias, r] += delta[here, r]
+    for j in range(n_out):
+        for r in range(delta.shape[1]):
+            gradient[bias + j, r] += delta[here + j, r]
 
 
 @inner
 def add_inputs_outer(gradient: Array, x: Array, delta: Array, n_out: int) -> None:
     """Add x delta^T to the gradient in W, for the first layer."""
     for i in range(len(x)):
-        p = i * n_out
-        for r in range(n_out * delta.shape[1]):
-            gradient[p, r] += x[i] * delta[0, r]
+        for j in range(n_out):
+            p = i * n_out + j
+            for r in range(delta.shape[1]):
+                gradient[p, r] += x[i] * delta[j, r]
 
 
 @inner

@@ -38,9 +38,10 @@ class Rule(NamedTuple):
 @inner
 def sgd_step(params: Array, velocity: Array, gradient: Array, rate: float, momentum: float) -> None:
     """Do one step with momentum on parameters and velocity in place."""
-    for r in range(params.size):
-        velocity[0, r] = momentum * velocity[0, r] + gradient[0, r]
-        params[0, r] -= rate * velocity[0, r]
+    for p in range(params.shape[0]):
+        for r in range(params.shape[1]):
+            velocity[p, r] = momentum * velocity[p, r] + gradient[p, r]
+            params[p, r] -= rate * velocity[p, r]
 
 
 @inner
