@@ -79,10 +79,10 @@ def _title(ds: xr.Dataset, *, with_widths: bool) -> str:
     return ", ".join([data_name(ds), *said])
 
 
-def _at_smallest(kinks: Kinks, name: str) -> tuple[float, float]:
-    """Return the least and the largest median error at the smallest step, over all cases."""
-    last = [float(panel.median[name][-1]) for panel in kinks.steps]
-    return min(last), max(last)
+def _range(kinks: Kinks, name: str, at: int = -1) -> tuple[float, float]:
+    """Return the least and the largest median error over all cases, at the smallest step or at another."""
+    errors = [float(panel.median[name][at]) for panel in kinks.steps]
+    return min(errors), max(errors)
 
 
 def _percent(low: float, high: float) -> str:
@@ -92,18 +92,18 @@ def _percent(low: float, high: float) -> str:
 
 def alt(kinks: Kinks) -> str:
     """Describe the errors at the smallest step, and those of the narrowest and the widest network."""
-    unrolled, corrected = (_percent(*_at_smallest(kinks, name)) for name in _SERIES)
-    text = (
-        f"Lines of the relative error of D(1) by step size, in {len(kinks.steps)} cases. Differentiated step by step, D(1) is "
-        f"off by {unrolled} at the smallest step, and hardly more at larger ones; with a term for every crossing of a kink, by "
-        f"{corrected}, and the error falls with the step."
+    ends = {name: [_percent(*_range(kinks, name, at)) for at in (0, -1)] for name in _SERIES}
+    found = "; ".join(
+        f"{label}, {first} at the largest step and {last} at the smallest"
+        for (label, *_), (first, last) in zip(_SERIES.values(), ends.values(), strict=True)
     )
+    text = f"Lines of the relative error of D(1) by step size, in {len(kinks.steps)} cases: {found}."
     for panel in kinks.widths:
-        ends = ", ".join(
+        both = ", ".join(
             f"{_percent(float(panel.median[name][0]), float(panel.median[name][-1]))} {label}"
             for name, (label, *_) in _SERIES.items()
         )
-        text += f" From width {panel.x[0]:.0f} to {panel.x[-1]:.0f} on {panel.title}: {ends}."
+        text += f" From width {panel.x[0]:.0f} to {panel.x[-1]:.0f} on {panel.title}: {both}."
     return text
 
 
@@ -113,7 +113,7 @@ def draw(kinks: Kinks) -> Figure:
     rows = -(-len(kinks.steps) // columns)
     with mpl.rc_context(style()):
         figure = Figure(figsize=(4.0 * columns, 3.1 * (rows + bool(kinks.widths)) + 1.3), layout="constrained")
-        off = _percent(*_at_smallest(kinks, "unrolled"))
+        off = _percent(*_range(kinks, "unrolled"))
         figure.suptitle(f"The unrolled derivative of relu networks is off by {off}, however small the step", fontsize=14)
         parts: Any = figure.subfigures(2, 1, height_ratios=(rows, 1)) if kinks.widths else [figure]
         above = parts[0].subplots(rows, columns, squeeze=False, sharey=True)

@@ -34,7 +34,7 @@ class KinksConfig:
     nodes: int = setting("differences of F in each window", 8, within="[2, inf)")
     widths: tuple[int, ...] = setting("widths that are compared, of every hidden layer", (), within="none or [1, inf)")
     width_step: float = setting("step size for the widths", 0.08, within="(0, inf)")
-    edge_nodes: int = setting("nodes on the edge from w_0 = 0 to 1; 0: none", 24, within="[0, inf)")
+    edge_nodes: int = setting("nodes on the edge from w_0 = 0 to 1; 0: none", 16, within="[0, inf)")
 
 
 def run(config: KinksConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:

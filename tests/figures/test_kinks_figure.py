@@ -48,8 +48,8 @@ def test_the_title_and_the_description_have_the_errors_at_the_smallest_step():
     figure = fig_kinks.draw(data)
     assert "off by 10% to 20%, however small the step" in figure.get_suptitle()
     text = fig_kinks.alt(data)
-    assert "off by 10% to 20% at the smallest step" in text
-    assert "for every crossing of a kink, by 2%" in text
+    assert "in 2 cases: differentiated step by step, 10% to 20% at the largest step and 10% to 20% at the smallest" in text
+    assert "with a term for every crossing of a kink, 4% at the largest step and 2% at the smallest" in text
     assert "From width 4 to 8 on Two moons, N = 8, step size 0.04, batches of 4: 10% differentiated step by step" in text
 
 
