@@ -35,6 +35,7 @@ SLOW = {
     "meta/test_face.py": 25,
     "sims/retrain/test_provenance.py": 30,
     "sims/testing/test_hostile_learners.py": 20,
+    "sims/learners/test_crossings.py": 30,
     "sims/learners/test_mlp.py": 25,
     "sims/learners/test_jax_learner.py": 25,
     "sims/learners/test_torch_learner.py": 40,

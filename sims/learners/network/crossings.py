@@ -11,7 +11,7 @@ in between, delta(z) adds up to 1 / |dz|, and the derivative d of the parameters
     d <- d - min(kappa, 1) n (n . d) / ||n||^2,        kappa = eta c ||n||^2 / |dz|.
 
 With |dz| = eta |rate of z|, this is the saltation matrix I + (f_after - f_before) n^T / (n . f_before) of the flow that follows
-f = -g (Aizerman & Gantmacher 1958). If kappa < 1, the flow crosses the kink. If kappa >= 1, the gradients of both sides push
+f = -g (Kong et al. 2024). If kappa < 1, the flow crosses the kink. If kappa >= 1, the gradients of both sides push
 back to the kink: the flow slides along it (Filippov 1988), training steps to and fro, and n . d = 0. If kappa < 0, the kink
 makes the crossing faster. With momentum, eta is rate / (1 - momentum), the length of a step of the flow, and the derivative of
 the velocity is projected, too, where training slides.
@@ -23,9 +23,10 @@ With one hidden layer and full batches two more things are known, and without th
 - A unit that slides is projected at every step, changed or not, until the rest of a step leads it away from the kink.
 
 The corrected derivative is that of the flow up to an error of the order of eta. The one without the correction is not: as eta
-falls there are as many crossings, with the same terms. With more layers or minibatches, crossings while other units slide are
-right only on average over seeds. Where a kink with kappa < 0 is hardly reached, |dz| is small, and the derivative of that seed
-is large.
+falls there are as many crossings, with the same terms. Three things are not in it. With more layers or minibatches, crossings
+while other units slide are not freed of the steps to and fro: the error of some seeds does not fall with eta, that of the mean is
+small. Where a kink with kappa < 0 is hardly reached, |dz| is small, and the derivative of that seed is large. And the flow itself
+can jump in the weights, where it leaves a kink to one side or the other: no derivative of a single seed sees that (T9).
 """
 
 from dataclasses import dataclass, field
