@@ -36,9 +36,10 @@ class Quoted:
             raise KeyError(f"the ledger has no verdict on {identifier}, expected one of {', '.join(self._claims)}")
         return self._claims[identifier]
 
-    def figures(self, identifier: str, part: str = "", *, controls: bool = False) -> Sequence[float]:
-        """Return the figures of the cases, or of the controls, of a claim whose names contain `part`."""
+    def figures(self, identifier: str, part: str = "", *, controls: bool = False, without: str | None = None) -> Sequence[float]:
+        """Return the figures of the cases, or of the controls, of a claim whose names contain `part` and not `without`."""
         evidence = [item for item in self.claim(identifier)["evidence"] if item["control"] == controls]
+        evidence = [item for item in evidence if without is None or without not in item["case"]]
         found = [item["figure"] for item in evidence if part in item["case"] and item["figure"] is not None]
         if not found:
             cases = "; ".join(item["case"] for item in evidence)
