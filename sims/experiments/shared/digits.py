@@ -1,10 +1,11 @@
 """The problems of several classes that many experiments have: handwritten digits and irises, by networks and softmax regression.
 
 The networks have one hidden layer of 16 units: 16 blocks of pixels, 16 units, 3 classes, 323 parameters on 12 points. Steps and
-rates were chosen by whether training works, and numbers of points, steps and seeds by what they cost. By descent with momentum at rate 0.3 the loss falls from
-1.1 to 0.25 in 10 steps, when all training points are in their classes for the first time, and in 300 steps to the optimum that
-the penalty leaves (0.04, the gradient at a three hundredth of its start, 8 of 12 queries right). adam at rate 0.02 comes as far
-in as many steps if its rate falls along a cosine; at a constant rate it goes on moving around the optimum.
+rates were chosen by whether training works, and numbers of points, steps and seeds by what they cost. By descent with momentum
+at rate 0.3 the loss falls from 1.1 to 0.25 in 10 steps, when all training points are in their classes for the first time, and in
+300 steps to the optimum that the penalty leaves (0.04, the gradient at a three hundredth of its start, 8 of 12 queries right).
+adam at rate 0.02 comes as far in as many steps if its rate falls along a cosine; at a constant rate it goes on moving around the
+optimum.
 """
 
 from sims.experiments.shared.problem import Problem
