@@ -285,7 +285,7 @@ class MLP:
         >>> X = np.array([[-1.0], [1.0]])
         >>> network = MLP(X, [0, 1], X, hidden=(2,), steps=20, activation="relu")
         >>> network.crossings(np.ones((1, 2)), [3, 4]).tolist()
-        [[[0, 0], [1, 0]]]
+        [[[1, 0], [1, 0]]]
         """
         if self.optimizer != "sgd":
             raise ValueError(f"crossings of {self.optimizer}, expected optimizer sgd: whether a crossing slides is known for it")

@@ -38,7 +38,7 @@ def test_c2_is_judged_on_three_data_sets_with_both_losses_with_and_without_penal
         for config in all_experiments()["optima"].cases
         if not config.problem.data_seed
     ]
-    assert {x[0] for x in options} == {"xor", "two_moons", "spector"}
+    assert {x[0] for x in options} == {"xor", "two_moons", "spector", "digits_pooled"}
     for loss in ("logistic", "squared"):
         assert {x[0] for x in options if x[1:] == (loss, 0.0)} == {x[0] for x in options if x[1] == loss and x[2] > 0.0}
     assert all(config.n_seeds >= 32 for config in all_experiments()["optima"].cases)
