@@ -410,14 +410,14 @@ class TorchLearner(TrainedLearner):
             if drawn is not None:
                 parts = (torch.from_numpy(part[0]).to(self.device)[:, None].repeat(1, models, 1) for part in drawn)
                 batches = list(zip(*parts, strict=True))
-            weights = torch.from_numpy(w).to(self.device).repeat(models, 1)
+            weights = torch.tensor(w, device=self.device).repeat(models, 1)
             return self._trained(weights, theta.repeat(models, 1), batches)[0].cpu().numpy()
 
     def _derivatives(self, weights: Array, params: Array) -> tuple[Array, Array, Array, float]:
         """Compute Hessian (P, P), point gradients (N, P), output gradients (M, P) and ||grad L|| at parameters (P,)."""
         X, y, _ = self._tensors
         with _alone():
-            theta, shares = (torch.from_numpy(part).to(self.device) for part in (params, weights / self.n_points))
+            theta, shares = (torch.tensor(part, device=self.device) for part in (params, weights / self.n_points))
             penalty = self._optimizer.penalty
             gradient, pull = vjp(lambda t: self._gradient(t, shares, X, y) + penalty * t, theta)
             every = torch.eye(len(theta), dtype=torch.float64, device=self.device)
