@@ -60,8 +60,9 @@ class MLP:
 
     `derivative` says what `weight_jacobian` is for relu. "unrolled" differentiates every step, as automatic differentiation does.
     Where a unit changes between on and off, the gradient jumps, and this derivative lacks a term that does not vanish for small
-    steps. "crossings" adds it (`sims.learners.network.crossings`): its error as the derivative of the seed-averaged response is
-    of the order of the step. It takes two to four times as long. For other activations both are the same.
+    steps. "crossings" adds it (`sims.learners.network.crossings`). With one hidden layer and full batches the error is then of
+    the order of the step; with more layers or minibatches it is much smaller for most seeds, and large for a few. It takes two to
+    four times as long. For other activations both are the same.
 
     The seed draws the start: W is init_scale times standard normal / sqrt(inputs of the layer), and b = 0. `jitter` changes every
     start at random by that relative amount, which shows how training amplifies rounding. With `snapshots` (t1, t2, ..) there are
@@ -144,7 +145,9 @@ class MLP:
         if self.optimizer != "sgd" and self.momentum:
             raise ValueError(f"momentum = {self.momentum:g} with {self.optimizer}, expected 0: its first moment is betas[0]")
         if self.optimizer != "sgd" and self.derivative == "crossings":
-            raise ValueError(f"derivative = 'crossings' with {self.optimizer}, expected optimizer sgd: the correction is its own")
+            raise ValueError(
+                f"derivative = 'crossings' with {self.optimizer}, expected optimizer sgd: the correction is for its steps only"
+            )
 
     def _check_output(self) -> None:
         """Check what the queries ask, and refuse the options of several outputs if there is one."""

@@ -169,7 +169,7 @@ def _run(jobs: tuple[Job, ...], *, out: Path, executor: engine.Executor | int, p
             part: str = "",
             weights: ArrayLike | None = None,
             job: Job = job,
-            trained: Any = trained,
+            trained: list[tuple[Learner, Sequence[int]]] = trained,
         ) -> Responses:
             trained.append((learner, seeds))
             store = table_folder(out, job.experiment, job.case, part)
