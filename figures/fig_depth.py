@@ -68,7 +68,11 @@ def draw(rows: list[list[Panel]]) -> Figure:
     """Draw the error and the rank correlation against the number of hidden layers."""
     with mpl.rc_context(style()):
         figure = Figure(figsize=(11.0, 3.3 * len(rows) + 1.5), layout="constrained")
-        figure.suptitle("Deeper networks: influence loses the size of leave-one-out, hardly its order", fontsize=14)
+        least = min(float(np.min(panel.value["LOO"])) for row in rows for panel in row if panel.measure == "spearman")
+        figure.suptitle(
+            f"Deeper networks: influence loses the size of leave-one-out; its rank correlation stays at {least:.2f} or more",
+            fontsize=14,
+        )
         axes = figure.subplots(len(rows), len(_MEASURES), squeeze=False, sharex=True)
         for line, panels in zip(axes, rows, strict=True):
             for ax, panel in zip(line, panels, strict=True):
@@ -77,7 +81,8 @@ def draw(rows: list[list[Panel]]) -> Figure:
                         panel.depth, panel.value[name], yerr=2.0 * panel.spread[name], color=colour, marker=marker, label=label
                     )
                 ax.set(title=panel.title, ylabel=_MEASURES[panel.measure], xticks=panel.depth)
-                ax.set_ylim(0.0 if panel.measure == "relative_error" else None, 1.03)
+                largest = max(1.0, *(float(np.max(values)) for values in panel.value.values()))
+                ax.set_ylim(0.0 if panel.measure == "relative_error" else None, 1.03 * largest)
         for ax in axes[-1]:
             ax.set_xlabel("hidden layers (0: logistic regression)")
         seeds = rows[0][0].n_seeds

@@ -59,9 +59,14 @@ def alt(panels: list[Panel]) -> str:
 def draw(panels: list[Panel]) -> Figure:
     """Draw the errors against the number of seeds."""
     with mpl.rc_context(style()):
-        figure = Figure(figsize=(max(3.4 * len(panels) + 0.8, 8.0), 4.3), layout="constrained")
+        columns = min(len(panels), 3)
+        rows = -(-len(panels) // columns)
+        figure = Figure(figsize=(max(3.4 * columns + 0.8, 8.0), 3.2 * rows + 1.1), layout="constrained")
         figure.suptitle("Averaging over seeds removes what seeds disagree on, not what is not linear", fontsize=14)
-        axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
+        grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
+        axes = grid.ravel()[: len(panels)]
+        for ax in grid.ravel()[len(panels) :]:
+            ax.remove()
         for ax, panel in zip(axes, panels, strict=True):
             for name, (colour, marker) in _PAIRINGS.items():
                 bar = 2.0 * panel.spread[name]
@@ -73,7 +78,8 @@ def draw(panels: list[Panel]) -> Figure:
             ax.set_title(ax.get_title(), fontsize=9.5)
             ax.set_xticks(panel.averaged, [f"{count}" for count in panel.averaged])
             ax.minorticks_off()
-        axes[0].set_ylabel("relative error of the datamodel\non all subsets")
+        for line in grid:
+            line[0].set_ylabel("relative error of the datamodel\non all subsets")
         for ax in axes:
             ax.set_xlabel("number of seeds averaged")
         handles, labels = axes[0].get_legend_handles_labels()
