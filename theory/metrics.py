@@ -32,6 +32,7 @@ __all__ = [
     "relative_error",
     "slope",
     "spearman",
+    "weighted_rank_correlations",
 ]
 
 
@@ -196,6 +197,36 @@ def rank_correlations(predicted: ArrayLike, actual: ArrayLike) -> Array:
     return _correlations(*(_ranks(values) for values in _predictions(predicted, actual)))
 
 
+def weighted_rank_correlations(predicted: ArrayLike, actual: ArrayLike, weights: ArrayLike) -> Array:
+    """Compute Spearman's correlation over subsets of different probabilities, per output: (M,) from (B, M) and weights (B,).
+
+    The rank of a value is its mid-distribution P(X < x) + P(X = x)/2, and the result is Pearson's correlation of the ranks with
+    the same weights. Over all 2^N subsets with the weights of Bernoulli(p) this is the LDS that draws from Bernoulli(p) estimate.
+
+    >>> weighted_rank_correlations([[0.0], [2.0], [4.0], [3.0]], [[0.0], [1.0], [2.0], [5.0]], np.ones(4)).round(12).tolist()
+    [0.8]
+    """
+    p, a = _predictions(predicted, actual)
+    w = as_numbers("weights", weights, "(subsets,)", finite=True)
+    if w.shape != p.shape[:1] or not (w >= 0.0).all() or not w.any():
+        raise ValueError(f"weights have shape {w.shape}, expected {p.shape[:1]}, numbers >= 0 that are not all 0")
+    share = (w / w.sum())[:, None]
+    x, y = (_mid_distribution(values, share) for values in (p, a))
+    covariance, own, other = (np.sum(share * u * v, axis=0) for u, v in ((x, y), (x, x), (y, y)))
+    norms = np.sqrt(own * other)
+    return covariance / np.where(norms > 0.0, norms, np.nan)
+
+
+def _mid_distribution(values: Array, share: Array) -> Array:
+    """Compute P(X < x) + P(X = x)/2 - 1/2 for every entry of (B, M), whose rows have the probabilities `share` (B, 1)."""
+    levels = _levels(values).astype(np.int64)
+    found = np.empty_like(values)
+    for column, level in enumerate(levels.T):
+        mass = np.bincount(level, share[:, 0])
+        found[:, column] = (np.cumsum(mass) - 0.5 * mass)[level] - 0.5
+    return found
+
+
 def slope(estimate: ArrayLike, reference: ArrayLike) -> float:
     """Compute <estimate, reference> / <reference, reference>, the c that minimises ||estimate - c reference||.
 
@@ -280,11 +311,16 @@ def _ranks(values: Array) -> Array:
     """
     from scipy import stats
 
+    return stats.rankdata(_levels(values), axis=0)
+
+
+def _levels(values: Array) -> Array:
+    """Number the different values of every column of (B, M), from 0 up; values that are equal up to rounding are the same."""
     order = values.argsort(axis=0)
     ordered, levels = np.take_along_axis(values, order, axis=0), np.empty_like(values)
     rises = np.diff(ordered, axis=0, prepend=ordered[:1]) > _ROUNDING * np.abs(values).max(axis=0)
     np.put_along_axis(levels, order, rises.cumsum(axis=0).astype(np.float64), axis=0)
-    return stats.rankdata(levels, axis=0)
+    return levels
 
 
 def _constant(values: Array) -> bool:

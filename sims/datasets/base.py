@@ -27,7 +27,7 @@ class DataSet:
     train_rows: tuple[int, ...] = ()  # rows of the original file, the first one is 0
     query_rows: tuple[int, ...] = ()
     labels: tuple[str, ...] = ()  # the file's own target values for y = 0, 1, ..; empty if not recorded
-    y_query: Array | None = None  # (M,), the targets of the queries, where outputs need them
+    y_query: Array | None = None  # (M,), the targets of the queries, where they are known
 
 
 def standardised(values: Array, rows: NDArray[np.int64], columns: Sequence[str], source: str) -> Array:

@@ -167,4 +167,5 @@ def _from_statsmodels(
     design = np.column_stack([np.ones(len(X)), standardised(X, rows, tuple(table), name)])
     values = (y > 0.0).astype(np.float64) if binary else standardised(y[:, None], rows, [target], name)[:, 0]
     picked, asked = tuple(map(int, rows)), tuple(map(int, queries))
-    return DataSet(name, design[rows], values[rows], design[queries], ("intercept", *table), unit, source, picked, asked)
+    columns, y_query = ("intercept", *table), values[queries]
+    return DataSet(name, design[rows], values[rows], design[queries], columns, unit, source, picked, asked, y_query=y_query)

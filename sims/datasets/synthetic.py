@@ -42,7 +42,7 @@ def xor(n_points: int = 8, seed: int = 0) -> DataSet:
         noise = 0.35 * stream("xor", 2 * seed + part).standard_normal((count, 2))
         return corners + noise, (np.arange(count) % 2).astype(np.float64)
 
-    return _two_columns("xor", *draw(n_points, 0), draw(8, 1)[0])
+    return _two_columns("xor", *draw(n_points, 0), *draw(8, 1))
 
 
 @register
@@ -59,14 +59,14 @@ def two_moons(n_points: int = 10, seed: int = 0) -> DataSet:
         moons = np.stack([(1 - 2 * y) * np.cos(t) + y - 0.5, (1 - 2 * y) * np.sin(t) + 0.5 * y - 0.25], axis=1)
         return moons + 0.2 * rng.standard_normal((count, 2)), y
 
-    return _two_columns("two_moons", *draw(n_points, 0), draw(8, 1)[0])
+    return _two_columns("two_moons", *draw(n_points, 0), *draw(8, 1))
 
 
-def _two_columns(name: str, X: Array, y: Array, X_query: Array) -> DataSet:
+def _two_columns(name: str, X: Array, y: Array, X_query: Array, y_query: Array) -> DataSet:
     """Return a data set of two columns; raise ValueError if it has fewer than 4 training points."""
     if len(X) < 4:
         raise ValueError(f"n_points = {len(X)}, expected at least 4 for {name}")
-    return DataSet(name, X, y, X_query, ("x1", "x2"), "logit", "synthetic")
+    return DataSet(name, X, y, X_query, ("x1", "x2"), "logit", "synthetic", y_query=y_query)
 
 
 def with_eigenvalues(n_points: int, eigenvalues: Sequence[float], seed: int) -> Array:

@@ -103,6 +103,10 @@ class LeastSquares:
             n_seeds=n_seeds,
         )
 
+    def layers(self, params: ArrayLike) -> dict[str, Array]:
+        """Return parameters (R, P) as weight_1 (R, 1, d), the weight of one linear layer in PyTorch's order."""
+        return {"weight_1": np.asarray(params, dtype=np.float64)[:, None]}
+
     def weight_hessian(self, weights: ArrayLike, seeds: Sequence[int]) -> WeightHessian:
         """Compute d^2 prediction / dw_i dw_j at weights (N,); raise ValueError if the optimum is not unique.
 

@@ -101,6 +101,10 @@ class Logistic:
             n_seeds=n_seeds,
         )
 
+    def layers(self, params: ArrayLike) -> dict[str, Array]:
+        """Return parameters (R, P) as weight_1 (R, 1, d), the weight of one linear layer in PyTorch's order."""
+        return {"weight_1": np.asarray(params, dtype=np.float64)[:, None]}
+
     def weight_hessian(self, weights: ArrayLike, seeds: Sequence[int]) -> WeightHessian:
         """Compute d^2 margin / dw_i dw_j at weights (N,) by the implicit function theorem; it is the same for every seed."""
         checks.as_seeds(seeds)

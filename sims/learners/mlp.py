@@ -337,6 +337,24 @@ class MLP:
         f = np.ascontiguousarray(self._network.outputs(theta, inputs).transpose(2, 0, 1))
         return f if self.loss == "softmax" else f[:, :, 0]
 
+    def layers(self, params: ArrayLike) -> dict[str, Array]:
+        """Return parameters (R, P) by layer k = 1, 2, ..: weight_k (R, out, in) and bias_k (R, out), as PyTorch has them.
+
+        >>> layers = MLP([[1.0]], [1], [[1.0]], hidden=(2,)).layers(np.arange(7.0)[None])
+        >>> {name: values[0].tolist() for name, values in layers.items() if name.endswith("1")}
+        {'weight_1': [[0.0], [1.0]], 'bias_1': [2.0, 3.0]}
+        """
+        found = dict[str, Array]()
+        for k, layer in enumerate(self._network.layers(self._as_params(params)), 1):
+            found |= {f"weight_{k}": layer[:-1].transpose(2, 1, 0), f"bias_{k}": layer[-1].T}
+        return found
+
+    def point_hessians(self, params: ArrayLike) -> Array:
+        """Compute the Hessian of every point's loss at parameters (R, P), trained or not: (R, N, P, P)."""
+        theta, penalty = self._as_params(params), self._descent.optimizer.penalty * np.eye(self._network.n_params)
+        each = [self.n_points * (self._descent.at(theta, w).hessian - penalty) for w in np.eye(self.n_points)]
+        return np.stack(each, axis=1)
+
     def objective(self, weights: ArrayLike, *, tilts: Array, stiffness: float, centre: Array) -> Objective:
         """Return the objective (1/N) sum_j (w_j l_j - c_j f_j) + (stiffness/2) ||theta - centre||^2.
 

@@ -165,6 +165,12 @@ class SoftmaxRegression:
             fit=fit,
         )
 
+    def layers(self, params: ArrayLike) -> dict[str, Array]:
+        """Return parameters (R, P) as weight_1 (R, C, d), the weight of one linear layer in PyTorch's order."""
+        basis = np.eye(self.n_classes) if self.l2 else self._rows.basis
+        each = np.asarray(params, dtype=np.float64).reshape(-1, self.X.shape[1], basis.shape[1])
+        return {"weight_1": (each @ basis.T).swapaxes(1, 2)}
+
     def weight_hessian(self, weights: ArrayLike, seeds: Sequence[int]) -> WeightHessian:
         """Compute d^2f / dw_i dw_j at weights (N,) by the implicit function theorem; it is the same for every seed.
 
