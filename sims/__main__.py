@@ -1,4 +1,4 @@
-"""The command line: list | explain | run | verify | attribute | check | figures."""
+"""The command line: list | explain | run | verify | attribute | truth | judge | check | figures."""
 
 import sys
 
@@ -8,8 +8,10 @@ from sims.command_line.attribute import attribute
 from sims.command_line.check import check
 from sims.command_line.explain import explain
 from sims.command_line.figures import figures
+from sims.command_line.judge import judge
 from sims.command_line.list import list_
 from sims.command_line.run import run
+from sims.command_line.truth import truth
 from sims.command_line.verify import verify
 from theory.interrupts import ended_in_order
 
@@ -22,7 +24,7 @@ def cli() -> None:
     """Retrain small models on all subsets of their training points, and judge what attribution scores measure."""
 
 
-for command in (list_, explain, run, verify, attribute, check, figures):
+for command in (list_, explain, run, verify, attribute, truth, judge, check, figures):
     cli.add_command(command)
 
 

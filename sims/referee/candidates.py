@@ -10,10 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from sims.referee.losses import LOSSES
+from sims.referee.report import NAMES
 from sims.referee.truth import QUANTITIES, Model, Target, Truth
 from theory.response import Array
 
-__all__ = ["NAMES", "Candidate", "Damped", "approximations", "damped", "exact", "influence_of", "remedy_of"]
+__all__ = ["Candidate", "Damped", "approximations", "damped", "exact", "influence_of", "remedy_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,10 +37,6 @@ class Damped:
     scores: Callable[[float], Array]
     unit: float  # the mean eigenvalue of the curvature
     least: float  # the damping below which the matrix is not positive
-
-
-NAMES = {"D1": "D(1)", "loo": "leave-one-out", "beta": "beta", "shapley": "the Shapley value"}
-"""The exact effects as sentences name them."""
 
 
 def exact(truth: Truth, target: Target) -> tuple[Candidate, ...]:

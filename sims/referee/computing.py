@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -83,7 +83,7 @@ def computed(
         "errors": errors,
         "subsets": Subsets(found.masks, subsets, exact),
         "model": _model(learner, seeds),
-        "about": {"learner": repr(learner), "how": found.how},
+        "about": {"learner": type(learner).__name__, "options": _options(learner), "how": found.how},
     }
 
 
@@ -198,6 +198,12 @@ def _as_name(name: str) -> str:
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name):
         raise ValueError(f"name {shown(name)}, expected the name of a file: letters, digits, '_', '.' and '-'")
     return name
+
+
+def _options(learner: Any) -> dict[str, Any]:
+    """Return the options of a learner, the fields of its dataclass that are no arrays: what training and the model need."""
+    found = {f.name: getattr(learner, f.name) for f in fields(learner)} if is_dataclass(learner) else {}
+    return {name: value for name, value in found.items() if isinstance(value, bool | int | float | str | tuple | None)}
 
 
 def _require_data(learner: Any) -> None:

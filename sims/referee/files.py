@@ -106,7 +106,7 @@ def load(path: Path | str) -> Truth:
         errors={key: arrays[f"{key}_error"] for key in keys},
         subsets=Subsets(arrays["masks"].astype(np.float64), responses, "table" in arrays),
         model=_model(arrays) if "params" in arrays else None,
-        about={key: facts[key] for key in ("learner", "how")},
+        about={key: facts[key] for key in ("learner", "options", "how")},
     )
 
 

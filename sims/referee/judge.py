@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sims.referee import candidates
-from sims.referee.candidates import NAMES, Candidate
+from sims.referee.candidates import Candidate
 from sims.referee.matching import Mask, Match, best, best_damping, factor, matched, reordered, with_factors
 from sims.referee.measures import lds_by_probability, measured
-from sims.referee.report import Finding, Report
+from sims.referee.report import NAMES, Finding, Report
 from sims.referee.truth import TARGETS, Target, Truth
 from theory.inputs import one_of, shown
 from theory.metrics import spearman
@@ -73,6 +73,7 @@ def judge_scores(scores: ArrayLike, truth: Truth, target: Target = "margin", *, 
         sign=sign,
         scale=factor(reading.scores[reading.kept], exact[0].scores[reading.kept]),
         estimates=reading.match.candidate.name,
+        explained=reading.explained,
         factor=reading.match.factor,
         mismatch=reading.match.mismatch,
         findings=tuple(findings),
@@ -192,9 +193,7 @@ class _Reading:
         match = self.match
         name = NAMES.get(match.candidate.name, match.candidate.words)
         if self.explained:
-            words = f"They are {name}, up to a relative error of {match.mismatch:.1g} after the factor {match.factor:.6g}"
-            if match.candidate.name == "loo":
-                words += "; leave-one-out is no derivative, but the change on removal"
+            words = f"They are {match.factor:.6g} times {name}, to a relative error of {match.mismatch:.1g}"
             return Finding(match.candidate.name.split(" ")[0], words, match.candidate.remedy)
         missed = f"after the factor {match.factor:.4g} a relative error of {match.mismatch:.2g} is left"
         if match.mismatch <= ROUGH:

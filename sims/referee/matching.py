@@ -79,14 +79,25 @@ def reordered(scores: Array, reference: Array, axis: int) -> tuple[NDArray[np.in
 
 
 def best_damping(scores: Array, candidate: Damped, kept: Mask) -> tuple[float, float]:
-    """Find the damping whose influence is nearest to the scores up to a factor: the damping and the mismatch."""
+    """Find the damping whose influence is nearest to the scores up to a factor: the damping and the mismatch.
 
-    def missed(logarithm: float) -> float:
-        found = candidate.scores(candidate.least + float(np.exp(logarithm)))
-        return mismatch(scores[kept], found[kept])
+    Numbers of one digit are tried first, because people choose them. Then a grid of ratios is searched, above the least damping
+    that makes the matrices positive, and its best place is refined. Between the poles of an indefinite matrix, a damping of more
+    digits may be missed.
+    """
 
+    def missed(damping: float) -> float:
+        found = candidate.scores(damping)
+        return mismatch(scores[kept], found[kept]) if np.isfinite(found[kept]).all() else 1.0
+
+    def above(logarithm: float) -> float:
+        return missed(candidate.least + float(np.exp(logarithm)))
+
+    round_numbers = [digit * 10.0**power for power in range(-8, 4) for digit in range(1, 10)]
+    first = min(round_numbers, key=missed)
     grid = np.log(candidate.unit) + np.linspace(-20.0, 12.0, 129)
-    start = int(np.argmin([missed(x) for x in grid]))
-    low, high = grid[max(start - 1, 0)], grid[min(start + 1, len(grid) - 1)]
-    found = minimize_scalar(missed, bounds=(low, high), method="bounded", options={"xatol": 1e-12})
-    return candidate.least + float(np.exp(found.x)), float(found.fun)
+    start = int(np.argmin([above(x) for x in grid]))
+    bounds = grid[max(start - 1, 0)], grid[min(start + 1, len(grid) - 1)]
+    found = minimize_scalar(above, bounds=bounds, method="bounded", options={"xatol": 1e-12})
+    places = [(first, missed(first)), (candidate.least + float(np.exp(found.x)), float(found.fun))]
+    return min(places, key=lambda place: place[1])

@@ -4,12 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sims.referee.truth import Target
 from theory.display import Displayed
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Finding", "Measure", "Report"]
+__all__ = ["NAMES", "Finding", "Measure", "Report"]
+
+NAMES = {"D1": "D(1)", "loo": "leave-one-out", "beta": "beta", "shapley": "the Shapley value"}
+"""The exact effects as sentences name them."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +49,12 @@ class Report(Displayed):
     """
 
     truth: str
-    target: str
+    target: Target
     orientation: str  # "train x query" or "query x train"
     sign: int
     scale: float
     estimates: str
+    explained: bool
     factor: float
     mismatch: float
     findings: tuple[Finding, ...]
@@ -65,6 +70,12 @@ class Report(Displayed):
     def causes(self) -> tuple[str, ...]:
         """Return the short names of what is wrong; none for scores that need no remedy."""
         return tuple(finding.cause for finding in self.findings if finding.remedy)
+
+    @property
+    def headline(self) -> str:
+        """Return what the scores are in a few words."""
+        of = f"{self.factor:.4g} times {NAMES.get(self.estimates, self.estimates)}"
+        return f"the scores are {of}" if self.explained else f"the scores are nearest to {of}, {self.mismatch:.2g} off"
 
     def facts(self) -> dict[str, object]:
         """Return what the scores are, in short."""
