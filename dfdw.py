@@ -39,8 +39,11 @@ if TYPE_CHECKING:
     from sims.learners.adapters import JaxLearner, SklearnLearner, TorchLearner
     from sims.ledger.attributions import attribute
     from sims.ledger.judge import judge_learner
+    from sims.referee.files import load_truth
+    from sims.referee.judge import judge_scores
+    from sims.referee.truth import Truth
     from sims.retrain import response_table, streamed_table
-    from sims.testing import check_learner
+    from sims.testing import check_attribution, check_learner, conformance
     from theory.datamodel import (
         fit_sampled,
         fit_sampled_pairs,
@@ -82,6 +85,7 @@ __all__ = [
     "SklearnLearner",
     "SoftmaxRegression",
     "TorchLearner",
+    "Truth",
     "TwoPoint",
     "antithetic",
     "attribute",
@@ -89,8 +93,10 @@ __all__ = [
     "average_second_derivative",
     "banzhaf",
     "beta_shapley",
+    "check_attribution",
     "check_learner",
     "compare",
+    "conformance",
     "data_set",
     "error_budget",
     "finite_difference",
@@ -104,9 +110,11 @@ __all__ = [
     "independent",
     "influence",
     "judge_learner",
+    "judge_scores",
     "lds",
     "leave_one_out",
     "load_results",
+    "load_truth",
     "optimal_datamodel",
     "optimal_pair_datamodel",
     "quadrature_datamodel",

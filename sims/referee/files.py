@@ -23,15 +23,19 @@ import json
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sims.referee.truth import QUANTITIES, Model, Subsets, Truth
+from theory.inputs import shown
 from theory.response import Array
 from theory.storage.files import write_whole
 
-__all__ = ["CONVENTIONS", "FORMAT", "load", "save"]
+if TYPE_CHECKING:
+    from sims.retrain import engine
+
+__all__ = ["CONVENTIONS", "FORMAT", "load", "load_truth", "save"]
 
 FORMAT = 1
 """The version of the arrays and of their meaning."""
@@ -108,6 +112,24 @@ def load(path: Path | str) -> Truth:
         model=_model(arrays) if "params" in arrays else None,
         about={key: facts[key] for key in ("learner", "options", "how")},
     )
+
+
+def load_truth(name_or_file: str | Path, *, executor: "engine.Executor | int | None" = None, progress: bool = False) -> Truth:
+    """Return the truth of a named problem, computed here, or the one in a file NAME.npz that was written before.
+
+    >>> truth = load_truth("logistic_spector")
+    >>> truth.D1.shape, truth.table.shape
+    ((16, 16), (65536, 16))
+    """
+    from sims.experiments.shared.problem import listed, meant  # with all experiments' learners: imported when it is used
+    from sims.referee.problems import PROBLEMS
+
+    if isinstance(name_or_file, Path) or (isinstance(name_or_file, str) and name_or_file.endswith(".npz")):
+        return load(name_or_file)
+    if not isinstance(name_or_file, str) or name_or_file not in PROBLEMS:
+        near = meant(name_or_file, PROBLEMS) if isinstance(name_or_file, str) else shown(name_or_file)
+        raise ValueError(f"truth {near} There is no such truth, expected a file NAME.npz, or one of {listed(PROBLEMS)}")
+    return PROBLEMS[name_or_file].truth(name_or_file, executor=executor, progress=progress)
 
 
 _RESPONSES = ("table", "table_loss", "responses", "responses_loss")

@@ -11,10 +11,9 @@ from numpy.typing import ArrayLike
 from sims.referee import candidates
 from sims.referee.candidates import Candidate
 from sims.referee.matching import Mask, Match, best, best_damping, factor, matched, reordered, with_factors
-from sims.referee.measures import lds_by_probability, measured
 from sims.referee.report import NAMES, Finding, Report
 from sims.referee.truth import TARGETS, Target, Truth
-from theory.inputs import one_of, shown
+from theory.inputs import as_numbers, one_of, shown
 from theory.metrics import spearman
 from theory.response import Array
 
@@ -49,6 +48,8 @@ def judge_scores(scores: ArrayLike, truth: Truth, target: Target = "margin", *, 
     >>> report.estimates, report.sign, report.scale, report.causes
     ('D1', -1, -2.0, ('sign', 'times N'))
     """
+    from sims.referee.measures import lds_by_probability, measured  # with all of `theory.datamodel`
+
     if not isinstance(truth, Truth):
         raise TypeError(f"truth = {shown(truth)}, expected a Truth, such as load_truth('logistic_spector')")
     one_of("target", target, TARGETS)
@@ -56,9 +57,10 @@ def judge_scores(scores: ArrayLike, truth: Truth, target: Target = "margin", *, 
     truth.effect("D1", target)  # refuses a target that the truth does not have
     values, single = _as_scores(scores, truth)
     findings = list[Finding]()
-    readings = [_Reading.of(view, name, target, truth, EXACT if not single else SINGLE) for view, name in _views(values, truth)]
+    views, tolerance = _views(values, truth), SINGLE if single else EXACT
+    readings = [_Reading.of(view, name, target, truth, tolerance) for view, name in views]
     reading = min(readings, key=lambda r: (not r.explained, r.match.mismatch))
-    if len(readings) > 1:
+    if len(views) > 1:
         findings.append(Finding("square", f"There are as many points as queries; the scores fit as {reading.orientation}"))
     findings += _of_entries(reading.scores, reading.kept)
     findings += reading.findings()
@@ -272,9 +274,10 @@ def _as_scores(scores: Any, truth: Truth) -> tuple[Array, bool]:
         scores = scores.detach().cpu().numpy()
     if isinstance(getattr(scores, "mean", None), np.ndarray):  # an Attribution
         scores = scores.mean
+    as_numbers("scores", scores, "train x query")  # refuses what is none
     given = np.asarray(scores)
-    if given.dtype.kind not in "fiu":
-        raise ValueError(f"scores have dtype {given.dtype}, expected real numbers")
+    if given.dtype.kind == "b":
+        raise ValueError("scores are True and False, expected an array of real numbers")
     n, m = truth.n_points, truth.n_queries
     if given.ndim == 1 and m == 1:
         given = given[:, None]

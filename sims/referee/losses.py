@@ -6,9 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import expit
 
-from sims.learners.shared import checks
 from theory.answers import named
 from theory.response import Array
 
@@ -29,7 +27,7 @@ def _logistic(f: Array, y: Array) -> Array:
 
 def _logistic_slope(f: Array, y: Array) -> Array:
     away = 1.0 - 2.0 * y
-    return np.asarray(away * expit(away * f))
+    return 0.5 * away * (1.0 + np.tanh(0.5 * away * f))  # the logistic function of away * f
 
 
 LOSSES: Mapping[str, QueryLoss] = {
@@ -49,6 +47,8 @@ def loss_of(learner: Any, y_query: ArrayLike | None) -> tuple[str, Array | None]
     >>> loss_of(LeastSquares([[1.0]], [1.0], [[1.0]], l2=1.0), [2.0])
     ('squared', array([2.]))
     """
+    from sims.learners.shared import checks
+
     kind = getattr(learner, "loss", None) or _BY_CLASS.get(type(learner).__name__)
     if kind == "softmax":
         kind = learner.output if isinstance(learner.output, str) else None

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment, minimize_scalar
 
 from sims.referee.candidates import Candidate, Damped
 from theory.response import Array
@@ -70,6 +69,8 @@ def reordered(scores: Array, reference: Array, axis: int) -> tuple[NDArray[np.in
 
     It maximises the sum of squared cosines of the pairs, an assignment problem (Kuhn 1955; Crouse 2016).
     """
+    from scipy.optimize import linear_sum_assignment  # imported where it is used: it takes longer than all else here
+
     s, r = (scores, reference) if axis == 1 else (scores.T, reference.T)
     norms = np.linalg.norm(s, axis=0)[:, None] * np.linalg.norm(r, axis=0)
     likeness = (s.T @ r) / np.where(norms > 0.0, norms, 1.0)
@@ -85,6 +86,7 @@ def best_damping(scores: Array, candidate: Damped, kept: Mask) -> tuple[float, f
     that makes the matrices positive, and its best place is refined. Between the poles of an indefinite matrix, a damping of more
     digits may be missed.
     """
+    from scipy.optimize import minimize_scalar
 
     def missed(damping: float) -> float:
         found = candidate.scores(damping)

@@ -5,16 +5,14 @@ Each is a problem of the experiments, with its seeds. To add one, add it to `PRO
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 
 from sims.experiments.shared.digits import CONVERGED, NETWORK, SOFTMAX_IRIS, YOUNG
-from sims.experiments.shared.problem import Option, Problem, listed, meant
-from sims.referee.files import load
+from sims.experiments.shared.problem import Option, Problem
 from sims.referee.truth import Truth
 from sims.retrain import engine
 
-__all__ = ["PROBLEMS", "NamedProblem", "load_truth"]
+__all__ = ["PROBLEMS", "NamedProblem"]
 
 
 @dataclass(frozen=True)
@@ -65,17 +63,3 @@ PROBLEMS: Mapping[str, NamedProblem] = MappingProxyType(
     }
 )
 """The named problems."""
-
-
-def load_truth(name_or_file: str | Path, *, executor: engine.Executor | int | None = None, progress: bool = False) -> Truth:
-    """Return the truth of a named problem, computed here, or the one in a file NAME.npz that was written before.
-
-    >>> truth = load_truth("logistic_spector")
-    >>> truth.D1.shape, truth.table.shape
-    ((16, 16), (65536, 16))
-    """
-    if isinstance(name_or_file, Path) or str(name_or_file).endswith(".npz"):
-        return load(name_or_file)
-    if name_or_file not in PROBLEMS:
-        raise ValueError(f"truth {meant(str(name_or_file), PROBLEMS)} Expected a file NAME.npz, or {listed(PROBLEMS)}")
-    return PROBLEMS[name_or_file].truth(name_or_file, executor=executor, progress=progress)

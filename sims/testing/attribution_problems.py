@@ -5,8 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from sims.learners.least_squares import LeastSquares
-from sims.learners.logistic import Logistic
 from theory.response import Array
 from theory.streams import stream
 
@@ -42,8 +40,10 @@ class AttributionProblem:
         return len(self.X)
 
     @property
-    def learner(self) -> Logistic | LeastSquares:
+    def learner(self) -> Any:
         """Return the learner of this project that has this optimum."""
+        from sims.learners import LeastSquares, Logistic
+
         make = Logistic if self.loss == "logistic" else LeastSquares
         return make(self.X, self.y, self.X_query, l2=self.l2)
 

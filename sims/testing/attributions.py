@@ -9,7 +9,7 @@ Where a method cannot do what a law needs, such as weights of points, `attribute
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -210,16 +210,7 @@ def check_attribution(
     >>> check_attribution(lambda problem: -influence(problem)).broken[1].law
     'the sign is right'
     """
-    if not callable(attribute):
-        raise ValueError(
-            f"attribute is a {type(attribute).__name__}, expected a function of a problem that returns scores (N, M)"
-        )
-    if isinstance(problems, str) or not problems or not set(problems) <= set(PROBLEMS):
-        raise ValueError(f"problems = {shown(problems)}, expected some of {', '.join(PROBLEMS)} in a list")
-    left = {leave_out} if isinstance(leave_out, str) else set(leave_out)
-    if unknown := left - set(ATTRIBUTION_LAWS):
-        raise ValueError(f"leave_out names {sorted(unknown)}, expected laws: {', '.join(ATTRIBUTION_LAWS)}")
-    rtol = as_number("rtol", rtol, "a number with 0 < rtol < 1", above=0.0, below=1.0)
+    problems, left, rtol = _checked(attribute, problems, rtol, leave_out)
     passed, broken, skipped = list[str](), list[Finding](), list[Finding]()
     for law in ATTRIBUTION_LAWS:
         if law in left:
@@ -244,6 +235,8 @@ def conformance(attribute: Attribute, *, problems: Sequence[str] = PROBLEMS, rto
     """
     import pytest
 
+    problems, _, rtol = _checked(attribute, problems, rtol, ())
+
     @pytest.mark.parametrize("loss", problems)
     @pytest.mark.parametrize("law", ATTRIBUTION_LAWS)
     def test(law: str, loss: str) -> None:
@@ -253,6 +246,19 @@ def conformance(attribute: Attribute, *, problems: Sequence[str] = PROBLEMS, rto
             pytest.skip(str(reason))
 
     return test
+
+
+def _checked(attribute: Any, problems: Any, rtol: Any, leave_out: Any) -> tuple[tuple[str, ...], set[str], float]:
+    """Return the arguments of a check, or raise ValueError."""
+    if not callable(attribute):
+        raise ValueError(f"attribute is a {type(attribute).__name__}, expected a function that returns scores (N, M)")
+    listed = [*cast("Sequence[Any]", problems)] if isinstance(problems, list | tuple) else []
+    if not listed or not all(isinstance(name, str) and name in PROBLEMS for name in listed):
+        raise ValueError(f"problems = {shown(problems)}, expected some of {', '.join(PROBLEMS)} in a list")
+    left = [*cast("Iterable[Any]", leave_out)] if isinstance(leave_out, list | tuple | set) else [leave_out]
+    if unknown := [law for law in left if not isinstance(law, str) or law not in ATTRIBUTION_LAWS]:
+        raise ValueError(f"leave_out names {shown(unknown)}, expected laws in a list: {', '.join(ATTRIBUTION_LAWS)}")
+    return tuple(listed), set(left), as_number("rtol", rtol, "a number with 0 < rtol < 1", above=0.0, below=1.0)
 
 
 def _check(law: str, attribute: Attribute, loss: str, rtol: float) -> None:

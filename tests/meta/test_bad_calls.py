@@ -27,6 +27,11 @@ AT = RIDGE.linearize(np.ones(4), (0,))
 MASKS = dfdw.independent(dfdw.Bernoulli(0.5), n_subsets=12, n_points=4, seed=0).masks
 RESPONSES = MASKS @ X
 EFFECTS = np.arange(1.0, 9.0).reshape(1, 4, 2)
+TRUTH = dfdw.Truth.of(RIDGE)
+
+
+def right_attribution(problem):
+    return problem.exact()
 
 
 class Unwritable:
@@ -277,6 +282,33 @@ CALLS = {
             "leave_out": dict(enumerate(("order is free", ["order"], [3], 3, None, [None]))),
         },
     ),
+    "judge_scores": (
+        {"scores": TRUTH.D1, "truth": TRUTH},
+        {
+            "scores": {k: v for k, v in arrays(TRUTH.D1).items() if k not in ("NaN", "infinite")},
+            "truth": LEARNER,
+            "target": NAME,
+            "seed": {k: v for k, v in SEED.items() if v is not None and v is not True} | {"none of the truth": 5},
+        },
+    ),
+    "load_truth": ({"name_or_file": "logistic_spector"}, {"name_or_file": {**NAME, "no file": "nothing.npz", "a folder": ROOT}}),
+    "check_attribution": (
+        {"attribute": right_attribution},
+        {
+            "attribute": dict(enumerate((None, 3, "f", [], np.ones(2), Unwritable()))),
+            "problems": dict(enumerate((None, "logistic", ["hinge"], [], 3, [3], Unwritable()))),
+            "rtol": numbers(0.0, -1.0, 1.0),
+            "leave_out": dict(enumerate((["order"], [3], 3, None, [None]))),
+        },
+    ),
+    "conformance": (
+        {"attribute": right_attribution},
+        {
+            "attribute": dict(enumerate((None, 3, "f", [], np.ones(2), Unwritable()))),
+            "problems": dict(enumerate((None, "logistic", ["hinge"], [], 3, [3], Unwritable()))),
+            "rtol": numbers(0.0, -1.0, 1.0),
+        },
+    ),
     "data_set": (
         {"name": "spector", "n_points": 8},
         {"name": NAME, "n_points": {k: v for k, v in numbers(0, -1, 1.5, 10**9, 7).items() if v is not None}},
@@ -447,6 +479,7 @@ for _name, _argument, _label, _call in cases():
 def test_every_public_name_has_its_calls():
     assert sum(map(len, CASES.values())) >= 235
     elsewhere = {"JaxLearner", "SklearnLearner", "TorchLearner"}  # tests/sims/learners has theirs, which need extras
+    elsewhere |= {"Truth"}  # tests/sims/referee has bad calls of Truth.of
     elsewhere |= {"Problem", "Experiment"}  # and tests/sims/experiments has those of what is only built when it is run
     assert set(dfdw.__all__) - set(CALLS) - elsewhere == {"LeaveOneOut", "Poisson", "Shapley"}  # which have no argument
 
@@ -483,6 +516,7 @@ NAMES = {
     "n_points": ("n_points", "points"),
     "n_seeds": ("seeds",),
     "name": ("name", "data set"),
+    "name_or_file": ("truth", "file"),
 }
 """Words for an argument in messages, where its own name is not the only one."""
 

@@ -15,6 +15,8 @@ COMMANDS = [
     ("sims", "run"),
     ("sims", "verify"),
     ("sims", "attribute"),
+    ("sims", "truth"),
+    ("sims", "judge"),
     ("sims", "check"),
     ("sims", "figures"),
     ("figures",),

@@ -40,13 +40,17 @@ def test_the_five_lines_of_the_readme_print_what_they_promise(capsys):
 
 
 def test_the_examples_of_the_guide_print_the_slopes_that_their_comments_name(capsys):
-    example, budget, sampled, network, kinks, own, estimator, jax_network, *_ = examples("GUIDE.md")
+    judged, example, budget, sampled, network, kinks, own, estimator, jax_network, *_ = examples("GUIDE.md")
     names = {}
 
     def slopes(code):
         exec(compile(code, "GUIDE.md", "exec"), names)
         return [float(text) for text in re.findall(r"slope=([\d.]+)", capsys.readouterr().out)]
 
+    exec(compile(judged, "GUIDE.md", "exec"), names)
+    printed = capsys.readouterr().out
+    assert "the damping 0.05" in printed
+    assert "They are N = 16 times too large" in printed
     promised = float(re.search(r"# slope (1\.\d+)\n", example).group(1))
     at_one, averaged, of_shapley = slopes(example)
     assert abs(at_one - promised) < 0.005

@@ -24,7 +24,18 @@ def truth_of(name):
     if name == "iris":
         problem = dataclasses.replace(PROBLEMS["softmax_iris"].problem, n_points=9)
         return Truth.of(problem.build(), y_query=problem.load().y_query, name="iris")
-    return load_truth(name)
+    found = PROBLEMS[name]
+    problem = dataclasses.replace(found.problem, n_queries=6)
+    return Truth.of(problem.build(), range(4), y_query=problem.load().y_query[:6], name=name)
+
+
+def test_scores_with_as_many_points_as_queries_are_read_both_ways():
+    truth = load_truth("xor_young")
+    for scores, expected in ((truth.D1, "train x query"), (-8.0 * truth.D1.T, "query x train")):
+        report = judge_scores(scores, truth)
+        assert report.orientation == expected
+        assert "There are as many points as queries" in str(report)
+        assert report.estimates == "D1"
 
 
 @cache
@@ -158,11 +169,12 @@ def test_a_report_prints_converts_and_is_json():
     [
         (np.zeros((3, 3)), r"scores have shape \(3, 3\), expected \(7, 4\)"),
         (np.zeros((7, 3)), "has 7 points and 4 queries"),
-        (np.full((7, 4), "a"), "expected real numbers"),
-        (np.zeros((7, 4), dtype=complex), "expected real numbers"),
-        (np.zeros((7, 4), dtype=object), "expected real numbers"),
-        (np.zeros((7, 4), dtype=bool), "expected real numbers"),
-        (None, "expected real numbers"),
+        (np.full((7, 4), "a"), "not an array of numbers but of text"),
+        (np.zeros((7, 4), dtype=complex), "but of complex numbers"),
+        (np.zeros((7, 4), dtype=object), "but of objects"),
+        (np.zeros((7, 4), dtype=bool), "expected an array of real numbers"),
+        (np.ma.masked_equal(np.ones((7, 4)), 1.0), "masked"),
+        (None, "not an array of numbers"),
         (np.zeros((2, 7, 4)), "scores have shape"),
     ],
 )
