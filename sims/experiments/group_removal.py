@@ -4,6 +4,7 @@ The predictions are summed influence, one Newton step, the datamodel's own and i
 """
 
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,9 @@ from sims.experiments.shared.labels import Measured, Variables, labelled, measur
 from sims.experiments.shared.memory import require_per_subset
 from sims.experiments.shared.problem import Problem
 from sims.experiments.shared.user_cases import CONVEX, why_not_enumerable
-from theory.datamodel import optimal_datamodel
+from theory.datamodel import Datamodel, optimal_datamodel
 from theory.influence import newton_change
-from theory.laws import Bernoulli
+from theory.laws import Bernoulli, FixedSize
 from theory.metrics import jackknife, lds, relative_error, slope
 from theory.response import Array
 from theory.subsets import all_masks, sizes
@@ -40,9 +41,10 @@ def run(config: GroupRemovalConfig | DrawnRemovalConfig, *, retrain: Retrain = i
     """Measure how well each method predicts F(1) - F(1_S) over every subset S without k points, k = 1 .. N - 1.
 
     A datamodel g predicts F(1_S) by g(1_S), intercept included, and so the change by F(1) - g(1_S): the estimate "datamodel". Its
-    coefficients alone, "beta, summed", predict g(1) - g(1_S): the change is then 0 without a removal. The measures are slope,
-    relative error and LDS within the groups of k points; `ratio` is the relative error divided by that of summed D(1). All
-    subsets are used, so only the seeds are sampled; standard errors over seeds come from the jackknife (NaN for one seed). A
+    coefficients alone, "beta, summed", predict g(1) - g(1_S): the change is then 0 without a removal. "best of its size" is the
+    datamodel of the subsets without k points alone, and "rescaled influence" adds up one Newton step for every point. Measures
+    are slope, relative error and LDS within the groups of k points; `ratio` is the relative error divided by that of summed D(1).
+    All subsets are used, so only the seeds are sampled; standard errors over seeds come from the jackknife (NaN for one seed). A
     Newton step is undefined (NaN) at a k for which the Hessian of some group is singular. With a `DrawnRemovalConfig`, subsets
     are drawn: see `run_drawn`.
     """
@@ -58,6 +60,7 @@ def run(config: GroupRemovalConfig | DrawnRemovalConfig, *, retrain: Retrain = i
     near = [optimal_datamodel(table, Bernoulli(0.9)) for table in samples]
     summed = {
         "influence, summed": scores_or_undefined(at),
+        "rescaled influence, summed": scores_or_undefined(at, "newton"),
         "D(1), summed": exact["D(1)"],
         "LOO, summed": exact["LOO"],
         "beta, summed": exact["beta"],
@@ -65,10 +68,17 @@ def run(config: GroupRemovalConfig | DrawnRemovalConfig, *, retrain: Retrain = i
     }
     own = {"datamodel": [optimal_datamodel(table) for table in samples], "datamodel (p = 0.9)": near}
 
+    @cache
+    def of_size(k: int) -> list[Datamodel]:
+        """Return the best linear predictor for subsets without k points, of every seed."""
+        return [optimal_datamodel(table, FixedSize(n - k)) for table in samples]
+
     def change(k: int, estimate: str) -> Array:
         chosen = removed == k
         if estimate in summed:
             return absent[chosen] @ summed[estimate]
+        if estimate == BEST:
+            return samples[:, -1:] - np.stack([best.predict(1.0 - absent[chosen]) for best in of_size(k)])
         if estimate in own:
             return samples[:, -1:] - np.stack([model.predict(1.0 - absent[chosen]) for model in own[estimate]])
         try:
@@ -81,7 +91,7 @@ def run(config: GroupRemovalConfig | DrawnRemovalConfig, *, retrain: Retrain = i
         ratio = _ratio(predicted, rival, actual).rename(value="ratio", error="ratio_error")
         return _quality(predicted, actual).merge(ratio)
 
-    found = table(predicted_change, removed=range(1, n), estimate=(*summed, *own, "Newton step"))
+    found = table(predicted_change, removed=range(1, n), estimate=(*summed, *own, BEST, "Newton step"))
     ratios = found[["ratio", "ratio_error"]].rename(ratio="value", ratio_error="error")
     variables: Variables = {
         "measured": (found[["value", "error"]], "predicted against retrained change, over all groups of that size"),
@@ -90,6 +100,9 @@ def run(config: GroupRemovalConfig | DrawnRemovalConfig, *, retrain: Retrain = i
     result = labelled("group_removal", config, variables).assign_attrs(n_seeds=config.n_seeds)
     return with_conditioning(result, [learner], seeds)
 
+
+BEST = "best of its size"
+"""The estimate by the optimal datamodel for subsets without exactly k points: no linear predictor is better there."""
 
 _QUALITIES = ("slope", "relative_error", "lds")
 

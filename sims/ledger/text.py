@@ -21,7 +21,7 @@ _WIDTH = 118
 def ledger_text(verdicts: Sequence[tuple[Claim, Verdict]], width: int = _WIDTH) -> str:
     """Write the ledger: for every claim its verdict and deciding figure, then statement, cases and condition."""
     lines: list[str] = []
-    for heading, family in (("The essay's claims", "C"), ("What is true instead", "T")):
+    for heading, family in (("The essay's claims", "C"), ("What is true instead", "T"), ("What the field says", "P")):
         judged = [(claim, verdict) for claim, verdict in verdicts if claim.id.startswith(family)]
         if judged:
             lines += ["", heading, "=" * len(heading)]

@@ -46,5 +46,5 @@ def test_a_small_run_gives_the_verdict_of_the_full_one_or_says_that_it_is_too_sm
 
 def test_every_claim_is_quoted_in_the_findings_or_checks_the_code():
     findings = (ROOT / "FINDINGS.md").read_text().partition(MARKS[0])[2].partition(MARKS[1])[0]
-    quoted = set(re.findall(r"\[([CT]\d+(?: \w+)*?) (?:HOLDS|FAILS|INCONCLUSIVE)", findings))
+    quoted = set(re.findall(r"\[([CPT]\d+(?: \w+)*?) (?:HOLDS|FAILS|INCONCLUSIVE)", findings))
     assert {claim.id for claim in all_claims() if claim.kind == "finding"} <= quoted

@@ -164,7 +164,7 @@ SOURCES = {
         "A. Ilyas & L. Engstrom",
         2025,
         "MAGIC: Near-Optimal Data Attribution for Deep Learning",
-        "arXiv",
+        "arXiv preprint",
         "arXiv:2504.16430",
     ),
     "Ilyas et al. 2022": Source(

@@ -110,7 +110,7 @@ def test_a_verdict_names_the_measure_and_the_tolerance_that_its_claim_declares()
 def test_the_identities_that_a_text_refers_to_are_claims():
     ids = {c.id for c in all_claims()}
     for c in all_claims():
-        referred = set(re.findall(r"\b[CT]\d+(?: (?:penalty|time|networks|local))?", f"{c.essay} {c.idea}"))
+        referred = set(re.findall(r"\b[CPT]\d+(?: (?:penalty|time|networks|local))?", f"{c.essay} {c.idea}"))
         assert referred <= ids, (c.id, referred - ids)
 
 
