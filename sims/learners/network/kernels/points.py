@@ -62,9 +62,9 @@ class Rows(NamedTuple):
 
 
 @inner
-def make_rows(widths: Widths, activation: int, params: Array) -> Rows:
+def make_rows(widths: Widths, activation: int, replicas: int) -> Rows:
     """Make the rows of one point, which have no values yet."""
-    shape = (widths[1:].sum(), params.shape[1])
+    shape = (widths[1:].sum(), replicas)
     more = (extra_rows(activation, shape[0]), shape[1])
     return Rows(
         np.empty(shape),
