@@ -6,7 +6,8 @@ same operations in the same order, whichever other replicas are computed with it
 
 The modules are `arrays` (loops over rows), `activations`, `losses`, `layers` (loops over one layer), `points` (passes through all
 layers at one point), `outputs` (evaluation and Hessian products), `optimizers`, `training` and `derivatives`, then
-`single_passes` and `single` (one replica, whose points are the last axis). Each imports only earlier ones. They are compiled together, and so they stay in one folder (`theory.compiled`).
+`single_passes` and `single` (one replica, whose points are the last axis). Each imports only earlier ones. They are compiled
+together, and so they stay in one folder (`theory.compiled`).
 """
 
 from sims.learners.network.kernels.activations import ACTIVATIONS

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sims.learners.network.kernels.arrays import copy
 from sims.learners.network.kernels.losses import SOFTMAX, loss_of_point
 from sims.learners.network.kernels.optimizers import SGD, adam_back, adam_slopes, adam_step, sgd_step
-from sims.learners.network.kernels.points import Rows, make_rows
+from sims.learners.network.kernels.points import Rows, extra_rows
 from sims.learners.network.kernels.single_passes import add_single_gradient, single_along, single_down, single_forward
 from sims.learners.network.kernels.training import Job, write_share
 from theory.compiled import compiled, inner
@@ -25,7 +25,7 @@ def descend_single(job: Job, rates: Array, first: int, params: Array, memory: Ar
     P, widths, line = len(params), job.widths, params.reshape(1, -1)
     moments, gradient = memory.reshape(-1, P), np.empty((1, P))
     points, shares, X = _places(job)
-    rows, slopes, curvatures = _buffers(job, X.shape[2], False)
+    rows, slopes, curvatures = _buffers(job, X.shape[2], 0)
     count, top = 0, len(rows.values) - len(slopes)
     for k in range(len(rates)):
         if k == 0 or len(job.sizes) > 1:
@@ -41,7 +41,7 @@ def descend_single(job: Job, rates: Array, first: int, params: Array, memory: Ar
             for c in range(len(slopes)):
                 for n in range(size):
                     rows.deltas[top + c, n] = slopes[c, n] * shares[part + n]
-            single_down(widths, job.activation, line[0], rows)
+            single_down(widths, job.activation, line[0], rows.values, rows.deltas, rows.pulls, rows.extra)
             add_single_gradient(widths, here, rows.values, rows.deltas, size, gradient[0])
         if job.rule.optimizer == SGD:
             sgd_step(line, moments, gradient, rates[k], job.rule.momentum)
@@ -61,8 +61,9 @@ def pull_single(job: Job, rates: Array, first: int, trail: Array, adjoint: Array
     size, turn = np.empty((1 if adaptive else 0, P)), np.empty((1 if adaptive else 0, P))
     directions = np.empty((K, 1, P)) if adaptive else moments  # the adjoints of the gradient, up to a factor for sgd
     points, shares, X = _places(job)
-    rows, slopes, curvatures = _buffers(job, X.shape[2], True)
-    df, count, top = np.empty((len(slopes), X.shape[2])), 0, len(rows.values) - len(slopes)
+    rows, slopes, curvatures = _buffers(job, X.shape[2], K)
+    outputs, lines, adjoint_lines = len(slopes), directions.reshape(K, P), adjoint.reshape(K, P)
+    df, count, top = np.empty((K * outputs, X.shape[2])), 0, len(rows.values) - outputs
     scaled = 0 if len(curvatures) == 1 else len(curvatures) - 2
     for k in range(len(rates) - 1, -1, -1):
         if k == len(rates) - 1 or len(job.sizes) > 1:
@@ -88,13 +89,12 @@ def pull_single(job: Job, rates: Array, first: int, trail: Array, adjoint: Array
                     rows.deltas[top + c, n] = slopes[c, n] * job.weights[points[part + n], 0]
             for n in range(width):
                 curvatures[scaled, n] *= shares[part + n] * job.weights[points[part + n], 0]
-            single_down(widths, job.activation, kept[0], rows)
+            single_down(widths, job.activation, kept[0], rows.values, rows.deltas, rows.pulls, rows.extra)
+            single_along(widths, job.activation, here, kept[0], rows, curvatures, width, lines, adjoint_lines, df)
             for d in range(K):
-                direction, along = directions[d].reshape(-1), adjoints[d].reshape(-1)
-                single_along(widths, job.activation, here, kept[0], rows, curvatures, width, direction, along, df)
-                for n in range(width):
-                    for c in range(len(slopes)):
-                        result[d, points[part + n], 0] += df[c, n] * slopes[c, n]
+                for c in range(outputs):
+                    for n in range(width):
+                        result[d, points[part + n], 0] += df[d * outputs + c, n] * slopes[c, n]
 
 
 @inner
@@ -124,26 +124,31 @@ def _gather(job: Job, t: int, weighted: bool, points: NDArray[np.int64], shares:
 
 
 @inner
-def _buffers(job: Job, width: int, curved: bool) -> tuple[Rows, Array, Array]:
-    """Make the rows of L = `width` points, their slopes (C, L), and their curvatures (1 or C + 2, L) if `curved`."""
-    outputs = job.widths[-1]
+def _buffers(job: Job, width: int, directions: int) -> tuple[Rows, Array, Array]:
+    """Make the rows of L = `width` points, their slopes (C, L), and with K directions their curvatures (1 or C + 2, L)."""
+    outputs, units, extra = job.widths[-1], job.widths[1:].sum(), extra_rows(job.activation, 1)
     terms = outputs + 2 if job.loss == SOFTMAX else 1
-    rows = make_rows(job.widths, job.activation, width)
-    rows.deltas[:] = 0.0  # those of the outputs of empty places are never written
-    return rows, np.zeros((outputs, width)), np.zeros((terms if curved else 0, width))
+    rows = Rows(
+        np.empty((units, width)),
+        np.zeros((units, width)),  # those of the outputs of empty places are never written
+        np.empty((units, width)),
+        np.empty((directions * units, width)),
+        np.empty((directions * units, width)),
+        np.empty(((2 + directions) * units if extra else 0, width)),
+    )
+    return rows, np.zeros((outputs, width)), np.zeros((terms if directions else 0, width))
 
 
 @inner
-def _losses(
-    job: Job, points: NDArray[np.int64], part: int, count: int, values: Array, slopes: Array, curvatures: Array
-) -> None:
+def _losses(job: Job, points: NDArray[np.int64], part: int, count: int, values: Array, slopes: Array, curvatures: Array) -> None:
     """Write dl/df and what `loss_of_point` says of phi'' for `count` points from number `part`."""
     outputs, top = len(slopes), len(values) - len(slopes)
     f, slope, curvature = np.empty((outputs, 1)), np.empty((outputs, 1)), np.empty((len(curvatures), 1))
     for n in range(count):
         for c in range(outputs):
             f[c, 0] = values[top + c, n]
-        loss_of_point(job.loss, f, job.y[points[part + n]], slope, curvature)
+        i = int(points[part + n])
+        loss_of_point(job.loss, f, job.y[i], slope, curvature)
         for c in range(outputs):
             slopes[c, n] = slope[c, 0]
         for c in range(len(curvatures)):
