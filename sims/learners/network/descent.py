@@ -181,7 +181,6 @@ class Descent:
         """Linearize the full-batch objective with weights (N,) at parameters (P, R)."""
         size, replicas = params.shape
         f, shares = self.network.outputs(params, self.X), np.repeat(weights[:, None] / len(self.X), replicas, axis=1)
-        unit = np.repeat(np.eye(size)[:, :, None], replicas, axis=2)
         if self.loss == "softmax":
             slopes, curvatures = softmax(f, self.y)
             fit = self._fit_of_classes(params, weights, f, slopes, curvatures[:, :-2])
@@ -192,7 +191,7 @@ class Descent:
             fit = self._fit(params, weights, f[:, 0])
             points, slopes = fit.gradients * fit.slopes[:, :, None], fit.slopes.T
             pushes, curvatures = (slopes * shares)[:, None], (LOSSES[self.loss].curvature(slopes) * shares)[:, None]
-        gradient, hessian = self.network.products(params, self.X, pushes, curvatures, unit)
+        gradient, hessian = self._gradient_and_hessian(params, pushes, curvatures)
         penalty = self.optimizer.penalty
         return Linearization(
             params=params.T,
@@ -202,6 +201,24 @@ class Descent:
             gradient_norm=np.linalg.norm(gradient + penalty * params, axis=0),
             fit=fit,
         )
+
+    def _gradient_and_hessian(self, params: Array, slope: Array, curvature: Array) -> tuple[Array, Array]:
+        """Compute the gradient (P, R) and the Hessian (P, P, R) of sum_i phi_i(f_i), as `Network.products` does.
+
+        With few replicas, each is there once for every column of a part of its Hessian: vector instructions need several.
+        """
+        size, replicas = params.shape
+        if replicas >= _AT_ONCE:
+            unit = np.repeat(np.eye(size)[:, :, None], replicas, axis=2)
+            return self.network.products(params, self.X, slope, curvature, unit)
+        gradient, hessian = np.empty((size, replicas)), np.empty((size, size, replicas))
+        for r in range(replicas):
+            for start in range(0, size, _COLUMNS):
+                columns = np.eye(size)[:, start : start + _COLUMNS]
+                theta, phi, bend = (np.repeat(part[..., [r]], columns.shape[1], axis=-1) for part in (params, slope, curvature))
+                found, along = self.network.products(theta, self.X, phi, bend, columns[None])
+                gradient[:, r], hessian[start : start + _COLUMNS, :, r] = found[:, 0], along[0].T
+        return gradient, hessian
 
     def _fit(self, params: Array, weights: Array, f: Array) -> Fit:
         """Return the derivatives at the training points of a network with the one output f (N, R)."""
@@ -540,6 +557,7 @@ def _amplification(tile: _Tile) -> Array:
 _TRAIL = {"sgd": 1, "adam": 4, "adamw": 4}  # vectors (P,) that reverse mode stores for every step
 _FEW = 8  # replicas, up to which each is a tile, or in forward mode has replicas for every weight
 _AT_ONCE = 16  # numbers that a loop over replicas takes at once (four vectors of four); the others cost as much one by one
+_COLUMNS = 32  # of a Hessian that are computed at once
 _CACHE_ENTRIES = 60_000  # float64 numbers of a tile's parameters and directions
 _SMALLEST_TILE, _LARGEST_TILE = 32, 64
 _SMALL_TRAIL_BYTES = 2**22  # what reverse mode may store of all steps of one replica
