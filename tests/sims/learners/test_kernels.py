@@ -5,7 +5,8 @@ import pytest
 import scipy
 from assertions import assert_identical
 
-from sims.learners.network import kernels
+from sims.learners import MLP
+from sims.learners.network import descent, kernels
 from sims.learners.network.descent import Optimizer
 from sims.learners.network.kernels import activations
 from sims.learners.network.passes import contiguous
@@ -254,3 +255,31 @@ def test_one_replica_has_the_same_bits_by_points_whatever_their_number(points, b
     adjoint = along.copy()
     kernels.pull(job, rates, 1, trail, adjoint, back, weighted)
     assert_same_by_points(job, rates, (theta, along), (after, memory, trail), (adjoint, back, weighted))
+
+
+REVERSE = {"hidden": (6,), "steps": 12, "learning_rate": 0.3, "momentum": 0.5, "batch_size": 9, "snapshots": (5, 12)}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"activation": "relu", "derivative": "crossings"},
+        {"activation": "gelu", "momentum": 0.0, "optimizer": "adam", "learning_rate": 0.05, "eps": 1e-2},
+    ],
+    ids=["descent", "crossings", "adam"],
+)
+def test_a_seed_has_the_same_bits_whichever_loops_its_number_of_companions_asks_for(options, monkeypatch):
+    """Alone (by points), in a tile of many, and with the steps repeated from stored states or kept whole."""
+    rng = np.random.default_rng(7)
+    X, queries = rng.standard_normal((35, 5)), rng.standard_normal((2, 5))
+    learner, weights = MLP(X, np.arange(35) % 2, queries, **REVERSE | options), np.ones((1, 35))
+    many, one = range(17), [3]
+    for method in (learner.respond, learner.weight_jacobian):
+        assert_identical(method(weights, one)[:, 0], method(weights, many)[:, 3], call=method.__name__)
+    whole = learner.weight_jacobian(weights, one)
+    monkeypatch.setattr(descent, "_SMALL_TRAIL_BYTES", 0)
+    assert_identical(learner.weight_jacobian(weights, one), whole, call="steps repeated")
+    for few, among in zip(learner.linearizations(weights[0], one), learner.linearizations(weights[0], many), strict=True):
+        for name in ("params", "hessian", "point_gradients", "gradient_norm"):
+            assert_identical(getattr(few, name)[0], getattr(among, name)[3], call=name)
