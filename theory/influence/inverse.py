@@ -59,7 +59,7 @@ def solve(system: System, solver: str, **options: float) -> Array:
 
 def null_space_size(matrix: Array, cutoff: float | None = None) -> int:
     """Count the eigenvalues that are at most `cutoff` (default: P eps) times the largest, in absolute value."""
-    return _null(scipy.linalg.eigvalsh(matrix), cutoff)
+    return _null(np.asarray(scipy.linalg.eigvalsh(matrix), dtype=np.float64), cutoff)
 
 
 def _null(eigenvalues: Array, cutoff: float | None) -> int:
