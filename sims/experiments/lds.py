@@ -1,7 +1,7 @@
 """The experiment measures the linear datamodeling score (LDS) of attributions, and of datamodels by number of retrainings."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ import scipy
 import xarray as xr
 
 from sims.experiments.shared.conditioning import with_conditioning
-from sims.experiments.shared.digits import CONVERGED, NETWORK, YOUNG
+from sims.experiments.shared.digits import CONVERGED, NETWORK, TEN_DIGITS, YOUNG
 from sims.experiments.shared.effects import derivatives, linearizations
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
 from sims.experiments.shared.labels import Measured, Variables, array, labelled, measured
@@ -49,6 +49,12 @@ class LdsConfig:
     n_designs: int = setting("independent designs", 8, within="[2, inf)")
     n_seeds: int = 1
     practice: Practice = PRACTICE
+    without: tuple[str, ...] = field(default=(), metadata={"fixed": True})  # scores that would take too long, of ESTIMATES
+
+    def __post_init__(self) -> None:
+        wrong = set(self.without) - {*SCORES, *TRAINED}
+        if wrong:
+            raise ValueError(f"without has {sorted(wrong)}, expected names from {', '.join((*SCORES, *TRAINED))}")
 
 
 def run(config: LdsConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
@@ -58,15 +64,18 @@ def run(config: LdsConfig, *, retrain: Retrain = in_memory, progress: bool = Fal
     `datamodel` holds OLS on the first m independent draws at each p. Both are means over designs, which share no subset, drawn or
     fresh; their standard errors are over designs. `score_of_design` and `datamodel_of_design` have what each design gives on
     either half of the outputs, so that a choice made on one half can be judged on the other; and, for standard errors over
-    seeds, what it gives without each of the seeds. A value is NaN if it is undefined, or if OLS has too few subsets.
+    seeds, what it gives without each of the seeds. A value is NaN if it is undefined, if the score is one of `without`, or if OLS
+    has too few subsets.
     """
     learner, seeds, steps = config.problem.build(), tuple(range(config.n_seeds)), int(config.problem.number("steps"))
     n, ones, most = learner.n_points, np.ones(learner.n_points), max(config.retrainings)
     (at,) = linearizations(learner, seeds)
     removals = retrain(learner, seeds, part="leave-one-out", weights=np.vstack([ones, 1.0 - np.eye(n)])).samples
-    (followed,) = along_training(config.problem, (steps,) if steps else (), seeds, config.practice)
+    follow = bool(steps) and not set(TRAINED) <= set(config.without)
+    (followed,) = along_training(config.problem, (steps,) if follow else (), seeds, config.practice)
     effects = {"D(1)": derivatives(learner, ones, seeds)[0], "LOO": removals[:, :1] - removals[:, 1:]}
-    effects |= {name: make(config.practice, at) for name, make in SCORES.items()} | followed
+    effects |= {name: make(config.practice, at) for name, make in SCORES.items() if name not in config.without}
+    effects |= {name: score for name, score in followed.items() if name not in config.without}
     scores = np.stack([effects.get(name, np.full_like(effects["LOO"], np.nan)) for name in ESTIMATES])  # (E, R, N, M)
 
     def retrained(part: str, masks: Array) -> Array:
@@ -193,6 +202,10 @@ _MOONS = Problem("two_moons", "mlp", **_NETWORK, n_points=40)
 _FEW = (1.5, 2, 2.5, 3, 4, 5, 10, 20)
 
 
+_COSTLY = ("pseudo-inverse", "Newton step", "damped |H|", *TRAINED)
+"""Scores that need all eigenvectors of a Hessian, Hessians at many steps, or one for every point."""
+
+
 def _each(n: int, *per_point: float) -> tuple[int, ...]:
     """Return the retrainings of N points."""
     return tuple(round(n * count) for count in per_point)
@@ -211,6 +224,7 @@ EXPERIMENT = Experiment(
             LdsConfig(replace(NETWORK, n_points=21).changed(steps=steps), _each(21, *_FEW), n_subsets=60, n_designs=4, n_seeds=4)
             for steps in (YOUNG, CONVERGED)
         ),
+        LdsConfig(TEN_DIGITS, _each(500, 1.5, 2, 3, 4), n_subsets=60, n_designs=4, without=_COSTLY),
     ),
     small=(
         LdsConfig(

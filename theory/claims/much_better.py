@@ -106,7 +106,7 @@ def _with_interval(crossings: Array, least: float) -> str:
     ),
 )
 def datamodels_are_much_better(this: Claim, results: Results) -> Verdict:
-    """Compare datamodels of 20 retrainings per point with the best Hessian-based score, in every regime.
+    """Compare datamodels of 20 retrainings per point, or the most there are, with the best Hessian-based score, in every regime.
 
     A regime is a kind of fresh subsets whose F is predicted: random halves, subsets at p = 0.9, or one to three points removed.
     Better is much better if the LDS is larger by 0.1 or the relative error half as large. Score and p of the datamodel are

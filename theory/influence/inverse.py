@@ -7,6 +7,7 @@ only, as they would if A were too large to form; whether they converge is first 
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import scipy
@@ -18,13 +19,23 @@ from theory.streams import stream
 __all__ = ["SOLVERS", "System", "null_space_size", "solve"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class System:
     """A system is A x = b: matrix A (P, P) symmetric, right b (P, M); A contains the term `floor` I."""
 
     matrix: Array
     right: Array
     floor: float = 0.0
+
+    @cached_property
+    def eigenvalues(self) -> Array:
+        """Return the eigenvalues of A in increasing order."""
+        return np.asarray(scipy.linalg.eigvalsh(self.matrix), dtype=np.float64)
+
+    @property
+    def null_space(self) -> int:
+        """Return how many eigenvalues of A are zero to working precision."""
+        return _null(self.eigenvalues, None)
 
     @property
     def operator(self) -> "scipy.sparse.linalg.LinearOperator":
@@ -48,13 +59,17 @@ def solve(system: System, solver: str, **options: float) -> Array:
 
 def null_space_size(matrix: Array, cutoff: float | None = None) -> int:
     """Count the eigenvalues that are at most `cutoff` (default: P eps) times the largest, in absolute value."""
-    sizes = np.abs(scipy.linalg.eigvalsh(matrix))
+    return _null(np.asarray(scipy.linalg.eigvalsh(matrix), dtype=np.float64), cutoff)
+
+
+def _null(eigenvalues: Array, cutoff: float | None) -> int:
+    sizes = np.abs(eigenvalues)
     return int((sizes <= (_rounding(sizes) if cutoff is None else cutoff) * sizes.max()).sum())
 
 
 def _exact(system: System) -> Array:
     """Solve by dense elimination; LinAlgError if the matrix is singular to working precision."""
-    null = null_space_size(system.matrix)
+    null = system.null_space
     if null:
         raise np.linalg.LinAlgError(
             f"the curvature is singular: {null} of its {len(system.matrix)} eigenvalues are zero to working precision, so the "
@@ -133,7 +148,7 @@ def _on_largest(system: System, rank: int, cutoff: float) -> Array:
 
 def _positive_eigenvalues(system: System, solver: str) -> Array:
     """Return the eigenvalues in increasing order; LinAlgError if one is negative, or zero to working precision."""
-    values = np.asarray(scipy.linalg.eigvalsh(system.matrix), dtype=np.float64)
+    values = system.eigenvalues
     if not values[0] > _rounding(values) * values[-1]:
         raise np.linalg.LinAlgError(
             f"{solver} cannot converge: the least eigenvalue is {values[0]:.3g} (the largest {values[-1]:.3g}), expected > 0 "

@@ -6,7 +6,6 @@ LOO_i = F(1) - F(1 - e_i), with the same sign.
 """
 
 import numpy as np
-import scipy
 from numpy.typing import ArrayLike, NDArray
 
 from theory.influence.attribution import Attribution
@@ -93,7 +92,8 @@ def influence(
     n_points, matrices = linearization.point_gradients.shape[1], curvature_matrix(linearization, kind) + ridge
     floor = damping + (linearization.fit.penalty if linearization.fit and kind != "absolute" else 0.0)
     right = linearization.output_gradients.swapaxes(1, 2)
-    solved = np.stack([solve(System(a, b, floor), solver, **options) for a, b in zip(matrices, right, strict=True)])
+    systems = [System(a, b, floor) for a, b in zip(matrices, right, strict=True)]
+    solved = np.stack([solve(system, solver, **options) for system in systems])
     scores = -(1.0 / n_points) * linearization.point_gradients @ solved
     if method == "newton" and linearization.fit is not None and linearization.fit.classes is not None:
         scores = -newton_change(linearization, 1.0 - np.eye(n_points), damping=damping)
@@ -101,8 +101,8 @@ def influence(
         scores /= _one_minus(_leverages(linearization, matrices), _rounding(linearization) * np.linalg.cond(matrices))[:, :, None]
     diagnostics = {
         "residual": _norms(matrices @ solved - right) / np.maximum(_norms(right), np.finfo(np.float64).tiny),  # 0 if grad f = 0
-        "null_space": np.array([null_space_size(a) for a in matrices]),
-        "least_eigenvalue": np.array([scipy.linalg.eigvalsh(a)[0] for a in matrices]),
+        "null_space": np.array([system.null_space for system in systems]),
+        "least_eigenvalue": np.array([system.eigenvalues[0] for system in systems]),
         "gradient_norm": linearization.gradient_norm,
     }
     return Attribution(scores, method, diagnostics)

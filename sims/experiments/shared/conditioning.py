@@ -21,6 +21,7 @@ _TOLERANCE = 1e-6
 _N_DATAMODEL_SEEDS = 4
 _JITTER = 2.0**-40
 _FEW_PARAMETERS, _N_AMPLIFIED = 100, 1
+_MANY_PARAMETERS = 1000
 
 
 def conditioning(
@@ -29,10 +30,10 @@ def conditioning(
     """Measure `amplification` of every seed, and `rounding` of the quantities `CONDITIONED`, at some of the learner's snapshots.
 
     `amplification` is the norm of the product of the Jacobians of all steps. It takes as many directions as there are parameters;
-    networks of more than 100 have it for the first seed only (NaN for the others). `rounding` is the relative change of a
-    quantity when every start moves by `jitter`, scaled to a move by eps sqrt(time) (one rounding per step), and at least eps. It
-    is the largest over seeds; for beta, over the first 4 seeds. `samples` (R, 2^N, K M) and `derivative` (R, N, K M) are those of
-    the learner.
+    networks of more than 100 have it for the first seed only, of more than 1000 for none (NaN for the others). `rounding` is the
+    relative change of a quantity when every start moves by `jitter`, scaled to a move by eps sqrt(time) (one rounding per step),
+    and at least eps. It is the largest over seeds; for beta, over the first 4 seeds. `samples` (R, 2^N, K M) and `derivative`
+    (R, N, K M) are those of the learner.
     """
     moved, ones, first = (
         dataclasses.replace(learner, jitter=jitter),
@@ -48,7 +49,8 @@ def conditioning(
     kept = [learner.snapshots.index(time) for time in times]
     norms = np.full((len(seeds), len(kept)), np.nan)
     few = _amplified(learner, seeds)
-    norms[: len(few)] = learner.amplification(ones, few)[0][:, kept]
+    if few:
+        norms[: len(few)] = learner.amplification(ones, few)[0][:, kept]
     amplification = array(norms.T, time=times, seed=seeds)
     rounding = array(_rounding(changes, learner.snapshots, jitter)[:, kept], of=CONDITIONED, time=times)
     return {
@@ -72,16 +74,21 @@ def with_conditioning(result: xr.Dataset, learners: Sequence[object], seeds: Seq
 
     `amplification` is the largest ||product of the Jacobians of all steps||. `rounding` is the largest relative change of F(1) or
     D(1) of a seed that rounding alone can make. Both are measured as in `conditioning`, the largest over networks, seeds and
-    snapshots. `rounding` can be large where `amplification` is not, since later steps may shrink a change that earlier steps
-    amplified. If `rounding` is above 1e-6, there is also a `warning`. Learners that are not networks add nothing.
+    snapshots. `amplification` is NaN for more than 1000 parameters. `rounding` can be large where it is not, since
+    later steps may shrink a change that earlier steps amplified. If `rounding` is above 1e-6, there is also a `warning`. Learners
+    that are not networks add nothing.
     """
     networks = [learner for learner in learners if isinstance(learner, MLP)]
     if not networks:
         return result
     ones = [np.ones((1, network.n_points)) for network in networks]
-    norms = [network.amplification(w, _amplified(network, seeds)).max() for network, w in zip(networks, ones, strict=True)]
+    norms = [
+        network.amplification(w, few).max()
+        for network, w in zip(networks, ones, strict=True)
+        if (few := _amplified(network, seeds))
+    ]
     rounding = np.array([_rounding_at_one(network, w, seeds) for network, w in zip(networks, ones, strict=True)])
-    result = result.assign_attrs(amplification=float(np.max(norms)), rounding=float(rounding.max()))
+    result = result.assign_attrs(amplification=float(max(norms, default=np.nan)), rounding=float(rounding.max()))
     if rounding.max() <= _TOLERANCE:
         return result
     worst = networks[int(rounding.max(axis=1).argmax())]
@@ -96,6 +103,8 @@ def with_conditioning(result: xr.Dataset, learners: Sequence[object], seeds: Seq
 def _amplified(learner: MLP, seeds: Sequence[int]) -> Sequence[int]:
     """Return the seeds whose `amplification` is measured."""
     n_params = learner.initial_params((0,)).shape[1]
+    if n_params > _MANY_PARAMETERS:
+        return seeds[:0]
     return seeds if n_params <= _FEW_PARAMETERS else seeds[:_N_AMPLIFIED]
 
 

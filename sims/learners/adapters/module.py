@@ -269,7 +269,7 @@ class TorchLearner(TrainedLearner):
             return max(1, self.chunk // max(1, directions))
         size = 1 if self.train is not None else self._size
         fitting = _CACHE_NUMBERS // (size * (1 + 2 * directions))
-        asked = min(max(_FEWEST_MODELS, 4 * 2 ** (rows - 1).bit_length()), _MOST_MODELS) // max(1, directions)
+        asked = min(max(_FEWEST_MODELS, 4 * 2 ** (rows - 1).bit_length()), _MOST_MODELS) // (2 if directions else 1)
         return 2 ** (max(1, min(fitting, asked)).bit_length() - 1)
 
     @cached_property
@@ -383,9 +383,12 @@ class TorchLearner(TrainedLearner):
         state, steps = self._before(theta), len(batches)
         stride = max(1, min(steps, _STATE_NUMBERS // (len(state) * theta.numel())))
         kept: list[State] = []
+        trail: list[State] = []  # the states before the steps of the last piece
         for first in range(0, steps, stride):
             kept.append(state)
+            trail = []
             for after in self._advance(state, w, batches, first, min(first + stride, steps)):
+                trail.append(state)
                 state = after
         last = vmap(jacrev(self._answers))(state[0])
         pull = self._recorded("pull", len(w), last.shape[1])[0]
@@ -393,7 +396,8 @@ class TorchLearner(TrainedLearner):
         found = torch.zeros(*last.shape[:2], self.n_points, dtype=torch.float64, device=self.device)
         for first, begin in reversed(list(zip(range(0, steps, stride), kept, strict=True))):
             stop = min(first + stride, steps)
-            trail = [begin, *self._advance(begin, w, batches, first, stop - 1)]
+            if stop < steps:
+                trail = [begin, *self._advance(begin, w, batches, first, stop - 1)]
             for t in reversed(range(first, stop)):
                 adjoint, in_weights = pull(trail[t - first], w, batches[t], self._every_scale[t], X, y, adjoint)
                 found += in_weights
@@ -477,7 +481,7 @@ _TARGETS: dict[str, Callable[[ArrayLike, int], Any]] = {
     "squared": checks.as_targets,
     "softmax": checks.as_classes,
 }
-_CACHE_NUMBERS = 2**21  # float64 numbers of one step of all models of a chunk
+_CACHE_NUMBERS = 2**22  # float64 numbers of one step of all models of a chunk
 _FEWEST_MODELS, _MOST_MODELS = 32, 1024
 _STATE_NUMBERS = 2**25  # float64 numbers of the states that reverse mode stores
 _HESSIAN_ROWS = 64

@@ -47,6 +47,8 @@ class _Recorder(TorchDispatchMode):
             )
         if func is torch.ops.aten.lift_fresh.default:
             func = torch.ops.aten.clone.default  # a constant that is written to must be another one at the next call
+        if func is torch.ops.aten.bmm.default and args[0].shape[2] == 1:
+            func = torch.ops.aten.mul.Tensor  # products of one term: the same numbers in less than half of the time
         found = func(*args, **(kwargs or {}))
         same = func in self.idle and found.shape == args[0].shape and found.dtype == args[0].dtype
         if same:

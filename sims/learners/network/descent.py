@@ -112,7 +112,7 @@ class Descent:
 
         Output k M + m belongs to snapshot k and query m.
         """
-        return self._in_tiles(_outputs, weights, initial, batches, (len(self.snapshots) * len(self.X_query),))
+        return self._in_tiles(_outputs, weights, initial, batches, (len(self.snapshots) * len(self.X_query),), single=True)
 
     def branches(self, weights: Array, initial: Array, batches: Batches) -> Array:
         """Compute a hash of the activation pattern of the whole training, as two integers below 2^32; shape (B, S, 2).
@@ -128,47 +128,36 @@ class Descent:
 
     def parameters(self, weights: Array, initial: Array, batches: Batches) -> Array:
         """Compute the parameters (B, S, K, P) at the snapshots."""
-        return self._in_tiles(_parameters, weights, initial, batches, (len(self.snapshots), self.network.n_params))
+        size = len(self.snapshots), self.network.n_params
+        return self._in_tiles(_parameters, weights, initial, batches, size, single=True)
 
     def jacobian(self, weights: Array, initial: Array, batches: Batches) -> Array:
         """Compute d outputs / d w, shape (B, S, K M, N), by the cheaper mode.
 
         Forward mode needs N products of a Hessian with a direction for every step. Reverse mode needs M products for every step
-        before each snapshot, and repeats every step, which costs about as much as one product. If there are few replicas, each
-        is there once for every weight or for every query: vector instructions need several replicas. This changes no bit,
-        because replicas know nothing of each other. The mode must not depend on the number of replicas, which would.
+        before each snapshot, and repeats every step, which costs about as much as one product. In forward mode with few replicas
+        each is there once for every weight: vector instructions need several replicas. This changes no bit, because replicas know
+        nothing of each other. The mode must not depend on the number of replicas, which would.
         """
         (n, m), size = (len(self.X), len(self.X_query)), (len(self.snapshots) * len(self.X_query), len(self.X))
-        (b, s), k = (len(weights), initial.shape[1]), len(self.snapshots)
         if n * self.snapshots[-1] <= (m + 1) * sum(self.snapshots):
-            if b * s > _FEW:
+            if len(weights) * initial.shape[1] > _FEW:
                 return self._in_tiles(partial(_forward_jacobian, moved=n), weights, initial, batches, size, directions=n)
-            lanes = _filled(n, b * s)
-            return self._in_lanes(_forward_lanes, lanes, weights, initial, batches, (k * m,))[:, :, :n].swapaxes(2, 3)
-        kept = (1 + self.optimizer.memories + _TRAIL[self.optimizer.name]) * self.stride
-        if b * s * m > _LANES:
-            return self._in_tiles(_reverse_jacobian, weights, initial, batches, size, directions=m, kept=kept)
-        found = self._in_lanes(_reverse_jacobian, m, weights, initial, batches, (k, n), kept=kept)
-        return found.swapaxes(2, 3).reshape(b, s, k * m, n)
+            return self._jacobian_of_few(weights, initial, batches)
+        kept = (1 + self.optimizer.memories + _TRAIL[self.optimizer.name]) * math.isqrt(self.snapshots[-1])
+        return self._in_tiles(_reverse_jacobian, weights, initial, batches, size, directions=m, kept=kept, single=True)
 
-    def _in_lanes(
-        self,
-        work: "Callable[[_Tile, int], Array]",
-        lanes: int,
-        weights: Array,
-        initial: Array,
-        batches: Batches,
-        size: tuple[int, ...],
-        *,
-        kept: int = 0,
-    ) -> Array:
-        """Compute work(tile, lanes), shape (*size, R), where every replica is there once for each lane: (B, S, lanes, *size)."""
+    def _jacobian_of_few(self, weights: Array, initial: Array, batches: Batches) -> Array:
+        """Compute the Jacobian by forward mode, where every replica is there once for each weight."""
+        (b, s), n, size = (len(weights), initial.shape[1]), len(self.X), len(self.snapshots) * len(self.X_query)
+        part = _AT_ONCE // math.gcd(_AT_ONCE, b * s)
+        lanes = -(-n // part) * part  # so that lanes times replicas is a multiple of _AT_ONCE
         starts, repeated = np.repeat(initial, lanes, axis=1), Batches(np.repeat(batches.numbers, lanes, axis=2), batches.sizes)
         try:
-            found = self._in_tiles(lambda tile: work(tile, lanes), weights, starts, repeated, size, directions=1, kept=kept)
+            found = self._in_tiles(lambda tile: _forward_lanes(tile, lanes), weights, starts, repeated, (size,), directions=1)
         except DivergedError as error:
             raise DivergedError(error.row, error.seed // lanes, error.step) from None
-        return found.reshape(len(weights), initial.shape[1], lanes, *size)
+        return found.reshape(b, s, lanes, size)[:, :, :n].swapaxes(2, 3)
 
     def jacobian_column(self, weights: Array, initial: Array, batches: Batches, point: int) -> Array:
         """Compute d outputs / d w_point, shape (B, S, K M), by forward mode in this direction only.
@@ -183,11 +172,6 @@ class Descent:
             ..., 0
         ]
 
-    @property
-    def stride(self) -> int:
-        """Return the number of steps between the states that reverse mode stores, sqrt(T) rounded down."""
-        return math.isqrt(self.snapshots[-1])
-
     def amplification(self, weights: Array, initial: Array, batches: Batches) -> Array:
         """Compute ||d theta_t / d theta_0||_2, the norm of the product of all steps' Jacobians, at snapshots t: (B, S, K)."""
         size = (len(self.snapshots),)
@@ -197,7 +181,6 @@ class Descent:
         """Linearize the full-batch objective with weights (N,) at parameters (P, R)."""
         size, replicas = params.shape
         f, shares = self.network.outputs(params, self.X), np.repeat(weights[:, None] / len(self.X), replicas, axis=1)
-        unit = np.repeat(np.eye(size)[:, :, None], replicas, axis=2)
         if self.loss == "softmax":
             slopes, curvatures = softmax(f, self.y)
             fit = self._fit_of_classes(params, weights, f, slopes, curvatures[:, :-2])
@@ -208,7 +191,7 @@ class Descent:
             fit = self._fit(params, weights, f[:, 0])
             points, slopes = fit.gradients * fit.slopes[:, :, None], fit.slopes.T
             pushes, curvatures = (slopes * shares)[:, None], (LOSSES[self.loss].curvature(slopes) * shares)[:, None]
-        gradient, hessian = self.network.products(params, self.X, pushes, curvatures, unit)
+        gradient, hessian = self._gradient_and_hessian(params, pushes, curvatures)
         penalty = self.optimizer.penalty
         return Linearization(
             params=params.T,
@@ -218,6 +201,24 @@ class Descent:
             gradient_norm=np.linalg.norm(gradient + penalty * params, axis=0),
             fit=fit,
         )
+
+    def _gradient_and_hessian(self, params: Array, slope: Array, curvature: Array) -> tuple[Array, Array]:
+        """Compute the gradient (P, R) and the Hessian (P, P, R) of sum_i phi_i(f_i), as `Network.products` does.
+
+        With few replicas, each is there once for every column of a part of its Hessian: vector instructions need several.
+        """
+        size, replicas = params.shape
+        if replicas >= _AT_ONCE:
+            unit = np.repeat(np.eye(size)[:, :, None], replicas, axis=2)
+            return self.network.products(params, self.X, slope, curvature, unit)
+        gradient, hessian = np.empty((size, replicas)), np.empty((size, size, replicas))
+        for r in range(replicas):
+            for start in range(0, size, _COLUMNS):
+                columns = np.eye(size)[:, start : start + _COLUMNS]
+                theta, phi, bend = (np.repeat(part[..., [r]], columns.shape[1], axis=-1) for part in (params, slope, curvature))
+                found, along = self.network.products(theta, self.X, phi, bend, columns[None])
+                gradient[:, r], hessian[start : start + _COLUMNS, :, r] = found[:, 0], along[0].T
+        return gradient, hessian
 
     def _fit(self, params: Array, weights: Array, f: Array) -> Fit:
         """Return the derivatives at the training points of a network with the one output f (N, R)."""
@@ -283,15 +284,18 @@ class Descent:
         *,
         directions: int = 0,
         kept: int = 0,
+        single: bool = False,
     ) -> Array:
         """Compute work(tile), shape (*size, R), for all tiles, and put the results together as (B, S, *size).
 
         A tile is so small that its buffers stay in the cache. The memory of `kept` parameter vectors, and of the vectors for each
-        of `directions`, is bounded too.
+        of `directions`, is bounded too. With `single`, each of a few replicas is a tile: one alone has faster loops.
         """
         (b, s), vector = (len(weights), initial.shape[1]), self.network.n_params
         replicas = min(_LARGEST_TILE, max(_SMALLEST_TILE, _CACHE_ENTRIES // (vector * (1 + 2 * directions))))
         replicas = max(1, min(replicas, _TRAJECTORY_BYTES // (8 * vector * (kept + 4 * directions + 4))))
+        if single and b * s <= _FEW:
+            replicas = 1
         seeds, rows = -(-s // -(-s // replicas)), 2 ** int(math.log2(max(1, replicas // s)))  # 2^k masks in a row share top bits
         results = np.empty((b, s, *size))
         for row in range(0, b, rows):
@@ -307,6 +311,10 @@ class Descent:
                         raise DivergedError(row + int(of_row[place]), seed + int(of_seed[place]), step)
                 results[who] = np.moveaxis(values, -1, 0).reshape(len(tile_weights), -1, *size)
         return results
+
+
+Done = tuple[Array, list[Crossings]]
+"""What `_Tile.train` wrote and returned for all steps."""
 
 
 class _Tile:
@@ -328,6 +336,17 @@ class _Tile:
             batches.sizes,
             plan.optimizer.code,
         )
+
+    @property
+    def stride(self) -> int:
+        """Return the number of steps between the states that reverse mode stores, sqrt(T) rounded down, or all T."""
+        T, numbers = self.plan.snapshots[-1], _TRAIL[self.plan.optimizer.name] * self.initial.size
+        return T if len(self.seeds) == 1 and 8 * T * numbers <= _SMALL_TRAIL_BYTES else math.isqrt(T)
+
+    def trail(self, steps: int) -> Array:
+        """Make room for what reverse mode needs of so many steps, (steps, P or 4 P, R)."""
+        size, replicas = self.initial.shape
+        return np.empty((steps, _TRAIL[self.plan.optimizer.name] * size, replicas))
 
     def start(self) -> State:
         """Return the state before the first step."""
@@ -364,13 +383,20 @@ class _Tile:
         """
         kept = np.empty((0, 0, 0)) if trail is None else trail
         if watch is None:
-            kernels.descend(self._job, self._rates(first, stop), first, *state, kept, codes)
+            self._descend(state, first, stop, kept, codes)
             return []
         found = list[Crossings]()
         for t in range(first, stop):
             found.append(self.crossings(watch, state.params, t))
-            kernels.descend(self._job, self._rates(t, t + 1), t, *state, kept[t - first : t - first + 1], codes)
+            self._descend(state, t, t + 1, kept[t - first : t - first + 1], codes)
         return found
+
+    def _descend(self, state: State, first: int, stop: int, trail: Array, codes: kernels.Codes) -> None:
+        """Do the steps by the loops that are fastest for the number of replicas."""
+        if len(self.seeds) == 1 and not len(codes):
+            kernels.descend_single(self._job, self._rates(first, stop), first, *state, trail)
+        else:
+            kernels.descend(self._job, self._rates(first, stop), first, *state, trail, codes)
 
     def at_snapshots(self) -> Generator[Array]:
         """Train, and yield the parameters (P, R) at every snapshot."""
@@ -396,24 +422,28 @@ class _Tile:
                     kernels.push(self._job, self._rates(t, t + 1), t, *state, tangents, memories, of_weights, moves)
             yield state.params, tangents
 
-    def pull(self, adjoint: Array, kept: dict[int, tuple[State, Watch | None]], stop: int) -> Array:
+    def pull(self, adjoint: Array, kept: dict[int, tuple[State, Watch | None]], stop: int, done: Done | None = None) -> Array:
         """Carry adjoints (K, P, R) of the parameters back from before step `stop` to the start.
 
         Return the derivatives in the weights (K, N, R). The steps are repeated in pieces, from the states in `kept`; each was
-        stored before the step with its number, and step 0 is one of them.
+        stored before the step with its number, and step 0 is one of them. With `done`, which has all steps, none is repeated.
         """
         size, replicas = self.initial.shape
         memories = np.zeros((len(adjoint), self.plan.optimizer.memories * size, replicas))
         result = np.zeros((len(adjoint), len(self.plan.X), replicas))
+        pull = kernels.pull_single if replicas == 1 else kernels.pull
         for first in sorted((t for t in kept if t < stop), reverse=True):
-            trail = np.empty((stop - first, _TRAIL[self.plan.optimizer.name] * size, replicas))
             state, watch = kept[first]
-            found = self.train(state.copy(), first, stop, trail, watch=watch.copy() if watch else None)
+            if done is None:
+                trail = self.trail(stop - first)
+                found = self.train(state.copy(), first, stop, trail, watch=watch.copy() if watch else None)
+            else:
+                trail, found = done[0][first:stop], done[1][first:stop]
             if watch is None:
-                kernels.pull(self._job, self._rates(first, stop), first, trail, adjoint, memories, result)
+                pull(self._job, self._rates(first, stop), first, trail, adjoint, memories, result)
             for t in range(stop - 1, first - 1, -1) if found else ():
                 piece = trail[t - first : t - first + 1]
-                kernels.pull(self._job, self._rates(t, t + 1), t, piece, adjoint, memories, result)
+                pull(self._job, self._rates(t, t + 1), t, piece, adjoint, memories, result)
                 found[t - first].correct(adjoint, memories, backwards=True)
             stop = first
         return result
@@ -494,31 +524,23 @@ def _forward_lanes(tile: _Tile, lanes: int) -> Array:
     return np.concatenate([np.einsum("mpr,pr->mr", tile.plan.query_gradients(params), along[0]) for params, along in ends])
 
 
-def _filled(count: int, replicas: int) -> int:
-    """Return the least number >= count that, times the replicas, is a multiple of `_AT_ONCE`."""
-    part = _AT_ONCE // math.gcd(_AT_ONCE, replicas)
-    return -(-count // part) * part
-
-
-def _reverse_jacobian(tile: _Tile, lanes: int = 1) -> Array:
-    """Compute the derivatives (K M, N, R) in all weights by reverse mode, with a state stored every sqrt(T) steps.
-
-    With several lanes, replica r is about query number seeds[r] mod `lanes` only, and the result is (K, N, R).
-    """
+def _reverse_jacobian(tile: _Tile) -> Array:
+    """Compute the derivatives (K M, N, R) in all weights by reverse mode, with a state stored every `stride` steps."""
     plan, kept, ends = tile.plan, dict[int, tuple[State, Watch | None]](), list[Array]()
     state, watch, before = tile.start(), tile.watch(), 0
-    for stop in sorted({*range(0, plan.snapshots[-1], plan.stride), *plan.snapshots}):
-        tile.train(state, before, stop, watch=watch)
-        if stop % plan.stride == 0:
+    T, stride = plan.snapshots[-1], tile.stride
+    done: Done | None = (tile.trail(T), []) if stride == T else None
+    for stop in sorted({*range(0, T, stride), *plan.snapshots}):
+        found = tile.train(state, before, stop, done[0][before:stop] if done else None, watch=watch)
+        if done:
+            done[1].extend(found)
+        if stop % stride == 0:
             kept[stop] = state.copy(), watch.copy() if watch else None
         if stop in plan.snapshots:
             ends.append(state.params.copy())
         before = stop
     adjoints = (plan.query_gradients(end) for end in ends)
-    if lanes > 1:
-        own, every = tile.seeds % lanes, np.arange(len(tile.seeds))
-        adjoints = (np.ascontiguousarray(adjoint[own, :, every].T)[None] for adjoint in adjoints)
-    return np.concatenate([tile.pull(adjoint, kept, last) for adjoint, last in zip(adjoints, plan.snapshots, strict=True)])
+    return np.concatenate([tile.pull(adjoint, kept, last, done) for adjoint, last in zip(adjoints, plan.snapshots, strict=True)])
 
 
 def _amplification(tile: _Tile) -> Array:
@@ -533,9 +555,10 @@ def _amplification(tile: _Tile) -> Array:
 
 
 _TRAIL = {"sgd": 1, "adam": 4, "adamw": 4}  # vectors (P,) that reverse mode stores for every step
-_FEW = 8  # replicas, up to which every weight has replicas of its own
+_FEW = 8  # replicas, up to which each is a tile, or in forward mode has replicas for every weight
 _AT_ONCE = 16  # numbers that a loop over replicas takes at once (four vectors of four); the others cost as much one by one
-_LANES = 32  # replicas times queries, up to which every query has replicas of its own
+_COLUMNS = 32  # of a Hessian that are computed at once
 _CACHE_ENTRIES = 60_000  # float64 numbers of a tile's parameters and directions
 _SMALLEST_TILE, _LARGEST_TILE = 32, 64
+_SMALL_TRAIL_BYTES = 2**22  # what reverse mode may store of all steps of one replica
 _TRAJECTORY_BYTES = 2**27  # bytes of the states that one tile stores, and of its directions

@@ -1,8 +1,10 @@
 """Experiments on predicting other training sets: against laws, scipy by hand, and enumeration."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from assertions import assert_close
+from assertions import assert_close, assert_identical
 from scipy import stats
 
 from sims.experiments import all_experiments, spectrum
@@ -143,6 +145,21 @@ def test_lds_of_fresh_subsets_is_spearman_by_hand_and_many_retrainings_are_the_e
     assert set(np.unique(8 - few.sum(axis=1))) == {1.0, 2.0, 3.0}
     assert (few == 0.0).any(axis=0).all()  # any point
     assert result.score.sel(estimate="SOURCE").isnull().all()  # nothing to follow: solved exactly
+
+
+def test_lds_leaves_out_the_scores_that_a_case_says_and_changes_no_other():
+    config = LdsConfig(NETWORK, (60,), n_subsets=10, n_designs=2)
+    left = ("Newton step", "damped |H|", "TracIn", "gradient dot product", "SOURCE")
+    whole, part = (EXPERIMENTS["lds"].run(replace(config, without=names)) for names in ((), left))
+    assert not whole.score.isnull().any()
+    assert part.score.sel(estimate=list(left)).isnull().all()
+    kept = [name for name in whole.estimate.values if name not in left]
+    assert_identical(part.score.sel(estimate=kept), whole.score.sel(estimate=kept), call="scores")
+    assert_identical(part.datamodel, whole.datamodel, call="datamodels")
+    one = EXPERIMENTS["lds"].run(replace(config, without=left[-1:]))  # training is followed, for the others
+    assert list(one.estimate[one.score.isnull().all(["target", "quality"])].values) == ["SOURCE"]
+    with pytest.raises(ValueError, match=r"without has \['LOO'\], expected names from exact H, "):
+        replace(config, without=("LOO",))
 
 
 def test_a_response_that_does_not_vary_has_no_spectrum():

@@ -5,7 +5,8 @@ import pytest
 import scipy
 from assertions import assert_identical
 
-from sims.learners.network import kernels
+from sims.learners import MLP
+from sims.learners.network import descent, kernels
 from sims.learners.network.descent import Optimizer
 from sims.learners.network.kernels import activations
 from sims.learners.network.passes import contiguous
@@ -15,11 +16,11 @@ SCALES = [1e-300, 1e-8, 1e-3, 0.02, 0.3, 1.0, 5.0, 100.0, 1e4]
 
 
 def activated(x, activation="tanh"):
-    rows = np.array(x, dtype=np.float64).reshape(1, -1)
     if activation == "gelu":
         return gelu(x)[0]
-    activations.activate(kernels.ACTIVATIONS.index(activation), rows)
-    return rows[0]
+    row = np.array(x, dtype=np.float64)
+    activations.activate(kernels.ACTIVATIONS.index(activation), row)
+    return row
 
 
 def gelu(x):
@@ -30,15 +31,15 @@ def gelu(x):
 
 
 def with_slope(a, activation):
-    out = np.ones((1, len(a)))
-    activations.times_slope(kernels.ACTIVATIONS.index(activation), a.reshape(1, -1), out)
-    return out[0]
+    out = np.ones(len(a))
+    activations.times_slope(kernels.ACTIVATIONS.index(activation), contiguous(a), out)
+    return out
 
 
 def with_bend(a, activation):
-    out, one = np.zeros((1, len(a))), np.ones((1, len(a)))
-    activations.add_bend(kernels.ACTIVATIONS.index(activation), a.reshape(1, -1), one, one, out)
-    return out[0]
+    out, one = np.zeros(len(a)), np.ones(len(a))
+    activations.add_bend(kernels.ACTIVATIONS.index(activation), contiguous(a), one, one, out)
+    return out
 
 
 def loss_slope(f, y, loss):
@@ -205,9 +206,80 @@ def test_training_and_products_of_a_replica_depend_on_nothing_beside_it(activati
         assert_identical(pushed, after, call="parameters with and without tangents")
         adjoint, weighted = along.copy(), np.zeros((3, n, len(who)))
         kernels.pull(job, rates, 1, trail, adjoint, back, weighted)
+        if len(who) == 1:
+            assert_same_by_points(job, rates, (theta, along), (after, memory[0], trail), (adjoint, back, weighted))
         return np.concatenate(
             [part.reshape(-1, len(who)) for part in (gradient, moved, after, tangents, speeds, adjoint, weighted)]
         )
 
     alone = [results(np.array([r])) for r in range(replicas)]
     assert_identical(results(np.arange(replicas)), np.concatenate(alone, axis=1), call=f"{activation}, {hidden}")
+
+
+def assert_same_by_points(job, rates, start, trained, pulled):
+    """The loops over the points of one replica end with the same bits as the loops over replicas."""
+    theta, memory, trail = start[0].copy(), np.zeros_like(trained[1]), np.empty_like(trained[2])
+    kernels.descend_single(job, rates, 1, theta, memory, trail)
+    adjoint, back, weighted = start[1].copy(), np.zeros_like(pulled[1]), np.zeros_like(pulled[2])
+    kernels.pull_single(job, rates, 1, trail, adjoint, back, weighted)
+    for found, expected in zip((theta, memory, trail, adjoint, back, weighted), (*trained, *pulled), strict=True):
+        assert_identical(found, expected, call="one replica")
+
+
+@pytest.mark.parametrize("points", [1, 16, 17, 32, 33, 71])
+@pytest.mark.parametrize("batches", [1, 3])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_one_replica_has_the_same_bits_by_points_whatever_their_number(points, batches, optimizer):
+    """Points are taken in parts of 16 to 32, and the last part is not full; weights 0 leave some points out."""
+    rng, widths, memories, rows = np.random.default_rng(points), np.array([5, 6, 3]), *((1, 1) if optimizer == "sgd" else (2, 4))
+    size = int(((widths[:-1] + 1) * widths[1:]).sum())
+    X, y = contiguous(rng.standard_normal((points, 5))), rng.integers(0, 3, points).astype(float)
+    weights, numbers = rng.integers(0, 3, (points, 1)).astype(float), rng.integers(0, batches, (2, points, 1)).astype(np.uint8)
+    sizes = np.full(batches, -(-points // batches))
+    task = (
+        widths,
+        kernels.ACTIVATIONS.index("tanh"),
+        kernels.LOSSES.index("softmax"),
+        X,
+        y,
+        weights,
+        numbers,
+        np.array([0]),
+        sizes,
+    )
+    job = kernels.Job(*task, Optimizer(optimizer, l2=0.01, eps=0.01).code)
+    theta, along = rng.standard_normal((size, 1)), rng.standard_normal((2, size, 1))
+    rates, after, trail = contiguous(np.full(5, 0.1)), theta.copy(), np.empty((5, rows * size, 1))
+    memory, back, weighted = np.zeros((memories * size, 1)), np.zeros((2, memories * size, 1)), np.zeros((2, points, 1))
+    kernels.descend(job, rates, 1, after, memory, trail, np.empty(0, np.uint64))
+    adjoint = along.copy()
+    kernels.pull(job, rates, 1, trail, adjoint, back, weighted)
+    assert_same_by_points(job, rates, (theta, along), (after, memory, trail), (adjoint, back, weighted))
+
+
+REVERSE = {"hidden": (6,), "steps": 12, "learning_rate": 0.3, "momentum": 0.5, "batch_size": 9, "snapshots": (5, 12)}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"activation": "relu", "derivative": "crossings"},
+        {"activation": "gelu", "momentum": 0.0, "optimizer": "adam", "learning_rate": 0.05, "eps": 1e-2},
+    ],
+    ids=["descent", "crossings", "adam"],
+)
+def test_a_seed_has_the_same_bits_whichever_loops_its_number_of_companions_asks_for(options, monkeypatch):
+    """Alone (by points), in a tile of many, and with the steps repeated from stored states or kept whole."""
+    rng = np.random.default_rng(7)
+    X, queries = rng.standard_normal((35, 5)), rng.standard_normal((2, 5))
+    learner, weights = MLP(X, np.arange(35) % 2, queries, **REVERSE | options), np.ones((1, 35))
+    many, one = range(17), [3]
+    for method in (learner.respond, learner.weight_jacobian):
+        assert_identical(method(weights, one)[:, 0], method(weights, many)[:, 3], call=method.__name__)
+    whole = learner.weight_jacobian(weights, one)
+    monkeypatch.setattr(descent, "_SMALL_TRAIL_BYTES", 0)
+    assert_identical(learner.weight_jacobian(weights, one), whole, call="steps repeated")
+    for few, among in zip(learner.linearizations(weights[0], one), learner.linearizations(weights[0], many), strict=True):
+        for name in ("params", "hessian", "point_gradients", "gradient_norm"):
+            assert_identical(getattr(few, name)[0], getattr(among, name)[3], call=name)

@@ -25,6 +25,7 @@ from torch import nn
 from sims.learners import Logistic
 from sims.learners.adapters import JaxLearner, TorchLearner
 from sims.learners.adapters.penalty import OtherObjectiveError
+from sims.learners.adapters.recording import recorded
 from sims.learners.adapters.training import Optimizer
 from sims.ledger.judge import judge_learner
 from sims.retrain.provenance import settings_of
@@ -107,9 +108,11 @@ def test_both_modes_give_the_same_derivative(case):
 
 def test_states_that_are_stored_in_pieces_give_the_same_derivative(monkeypatch):
     network, learner = pair("adam")
+    whole = learner.weight_jacobian(WEIGHTS, SEEDS)
     monkeypatch.setattr("sims.learners.adapters.module._STATE_NUMBERS", 7 * 3 * learner._chunk(3, 3) * 21)
     found = learner.weight_jacobian(WEIGHTS, SEEDS)
     assert_close(found, network.weight_jacobian(WEIGHTS, SEEDS), rtol=1e-9, atol=1e-11, call="weight_jacobian in pieces")
+    assert_identical(found, whole, call="in pieces and whole")
 
 
 OPTIMIZERS = {
@@ -214,6 +217,16 @@ def test_a_seed_has_the_same_bits_alone_and_among_others():
         together = method(WEIGHTS, SEEDS)
         assert_identical(method(WEIGHTS, SEEDS[1:])[:, 0], together[:, 1], call=f"{method.__name__} with one seed alone")
         assert_identical(method(WEIGHTS, SEEDS), together, call=f"{method.__name__} again")
+
+
+@pytest.mark.parametrize("terms", [1, 3])
+def test_a_record_has_the_bits_of_what_it_recorded(terms):
+    """With one term, a product of matrices is recorded as a product of numbers."""
+    rng = np.random.default_rng(terms)
+    a, b = (torch.from_numpy(rng.standard_normal(shape)) for shape in ((5, 4, terms), (5, terms, 2)))
+    again, numbers = recorded(torch.bmm, a, b)
+    assert numbers == 40
+    assert_identical(again(-a, b).numpy(), torch.bmm(-a, b).numpy(), call="other numbers than those recorded")
 
 
 def test_a_train_function_of_the_users_own_is_trained_and_differentiated():

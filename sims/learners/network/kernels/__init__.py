@@ -5,8 +5,9 @@ has W (in, out) in row-major order, then b (out). The loops visit one point afte
 same operations in the same order, whichever other replicas are computed with it.
 
 The modules are `arrays` (loops over rows), `activations`, `losses`, `layers` (loops over one layer), `points` (passes through all
-layers at one point), `outputs` (evaluation and Hessian products), `optimizers`, `training` and `derivatives`, each of which
-imports only earlier ones. They are compiled together, and so they stay in one folder (`theory.compiled`).
+layers at one point), `outputs` (evaluation and Hessian products), `optimizers`, `training` and `derivatives`, then
+`single_passes` and `single` (one replica, whose points are the last axis). Each imports only earlier ones. They are compiled
+together, and so they stay in one folder (`theory.compiled`).
 """
 
 from sims.learners.network.kernels.activations import ACTIVATIONS
@@ -15,6 +16,7 @@ from sims.learners.network.kernels.derivatives import pull, push
 from sims.learners.network.kernels.losses import LOSSES, READOUTS, curvatures, readouts, slopes, softmax
 from sims.learners.network.kernels.optimizers import OPTIMIZERS, Rule
 from sims.learners.network.kernels.outputs import evaluate, patterns, products
+from sims.learners.network.kernels.single import descend_single, pull_single
 from sims.learners.network.kernels.training import Job, descend
 
 __all__ = [
@@ -28,10 +30,12 @@ __all__ = [
     "Widths",
     "curvatures",
     "descend",
+    "descend_single",
     "evaluate",
     "patterns",
     "products",
     "pull",
+    "pull_single",
     "push",
     "readouts",
     "slopes",

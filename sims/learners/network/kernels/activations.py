@@ -17,9 +17,8 @@ GELU = ACTIVATIONS.index("gelu")
 
 
 @inner
-def activate(activation: int, z: Array) -> None:
-    """Replace the rows z by a = act(z)."""
-    a = z.reshape(-1)
+def activate(activation: int, a: Array) -> None:
+    """Replace the numbers z in `a`, a row of any length, by a = act(z)."""
     if activation == 0:
         for r in range(len(a)):
             power, rest = exponential(2.0 * min(max(a[r], -20.0), 20.0))  # tanh 20 is 1 to the last bit
@@ -35,35 +34,33 @@ def activate(activation: int, z: Array) -> None:
 
 
 @inner
-def times_slope(activation: int, values: Array, out: Array) -> None:
-    """Multiply the rows `out` by da/dz, expressed by the values a."""
-    a, flat = values.reshape(-1), out.reshape(-1)
+def times_slope(activation: int, a: Array, out: Array) -> None:
+    """Multiply the numbers in `out` by da/dz, expressed by the values a."""
     if activation == 0:
         for r in range(len(a)):
-            flat[r] *= 1.0 - a[r] * a[r]
+            out[r] *= 1.0 - a[r] * a[r]
     elif activation == 1:
         for r in range(len(a)):
             power, rest = exponential(max(-a[r], -700.0))
-            flat[r] *= (1.0 - power) - power * rest
+            out[r] *= (1.0 - power) - power * rest
     elif activation == 2:
         for r in range(len(a)):
-            flat[r] *= 1.0 if a[r] > 0.0 else 0.0
+            out[r] *= 1.0 if a[r] > 0.0 else 0.0
 
 
 @inner
-def add_bend(activation: int, values: Array, tangents: Array, pulls: Array, out: Array) -> None:
-    """Add pull * d^2a/dz^2 * dz to the rows `out`, where the tangents are da/dz * dz.
+def add_bend(activation: int, a: Array, tangent: Array, pull: Array, out: Array) -> None:
+    """Add pull * d^2a/dz^2 * dz to the numbers in `out`, where the tangents are da/dz * dz.
 
     The factor (d^2a/dz^2) / (da/dz) is expressed by the values a.
     """
-    a, tangent, pull, flat = values.reshape(-1), tangents.reshape(-1), pulls.reshape(-1), out.reshape(-1)
     if activation == 0:
         for r in range(len(a)):
-            flat[r] -= 2.0 * a[r] * tangent[r] * pull[r]
+            out[r] -= 2.0 * a[r] * tangent[r] * pull[r]
     elif activation == 1:
         for r in range(len(a)):
             power, rest = exponential(max(-a[r], -700.0))
-            flat[r] += (power * rest + power) * tangent[r] * pull[r]
+            out[r] += (power * rest + power) * tangent[r] * pull[r]
 
 
 @inner

@@ -34,7 +34,7 @@ def push(
     P, R, widths, adaptive = len(params), params.shape[1], job.widths, job.rule.optimizer != SGD
     gradient, share, slope, curvature = _buffers(job.loss, widths, P, R)
     size, turn = np.empty((P if adaptive else 0, R)), np.empty((P if adaptive else 0, R))
-    rows = make_rows(widths, job.activation, params)
+    rows = make_rows(widths, job.activation, R)
     along, df = np.empty(tangents.shape), np.empty((len(tangents) * widths[-1], R))
     for k in range(len(rates)):
         scale(params, job.rule.l2, gradient)
@@ -86,7 +86,7 @@ def pull(job: Job, rates: Array, first: int, trail: Array, adjoint: Array, memor
     P, R, widths, adaptive = adjoint.shape[1], adjoint.shape[2], job.widths, job.rule.optimizer != SGD
     gradient, share, slope, curvature = _buffers(job.loss, widths, P, R)
     size, turn = np.empty((P if adaptive else 0, R)), np.empty((P if adaptive else 0, R))
-    rows, df = make_rows(widths, job.activation, adjoint[0]), np.empty((len(adjoint) * widths[-1], R))
+    rows, df = make_rows(widths, job.activation, R), np.empty((len(adjoint) * widths[-1], R))
     directions = np.empty(adjoint.shape) if adaptive else memories  # the adjoints of the gradient, up to a factor for sgd
     for k in range(len(rates) - 1, -1, -1):
         params = trail[k][:P]

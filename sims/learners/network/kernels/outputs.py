@@ -18,7 +18,7 @@ def evaluate(
 
     The deltas are those of phi with d phi / d f = seeds (n, C, R).
     """
-    rows, gradient, top = make_rows(widths, activation, params), np.empty(params.shape), widths[1:-1].sum()
+    rows, gradient, top = make_rows(widths, activation, params.shape[1]), np.empty(params.shape), widths[1:-1].sum()
     for i in range(len(X)):
         forward(widths, activation, X[i], params, rows.values, rows.extra)
         copy(rows.values, top, f[i], 0, widths[-1])
@@ -45,7 +45,7 @@ def products(
 
     phi_i' = slope (n, C, R). phi_i'' = curvature (n, 1, R) for one output; `bend_loss` says what it is for more.
     """
-    rows, none = make_rows(widths, activation, params), np.empty((0, 0))
+    rows, none = make_rows(widths, activation, params.shape[1]), np.empty((0, 0))
     df, top = np.empty((len(directions) * widths[-1], params.shape[1])), widths[1:-1].sum()
     zero(gradient, 0, len(gradient))
     for k in range(len(directions)):
@@ -60,7 +60,7 @@ def products(
 @compiled
 def patterns(widths: Widths, activation: int, X: Array, params: Array, codes: Codes) -> None:
     """Update the hashes (R,) by the activation pattern at inputs X (n, d) for parameters (P, R)."""
-    rows, ones = make_rows(widths, activation, params), np.ones(params.shape[1])
+    rows, ones = make_rows(widths, activation, params.shape[1]), np.ones(params.shape[1])
     for i in range(len(X)):
         forward(widths, activation, X[i], params, rows.values, rows.extra)
         add_pattern(rows.values, len(rows.values) - widths[-1], ones, codes)

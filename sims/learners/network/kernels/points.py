@@ -62,9 +62,9 @@ class Rows(NamedTuple):
 
 
 @inner
-def make_rows(widths: Widths, activation: int, params: Array) -> Rows:
+def make_rows(widths: Widths, activation: int, replicas: int) -> Rows:
     """Make the rows of one point, which have no values yet."""
-    shape = (widths[1:].sum(), params.shape[1])
+    shape = (widths[1:].sum(), replicas)
     more = (extra_rows(activation, shape[0]), shape[1])
     return Rows(
         np.empty(shape),
@@ -114,7 +114,7 @@ def later_layers(widths: Widths, activation: int, params: Array, values: Array, 
             if activation == GELU:
                 gelu(values, extra, here, n_out)
             else:
-                activate(activation, values[here : here + n_out])
+                activate(activation, values[here : here + n_out].reshape(-1))
         first, below, here = first + (n_in + 1) * n_out, here, here + n_out
 
 
@@ -149,7 +149,7 @@ def down(widths: Widths, activation: int, params: Array, values: Array, deltas: 
         if activation == GELU:
             multiply(extra, below, deltas, below, n_in)
         else:
-            times_slope(activation, values[below:here], deltas[below:here])
+            times_slope(activation, values[below:here].reshape(-1), deltas[below:here].reshape(-1))
 
 
 @inner
@@ -232,7 +232,7 @@ def _forward_along(widths: Widths, activation: int, x: Array, params: Array, row
                 multiply(rows.extra, units + here, rows.extra, 2 * units + here, n_out)
                 multiply(rows.extra, here, tangents, here, n_out)
             else:
-                times_slope(activation, values[here : here + n_out], tangents[here : here + n_out])
+                times_slope(activation, values[here : here + n_out].reshape(-1), tangents[here : here + n_out].reshape(-1))
         first, below, here = first + (n_in + 1) * n_out, here, here + n_out
 
 
@@ -256,8 +256,9 @@ def _backward_along(widths: Widths, activation: int, x: Array, params: Array, ro
                 multiply(rows.extra, below, moved, below, n_in)
                 add_product(rows.extra, 2 * len(values) + below, rows.pulls, moved, below, n_in)
             else:
-                times_slope(activation, values[below:here], moved[below:here])
-                add_bend(activation, values[below:here], tangents[below:here], rows.pulls[below:here], moved[below:here])
+                a, out = values[below:here].reshape(-1), moved[below:here].reshape(-1)
+                times_slope(activation, a, out)
+                add_bend(activation, a, tangents[below:here].reshape(-1), rows.pulls[below:here].reshape(-1), out)
 
 
 @inner
