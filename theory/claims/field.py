@@ -80,8 +80,8 @@ def _figure(item: Evidence) -> float:
     tolerance=CLOSE,
     essay="The essay compares datamodels with the same derivative; here it is the derivative that is said to be nearly optimal.",
     idea="A removal is a step of -1 in a weight. D(1) sees its first order, and the best linear predictor for one point is "
-    "leave-one-out itself, with an LDS of 1. They differ by the curvature of F along the removal, which ranks may hide and relative "
-    "errors do not.",
+    "leave-one-out itself, with an LDS of 1. They differ by the curvature of F along the removal, which ranks may hide and "
+    "relative errors do not.",
     sources=("Ilyas & Engstrom 2025",),
     other_measures=(
         OtherMeasure(
@@ -103,7 +103,7 @@ _PAIR = ("p = 0.5", "p = 0.9")
 
 
 def _orders(ds: xr.Dataset) -> tuple[list[tuple[str, str]], list[tuple[str, str]], float]:
-    """Return the pairs of scores that are clearly ordered at both p, the reversed ones, and what a choice at the other p loses."""
+    """Return pairs of scores that are clearly ordered at both p, the reversed ones, and what a choice at one p loses."""
     each = ds.score_of_design.sel(without="none", quality="lds").mean("half")  # (design, target, estimate)
     names = [str(e) for e in each.estimate.values if np.isfinite(each.sel(estimate=e, target=list(_PAIR))).all()]
     sure, reversed_ = list[tuple[str, str]](), list[tuple[str, str]]()
