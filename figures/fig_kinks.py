@@ -72,7 +72,7 @@ def _title(ds: xr.Dataset, *, with_widths: bool) -> str:
     """Return data set and what is special about the training, such as "Xor, N = 8, widths 6 and 5"."""
     given = options(ds)
     widths = given.get("hidden", "8").split("x")
-    at_width, at_step = f"width{'s' * (len(widths) > 1)} {' and '.join(widths)}", f"step size {config_of(ds)['width_step']:g}"
+    at_width, at_step = f"width{'s' * (len(widths) > 1)} {' and '.join(widths)}", f"step size {config_of(ds)['sweep_step']:g}"
     said = [at_width if with_widths else at_step]
     said += [f"momentum {given['momentum']}"] if "momentum" in given else []
     said += [f"batches of {given['batch_size']}"] if given.get("batch_size", "None") != "None" else []

@@ -32,9 +32,18 @@ class KinksConfig:
     n_seeds: int = 32
     windows: tuple[float, float] = setting("half-widths of the two windows of the differences of F", (0.1, 0.07), within="(0, 1)")
     nodes: int = setting("differences of F in each window", 8, within="[2, inf)")
-    widths: tuple[int, ...] = setting("widths that are compared, of every hidden layer", (), within="none or [1, inf)")
-    width_step: float = setting("step size for the widths", 0.08, within="(0, inf)")
     edge_nodes: int = setting("nodes on the edge from w_0 = 0 to 1; 0: none", 16, within="[0, inf)")
+    sweep_step: float = setting("step size of all comparisons below", 0.08, within="(0, inf)")
+    sweep_nodes: int = setting("differences of F in each window for the comparisons below", 4, within="[2, inf)")
+    widths: tuple[int, ...] = setting("widths that are compared, of every hidden layer", (), within="none or [1, inf)")
+    sizes: tuple[int, ...] = setting("numbers of training points that are compared", (), within="none or [1, inf)")
+    training_times: tuple[float, ...] = setting("training times that are compared", (), within="none or (0, inf)")
+    penalties: tuple[float, ...] = setting("penalties l2 that are compared", (), within="none or [0, inf)")
+    activations: tuple[str, ...] = setting("activations that are compared", ())
+    sharpness: tuple[float, ...] = setting("values of s for softplus, log(1 + exp(s z)) / s", (), within="none or (0, inf)")
+    sharpness_steps: tuple[float, ...] = setting("step sizes for the values of s", (0.32, 0.08), within="(0, inf)")
+    edge_widths: tuple[int, ...] = setting("widths that are compared on the edge", (), within="none or [1, inf)")
+    edge_seeds: int = setting("seeds for the widths on the edge", 8, within="[1, inf)")
 
 
 def run(config: KinksConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
@@ -49,8 +58,13 @@ def run(config: KinksConfig, *, retrain: Retrain = in_memory, progress: bool = F
     `error` has the relative errors ||D(1) - reference|| / ||reference|| of every seed, `mean_error` that of the means over seeds,
     with the standard error by the jackknife. `order` is the slope of log `error` on log step size, mean over seeds.
     `correction` is ||sum of the terms of crossings|| / ||D(1) with them||, which needs no reference. On the edge from w_0 = 0 to
-    w_0 = 1 `edge_missed` is how far the integral of each derivative is from the change of F, for the smallest step. Raises
-    TypeError if the learner is not a network.
+    w_0 = 1 `edge_missed` is how far the integral of each derivative is from the change of F, for the smallest step.
+
+    The comparisons change one thing at a time, at one step size. `width_error`, `width_reference_error`, `width_correction` and
+    `width_crossings` are as above, by width; so are those that begin with size (the first N points of one data set), time,
+    penalty and activation, and with sharpness, for softplus at several step sizes. leaky_relu has no corrected derivative, nor
+    are its crossings counted: they are NaN. `edge_width_missed` is `edge_missed` by width. Raises TypeError if the learner is
+    not a network.
     """
     seeds, steps = tuple(range(config.n_seeds)), tuple(sorted(config.step_sizes, reverse=True))
     found = [_Compared.of(config, step, seeds) for step in steps]
@@ -77,17 +91,13 @@ def run(config: KinksConfig, *, retrain: Retrain = in_memory, progress: bool = F
     }
     if config.edge_nodes:
         variables |= _on_an_edge(config, steps[-1], seeds)
-    if config.widths:
-        wide = [_Compared.of(config, config.width_step, seeds, width=width) for width in config.widths]
-        width = {"width": config.widths}
-        variables |= {
-            "width_error": (
-                array([[one.errors(kind) for one in wide] for kind in DERIVATIVES], **kinds, **width, **by_seed),
-                "`error` by width",
-            ),
-            "width_reference_error": (array([one.reference_errors() for one in wide], **width, **by_seed), "`reference_error`"),
-            "width_correction": (array([one.corrections() for one in wide], **width, **by_seed), "`correction` by width"),
-        }
+    if config.edge_widths:
+        variables |= _edges_by_width(config)
+    for name, values, problems in _sweeps(config):
+        if values:
+            variables |= _swept(config, name, values, problems, seeds)
+    if config.sharpness:
+        variables |= _by_sharpness(config, seeds)
     return _with_warning(labelled("kinks", config, variables).assign_attrs(n_seeds=config.n_seeds))
 
 
@@ -110,22 +120,26 @@ def coarse_derivative(learner: MLP, seeds: Sequence[int], window: float, nodes: 
 
 @dataclass(frozen=True)
 class _Compared:
-    """Both derivatives, (R, M, N) each, the two references, and the numbers of crossings (R, 2), at one step size."""
+    """Both derivatives, (R, M, N) each, the two references, and the numbers of crossings (R, 2), at one step size.
+
+    For leaky_relu there is only the unrolled one; the errors of the other are NaN, and the numbers too.
+    """
 
     derivatives: dict[str, Array]
     references: tuple[Array, Array]
     crossings: Array
 
     @classmethod
-    def of(cls, config: KinksConfig, step: float, seeds: Sequence[int], width: int | None = None) -> "_Compared":
-        learners = {kind: _learner(config, step, kind, width) for kind in DERIVATIVES}
-        some = learners["unrolled"]
-        ones, (wide, narrow) = np.ones((1, some.n_points)), config.windows
-        return cls(
-            {kind: learner.weight_jacobian(ones, seeds)[0] for kind, learner in learners.items()},
-            (coarse_derivative(some, seeds, wide, config.nodes), coarse_derivative(some, seeds, narrow, config.nodes)),
-            some.crossings(ones, seeds)[0],
-        )
+    def of(cls, config: KinksConfig, step: float, seeds: Sequence[int]) -> "_Compared":
+        some, (wide, narrow) = _learner(config, step, "unrolled"), config.windows
+        ones = np.ones((1, some.n_points))
+        derivatives = {"unrolled": some.weight_jacobian(ones, seeds)[0]}
+        crossings = np.full((len(seeds), 2), np.nan)
+        if some.activation != "leaky_relu":
+            derivatives["crossings"] = _learner(config, step, "crossings").weight_jacobian(ones, seeds)[0]
+            crossings = some.crossings(ones, seeds)[0].astype(np.float64)
+        references = (coarse_derivative(some, seeds, window, config.nodes) for window in (wide, narrow))
+        return cls(derivatives, (next(references), next(references)), crossings)
 
     @property
     def reference(self) -> Array:
@@ -133,6 +147,8 @@ class _Compared:
         return 0.5 * (first + second)
 
     def errors(self, kind: str) -> list[float]:
+        if kind not in self.derivatives:
+            return [np.nan] * len(self.reference)
         return [relative_error(*pair) for pair in zip(self.derivatives[kind], self.reference, strict=True)]
 
     def mean_error(self, kind: str) -> Measured:
@@ -146,18 +162,81 @@ class _Compared:
         return relative_error(self.references[0].mean(axis=0), self.reference.mean(axis=0))
 
     def corrections(self) -> list[float]:
+        if "crossings" not in self.derivatives:
+            return [np.nan] * len(self.reference)
         pairs = zip(self.derivatives["unrolled"], self.derivatives["crossings"], strict=True)
         return [relative_error(*pair) for pair in pairs]
 
 
-def _learner(config: KinksConfig, step: float, derivative: str, width: int | None = None) -> MLP:
-    """Build the network with this step of the flow, derivative, and width of every hidden layer."""
+def _sweeps(config: KinksConfig) -> list[tuple[str, Sequence[Any], list[KinksConfig]]]:
+    """Return the name, the values and the configs of every comparison in which one thing changes."""
+    problem = config.problem
+    network = _learner(config, config.sweep_step, "unrolled")
+
+    def changed(values: Sequence[Any], option: str) -> list[KinksConfig]:
+        return [replace(config, problem=problem.changed(**{option: value})) for value in values]
+
+    return [
+        ("width", config.widths, [_of_width(config, len(network.hidden), width) for width in config.widths]),
+        ("size", config.sizes, [replace(config, problem=replace(problem, n_points=size)) for size in config.sizes]),
+        ("time", config.training_times, [replace(config, time=time) for time in config.training_times]),
+        ("penalty", config.penalties, changed(config.penalties, "l2")),
+        ("activation", config.activations, changed(config.activations, "activation")),
+    ]
+
+
+def _of_width(config: KinksConfig, n_layers: int, width: int) -> KinksConfig:
+    """Return the config with this width of every hidden layer."""
+    return replace(config, problem=config.problem.changed(hidden=(width,) * n_layers))
+
+
+def _swept(config: KinksConfig, name: str, values: Sequence[Any], changed: list[KinksConfig], seeds: Sequence[int]) -> Variables:
+    """Compare both derivatives with differences at `sweep_step`, for every changed config."""
+    at = {name: tuple(values)}
+    found = [_Compared.of(replace(one, nodes=config.sweep_nodes), config.sweep_step, seeds) for one in changed]
+    return _described(found, name, at, (len(values),), seeds)
+
+
+def _by_sharpness(config: KinksConfig, seeds: Sequence[int]) -> Variables:
+    """Compare the derivative of softplus networks with differences, by sharpness and step size."""
+    at = {"sharpness_step": config.sharpness_steps, "sharpness": config.sharpness}
+    found = [
+        _Compared.of(
+            replace(config, problem=config.problem.changed(activation="softplus", sharpness=s), nodes=config.sweep_nodes),
+            step,
+            seeds,
+        )
+        for step in config.sharpness_steps
+        for s in config.sharpness
+    ]
+    return _described(found, "sharpness", at, (len(config.sharpness_steps), len(config.sharpness)), seeds)
+
+
+def _described(
+    found: "list[_Compared]", name: str, at: dict[str, Sequence[Any]], shape: tuple[int, ...], seeds: Sequence[int]
+) -> Variables:
+    """Return the errors, those of the reference, the corrections and the crossings of comparisons, whose values are `at`."""
+    kinds, by_seed, n = {"derivative": DERIVATIVES}, {"seed": seeds}, len(seeds)
+    errors = np.array([[one.errors(kind) for one in found] for kind in DERIVATIVES]).reshape(2, *shape, n)
+    references = np.array([one.reference_errors() for one in found]).reshape(*shape, n)
+    corrections = np.array([one.corrections() for one in found]).reshape(*shape, n)
+    crossings = np.array([one.crossings for one in found]).reshape(*shape, n, 2)
+    return {
+        f"{name}_error": (array(errors, **kinds, **at, **by_seed), f"`error` by {name}"),
+        f"{name}_reference_error": (array(references, **at, **by_seed), f"`reference_error` by {name}"),
+        f"{name}_correction": (array(corrections, **at, **by_seed), f"`correction` by {name}"),
+        f"{name}_crossings": (array(crossings, **at, **by_seed, kind=("all", "sliding")), f"`crossings` by {name}"),
+    }
+
+
+def _learner(config: KinksConfig, step: float, derivative: str) -> MLP:
+    """Build the network with this step of the flow and this derivative."""
     problem = config.problem
     rate, count = step * (1.0 - problem.number("momentum")), max(1, round(config.time / step))
     learner = problem.build(learning_rate=rate, steps=count, derivative=derivative)
     if not isinstance(learner, MLP):
         raise TypeError(f"{problem.name} is not a network, expected the learner mlp")
-    return learner if width is None else replace(learner, hidden=(width,) * len(learner.hidden))
+    return learner
 
 
 def _order(errors: Array, steps: Sequence[float]) -> Measured:
@@ -171,16 +250,7 @@ def _order(errors: Array, steps: Sequence[float]) -> Measured:
 
 def _on_an_edge(config: KinksConfig, step: float, seeds: Sequence[int]) -> Variables:
     """Compare the change of F from w_0 = 0 to 1, the other weights 1, with integrals of D_0 by the midpoint rule."""
-    learners = {kind: _learner(config, step, kind) for kind in DERIVATIVES}
-    some, nodes = learners["unrolled"], (np.arange(config.edge_nodes) + 0.5) / config.edge_nodes
-    rows = np.ones((config.edge_nodes, some.n_points))
-    rows[:, 0] = nodes
-    ends = np.ones((2, some.n_points))
-    ends[0, 0] = 0.0
-    before, after = some.respond(ends, seeds)
-    change = after - before  # (R, M)
-    integrals = {kind: learner.weight_jacobian_column(rows, seeds, 0).mean(axis=0) for kind, learner in learners.items()}
-    missed = [[relative_error(*pair) for pair in zip(integrals[kind], change, strict=True)] for kind in DERIVATIVES]
+    change, integrals, missed = _edge(config, step, seeds)
     by_output = {"output": range(change.shape[1])}
     return {
         "edge_change": (array(change.mean(axis=0), **by_output), "F at w_0 = 1 minus F at w_0 = 0, mean over seeds"),
@@ -193,6 +263,33 @@ def _on_an_edge(config: KinksConfig, step: float, seeds: Sequence[int]) -> Varia
             "||integral of D_0 - change of F|| / ||change of F|| of a seed",
         ),
     }
+
+
+def _edges_by_width(config: KinksConfig) -> Variables:
+    """Compare changes of F on the edge with integrals of D_0, for every width of the hidden layers."""
+    seeds, n_layers = range(config.edge_seeds), len(_learner(config, config.sweep_step, "unrolled").hidden)
+    missed = [_edge(_of_width(config, n_layers, width), config.sweep_step, seeds)[2] for width in config.edge_widths]
+    values = np.array(missed).swapaxes(0, 1)
+    at = {"derivative": DERIVATIVES, "edge_width": config.edge_widths, "edge_seed": seeds}
+    return {"edge_width_missed": (array(values, **at), "`edge_missed` by width")}
+
+
+def _edge(config: KinksConfig, step: float, seeds: Sequence[int]) -> tuple[Array, dict[str, Array], list[list[float]]]:
+    """Return the change of F on the edge (R, M), the integrals (R, M) of both derivatives, and what they miss of each seed."""
+    learners = {kind: _learner(config, step, kind) for kind in DERIVATIVES}
+    some, nodes = learners["unrolled"], (np.arange(config.edge_nodes) + 0.5) / config.edge_nodes
+    rows = np.ones((config.edge_nodes, some.n_points))
+    rows[:, 0] = nodes
+    ends = np.ones((2, some.n_points))
+    ends[0, 0] = 0.0
+    before, after = some.respond(ends, seeds)
+    change = after - before  # (R, M)
+    integrals = {kind: learner.weight_jacobian_column(rows, seeds, 0).mean(axis=0) for kind, learner in learners.items()}
+    return (
+        change,
+        integrals,
+        [[relative_error(*pair) for pair in zip(integrals[kind], change, strict=True)] for kind in DERIVATIVES],
+    )
 
 
 def _with_warning(result: xr.Dataset) -> xr.Dataset:
@@ -211,7 +308,14 @@ def _with_warning(result: xr.Dataset) -> xr.Dataset:
 
 
 _RELU: dict[str, Any] = {"hidden": (8,), "activation": "relu"}
-_WIDTHS = (4, 8, 16, 32, 64)
+_SWEEPS: dict[str, Any] = {
+    "widths": (4, 8, 16, 32, 64),
+    "edge_widths": (4, 16, 64, 256),
+    "sizes": (6, 8, 10, 12),
+    "training_times": (2.5, 10.0, 40.0),
+    "penalties": (0.0, 0.003, 0.03),
+}
+_SHARPNESS = (1.0, 4.0, 16.0, 64.0, 256.0, 1024.0)
 
 
 def _problem(data: str, **options: Any) -> Problem:
@@ -227,8 +331,10 @@ EXPERIMENT = Experiment(
     name="kinks",
     question="Is what differentiates through the training of a relu network the derivative of its response?",
     cases=(
-        KinksConfig(_problem("xor"), widths=_WIDTHS),
-        KinksConfig(_problem("two_moons"), widths=_WIDTHS),
+        KinksConfig(
+            _problem("xor"), **_SWEEPS, activations=("relu", "leaky_relu", "softplus", "gelu", "tanh"), sharpness=_SHARPNESS
+        ),
+        KinksConfig(_problem("two_moons"), **_SWEEPS, activations=("relu", "leaky_relu", "tanh")),
         KinksConfig(_problem("spector")),
         KinksConfig(_problem("xor", hidden=(6, 5)), step_sizes=(0.04, 0.02, 0.01, 0.005), edge_nodes=0),
         KinksConfig(_problem("two_moons", momentum=0.5)),
@@ -242,9 +348,15 @@ EXPERIMENT = Experiment(
             time=5.0,
             n_seeds=4,
             nodes=4,
-            widths=(4, 16),
-            width_step=0.1,
             edge_nodes=8,
+            sweep_step=0.1,
+            sweep_nodes=2,
+            widths=(4, 16),
+            edge_widths=(4, 16),
+            edge_seeds=2,
+            activations=("relu", "leaky_relu"),
+            sharpness=(1.0, 64.0),
+            sharpness_steps=(0.2,),
         ),
     ),
     run=run,

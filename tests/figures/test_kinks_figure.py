@@ -16,7 +16,7 @@ def result(case, widths=(), **values):
         by_width = {"step_size": "width"}
         errors = {f"width_{name}": ds[name].rename(by_width).drop_vars("width") for name in ("error", "reference_error")}
         ds = ds.assign(errors).assign_coords(width=list(widths))
-    return ds.assign_attrs(described(case, config='{"width_step": 0.04}'))
+    return ds.assign_attrs(described(case, config='{"sweep_step": 0.04}'))
 
 
 RESULTS = [
