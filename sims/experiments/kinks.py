@@ -7,14 +7,18 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from sims.experiments.shared.effects import derivatives, scores_or_undefined, split_by_time
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
 from sims.experiments.shared.labels import Measured, Variables, array, labelled, measured, table
+from sims.experiments.shared.memory import require_per_subset
 from sims.experiments.shared.problem import Problem
 from sims.experiments.shared.settings import setting
 from sims.experiments.shared.user_cases import NETWORKS, user_case
 from sims.learners.mlp import DERIVATIVES, MLP
+from theory.datamodel import optimal_datamodel
 from theory.metrics import jackknife, relative_error
 from theory.response import Array
+from theory.streams import stream
 
 __all__ = ["EXPERIMENT", "KinksConfig", "coarse_derivative", "run"]
 
@@ -44,6 +48,11 @@ class KinksConfig:
     sharpness_steps: tuple[float, ...] = setting("step sizes for the values of s", (0.32, 0.08), within="(0, inf)")
     edge_widths: tuple[int, ...] = setting("widths that are compared on the edge", (), within="none or [1, inf)")
     edge_seeds: int = setting("seeds for the widths on the edge", 8, within="[1, inf)")
+    beta_steps: tuple[int, ...] = setting(
+        "numbers of steps after which beta is compared with D(1)", (), within="none or [1, inf)"
+    )
+    beta_penalty: float = setting("penalty l2 where beta is compared", 0.01, within="[0, inf)")
+    edges: int = setting("random edges per point on which D is averaged where beta is compared", 2, within="[1, inf)")
 
 
 def run(config: KinksConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
@@ -63,8 +72,12 @@ def run(config: KinksConfig, *, retrain: Retrain = in_memory, progress: bool = F
     The comparisons change one thing at a time, at one step size. `width_error`, `width_reference_error`, `width_correction` and
     `width_crossings` are as above, by width; so are those that begin with size (the first N points of one data set), time,
     penalty and activation, and with sharpness, for softplus at several step sizes. leaky_relu has no corrected derivative, nor
-    are its crossings counted: they are NaN. `edge_width_missed` is `edge_missed` by width. Raises TypeError if the learner is
-    not a network.
+    are its crossings counted: they are NaN. `edge_width_missed` is `edge_missed` by width.
+
+    After each of `beta_steps`, on all subsets: `beta_error` is how far the datamodel's coefficients are from D(1), and
+    `influence_error` how far Hessian influence is, for the means over seeds, with standard errors by the jackknife.
+    `average_missed` is how far the average of D over random edges of the cube is from the average change of F on them, which is
+    beta for all edges (T2, without the jumps of T16). Raises TypeError if the learner is not a network.
     """
     seeds, steps = tuple(range(config.n_seeds)), tuple(sorted(config.step_sizes, reverse=True))
     found = [_Compared.of(config, step, seeds) for step in steps]
@@ -98,6 +111,8 @@ def run(config: KinksConfig, *, retrain: Retrain = in_memory, progress: bool = F
             variables |= _swept(config, name, values, problems, seeds)
     if config.sharpness:
         variables |= _by_sharpness(config, seeds)
+    if config.beta_steps:
+        variables |= _beside_beta(config, seeds, retrain)
     return _with_warning(labelled("kinks", config, variables).assign_attrs(n_seeds=config.n_seeds))
 
 
@@ -292,6 +307,66 @@ def _edge(config: KinksConfig, step: float, seeds: Sequence[int]) -> tuple[Array
     )
 
 
+def _beside_beta(config: KinksConfig, seeds: Sequence[int], retrain: Retrain) -> Variables:
+    """Compare beta, Hessian influence and averages over edges with each derivative, after each of `beta_steps`."""
+    penalised, times = replace(config, problem=config.problem.changed(l2=config.beta_penalty)), config.beta_steps
+    learners = {
+        kind: replace(_learner(penalised, config.sweep_step, kind), steps=max(times), snapshots=tuple(times))
+        for kind in DERIVATIVES
+    }
+    some = learners["unrolled"]
+    require_per_subset(some, 6 * len(seeds) * some.n_outputs, "kinks")
+    samples = retrain(some, tuple(seeds)).samples
+    beta = split_by_time(np.stack([optimal_datamodel(one).coefficients for one in samples]), len(times))
+    ones = np.ones(some.n_points)
+    scores = [scores_or_undefined(at) for at in some.linearizations(ones, seeds)]
+    rows, change = _random_edges(some, config, seeds)
+    found = np.empty((3, 2, 2, len(times)))  # what, value and error, derivative, time
+    for k, learner in enumerate(learners.values()):
+        D = derivatives(learner, ones, seeds, len(times))
+        average = split_by_time(_averages(learner, rows, seeds), len(times))
+        for t in range(len(times)):
+            for what, (estimate, reference) in enumerate(((beta[t], D[t]), (scores[t], D[t]), (average[t], change[t]))):
+                found[what, :, k, t] = _error_of_means(estimate, reference)
+    at = {"derivative": DERIVATIVES, "after": times}
+    names = {
+        "beta_error": "||beta - D(1)|| / ||D(1)||, means over seeds",
+        "influence_error": "||Hessian influence - D(1)|| / ||D(1)||, means over seeds",
+        "average_missed": "||average of D on edges - average change of F|| / ||average change of F||, means over seeds",
+    }
+    return {name: (measured(*found[what], **at), text) for what, (name, text) in enumerate(names.items())}
+
+
+def _error_of_means(estimate: Array, reference: Array) -> tuple[float, float]:
+    """Return the relative error of the means of (R, N, M) over seeds, and its standard error; NaN for an undefined estimate."""
+    if not np.isfinite(estimate).all():
+        return np.nan, np.nan
+    value = relative_error(estimate.mean(axis=0), reference.mean(axis=0))
+    return value, float(jackknife(relative_error, estimate, reference))
+
+
+def _random_edges(learner: MLP, config: KinksConfig, seeds: Sequence[int]) -> tuple[Array, list[Array]]:
+    """Draw edges of the cube for every point, each point of the others with probability 1/2.
+
+    Return rows of weights (N, edges x nodes, N) at the midpoints, and the mean changes of F (R, N, M) for every time.
+    """
+    n, nodes = learner.n_points, (np.arange(config.sweep_nodes * 2) + 0.5) / (config.sweep_nodes * 2)
+    corners = stream("kinks, random edges", 0).integers(0, 2, (n, config.edges, n)).astype(np.float64)
+    rows, changes = np.repeat(corners, len(nodes), axis=1), list[Array]()
+    for i in range(n):
+        ends = np.repeat(corners[i], 2, axis=0)
+        ends[:, i] = np.tile([0.0, 1.0], config.edges)
+        F = learner.respond(ends, seeds)
+        changes.append((F[1::2] - F[::2]).mean(axis=0))
+        rows[i, :, i] = np.tile(nodes, config.edges)
+    return rows, split_by_time(np.stack(changes, axis=1), len(config.beta_steps))
+
+
+def _averages(learner: MLP, rows: Array, seeds: Sequence[int]) -> Array:
+    """Average D_i over the rows (N, B, N) of point i, (R, N, K M)."""
+    return np.stack([learner.weight_jacobian_column(rows[i], seeds, i).mean(axis=0) for i in range(len(rows))], axis=1)
+
+
 def _with_warning(result: xr.Dataset) -> xr.Dataset:
     """Return the result, with an attribute `warning` that says how far the unrolled derivative is off, if it is at all."""
     last = result.isel(step_size=-1)
@@ -314,8 +389,9 @@ _SWEEPS: dict[str, Any] = {
     "sizes": (6, 8, 10, 12),
     "training_times": (2.5, 10.0, 40.0),
     "penalties": (0.0, 0.003, 0.03),
+    "beta_steps": (1, 10, 100, 1000),
 }
-_SHARPNESS = (1.0, 4.0, 16.0, 64.0, 256.0, 1024.0)
+_SHARPNESS = (1.0, 16.0, 64.0, 256.0, 1024.0, 4096.0, 2.0**14, 2.0**18)
 
 
 def _problem(data: str, **options: Any) -> Problem:
@@ -357,10 +433,11 @@ EXPERIMENT = Experiment(
             activations=("relu", "leaky_relu"),
             sharpness=(1.0, 64.0),
             sharpness_steps=(0.2,),
+            beta_steps=(1, 10),
         ),
     ),
     run=run,
     user_case=user_case(_user_case, learners=NETWORKS, at_most=8),
-    most_points=lambda config: None,
+    most_points=lambda config: 12 if config.beta_steps else None,
     varies={"learning_rate": "step_sizes", "steps": "time", "snapshots": "time", "derivative": "the experiment itself"},
 )
