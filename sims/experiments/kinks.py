@@ -1,6 +1,6 @@
 """The experiment measures what differentiating through the training of a relu network misses at kinks, step by smaller step."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -104,7 +104,7 @@ def run(config: KinksConfig, *, retrain: Retrain = in_memory, progress: bool = F
     }
     if config.edge_nodes:
         variables |= _on_an_edge(config, steps[-1], seeds)
-    if config.edge_widths:
+    if config.edge_nodes and config.edge_widths:
         variables |= _edges_by_width(config)
     for name, values, problems in _sweeps(config):
         if values:
@@ -228,7 +228,7 @@ def _by_sharpness(config: KinksConfig, seeds: Sequence[int]) -> Variables:
 
 
 def _described(
-    found: "list[_Compared]", name: str, at: dict[str, Sequence[Any]], shape: tuple[int, ...], seeds: Sequence[int]
+    found: "list[_Compared]", name: str, at: Mapping[str, Sequence[Any]], shape: tuple[int, ...], seeds: Sequence[int]
 ) -> Variables:
     """Return the errors, those of the reference, the corrections and the crossings of comparisons, whose values are `at`."""
     kinds, by_seed, n = {"derivative": DERIVATIVES}, {"seed": seeds}, len(seeds)
@@ -412,7 +412,7 @@ EXPERIMENT = Experiment(
         ),
         KinksConfig(_problem("two_moons"), **_SWEEPS, activations=("relu", "leaky_relu", "tanh")),
         KinksConfig(_problem("spector")),
-        KinksConfig(_problem("xor", hidden=(6, 5)), step_sizes=(0.04, 0.02, 0.01, 0.005), edge_nodes=0),
+        KinksConfig(_problem("xor", hidden=(6, 5)), step_sizes=(0.04, 0.02, 0.01, 0.005), n_seeds=64, edge_nodes=0),
         KinksConfig(_problem("two_moons", momentum=0.5)),
         KinksConfig(_problem("spector", batch_size=4)),
         KinksConfig(_problem("xor", activation="tanh"), step_sizes=(0.16, 0.08)),
