@@ -9,6 +9,7 @@ import xarray as xr
 
 from sims.experiments.shared.effects import derivatives, scores_or_undefined, split_by_time
 from sims.experiments.shared.experiment import Experiment, Retrain, in_memory
+from sims.experiments.shared.hinge import HingeDescent
 from sims.experiments.shared.labels import Measured, Variables, array, labelled, measured, table
 from sims.experiments.shared.memory import require_per_subset
 from sims.experiments.shared.problem import Problem
@@ -17,7 +18,7 @@ from sims.experiments.shared.user_cases import NETWORKS, user_case
 from sims.learners.mlp import DERIVATIVES, MLP
 from theory.datamodel import optimal_datamodel
 from theory.metrics import jackknife, relative_error
-from theory.response import Array
+from theory.response import Array, Learner
 from theory.streams import stream
 
 __all__ = ["EXPERIMENT", "KinksConfig", "coarse_derivative", "run"]
@@ -52,7 +53,9 @@ class KinksConfig:
         "numbers of steps after which beta is compared with D(1)", (), within="none or [1, inf)"
     )
     beta_penalty: float = setting("penalty l2 where beta is compared", 0.01, within="[0, inf)")
-    edges: int = setting("random edges per point on which D is averaged where beta is compared", 2, within="[1, inf)")
+    hinge_penalty: float = setting("penalty l2 of a linear model with hinge loss; 0: none is trained", 0.0, within="[0, inf)")
+    edges: int = setting("random edges per point on which D is averaged where beta is compared", 1, within="[1, inf)")
+    beta_seeds: int = setting("seeds where beta is compared", 16, within="[2, inf)")
 
 
 def run(config: KinksConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
@@ -77,7 +80,11 @@ def run(config: KinksConfig, *, retrain: Retrain = in_memory, progress: bool = F
     After each of `beta_steps`, on all subsets: `beta_error` is how far the datamodel's coefficients are from D(1), and
     `influence_error` how far Hessian influence is, for the means over seeds, with standard errors by the jackknife.
     `average_missed` is how far the average of D over random edges of the cube is from the average change of F on them, which is
-    beta for all edges (T2, without the jumps of T16). Raises TypeError if the learner is not a network.
+    beta for all edges (T2, without the jumps of T16).
+
+    With `hinge_penalty` a linear model is trained on the hinge loss for a time of 8 / l2, whose kink is in the output
+    (`sims.experiments.shared.hinge`): `hinge_error` compares D(1), and its projection along the kinks of the support vectors in
+    the place of the corrected one, by step size. Raises TypeError if the learner is not a network.
     """
     seeds, steps = tuple(range(config.n_seeds)), tuple(sorted(config.step_sizes, reverse=True))
     found = [_Compared.of(config, step, seeds) for step in steps]
@@ -111,12 +118,14 @@ def run(config: KinksConfig, *, retrain: Retrain = in_memory, progress: bool = F
             variables |= _swept(config, name, values, problems, seeds)
     if config.sharpness:
         variables |= _by_sharpness(config, seeds)
+    if config.hinge_penalty:
+        variables |= _on_hinge(config, steps)
     if config.beta_steps:
-        variables |= _beside_beta(config, seeds, retrain)
+        variables |= _beside_beta(config, range(config.beta_seeds), retrain)
     return _with_warning(labelled("kinks", config, variables).assign_attrs(n_seeds=config.n_seeds))
 
 
-def coarse_derivative(learner: MLP, seeds: Sequence[int], window: float, nodes: int) -> Array:
+def coarse_derivative(learner: Learner, seeds: Sequence[int], window: float, nodes: int) -> Array:
     """Compute dF/dw at w = 1 from differences F(1 + h) - F(1 - h) of one weight at a time, shape (R, M, N).
 
     With h = (k + 1/2) `window` / `nodes` for k = 0 .. nodes - 1, the result is the coefficient a of the least-squares fit
@@ -307,6 +316,27 @@ def _edge(config: KinksConfig, step: float, seeds: Sequence[int]) -> tuple[Array
     )
 
 
+def _on_hinge(config: KinksConfig, steps: Sequence[float]) -> Variables:
+    """Compare the derivative of a linear model on the hinge loss, and its projection, with differences, by step size."""
+    l2, given, (wide, narrow) = config.hinge_penalty, _learner(config, steps[0], "unrolled"), config.windows
+    points, queries = (np.column_stack([X, np.ones(len(X))]) for X in (given.X, given.X_query))
+    errors, references = np.empty((2, len(steps))), np.empty(len(steps))
+    for k, step in enumerate(steps):
+        learner = HingeDescent(points, 2.0 * given.y - 1.0, queries, round(_HINGE_TIME / (l2 * step)), step, l2)
+        first, second = (coarse_derivative(learner, [0], window, config.nodes)[0] for window in (wide, narrow))
+        reference = 0.5 * (first + second)
+        errors[:, k] = [relative_error(D, reference) for D in learner.derivatives()]
+        references[k] = relative_error(first, reference)
+    return {
+        "hinge_error": (array(errors, derivative=DERIVATIVES, step_size=steps), "`error` of a linear model with hinge loss"),
+        "hinge_reference_error": (array(references, step_size=steps), "`reference_error` of a linear model with hinge loss"),
+    }
+
+
+_HINGE_TIME = 8.0
+"""Training time times l2: what is left of the start is exp(-8)."""
+
+
 def _beside_beta(config: KinksConfig, seeds: Sequence[int], retrain: Retrain) -> Variables:
     """Compare beta, Hessian influence and averages over edges with each derivative, after each of `beta_steps`."""
     penalised, times = replace(config, problem=config.problem.changed(l2=config.beta_penalty)), config.beta_steps
@@ -391,7 +421,7 @@ _SWEEPS: dict[str, Any] = {
     "penalties": (0.0, 0.003, 0.03),
     "beta_steps": (1, 10, 100, 1000),
 }
-_SHARPNESS = (1.0, 16.0, 64.0, 256.0, 1024.0, 4096.0, 2.0**14, 2.0**18)
+_SHARPNESS = (1.0, 16.0, 256.0, 1024.0, 4096.0, 2.0**14, 2.0**18)
 
 
 def _problem(data: str, **options: Any) -> Problem:
@@ -411,7 +441,7 @@ EXPERIMENT = Experiment(
             _problem("xor"), **_SWEEPS, activations=("relu", "leaky_relu", "softplus", "gelu", "tanh"), sharpness=_SHARPNESS
         ),
         KinksConfig(_problem("two_moons"), **_SWEEPS, activations=("relu", "leaky_relu", "tanh")),
-        KinksConfig(_problem("spector")),
+        KinksConfig(_problem("spector"), hinge_penalty=0.03),
         KinksConfig(_problem("xor", hidden=(6, 5)), step_sizes=(0.04, 0.02, 0.01, 0.005), n_seeds=64, edge_nodes=0),
         KinksConfig(_problem("two_moons", momentum=0.5)),
         KinksConfig(_problem("spector", batch_size=4)),
@@ -434,6 +464,8 @@ EXPERIMENT = Experiment(
             sharpness=(1.0, 64.0),
             sharpness_steps=(0.2,),
             beta_steps=(1, 10),
+            beta_seeds=2,
+            hinge_penalty=0.5,
         ),
     ),
     run=run,

@@ -5,21 +5,24 @@ from dataclasses import dataclass, replace
 import numpy as np
 import plain_mlp as plain
 import pytest
+import scipy
 from assertions import assert_close, assert_identical
 from stored import computed
 
 from sims.experiments.kinks import EXPERIMENT, KinksConfig, _order, coarse_derivative, run
+from sims.experiments.shared.hinge import HingeDescent
 from sims.experiments.shared.problem import Problem
 from sims.learners.mlp import MLP
 
 SMALL = EXPERIMENT.small[0]
 FEW = replace(
     SMALL,
-    **{name: () for name in ("widths", "edge_widths", "activations", "sharpness", "beta_steps")},
+    **dict.fromkeys(("widths", "edge_widths", "activations", "sharpness", "beta_steps"), ()),
     step_sizes=(0.2, 0.1),
     time=2.0,
     n_seeds=3,
     edge_nodes=0,
+    hinge_penalty=0.0,
 )
 
 
@@ -209,7 +212,7 @@ def test_what_the_edge_misses_by_width_is_that_of_a_network_of_this_width():
 
 def test_beta_and_averages_over_edges_against_sums_over_all_subsets():
     """With squared loss and one linear layer every D is smooth, so that all edges give beta; here on relu, with plain sums."""
-    config = replace(FEW, step_sizes=(0.2,), sweep_step=0.2, sweep_nodes=3, beta_steps=(2, 10), edges=2)
+    config = replace(FEW, step_sizes=(0.2,), sweep_step=0.2, sweep_nodes=3, beta_steps=(2, 10), beta_seeds=3, edges=2)
     result, seeds, n = run(config), range(3), 5
     tables = {kind: {} for kind in ("unrolled", "crossings")}
     masks = (np.arange(2**n)[:, None] >> np.arange(n)) & 1
@@ -226,8 +229,54 @@ def test_beta_and_averages_over_edges_against_sums_over_all_subsets():
     assert float(missed.sel(derivative="crossings")) < float(missed.sel(derivative="unrolled"))
 
 
+def test_the_hinge_result_compares_its_learner_with_differences():
+    result = run(replace(FEW, step_sizes=(0.2, 0.1), hinge_penalty=0.5))
+    given = FEW.problem.build(steps=1)
+    points, queries = (np.c_[X, np.ones(len(X))] for X in (given.X, given.X_query))
+    learner = HingeDescent(points, 2.0 * given.y - 1.0, queries, 160, 0.1, 0.5)  # 8 / (0.5 * 0.1) steps
+    references = [coarse_derivative(learner, [0], window, FEW.nodes)[0] for window in FEW.windows]
+    reference, norm = sum(references) / 2.0, np.linalg.norm(sum(references) / 2.0)
+    for D, kind in zip(learner.derivatives(), ("unrolled", "crossings"), strict=True):
+        error = result.hinge_error.sel(step_size=0.1, derivative=kind)
+        assert_close(error, np.linalg.norm(D - reference) / norm, rtol=1e-9)
+    assert_close(result.hinge_reference_error.sel(step_size=0.1), np.linalg.norm(references[0] - reference) / norm, rtol=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_descent_on_the_hinge_ends_at_the_optimum_of_a_quadratic_program(seed):
+    """scipy's SLSQP on the dual; the projection is the derivative of that optimum, and sum_i D_i = F for the unrolled one."""
+    rng, l2 = np.random.default_rng(seed), 0.1
+    points, queries = np.c_[rng.standard_normal((6, 2)), np.ones(6)], np.eye(3)
+    y = np.where(points[:, 0] > np.median(points[:, 0]), 1.0, -1.0)
+    learner = HingeDescent(points, y, queries, 30_000, 0.004, l2)
+    normals = points * y[:, None]
+
+    def optimum(weights):
+        """theta = sum_i b_i n_i / (N l2) with 0 <= b_i <= w_i, and the largest sum of b - (N l2 / 2) ||theta||^2."""
+        dual = scipy.optimize.minimize(
+            lambda b: 0.5 * ((b @ normals) ** 2).sum() / (6 * l2) - b.sum(),
+            x0=0.5 * weights,
+            jac=lambda b: normals @ (b @ normals) / (6 * l2) - 1.0,
+            method="SLSQP",
+            bounds=[(0.0, w) for w in weights],
+            options={"ftol": 1e-15, "maxiter": 1000},
+        )
+        return dual.x @ normals / (6 * l2)
+
+    ones = np.ones(6)
+    assert_close(learner.respond(ones[None], [0])[0, 0], optimum(ones), atol=0.01)
+    unrolled, projected = learner.derivatives()
+    assert_close(unrolled.sum(axis=1), learner.respond(ones[None], [0])[0, 0], rtol=1e-9, atol=1e-12)
+    h = 1e-3
+    expected = np.stack([(optimum(ones + h * e) - optimum(ones - h * e)) / (2.0 * h) for e in np.eye(6)], axis=1)
+    assert_close(projected, expected, atol=0.02 * np.abs(expected).max() + 1e-3)
+    assert np.abs(unrolled - expected).max() > 0.2 * np.abs(unrolled).max()
+
+
 def test_averages_over_edges_are_exact_for_smooth_networks():
-    smooth = replace(FEW, problem=FEW.problem.changed(activation="tanh"), step_sizes=(0.2,), beta_steps=(5,), sweep_nodes=16)
+    smooth = replace(
+        FEW, problem=FEW.problem.changed(activation="tanh"), step_sizes=(0.2,), beta_steps=(5,), beta_seeds=3, sweep_nodes=16
+    )
     assert float(run(smooth).average_missed.max()) < 1e-4  # midpoint rule with 32 nodes
 
 
