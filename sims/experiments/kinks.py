@@ -55,7 +55,7 @@ class KinksConfig:
     beta_penalty: float = setting("penalty l2 where beta is compared", 0.01, within="[0, inf)")
     hinge_penalty: float = setting("penalty l2 of a linear model with hinge loss; 0: none is trained", 0.0, within="[0, inf)")
     edges: int = setting("random edges per point on which D is averaged where beta is compared", 1, within="[1, inf)")
-    beta_seeds: int = setting("seeds where beta is compared", 16, within="[2, inf)")
+    beta_seeds: int = setting("seeds where beta is compared", 8, within="[2, inf)")
 
 
 def run(config: KinksConfig, *, retrain: Retrain = in_memory, progress: bool = False) -> xr.Dataset:
@@ -323,7 +323,7 @@ def _on_hinge(config: KinksConfig, steps: Sequence[float]) -> Variables:
     errors, references = np.empty((2, len(steps))), np.empty(len(steps))
     for k, step in enumerate(steps):
         learner = HingeDescent(points, 2.0 * given.y - 1.0, queries, round(_HINGE_TIME / (l2 * step)), step, l2)
-        first, second = (coarse_derivative(learner, [0], window, config.nodes)[0] for window in (wide, narrow))
+        first, second = (coarse_derivative(learner, [0], window, config.sweep_nodes)[0] for window in (wide, narrow))
         reference = 0.5 * (first + second)
         errors[:, k] = [relative_error(D, reference) for D in learner.derivatives()]
         references[k] = relative_error(first, reference)
@@ -421,7 +421,7 @@ _SWEEPS: dict[str, Any] = {
     "penalties": (0.0, 0.003, 0.03),
     "beta_steps": (1, 10, 100, 1000),
 }
-_SHARPNESS = (1.0, 16.0, 256.0, 1024.0, 4096.0, 2.0**14, 2.0**18)
+_SHARPNESS = (1.0, 16.0, 256.0, 1024.0, 4096.0, 2.0**18)
 
 
 def _problem(data: str, **options: Any) -> Problem:
@@ -438,9 +438,9 @@ EXPERIMENT = Experiment(
     question="Is what differentiates through the training of a relu network the derivative of its response?",
     cases=(
         KinksConfig(
-            _problem("xor"), **_SWEEPS, activations=("relu", "leaky_relu", "softplus", "gelu", "tanh"), sharpness=_SHARPNESS
+            _problem("xor"), **_SWEEPS, activations=("relu", "leaky_relu", "gelu", "tanh"), sharpness=_SHARPNESS
         ),
-        KinksConfig(_problem("two_moons"), **_SWEEPS, activations=("relu", "leaky_relu", "tanh")),
+        KinksConfig(_problem("two_moons"), **_SWEEPS, activations=("relu", "leaky_relu")),
         KinksConfig(_problem("spector"), hinge_penalty=0.03),
         KinksConfig(_problem("xor", hidden=(6, 5)), step_sizes=(0.04, 0.02, 0.01, 0.005), n_seeds=64, edge_nodes=0),
         KinksConfig(_problem("two_moons", momentum=0.5)),
@@ -465,7 +465,7 @@ EXPERIMENT = Experiment(
             sharpness_steps=(0.2,),
             beta_steps=(1, 10),
             beta_seeds=2,
-            hinge_penalty=0.5,
+            hinge_penalty=0.1,
         ),
     ),
     run=run,

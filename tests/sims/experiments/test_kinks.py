@@ -230,11 +230,11 @@ def test_beta_and_averages_over_edges_against_sums_over_all_subsets():
 
 
 def test_the_hinge_result_compares_its_learner_with_differences():
-    result = run(replace(FEW, step_sizes=(0.2, 0.1), hinge_penalty=0.5))
+    result = run(replace(FEW, step_sizes=(0.2, 0.1), hinge_penalty=0.05))
     given = FEW.problem.build(steps=1)
     points, queries = (np.c_[X, np.ones(len(X))] for X in (given.X, given.X_query))
-    learner = HingeDescent(points, 2.0 * given.y - 1.0, queries, 160, 0.1, 0.5)  # 8 / (0.5 * 0.1) steps
-    references = [coarse_derivative(learner, [0], window, FEW.nodes)[0] for window in FEW.windows]
+    learner = HingeDescent(points, 2.0 * given.y - 1.0, queries, 1600, 0.1, 0.05)  # 8 / (0.05 * 0.1) steps
+    references = [coarse_derivative(learner, [0], window, FEW.sweep_nodes)[0] for window in FEW.windows]
     reference, norm = sum(references) / 2.0, np.linalg.norm(sum(references) / 2.0)
     for D, kind in zip(learner.derivatives(), ("unrolled", "crossings"), strict=True):
         error = result.hinge_error.sel(step_size=0.1, derivative=kind)
