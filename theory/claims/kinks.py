@@ -103,8 +103,9 @@ def _by_order(this: Claim, results: Results) -> Verdict:
     idea="At a kink the gradient of the objective jumps by c n, n the gradient of the unit's preactivation; the Hessian has the "
     "term c delta n n^T there, which no step sees. As the step falls, jumps of F in w become smaller and more, and their sum "
     "stays. The flow's derivative d obeys d <- d - min(kappa, 1) n (n . d) / ||n||^2 at a crossing: a saltation matrix if "
-    "kappa < 1, sliding along the kink if kappa >= 1. A few jumps do not fall with the step, where the flow itself jumps: they "
-    "are those of T9, and no derivative of single seeds sees them.",
+    "kappa < 1, sliding along the kink if kappa >= 1. A smooth activation has no such jump, and is differentiated rightly "
+    "unless training passes its bend within a step. A few jumps do not fall with the step, where the flow itself jumps: they are "
+    "those of T9, and no derivative of single seeds sees them.",
     sources=("own derivation", "Filippov 1988", "Kong et al. 2024", "Bolte & Pauwels 2020"),
     other_measures=(
         OtherMeasure("fitted order of the error in the step, above 1/2 with the terms, below without", 0.5, _by_order),
