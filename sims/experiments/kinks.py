@@ -437,9 +437,7 @@ EXPERIMENT = Experiment(
     name="kinks",
     question="Is what differentiates through the training of a relu network the derivative of its response?",
     cases=(
-        KinksConfig(
-            _problem("xor"), **_SWEEPS, activations=("relu", "leaky_relu", "gelu", "tanh"), sharpness=_SHARPNESS
-        ),
+        KinksConfig(_problem("xor"), **_SWEEPS, activations=("relu", "leaky_relu", "gelu", "tanh"), sharpness=_SHARPNESS),
         KinksConfig(_problem("two_moons"), **_SWEEPS, activations=("relu", "leaky_relu")),
         KinksConfig(_problem("spector"), hinge_penalty=0.03),
         KinksConfig(_problem("xor", hidden=(6, 5)), step_sizes=(0.04, 0.02, 0.01, 0.005), n_seeds=64, edge_nodes=0),
