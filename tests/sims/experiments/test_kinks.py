@@ -11,6 +11,7 @@ from stored import computed
 
 from sims.experiments.kinks import EXPERIMENT, KinksConfig, _order, coarse_derivative, run
 from sims.experiments.shared.hinge import HingeDescent
+from sims.experiments.shared.kinks import crossing_warning
 from sims.experiments.shared.problem import Problem
 from sims.learners.mlp import MLP
 
@@ -173,6 +174,8 @@ def test_every_comparison_is_a_run_in_which_one_thing_differs(name):
 
 
 def test_leaky_relu_has_the_unrolled_derivative_only():
+    network = FEW.problem.changed(activation="leaky_relu").build(steps=5)
+    assert "kinks of leaky_relu add, which is not known" in crossing_warning(network, (0, 1))
     result = run(replace(FEW, activations=("relu", "leaky_relu")))
     leaky = result.sel(activation="leaky_relu")
     assert np.isnan(leaky.activation_error.sel(derivative="crossings")).all()
