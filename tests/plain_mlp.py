@@ -46,9 +46,17 @@ ACTIVATIONS = {
     "tanh": (np.tanh, lambda z: 1.0 - np.tanh(z) ** 2),
     "softplus": (softplus, sigmoid),
     "relu": (lambda z: np.where(np.real(z) > 0.0, z, 0.0), lambda z: np.where(np.real(z) > 0.0, 1.0, 0.0)),
+    "leaky_relu": (lambda z: np.where(np.real(z) > 0.0, z, 0.01 * z), lambda z: np.where(np.real(z) > 0.0, 1.0, 0.01)),
     "identity": (lambda z: z, lambda z: np.ones_like(z)),
 }
 """Name: (activation, derivative)."""
+
+
+def activation_of(net):
+    """The activation of a network and its derivative; softplus has a sharpness."""
+    activation, slope = ACTIVATIONS[net.activation]
+    s = net.sharpness if net.activation == "softplus" else 1.0
+    return lambda z: activation(s * z) / s, lambda z: slope(s * z)
 
 
 def log_sum_exp(f):
@@ -99,7 +107,7 @@ def forward(net, params, x):
     entering, leaving = [x], []
     for W, b in layers(net, params):
         leaving.append(entering[-1] @ W + b)
-        entering.append(ACTIVATIONS[net.activation][0](leaving[-1]))
+        entering.append(activation_of(net)[0](leaving[-1]))
     return entering[:-1], leaving
 
 
@@ -137,7 +145,7 @@ def point_gradient(net, params, i):
     for k, (W, _) in reversed(list(enumerate(layers(net, params)))):
         pieces = [np.outer(entering[k], delta).ravel(), delta, *pieces]
         if k > 0:
-            delta = (W @ delta) * ACTIVATIONS[net.activation][1](leaving[k - 1])
+            delta = (W @ delta) * activation_of(net)[1](leaving[k - 1])
     return np.concatenate(pieces)
 
 

@@ -37,7 +37,8 @@ class MLP:
     l = log(1 + exp(-(2y - 1) f)) for labels 0 and 1 (`loss="logistic"`; f is a logit), or l = (f - y)^2 / 2 ("squared"; f is in
     the units of y). `loss="softmax"` has one output per class 0 .. C - 1, which must all occur in y, and
     l = log sum_k exp f_k - f_y. Every layer has a bias, so that X (N, d) needs no column of ones. With an empty `hidden` the
-    model is linear. Activations are tanh, softplus, relu, identity and gelu; gelu is z Phi(z) with the normal distribution Phi.
+    model is linear. Activations are tanh, softplus, relu, leaky_relu, identity and gelu; gelu is z Phi(z) with the normal
+    distribution Phi, leaky_relu is max(z, z / 100), and softplus is log(1 + exp(s z)) / s with s = `sharpness`.
 
     With one output, the answer to a query is f. With softmax, `output` chooses it. For the query's class c in `y_query` it is
     "margin", f_c - log sum_{k != c} exp f_k = log p_c / (1 - p_c) (Park et al. 2023), or "log_probability", log p_c. For an
@@ -62,7 +63,7 @@ class MLP:
     Where a unit changes between on and off, the gradient jumps, and this derivative lacks a term that does not vanish for small
     steps. "crossings" adds it (`sims.learners.network.crossings`). With one hidden layer and full batches the error is then of
     the order of the step; with more layers or minibatches it is much smaller for most seeds, and large for a few. It takes two to
-    four times as long. For other activations both are the same.
+    four times as long. leaky_relu lacks the term, too, and has no "crossings". For smooth activations both are the same.
 
     The seed draws the start: W is init_scale times standard normal / sqrt(inputs of the layer), and b = 0. `jitter` changes every
     start at random by that relative amount, which shows how training amplifies rounding. With `snapshots` (t1, t2, ..) there are
@@ -101,6 +102,7 @@ class MLP:
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
     derivative: str = "unrolled"
+    sharpness: float = 1.0
 
     block_rows = 64
     """The number of subsets in one canonical block of the retraining engine."""
@@ -131,8 +133,17 @@ class MLP:
         if list(times) != sorted(set(times)) or max(times, default=1) > self.steps:
             raise ValueError(f"snapshots {self.snapshots}, expected increasing numbers of steps from 1 to steps = {self.steps}")
         checks.store(self, snapshots=times)
+        self._check_activation()
         self._check_optimizer()
         self._check_output()
+
+    def _check_activation(self) -> None:
+        """Check the sharpness, and refuse it for other activations than softplus, and corrections that are not known."""
+        checks.store(self, sharpness=checks.as_positive("sharpness", self.sharpness))
+        if self.activation != "softplus" and self.sharpness != MLP.sharpness:
+            raise ValueError(f"sharpness = {self.sharpness:g} with {self.activation}, expected 1: only softplus has it")
+        if self.activation == "leaky_relu" and self.derivative == "crossings":
+            raise ValueError("derivative = 'crossings' with leaky_relu, expected 'unrolled': the correction is for relu only")
 
     def _check_optimizer(self) -> None:
         """Check betas and eps, and refuse options that the optimiser does not have."""
@@ -181,7 +192,7 @@ class MLP:
 
     @cached_property
     def _network(self) -> Network:
-        return Network((self.X.shape[1], *self.hidden, self.n_classes), self.activation)
+        return Network((self.X.shape[1], *self.hidden, self.n_classes), self.activation, self.sharpness)
 
     @cached_property
     def _readout(self) -> Readout:
@@ -265,16 +276,16 @@ class MLP:
     def branch(self, weights: ArrayLike, seeds: Sequence[int]) -> Branches:
         """Say which branch training took for weights (B, N): integers (B, R, K) that are equal where no kink was crossed between.
 
-        For relu they are a hash of the activation pattern: which units are on, at every step for every point of positive weight,
-        and at every snapshot for every query. Where the pattern is the same, outputs are smooth in w; where it changes, they can
-        jump, because the gradient jumps at a kink. The other activations are smooth, and have one branch.
+        For relu and leaky_relu they are a hash of the activation pattern: which units are on, at every step for every point of
+        positive weight, and at every snapshot for every query. Where the pattern is the same, outputs are smooth in w; where it
+        changes, they can jump, because the gradient jumps at a kink. The other activations are smooth, and have one branch.
 
         >>> X = np.array([[-1.0], [1.0]])
         >>> network = MLP(X, [0, 1], X, hidden=(2,), steps=20, activation="relu")
         >>> len(np.unique(network.branch(np.c_[np.linspace(0.1, 1.0, 50), np.ones(50)], [3]), axis=0))
         8
         """
-        if self.activation != "relu" or not self.hidden:
+        if self.activation not in ("relu", "leaky_relu") or not self.hidden:
             return np.zeros((len(checks.as_weights(weights, self.n_points)), len(checks.as_seeds(seeds)), 1), dtype=np.int64)
         return self._trained(self._descent.branches, weights, seeds).astype(np.int64)
 
@@ -283,7 +294,7 @@ class MLP:
 
         The result (B, R, 2) has the number of these crossings during the whole training, and the number of those after which
         training slides along the kink: the gradients on both sides push back to it (`sims.learners.network.crossings`), and it
-        steps to and fro. Both are 0 for other activations; adam is refused.
+        steps to and fro. Both are 0 for smooth activations; adam and leaky_relu are refused.
 
         >>> X = np.array([[-1.0], [1.0]])
         >>> network = MLP(X, [0, 1], X, hidden=(2,), steps=20, activation="relu")
@@ -292,6 +303,8 @@ class MLP:
         """
         if self.optimizer != "sgd":
             raise ValueError(f"crossings of {self.optimizer}, expected optimizer sgd: whether a crossing slides is known for it")
+        if self.activation == "leaky_relu":
+            raise ValueError("crossings of leaky_relu, expected relu or a smooth activation: they are counted for relu only")
         return self._trained(self._descent.crossing_counts, weights, seeds).astype(np.int64)
 
     def amplification(self, weights: ArrayLike, seeds: Sequence[int]) -> Array:

@@ -29,7 +29,11 @@ def crossing_warning(learner: Learner, seeds: Sequence[int]) -> str:
     >>> crossing_warning(MLP([[-1.0], [1.0]], [0, 1], [[0.5]], steps=20), (0, 1))  # tanh has no kink
     ''
     """
-    if not isinstance(learner, MLP) or learner.activation != "relu" or not learner.hidden or learner.derivative != "unrolled":
+    if not isinstance(learner, MLP) or not learner.hidden or learner.derivative != "unrolled":
+        return ""
+    if learner.activation == "leaky_relu":
+        return "D(1) is differentiated step by step, without what the kinks of leaky_relu add, which is not known (T19)"
+    if learner.activation != "relu":
         return ""
     if learner.optimizer != "sgd":
         return f"D(1) is differentiated step by step, without what the kinks of relu add; for {learner.optimizer} it is not known"

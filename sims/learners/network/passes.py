@@ -93,10 +93,14 @@ class Readout:
 
 @dataclass(frozen=True)
 class Network:
-    """A network of widths (d, h_1, .., C) whose hidden layers have the named activation; the outputs are linear."""
+    """A network of widths (d, h_1, .., C) whose hidden layers have the named activation; the outputs are linear.
+
+    `sharpness` is the s of softplus, log(1 + exp(s z)) / s.
+    """
 
     widths: tuple[int, ...]
     activation: str
+    sharpness: float = 1.0
 
     @cached_property
     def shapes(self) -> tuple[tuple[int, int], ...]:
@@ -109,9 +113,10 @@ class Network:
         return sum(rows * columns for rows, columns in self.shapes)
 
     @cached_property
-    def code(self) -> tuple[kernels.Widths, int]:
-        """Return the widths and the number of the activation, the first two arguments of the kernels."""
-        return np.array(self.widths, dtype=np.int64), kernels.ACTIVATIONS.index(self.activation)
+    def code(self) -> tuple[kernels.Widths, kernels.Activation]:
+        """Return the widths and the activation, the first two arguments of the kernels."""
+        activation = kernels.Activation(kernels.ACTIVATIONS.index(self.activation), float(self.sharpness))
+        return np.array(self.widths, dtype=np.int64), activation
 
     def layers(self, params: Array) -> list[Array]:
         """Return views (in + 1, out, ...) of parameters (P, ...), one per layer."""

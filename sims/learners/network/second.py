@@ -13,6 +13,7 @@ every array.
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +21,8 @@ import scipy
 from numpy.typing import NDArray
 
 from sims.learners.network.descent import Batches, Descent, DivergedError, Optimizer
-from sims.learners.network.passes import Readout
+from sims.learners.network.kernels import LEAK
+from sims.learners.network.passes import Network, Readout
 from theory.response import Array
 
 __all__ = ["second_derivative"]
@@ -133,7 +135,7 @@ class _Block:
         delta = _product(lambda w, x: w[:, None] * x, shares, slope)
         X = np.repeat(plan.X[:, :, None], self.initial.shape[1], axis=2)
         below = [Jet(X, *(np.zeros(X.shape) for _ in range(3)))]
-        activation = _ACTIVATIONS[plan.network.activation]
+        activation = _activation(plan.network)
         below += [z.composed(*activation(z.value)[:3]) for z in hidden]
         gradients = list[Jet]()
         for k in reversed(range(len(layers))):
@@ -149,7 +151,7 @@ class _Block:
 
     def _forward(self, layers: list[Jet], X: Array) -> list[Jet]:
         """Compute what every layer passes on before its activation, (n, out, R), at inputs X (n, d)."""
-        activation = _ACTIVATIONS[self.plan.network.activation]
+        activation = _activation(self.plan.network)
         z = layers[0].mapped(lambda layer: np.tensordot(X, layer[:-1], axes=1) + layer[-1])
         found = [z]
         for layer in layers[1:]:
@@ -229,14 +231,20 @@ def _tanh(z: Array) -> _Derivatives:
     return a, slope, -2.0 * a * slope, (6.0 * a**2 - 2.0) * slope
 
 
-def _softplus(z: Array) -> _Derivatives:
-    on, off = scipy.special.expit(z), scipy.special.expit(-z)
-    return np.logaddexp(0.0, z), on, on * off, on * off * (off - on)
+def _softplus(z: Array, sharpness: float = 1.0) -> _Derivatives:
+    s = sharpness
+    on, off = scipy.special.expit(s * z), scipy.special.expit(-s * z)
+    return np.logaddexp(0.0, s * z) / s, on, s * on * off, s**2 * on * off * (off - on)
 
 
 def _relu(z: Array) -> _Derivatives:
     on, none = (z > 0.0).astype(np.float64), np.zeros(z.shape)
     return on * z, on, none, none
+
+
+def _leaky_relu(z: Array) -> _Derivatives:
+    slope, none = np.where(z > 0.0, 1.0, LEAK), np.zeros(z.shape)
+    return slope * z, slope, none, none
 
 
 def _gelu(z: Array) -> _Derivatives:
@@ -259,7 +267,15 @@ def _squared(f: Array, y: Array) -> tuple[Array, Array, Array]:
     return f - y, np.ones(f.shape), np.zeros(f.shape)
 
 
-_ACTIVATIONS = {"tanh": _tanh, "softplus": _softplus, "relu": _relu, "identity": _identity, "gelu": _gelu}
+_ACTIVATIONS = {"tanh": _tanh, "relu": _relu, "leaky_relu": _leaky_relu, "identity": _identity, "gelu": _gelu}
+
+
+def _activation(network: Network) -> Callable[[Array], _Derivatives]:
+    """Return what computes the activation and its derivatives."""
+    if network.activation == "softplus":
+        return partial(_softplus, sharpness=network.sharpness)
+    return _ACTIVATIONS[network.activation]
+
 
 _LOSSES = {"logistic": _logistic, "squared": _squared}
 """dl/df and its first and second derivative in f, for the losses of one output."""

@@ -15,11 +15,15 @@ LONG = np.longdouble
 SCALES = [1e-300, 1e-8, 1e-3, 0.02, 0.3, 1.0, 5.0, 100.0, 1e4]
 
 
-def activated(x, activation="tanh"):
+def code(activation, sharpness=1.0):
+    return kernels.Activation(kernels.ACTIVATIONS.index(activation), sharpness)
+
+
+def activated(x, activation="tanh", sharpness=1.0):
     if activation == "gelu":
         return gelu(x)[0]
     row = np.array(x, dtype=np.float64)
-    activations.activate(kernels.ACTIVATIONS.index(activation), row)
+    activations.activate(code(activation, sharpness), row)
     return row
 
 
@@ -30,15 +34,15 @@ def gelu(x):
     return rows[0], extra[0], extra[1]
 
 
-def with_slope(a, activation):
+def with_slope(a, activation, sharpness=1.0):
     out = np.ones(len(a))
-    activations.times_slope(kernels.ACTIVATIONS.index(activation), contiguous(a), out)
+    activations.times_slope(code(activation, sharpness), contiguous(a), out)
     return out
 
 
-def with_bend(a, activation):
+def with_bend(a, activation, sharpness=1.0):
     out, one = np.zeros(len(a)), np.ones(len(a))
-    activations.add_bend(kernels.ACTIVATIONS.index(activation), contiguous(a), one, one, out)
+    activations.add_bend(code(activation, sharpness), contiguous(a), one, one, out)
     return out
 
 
@@ -64,15 +68,18 @@ def test_relative_error_of_tanh_is_below_6e_16_at_every_scale(scale):
     assert error(activated(x), np.tanh(x.astype(LONG))) < 6.0
 
 
+@pytest.mark.parametrize("sharpness", [1.0, 3.0, 256.0])
 @pytest.mark.parametrize("scale", SCALES)
-def test_softplus_its_slope_and_its_bend(scale):
-    z = normal(scale).clip(-600.0, None)
-    tail = np.log1p(np.exp(-np.abs(z.astype(LONG))))
-    a = activated(z, "softplus")
-    assert error(a, np.maximum(z, 0.0) + tail) < 6.0
-    assert error(with_slope(a, "softplus"), -np.expm1(-a.astype(LONG))) < 6.0
-    inside = a[a < 600.0]
-    assert error(with_bend(inside, "softplus"), np.exp(-inside.astype(LONG))) < 6.0
+def test_softplus_its_slope_and_its_bend(scale, sharpness):
+    """The product of sharpness and z is rounded once, which its exponential multiplies by up to 600."""
+    z, s = normal(scale).clip(-600.0 / sharpness, None), LONG(sharpness)
+    tail = np.log1p(np.exp(-s * np.abs(z.astype(LONG)))) / s
+    rounding = 6.0 if sharpness in (1.0, 256.0) else 6.0 + 1.2 * min(600.0, float(sharpness * np.abs(z).max()))
+    a = activated(z, "softplus", sharpness)
+    assert error(a, np.maximum(z, 0.0) + tail) < rounding
+    assert error(with_slope(a, "softplus", sharpness), -np.expm1(-s * a.astype(LONG))) < rounding
+    inside = a[sharpness * a < 600.0]
+    assert error(with_bend(inside, "softplus", sharpness), s * np.exp(-s * inside.astype(LONG))) < rounding + 2.0
 
 
 @pytest.mark.parametrize("scale", [1e-300, 1e-3, 0.3, 1.0, 5.0, 100.0])
@@ -144,7 +151,9 @@ def test_relu_and_identity_have_the_derivatives_that_they_say():
     a = np.array([0.0, 1e-300, 3.0])
     assert_identical(with_slope(a, "relu"), [0.0, 1.0, 1.0], call="relu")
     assert_identical(with_slope(a - 1.0, "identity"), np.ones(3), call="identity")
-    for activation in ("relu", "identity"):
+    assert_identical(with_slope(a - 3.0, "leaky_relu"), [0.01, 0.01, 0.01], call="leaky_relu at 0")
+    assert_identical(activated([-2.0, 0.0, 3.0], "leaky_relu"), [-0.02, 0.0, 3.0], call="leaky_relu")
+    for activation in ("relu", "leaky_relu", "identity"):
         assert_identical(with_bend(a, activation), np.zeros(3), call=activation)
 
 
@@ -171,7 +180,7 @@ def test_training_and_products_of_a_replica_depend_on_nothing_beside_it(activati
         memories, rows = 2, 4
     rng, widths = np.random.default_rng(2), np.array([2, *hidden, outputs])
     size, n, replicas = int(((widths[:-1] + 1) * widths[1:]).sum()), 4, 37
-    X, y, code = rng.standard_normal((n, 2)), rng.integers(0, 2, n).astype(float), kernels.ACTIVATIONS.index(activation)
+    X, y = rng.standard_normal((n, 2)), rng.integers(0, 2, n).astype(float)
     params, directions = rng.standard_normal((size, replicas)), rng.standard_normal((3, size, replicas))
     weights, slope, curvature = (
         rng.uniform(0.0, 2.0, shape) for shape in ((n, replicas), (n, outputs, replicas), (n, terms, replicas))
@@ -183,11 +192,11 @@ def test_training_and_products_of_a_replica_depend_on_nothing_beside_it(activati
         theta, along = np.ascontiguousarray(params[:, who]), np.ascontiguousarray(directions[..., who])
         gradient, moved = np.empty_like(theta), np.empty_like(along)
         given = contiguous(params[:, who]), contiguous(slope[..., who]), np.ascontiguousarray(curvature[..., who])
-        kernels.products(widths, code, contiguous(X), *given, contiguous(along), gradient, moved)
+        kernels.products(widths, code(activation), contiguous(X), *given, contiguous(along), gradient, moved)
         job = kernels.Job(
             *(
                 widths,
-                code,
+                code(activation),
                 kernels.LOSSES.index(loss),
                 contiguous(X),
                 contiguous(y),

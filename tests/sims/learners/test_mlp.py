@@ -26,7 +26,7 @@ from theory.subsets import all_masks, mask_rows
 from theory.values import leave_one_out
 
 SEEDS = (4, 1)
-ACTIVATIONS = ("tanh", "softplus", "relu", "identity", "gelu")
+ACTIVATIONS = ("tanh", "softplus", "relu", "leaky_relu", "identity", "gelu")
 ONE_OUTPUT = ("logistic", "squared")
 LOSSES = (*ONE_OUTPUT, "softmax")
 DEPTHS = {0: (), 1: (3,), 2: (3, 2), 3: (2, 3, 2)}
@@ -264,6 +264,48 @@ def test_response_of_any_network_equals_the_plain_loop(learner, seed):
     assume(is_stable(learner, weights, *start(learner)))
     expected = plain.responses(learner, weights, *start(learner))
     assert_close(learner.respond(weights, SEEDS), expected, atol=1e-10, call="respond against plain loops")
+
+
+def test_sharp_softplus_equals_the_plain_loop_and_its_derivatives_are_differences():
+    learner, weights, h = network(activation="softplus", sharpness=5.0, hidden=(3, 2), steps=40), some_weights()[0], 1e-5
+    (start,), (members,) = learner.initial_params(SEEDS[:1]), learner.batches(SEEDS[:1])
+    theta = plain.train(learner, weights, start, members)[-1]
+    assert_close(learner.respond(weights[None], SEEDS[:1])[0, 0], plain.answers(learner, theta), rtol=1e-10)
+    jacobian, second = (
+        learner.weight_jacobian(weights[None], SEEDS)[0],
+        learner.weight_second_derivative(weights[None], SEEDS, 1, 2)[0],
+    )
+    for i, e in enumerate(np.eye(5)):
+        ahead, behind = (learner.respond((weights + sign * h * e)[None], SEEDS)[0] for sign in (1.0, -1.0))
+        assert_close(jacobian[..., i], (ahead - behind) / (2.0 * h), rtol=1e-5, atol=1e-8)
+    ahead, behind = (learner.weight_jacobian((weights + sign * h * np.eye(5)[2])[None], SEEDS)[0, ..., 1] for sign in (1.0, -1.0))
+    assert_close(second, (ahead - behind) / (2.0 * h), rtol=1e-5, atol=1e-8)
+
+
+def test_softplus_becomes_relu_and_leaky_relu_is_a_sum_of_relu_and_identity():
+    """max(z, 0) <= softplus <= max(z, 0) + log(2) / s; one step of a fixed start shows it in the outputs, to first order."""
+    relu, sharp = (
+        network(activation=name, steps=1, **options) for name, options in (("relu", {}), ("softplus", {"sharpness": 1e9}))
+    )
+    weights = some_weights()
+    assert_close(sharp.respond(weights, SEEDS), relu.respond(weights, SEEDS), atol=1e-7)
+    leaky = network(activation="leaky_relu", steps=1, learning_rate=1e-300)
+    parts = [network(activation=name, steps=1, learning_rate=1e-300).respond(weights, SEEDS) for name in ("relu", "identity")]
+    assert_close(leaky.respond(weights, SEEDS), 0.99 * parts[0] + 0.01 * parts[1], rtol=1e-12, atol=1e-15)
+
+
+def test_branches_of_leaky_relu_are_those_of_its_pattern():
+    """Equal branches at neighbouring weights: the response is smooth there; a jump has other branches on its sides."""
+    learner = network(activation="leaky_relu", steps=30, learning_rate=0.5)
+    rows = np.ones((4001, 5))
+    rows[:, 0] = np.linspace(0.0, 1.0, 4001)
+    F, branches = learner.respond(rows, [4])[:, 0], learner.branch(rows, [4])[:, 0]
+    same = (branches[1:] == branches[:-1]).all(axis=1)
+    steps = np.abs(np.diff(F, axis=0)).max(axis=1)
+    assert same.any()
+    assert not same.all()
+    assert steps[same].max() < 3.0 * np.median(steps[same])
+    assert steps[~same].max() > 3.0 * np.median(steps[same])
 
 
 @pytest.mark.parametrize("activation", ["tanh", "relu"])
@@ -859,6 +901,9 @@ BAD_OPTIONS = {
     "hidden negative": ({"hidden": (-2,)}, ["hidden", "-2"]),
     "hidden one number": ({"hidden": 3}, ["hidden = 3", "sequence", "(4,)"]),
     "activation": ({"activation": "elu"}, ["activation", "elu", *ACTIVATIONS]),
+    "sharpness of tanh": ({"sharpness": 2.0}, ["sharpness = 2", "tanh", "softplus"]),
+    "sharpness zero": ({"activation": "softplus", "sharpness": 0.0}, ["sharpness", "0"]),
+    "corrected leaky_relu": ({"activation": "leaky_relu", "derivative": "crossings"}, ["crossings", "leaky_relu", "unrolled"]),
     "loss": ({"loss": "hinge"}, ["loss", "hinge", *LOSSES]),
     "schedule": ({"schedule": "linear"}, ["schedule", "linear", "constant", "cosine"]),
     "batch_size zero": ({"batch_size": 0}, ["batch_size", "0"]),

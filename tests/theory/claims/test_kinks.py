@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from by_hand.kinks import CONTROL, kinks
+from by_hand.kinks import CONTROL, kinks, swept
 
 from theory.claims import NothingToJudgeError, Status, all_claims
 
@@ -42,7 +42,7 @@ def test_the_doubt_has_the_interval_of_the_median_and_the_error_of_the_reference
 
 def test_networks_without_kinks_are_controls_and_nothing_alone():
     verdict = judged(kinks(**RIGHT), CONTROL)
-    assert [item.control for item in verdict.evidence] == [False, True, False, True]
+    assert [item.control for item in verdict.evidence[:4]] == [False, True, False, True]
     with pytest.raises(NothingToJudgeError, match="no training crossed a kink"):
         judged(CONTROL)
 
@@ -67,3 +67,26 @@ def test_the_sensitivity_knows_orders_means_and_edges(change, flip):
 
 def test_cases_without_an_edge_say_nothing_about_it():
     assert np.isfinite(judged(kinks(**RIGHT).drop_vars("edge_missed")).figure)
+
+
+def test_what_is_compared_is_shown_and_decides_nothing():
+    shown = {item.case.removeprefix("by hand, "): item for item in judged(swept(**RIGHT)).evidence[2:]}
+    assert all(item.control for item in shown.values())
+    figures = {case: item.figure for case, item in shown.items()}
+    for name, first, last in (("width", 4, 64), ("size", 6, 12), ("time", 2.5, 40), ("penalty", 0, 0.03)):
+        assert (figures[f"unrolled, {name} {first:g}"], figures[f"unrolled, {name} {last:g}"]) == pytest.approx((0.3, 0.1))
+    assert figures["corrected, width 64"] == pytest.approx(0.01)
+    assert "corrected, time 40" not in figures
+    assert figures["tanh, unrolled"] == pytest.approx(0.1)
+    assert figures["missed by the integral of unrolled D, width 256"] == pytest.approx(0.1)
+    assert figures["missed by the integral of unrolled D"] == pytest.approx(0.2)
+    assert figures["softplus, least sharpness times step where unrolled is off by 1%"] == pytest.approx(80.0)
+    assert figures["softplus, largest sharpness times step below"] == pytest.approx(20.0)
+    assert figures["softplus, largest error"] == pytest.approx(90.0)
+    assert figures["linear with hinge loss, unrolled"] == 2.5
+    assert figures["linear with hinge loss, projected"] == 0.05
+    assert figures["beta on corrected D(1), 1000 steps"] == 0.8
+    assert figures["missed by averages of unrolled D over edges, 1000 steps"] == 0.11
+    assert "missed by averages of corrected D over edges, 1000 steps" not in figures  # undefined
+    plain, beside = judged(kinks(**RIGHT)), judged(swept(**RIGHT))
+    assert (plain.status, plain.figure, plain.sensitivity) == (beside.status, beside.figure, beside.sensitivity)

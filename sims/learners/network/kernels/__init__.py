@@ -10,7 +10,7 @@ layers at one point), `outputs` (evaluation and Hessian products), `optimizers`,
 together, and so they stay in one folder (`theory.compiled`).
 """
 
-from sims.learners.network.kernels.activations import ACTIVATIONS
+from sims.learners.network.kernels.activations import ACTIVATIONS, LEAK, Activation
 from sims.learners.network.kernels.arrays import Codes, Widths
 from sims.learners.network.kernels.derivatives import pull, push
 from sims.learners.network.kernels.losses import LOSSES, READOUTS, curvatures, readouts, slopes, softmax
@@ -21,9 +21,11 @@ from sims.learners.network.kernels.training import Job, descend
 
 __all__ = [
     "ACTIVATIONS",
+    "LEAK",
     "LOSSES",
     "OPTIMIZERS",
     "READOUTS",
+    "Activation",
     "Codes",
     "Job",
     "Rule",

@@ -1,66 +1,86 @@
 """Compute activations, their slopes and their bends, and the exponential function that they and the losses share."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
 from theory.compiled import inner
 from theory.response import Array
 
-__all__ = ["ACTIVATIONS", "GELU", "activate", "add_bend", "exponential", "gelu", "times_slope"]
+__all__ = ["ACTIVATIONS", "GELU", "LEAK", "Activation", "activate", "add_bend", "exponential", "gelu", "times_slope"]
 
-ACTIVATIONS = ("tanh", "softplus", "relu", "identity", "gelu")
-"""The activations; `activate`, `times_slope` and `add_bend` use their positions. The derivative of relu at 0 is 0 here."""
+ACTIVATIONS = ("tanh", "softplus", "relu", "identity", "gelu", "leaky_relu")
+"""The activations; `activate`, `times_slope` and `add_bend` use their positions. Kinks have the derivative of their left side."""
+
+LEAK = 0.01
+"""The slope of leaky_relu at negative z, as in PyTorch."""
 
 GELU = ACTIVATIONS.index("gelu")
 """The activation whose derivatives are not expressed by its value, but kept in the rows `extra`."""
 
 
+class Activation(NamedTuple):
+    """An activation has a position in `ACTIVATIONS`; `sharpness` is the s of softplus, log(1 + exp(s z)) / s."""
+
+    kind: int
+    sharpness: float
+
+
 @inner
-def activate(activation: int, a: Array) -> None:
+def activate(activation: Activation, a: Array) -> None:
     """Replace the numbers z in `a`, a row of any length, by a = act(z)."""
-    if activation == 0:
+    if activation.kind == 0:
         for r in range(len(a)):
             power, rest = exponential(2.0 * min(max(a[r], -20.0), 20.0))  # tanh 20 is 1 to the last bit
             minus_1 = power * rest + (power - 1.0)
             a[r] = minus_1 / (minus_1 + 2.0)
-    elif activation == 1:
+    elif activation.kind == 1:
+        s = activation.sharpness
         for r in range(len(a)):
-            power, rest = exponential(max(-abs(a[r]), -700.0))
-            a[r] = max(a[r], 0.0) + math.log1p(power * rest + power)
-    elif activation == 2:
+            power, rest = exponential(max(-s * abs(a[r]), -700.0))
+            a[r] = max(a[r], 0.0) + math.log1p(power * rest + power) / s
+    elif activation.kind == 2:
         for r in range(len(a)):
             a[r] = max(a[r], 0.0)
+    elif activation.kind == 5:
+        for r in range(len(a)):
+            a[r] = max(a[r], LEAK * a[r])
 
 
 @inner
-def times_slope(activation: int, a: Array, out: Array) -> None:
+def times_slope(activation: Activation, a: Array, out: Array) -> None:
     """Multiply the numbers in `out` by da/dz, expressed by the values a."""
-    if activation == 0:
+    if activation.kind == 0:
         for r in range(len(a)):
             out[r] *= 1.0 - a[r] * a[r]
-    elif activation == 1:
+    elif activation.kind == 1:
+        s = activation.sharpness
         for r in range(len(a)):
-            power, rest = exponential(max(-a[r], -700.0))
+            power, rest = exponential(max(-s * a[r], -700.0))
             out[r] *= (1.0 - power) - power * rest
-    elif activation == 2:
+    elif activation.kind == 2:
         for r in range(len(a)):
             out[r] *= 1.0 if a[r] > 0.0 else 0.0
+    elif activation.kind == 5:
+        for r in range(len(a)):
+            out[r] *= 1.0 if a[r] > 0.0 else LEAK
 
 
 @inner
-def add_bend(activation: int, a: Array, tangent: Array, pull: Array, out: Array) -> None:
+def add_bend(activation: Activation, a: Array, tangent: Array, pull: Array, out: Array) -> None:
     """Add pull * d^2a/dz^2 * dz to the numbers in `out`, where the tangents are da/dz * dz.
 
     The factor (d^2a/dz^2) / (da/dz) is expressed by the values a.
     """
-    if activation == 0:
+    if activation.kind == 0:
         for r in range(len(a)):
             out[r] -= 2.0 * a[r] * tangent[r] * pull[r]
-    elif activation == 1:
+    elif activation.kind == 1:
+        s = activation.sharpness
         for r in range(len(a)):
-            power, rest = exponential(max(-a[r], -700.0))
-            out[r] += (power * rest + power) * tangent[r] * pull[r]
+            power, rest = exponential(max(-s * a[r], -700.0))
+            out[r] += s * ((power * rest + power) * tangent[r] * pull[r])
 
 
 @inner

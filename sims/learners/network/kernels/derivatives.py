@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from sims.learners.network.kernels.activations import Activation
 from sims.learners.network.kernels.arrays import Widths, any_nonzero, scale
 from sims.learners.network.kernels.losses import SOFTMAX, loss_of_point
 from sims.learners.network.kernels.optimizers import SGD, adam_along, adam_back, adam_slopes, adam_step, sgd_step
@@ -142,7 +143,7 @@ def _buffers(loss: int, widths: Widths, P: int, R: int) -> tuple[Array, Array, A
 @inner
 def _visit(
     widths: Widths,
-    activation: int,
+    activation: Activation,
     loss: int,
     x: Array,
     y: float,

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from sims.learners.network.kernels.activations import Activation
 from sims.learners.network.kernels.arrays import Codes, Widths, copy, zero
 from sims.learners.network.kernels.points import add_pattern, along_directions, backward, forward, make_rows
 from theory.compiled import compiled
@@ -12,7 +13,7 @@ __all__ = ["evaluate", "patterns", "products"]
 
 @compiled
 def evaluate(
-    widths: Widths, activation: int, X: Array, params: Array, f: Array, seeds: Array, values: Array, deltas: Array
+    widths: Widths, activation: Activation, X: Array, params: Array, f: Array, seeds: Array, values: Array, deltas: Array
 ) -> None:
     """Compute f (n, C, R) at inputs X (n, d), and values and deltas (n, units, R) unless these have no rows.
 
@@ -32,7 +33,7 @@ def evaluate(
 @compiled
 def products(
     widths: Widths,
-    activation: int,
+    activation: Activation,
     X: Array,
     params: Array,
     slope: Array,
@@ -58,7 +59,7 @@ def products(
 
 
 @compiled
-def patterns(widths: Widths, activation: int, X: Array, params: Array, codes: Codes) -> None:
+def patterns(widths: Widths, activation: Activation, X: Array, params: Array, codes: Codes) -> None:
     """Update the hashes (R,) by the activation pattern at inputs X (n, d) for parameters (P, R)."""
     rows, ones = make_rows(widths, activation, params.shape[1]), np.ones(params.shape[1])
     for i in range(len(X)):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sims.learners.network.kernels.activations import GELU, activate, add_bend, gelu, times_slope
+from sims.learners.network.kernels.activations import GELU, Activation, activate, add_bend, gelu, times_slope
 from sims.learners.network.kernels.arrays import Codes, Widths, add_product, copy, multiply, zero
 from sims.learners.network.kernels.layers import (
     add_bias,
@@ -62,7 +62,7 @@ class Rows(NamedTuple):
 
 
 @inner
-def make_rows(widths: Widths, activation: int, replicas: int) -> Rows:
+def make_rows(widths: Widths, activation: Activation, replicas: int) -> Rows:
     """Make the rows of one point, which have no values yet."""
     shape = (widths[1:].sum(), replicas)
     more = (extra_rows(activation, shape[0]), shape[1])
@@ -77,7 +77,7 @@ def make_rows(widths: Widths, activation: int, replicas: int) -> Rows:
 
 
 @inner
-def forward(widths: Widths, activation: int, x: Array, params: Array, values: Array, extra: Array) -> None:
+def forward(widths: Widths, activation: Activation, x: Array, params: Array, values: Array, extra: Array) -> None:
     """Compute the values of all units from the inputs x of one point."""
     first_layer(widths, x, params, values)
     later_layers(widths, activation, params, values, extra)
@@ -102,7 +102,7 @@ def first_layers(widths: Widths, X: Array, points: NDArray[np.int64], params: Ar
 
 
 @inner
-def later_layers(widths: Widths, activation: int, params: Array, values: Array, extra: Array) -> None:
+def later_layers(widths: Widths, activation: Activation, params: Array, values: Array, extra: Array) -> None:
     """Compute the values of all units from what the first layer passes on."""
     first = below = here = 0  # first rows of this layer's parameters, of the values below it, and of its own values
     for layer in range(1, len(widths)):
@@ -111,7 +111,7 @@ def later_layers(widths: Widths, activation: int, params: Array, values: Array, 
             copy(params, first + n_in * n_out, values, here, n_out)
             add_layer(params, first, n_in, values, below, here, n_out)
         if layer + 1 < len(widths):
-            if activation == GELU:
+            if activation.kind == GELU:
                 gelu(values, extra, here, n_out)
             else:
                 activate(activation, values[here : here + n_out].reshape(-1))
@@ -121,7 +121,7 @@ def later_layers(widths: Widths, activation: int, params: Array, values: Array, 
 @inner
 def backward(
     widths: Widths,
-    activation: int,
+    activation: Activation,
     x: Array,
     params: Array,
     values: Array,
@@ -136,7 +136,7 @@ def backward(
 
 
 @inner
-def down(widths: Widths, activation: int, params: Array, values: Array, deltas: Array, pulls: Array, extra: Array) -> None:
+def down(widths: Widths, activation: Activation, params: Array, values: Array, deltas: Array, pulls: Array, extra: Array) -> None:
     """Compute all other deltas from those of the outputs."""
     first, here = len(params), len(values)
     for layer in range(len(widths) - 1, 1, -1):
@@ -146,7 +146,7 @@ def down(widths: Widths, activation: int, params: Array, values: Array, deltas: 
         zero(pulls, below, n_in)
         add_down(params, first, n_in, pulls, below, deltas, here, n_out)
         copy(pulls, below, deltas, below, n_in)
-        if activation == GELU:
+        if activation.kind == GELU:
             multiply(extra, below, deltas, below, n_in)
         else:
             times_slope(activation, values[below:here].reshape(-1), deltas[below:here].reshape(-1))
@@ -184,7 +184,7 @@ def add_gradients(widths: Widths, X: Array, points: NDArray[np.int64], values: A
 @inner
 def along_directions(
     widths: Widths,
-    activation: int,
+    activation: Activation,
     x: Array,
     params: Array,
     rows: Rows,
@@ -214,7 +214,7 @@ def along_directions(
 
 
 @inner
-def _forward_along(widths: Widths, activation: int, x: Array, params: Array, rows: Rows, direction: Array) -> None:
+def _forward_along(widths: Widths, activation: Activation, x: Array, params: Array, rows: Rows, direction: Array) -> None:
     """Compute the derivative of `forward` along the direction."""
     values, tangents = rows.values, rows.tangents
     first = below = here = 0
@@ -226,7 +226,7 @@ def _forward_along(widths: Widths, activation: int, x: Array, params: Array, row
         else:
             add_layer_along(params, direction, first, n_in, values, tangents, below, here, n_out)
         if layer + 1 < len(widths):
-            if activation == GELU:
+            if activation.kind == GELU:
                 units = len(values)
                 copy(tangents, here, rows.extra, 2 * units + here, n_out)
                 multiply(rows.extra, units + here, rows.extra, 2 * units + here, n_out)
@@ -237,7 +237,9 @@ def _forward_along(widths: Widths, activation: int, x: Array, params: Array, row
 
 
 @inner
-def _backward_along(widths: Widths, activation: int, x: Array, params: Array, rows: Rows, direction: Array, along: Array) -> None:
+def _backward_along(
+    widths: Widths, activation: Activation, x: Array, params: Array, rows: Rows, direction: Array, along: Array
+) -> None:
     """Compute the derivative of `backward` along the direction, and add it to `along`."""
     values, deltas, tangents, moved = rows.values, rows.deltas, rows.tangents, rows.moved
     first, here = len(params), len(values)
@@ -252,7 +254,7 @@ def _backward_along(widths: Widths, activation: int, x: Array, params: Array, ro
             add_outer_along(along, first, n_in, values, tangents, below, deltas, moved, here, n_out)
             zero(moved, below, n_in)
             add_down_along(params, direction, first, n_in, below, deltas, moved, here, n_out)
-            if activation == GELU:
+            if activation.kind == GELU:
                 multiply(rows.extra, below, moved, below, n_in)
                 add_product(rows.extra, 2 * len(values) + below, rows.pulls, moved, below, n_in)
             else:
@@ -271,9 +273,9 @@ def add_pattern(values: Array, hidden: int, share: Array, codes: Codes) -> None:
 
 
 @inner
-def extra_rows(activation: int, units: int) -> int:
+def extra_rows(activation: Activation, units: int) -> int:
     """Return the number of rows of `Rows.extra`."""
-    return 3 * units if activation == GELU else 0
+    return 3 * units if activation.kind == GELU else 0
 
 
 _MIX = np.uint64(0xBF58476D1CE4E5B9)  # an odd number, from the generator SplitMix64

@@ -5,7 +5,7 @@ be empty. A parameter is one number for all of them. Each point goes through the
 and sums over points are done in their order, so that the results have the same bits.
 """
 
-from sims.learners.network.kernels.activations import GELU, activate, add_bend, gelu, times_slope
+from sims.learners.network.kernels.activations import GELU, Activation, activate, add_bend, gelu, times_slope
 from sims.learners.network.kernels.arrays import Widths, copy, multiply, zero
 from sims.learners.network.kernels.losses import bend_loss
 from sims.learners.network.kernels.points import Rows
@@ -16,7 +16,7 @@ __all__ = ["add_single_gradient", "single_along", "single_down", "single_forward
 
 
 @inner
-def single_forward(widths: Widths, activation: int, X: Array, params: Array, values: Array, extra: Array) -> None:
+def single_forward(widths: Widths, activation: Activation, X: Array, params: Array, values: Array, extra: Array) -> None:
     """Compute the values of all units from the inputs X (d, L)."""
     first = below = here = 0
     for layer in range(1, len(widths)):
@@ -27,7 +27,7 @@ def single_forward(widths: Widths, activation: int, X: Array, params: Array, val
         else:
             _add_layer(params, first, n_in, values, below, here, n_out)
         if layer + 1 < len(widths):
-            if activation == GELU:
+            if activation.kind == GELU:
                 gelu(values, extra, here, n_out)
             else:
                 activate(activation, values[here : here + n_out].reshape(-1))
@@ -35,7 +35,9 @@ def single_forward(widths: Widths, activation: int, X: Array, params: Array, val
 
 
 @inner
-def single_down(widths: Widths, activation: int, params: Array, values: Array, deltas: Array, pulls: Array, extra: Array) -> None:
+def single_down(
+    widths: Widths, activation: Activation, params: Array, values: Array, deltas: Array, pulls: Array, extra: Array
+) -> None:
     """Compute all other deltas from those of the outputs."""
     first, here = len(params), len(values)
     for layer in range(len(widths) - 1, 1, -1):
@@ -49,7 +51,7 @@ def single_down(widths: Widths, activation: int, params: Array, values: Array, d
                 for n in range(deltas.shape[1]):
                     pulls[below + i, n] += weight * deltas[here + j, n]
         copy(pulls, below, deltas, below, n_in)
-        if activation == GELU:
+        if activation.kind == GELU:
             multiply(extra, below, deltas, below, n_in)
         else:
             times_slope(activation, values[below:here].reshape(-1), deltas[below:here].reshape(-1))
@@ -72,7 +74,7 @@ def add_single_gradient(widths: Widths, X: Array, values: Array, deltas: Array, 
 @inner
 def single_along(
     widths: Widths,
-    activation: int,
+    activation: Activation,
     X: Array,
     params: Array,
     rows: Rows,
@@ -112,7 +114,14 @@ def single_along(
 
 @inner
 def _forward_along(
-    widths: Widths, activation: int, X: Array, params: Array, values: Array, tangents: Array, extra: Array, directions: Array
+    widths: Widths,
+    activation: Activation,
+    X: Array,
+    params: Array,
+    values: Array,
+    tangents: Array,
+    extra: Array,
+    directions: Array,
 ) -> None:
     """Compute the derivatives of `single_forward` along the directions."""
     units, L, flat_values, flat_tangents = len(values), values.shape[1], values.reshape(-1), tangents.reshape(-1)
@@ -127,7 +136,7 @@ def _forward_along(
             else:
                 _add_layer_along(params, directions[k], first, n_in, values, below, tangents, row + below, row + here, n_out)
             if layer + 1 < len(widths):
-                if activation == GELU:
+                if activation.kind == GELU:
                     copy(tangents, row + here, extra, 2 * units + row + here, n_out)
                     multiply(extra, units + here, extra, 2 * units + row + here, n_out)
                     multiply(extra, here, tangents, row + here, n_out)
@@ -140,7 +149,7 @@ def _forward_along(
 @inner
 def _backward_along(
     widths: Widths,
-    activation: int,
+    activation: Activation,
     X: Array,
     params: Array,
     values: Array,
@@ -177,7 +186,7 @@ def _backward_along(
             )
             zero(moved, row + below, n_in)
             _add_down_along(params, directions[k], first, n_in, deltas, here, moved, row + below, row + here, n_out)
-            if activation == GELU:
+            if activation.kind == GELU:
                 multiply(extra, below, moved, row + below, n_in)
                 for j in range(n_in):
                     for n in range(L):

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from sims.learners.network.kernels.activations import Activation
 from sims.learners.network.kernels.arrays import Codes, Widths, any_nonzero, copy, scale
 from sims.learners.network.kernels.losses import loss_of_point
 from sims.learners.network.kernels.optimizers import SGD, Rule, adam_step, sgd_step
@@ -32,7 +33,7 @@ class Job(NamedTuple):
     """
 
     widths: Widths
-    activation: int
+    activation: Activation
     loss: int
     X: Array  # (N, d)
     y: Array  # (N,)
@@ -110,7 +111,7 @@ def descend(job: Job, rates: Array, first: int, params: Array, memory: Array, tr
 @inner
 def _fill(
     widths: Widths,
-    activation: int,
+    activation: Activation,
     loss: int,
     y: float,
     share: Array,
