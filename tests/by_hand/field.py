@@ -17,16 +17,12 @@ def removal(lds=0.98, error=0.3, slope=0.8, rescaled=0.5, spread=np.nan, n_seeds
     )
 
 
-def order(first, second, spread=1e-3, case="by hand"):
-    """An `lds` result of three scores at p = 0.5 and p = 0.9; eight designs move all differences by `spread`."""
-    names, moves = ["a", "b", "c"], spread * np.outer(np.linspace(-1.0, 1.0, 8), [0.0, 1.0, -1.0])
-    each = np.stack([np.array(first) + moves, np.array(second) + moves], axis=1)  # (design, target, estimate)
-    both = np.repeat(each[:, None], 2, axis=1)[:, :, None, ..., None]
-    dims = ("design", "half", "without", "target", "estimate", "quality")
-    coords = {"design": range(8), "half": ["even", "odd"], "without": ["none"], "target": ["p = 0.5", "p = 0.9"]}
-    return xr.Dataset(
-        {"score_of_design": (dims, both)}, {**coords, "estimate": names, "quality": ["lds"]}, {"case": case, "n_outputs": 4}
-    )
+def order(first, second, spread=np.nan, n_seeds=1, case="by hand"):
+    """An `lds_by_law` result of three scores and the best linear predictor at p = 0.5 and 0.9."""
+    lds = np.array([[*first, 1.0], [*second, 1.0]])[:, :, None]
+    dims, coords = ("p", "estimate", "quality"), {"p": [0.5, 0.9], "estimate": ["a", "b", "c", "best linear predictor"]}
+    values = {"measured": (dims, lds), "measured_error": (dims, np.full(lds.shape, spread))}
+    return xr.Dataset(values, {**coords, "quality": ["lds"]}, {"case": case, "n_seeds": n_seeds})
 
 
 EITHER_WAY = {
@@ -36,8 +32,8 @@ EITHER_WAY = {
         "inconclusive": {"group_removal": [removal(0.99), removal(0.96, spread=0.02, n_seeds=16)]},
     },
     "P2": {
-        "holds": {"lds": [order([0.1, 0.2, 0.3], [0.5, 0.6, 0.9])]},
-        "fails": {"lds": [order([0.1, 0.2, 0.3], [0.5, 0.6, 0.9]), order([0.1, 0.2, 0.3], [0.5, 0.9, 0.6])]},
+        "holds": {"lds_by_law": [order([0.1, 0.2, 0.3], [0.5, 0.6, 0.9])]},
+        "fails": {"lds_by_law": [order([0.1, 0.2, 0.3], [0.5, 0.6, 0.9]), order([0.1, 0.2, 0.3], [0.5, 0.9, 0.6])]},
     },
     "P3": {
         "holds": {"group_removal": [removal(), removal(slope=0.3), removal(slope=1.4, learner="mlp")]},

@@ -247,7 +247,7 @@ def test_one_replica_has_the_same_bits_by_points_whatever_their_number(points, b
     sizes = np.full(batches, -(-points // batches))
     task = (
         widths,
-        kernels.ACTIVATIONS.index("tanh"),
+        code("tanh"),
         kernels.LOSSES.index("softmax"),
         X,
         y,
