@@ -11,10 +11,8 @@ from pydvl.influence.torch import (
     LissaInfluence,
     NystroemSketchInfluence,
 )
-from pydvl.influence.torch import influence_function_model
+from pydvl.influence.torch.influence_function_model import SecondOrderMode
 from torch import nn
-
-MODES = {"hessian": "HESSIAN", "gauss_newton": "GAUSS_NEWTON"}
 
 
 def influence(kind):
@@ -26,12 +24,12 @@ def influence(kind):
         value = {"l2": truth.penalty, "0": 0.0}[regularization]
         if kind is EkfacInfluence:
             if not truth.classes:
-                model, y, y_query = two_classes(model), y[:, 0].long(), y_query[:, 0].long()
+                model, y, y_query = TwoClasses(model), y[:, 0].long(), y_query[:, 0].long()
                 training = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(X, y), batch or truth.n)
             method = kind(model, hessian_regularization=value, **more)
         else:
             if kind is not InverseHarmonicMeanInfluence:
-                more["second_order_mode"] = getattr(influence_function_model.SecondOrderMode, MODES[second_order_mode])
+                more["second_order_mode"] = SecondOrderMode[second_order_mode.upper()]
             if "rank" in more:
                 more["rank"] = {"P": truth.n_params, "P - 2": truth.n_params - 2}[more["rank"]]
             method = kind(model, truth.loss("mean"), regularization=value, **more)
@@ -43,27 +41,16 @@ def influence(kind):
     return scores
 
 
-class two_classes(nn.Module):  # noqa: N801  reads as a function of a model
-    """The same model with the outputs (0, f) in place of the logit f, for a loss that wants one output per class.
-
-    The last layer has two rows, the first of zeros; so the parameters of the first row are in the curvature, but change nothing.
-    """
+class TwoClasses(nn.Module):
+    """The same model, with the outputs (0, f) in place of the logit f, for a loss that wants one output per class."""
 
     def __init__(self, model):
         super().__init__()
-        layers = list(model)
-        last = layers[-1]
-        wide = nn.Linear(last.in_features, 2, bias=last.bias is not None, dtype=last.weight.dtype)
-        with torch.no_grad():
-            wide.weight.zero_()
-            wide.weight[1] = last.weight[0]
-            if last.bias is not None:
-                wide.bias.zero_()
-                wide.bias[1] = last.bias[0]
-        self.layers = nn.Sequential(*layers[:-1], wide)
+        self.model = model
 
     def forward(self, x):
-        return self.layers(x)
+        logit = self.model(x)
+        return torch.cat([torch.zeros_like(logit), logit], dim=-1)
 
 
 DIRECT = (

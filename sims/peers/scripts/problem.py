@@ -108,7 +108,7 @@ class Truth:
         if not self.classes:
             return output[..., 0]
         own = output.gather(-1, target[..., None])[..., 0]
-        others = output.masked_fill(torch.nn.functional.one_hot(target, output.shape[-1]).bool(), -torch.inf)
+        others = torch.where(torch.arange(output.shape[-1]) == target[..., None], -torch.inf, output)
         return own - torch.logsumexp(others, dim=-1)
 
 
