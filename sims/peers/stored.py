@@ -19,8 +19,8 @@ __all__ = ["LIBRARIES", "SCORES", "Record", "records", "truths"]
 SCORES = Path(__file__).parent / "scores"
 """The folder of the stored scores, LIBRARY.json and LIBRARY.npz."""
 
-LIBRARIES = ("captum", "dattri", "pyDVL", "kronfluence", "shapiq", "traker")
-"""The libraries, by the names of their packages."""
+LIBRARIES = ("captum", "dattri", "pyDVL", "kronfluence", "shapiq", "traker", "dfdw")
+"""The libraries, by the names of their packages; the last is this one."""
 
 _QUERIES_FIRST = ("captum", "pyDVL", "kronfluence")
 

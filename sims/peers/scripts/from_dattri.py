@@ -83,7 +83,7 @@ TRACIN = (
     "Grad-Dot/Grad-Cos, this will be a list of ones.",
     "docstring of TracInAttributor, weight_list",
 )
-TRAK = ("The TRAK attributor.", "docstring of TRAKAttributor")
+TRAK = ("TRAK attributor.", "docstring of TRAKAttributor")
 
 
 def runs():

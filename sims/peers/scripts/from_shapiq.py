@@ -39,8 +39,8 @@ def estimated(truth, approximator, budget, target, index="shapley"):
     return np.stack(columns, axis=1)
 
 
-EXACT = ("Computes exact Shapley Interactions for specified index and order", "docstring of ExactComputer")
-ESTIMATED = ("Approximates the Shapley values", "docstrings of the approximators")
+EXACT = ("Computes a variety of game-theoretic values exactly.", "docstring of ExactComputer")
+ESTIMATED = ("for estimating the Shapley value", "docstrings of the approximators")
 
 
 def runs():

@@ -176,7 +176,7 @@ def store(path: Path, records: dict, arrays: dict) -> None:
     """Write them, the arrays first."""
     path.parent.mkdir(parents=True, exist_ok=True)
     for suffix in (".npz", ".json"):
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False, suffix=suffix) as file:
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False, prefix=".", suffix=suffix) as file:
             if suffix == ".npz":
                 np.savez_compressed(file, **{key: arrays[key] for key in sorted(arrays)})
             else:
