@@ -79,6 +79,7 @@ peers: .venv/run.stamp $(PEERS)/environments/torch.stamp $(PEERS)/environments/p
 	for name in captum dattri kronfluence traker; do $(PEERS)/environments/torch/bin/python $(PEERS)/scripts/from_$$name.py || exit 1; done
 	$(PEERS)/environments/pydvl/bin/python $(PEERS)/scripts/from_pydvl.py
 	$(PEERS)/environments/shapiq/bin/python $(PEERS)/scripts/from_shapiq.py
+	$(PY) $(PEERS)/scripts/from_statsmodels.py
 	$(PY) -m sims.peers ours
 	$(PY) -m sims.peers judge
 	$(PY) -m sims.peers page

@@ -1,4 +1,4 @@
-"""Draw what attribution libraries compute: python -m figures.peers FOLDER writes peers.png and peers.svg from the judge's table."""
+"""Draw what attribution libraries compute: python -m figures.peers FOLDER writes peers.png and peers.svg."""
 
 import sys
 from collections.abc import Sequence
@@ -16,7 +16,10 @@ from theory.storage import keep
 
 __all__ = ["Line", "alt", "data", "draw"]
 
-_TRUTHS = {"logistic_spector": (BLUE, "o", "logistic regression"), "two_moons_converged": (ORANGE, "s", "network 2-4-1, converged")}
+_TRUTHS = {
+    "logistic_spector": (BLUE, "o", "logistic regression"),
+    "two_moons_converged": (ORANGE, "s", "network 2-4-1, converged"),
+}
 _FLOOR = 1e-10
 
 _LINES: tuple[tuple[str, str, str, str], ...] = (  # library, method, what the options contain, label
@@ -31,14 +34,24 @@ _LINES: tuple[tuple[str, str, str, str], ...] = (  # library, method, what the o
     ("dattri", "IFAttributorDataInf", "batch = all, dtype = float32, regularization = l2", "DataInf"),
     ("dattri", "TRAKAttributor", "regularization = 0.01", "TRAK"),
     ("pyDVL", "DirectInfluence", "batch = all, dtype = float64, regularization = l2", "explicit"),
-    ("pyDVL", "DirectInfluence", "batch = 4, dtype = float64, regularization = l2, second_order_mode = gauss_newton", "Gauss-Newton, batches of 4"),
+    (
+        "pyDVL",
+        "DirectInfluence",
+        "batch = 4, dtype = float64, regularization = l2, second_order_mode = gauss_newton",
+        "Gauss-Newton, batches of 4",
+    ),
     ("pyDVL", "CgInfluence", "queries_at_once = 1", "conjugate gradients, one query"),
     ("pyDVL", "LissaInfluence", "dtype = float64", "LiSSA"),
     ("pyDVL", "NystroemSketchInfluence", "dtype = float64", "Nyström, full rank"),
     ("pyDVL", "EkfacInfluence", "dtype = float32, regularization = l2, update_diagonal = True", "EK-FAC"),
     ("kronfluence", "Analyzer", "strategy = identity", "identity"),
     ("kronfluence", "Analyzer", "strategy = kfac", "K-FAC"),
-    ("kronfluence", "Analyzer", "strategy = ekfac, batch = all, dtype = float64, damping_factor = l2, reduction = sum, use_empirical_fisher = True", "EK-FAC"),
+    (
+        "kronfluence",
+        "Analyzer",
+        "strategy = ekfac, batch = all, dtype = float64, damping_factor = l2, reduction = sum, use_empirical_fisher = True",
+        "EK-FAC",
+    ),
     ("traker", "TRAKer", "batch = all, projection = none, lambda_reg = N l2 / P", "TRAK, no projection"),
     ("traker", "TRAKer", "batch = all, projection = None, lambda_reg = 0", "TRAK, defaults"),
     ("shapiq", "ExactComputer", "index = shapley, target = margin", "exact Shapley values"),
@@ -62,7 +75,7 @@ class Line:
 
 
 def data(table: Sequence[dict[str, Any]]) -> list[Line]:
-    """Return a line for each method, with the run of fewest options that fits; the error is that to D(1), of values to the value itself."""
+    """Return a line for each method, with the run of fewest options; the error is that to D(1), of values to what they are."""
     lines = list[Line]()
     for library, method, options, label in _LINES:
         error, factor = dict[str, float](), dict[str, float]()
@@ -100,7 +113,9 @@ def draw(lines: Sequence[Line]) -> Figure:
             ax.scatter(x, places[at] + shift, color=color, marker=marker, s=34, label=name, zorder=3)
         for k, line in enumerate(lines):
             if line.factor:
-                ax.text(1.02, places[k], _factor(next(iter(line.factor.values()))), transform=ax.get_yaxis_transform(), va="center")
+                ax.text(
+                    1.02, places[k], _factor(next(iter(line.factor.values()))), transform=ax.get_yaxis_transform(), va="center"
+                )
         first = [k for k, line in enumerate(lines) if k and lines[k - 1].library != line.library]
         for k in first:
             ax.axhline(places[k] + 0.5, color=GREY, linewidth=0.6)

@@ -1,5 +1,7 @@
 """The command line: python -m sims.peers truths | ours | judge | page writes the stored files of this package."""
 
+from pathlib import Path
+
 import click
 
 from sims.peers import ours as own
@@ -36,8 +38,8 @@ def page() -> None:
     _tell([pages.write()])
 
 
-def _tell(paths: object) -> None:
-    for path in paths if isinstance(paths, list) else [paths]:
+def _tell(paths: list[Path]) -> None:
+    for path in paths:
         click.echo(path)
 
 

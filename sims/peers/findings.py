@@ -1,4 +1,4 @@
-"""List what was found in the libraries: what the documentation says, what came out, and the formula that gives it to rounding."""
+"""List what was found in the libraries: what the documentation says, what came out, and the formula of the scores."""
 
 import itertools
 from collections.abc import Callable
@@ -160,12 +160,13 @@ def _kronfluence(truth: Truth, run: Record) -> Array:
 
 def _trak(truth: Truth, run: Record) -> Array:
     """Return TRAK with no projection: the ridge inverse is divided by the mean of its entries' sizes."""
-    assert truth.model is not None and truth.y_query is not None
+    assert truth.model is not None
+    assert truth.y_query is not None
     signs, size = 2.0 * truth.y - 1.0, truth.model.params.shape[1]
     away = 1.0 - expit(signs * _margins_of_points(truth))
     features = -formulas.point_gradients(truth) / away[:, None]
     kernel = features.T @ features / size + truth.n_points * truth.l2 / size * np.eye(size)
-    inverse = np.linalg.inv(kernel)
+    inverse = np.asarray(np.linalg.inv(kernel), np.float64)
     inverse /= np.abs(inverse).mean()
     targets = (2.0 * truth.y_query - 1.0)[:, None] * formulas.query_gradients(truth, "margin")
     return away[:, None] * (features @ inverse @ targets.T) / size
@@ -211,15 +212,15 @@ FINDINGS: tuple[Finding, ...] = (
         "NaiveInfluenceFunction",
         "hessian_reg is added to the sum of the points' Hessians",
         "as documented",
-        "With hessian_reg = l2 or the default, 1e-6, the penalty is N times too small or as good as left out: the scores are off by "
+        "With hessian_reg = l2 or the default, 1e-6, the penalty is N times too small or as good as left out: the "
+        "scores are off by "
         "factors and keep a rest, see the table. The documentation says so in two places.",
         "g_i^T (sum_j H_j + hessian_reg I)^-1 g_q",
-        lambda run: (
-            _double(run) and run.options["hessian_reg"] != "N l2" and run.truth in ("logistic_spector", "softmax_iris")
-        ),
+        lambda run: _double(run) and run.options["hessian_reg"] != "N l2" and run.truth in ("logistic_spector", "softmax_iris"),
         _captum,
         (
-            "explicitly computes the Hessian over batches in `hessian_dataloader` (and sums them); We add an entry to the hessian's "
+            "explicitly computes the Hessian over batches in `hessian_dataloader` (and sums them); We add an entry to "
+            "the hessian's "
             "diagonal entries before computing its eigenvalues / eigenvectors. This is that entry.",
             "docstring of NaiveInfluenceFunction.__init__, show_progress and hessian_reg",
         ),
@@ -230,7 +231,8 @@ FINDINGS: tuple[Finding, ...] = (
         "negative eigenvalues of the Hessian are left out",
         "differs",
         "Where the Hessian has negative eigenvalues (a network before convergence, or a penalty that is too small), only its "
-        "positive eigenvalues are inverted. The documentation speaks of the top eigenvalues, of a pseudo-inverse of the square root of "
+        "positive eigenvalues are inverted. The documentation speaks of the top eigenvalues, of a pseudo-inverse of "
+        "the square root of "
         "the Hessian, and of ground truth, but not of negative eigenvalues.",
         "g_i^T V_+ diag(1 / v_+) V_+^T g_q with the eigenvalues v_+ > 1e-5 of sum_j H_j + hessian_reg I",
         lambda run: (
@@ -266,7 +268,8 @@ FINDINGS: tuple[Finding, ...] = (
         "IFAttributorExplicit",
         "with several batches, inverses are added up",
         "differs",
-        "The scores are a sum over batches of scores with each batch's own Hessian. So they grow with the number of batches, and "
+        "The scores are a sum over batches of scores with each batch's own Hessian. So they grow with the number of "
+        "batches, and "
         "are no estimate of those in one batch. The documentation says that smaller batches may be less accurate.",
         "sum_b g_i^T (mean_{j in b} H_j + l2 I)^-1 g_q",
         lambda run: _double(run) and not _whole(run) and run.options["batch"] < truths()[run.truth].n_points,
@@ -277,7 +280,8 @@ FINDINGS: tuple[Finding, ...] = (
         "IFAttributorDataInf",
         "as in its paper",
         "right",
-        "The scores are those of the DataInf formula by layer, mean and inverse exchanged, times N. It runs in single precision "
+        "The scores are those of the DataInf formula by layer, mean and inverse exchanged, times N. It runs in single "
+        "precision "
         "only.",
         "sum over layers of g_i^T mean_j (l2 I + g_j g_j^T)^-1 g_q",
         lambda run: run.truth != "softmax_iris",
@@ -288,9 +292,12 @@ FINDINGS: tuple[Finding, ...] = (
         "IFAttributorEKFAC",
         "eigenvectors stand where their transposes should",
         "differs",
-        "Rotations are by U in place of U^T, so the result depends on the signs that the eigensolver gives to eigenvectors; with a "
-        "bias, flatten(W) followed by b is read as rows of one more entry. The formula takes the nearest of all signs. The moments "
-        "are those of the target function, which for margins is not the loss that the documentation names. On two_moons_converged "
+        "Rotations are by U in place of U^T, so the result depends on the signs that the eigensolver gives to "
+        "eigenvectors; with a "
+        "bias, flatten(W) followed by b is read as rows of one more entry. The formula takes the nearest of all signs. "
+        "The moments "
+        "are those of the target function, which for margins is not the loss that the documentation names. On "
+        "two_moons_converged "
         "small eigenvalues leave their vectors undetermined, and the formula says nothing.",
         "sum over layers of <G_i, U_s^T ((U_s G_q U_a^T) / (lambda + l2)) U_a>, lambda = mean_j (U_s G_j U_a^T)^2",
         lambda run: _double(run) and run.truth in ("logistic_spector", "two_moons_young"),
@@ -311,7 +318,8 @@ FINDINGS: tuple[Finding, ...] = (
         "DirectInfluence",
         "the Gauss-Newton matrix is divided by (batches - 1) times the number of parameters",
         "differs",
-        "With one batch the divisor is 0, and all scores are NaN. The documentation of the function has the sum over points, that of "
+        "With one batch the divisor is 0, and all scores are NaN. The documentation of the function has the sum over "
+        "points, that of "
         "GaussNewtonBatchOperation their mean.",
         "g_i^T (sum_j g_j g_j^T / ((B - 1) P) + l2 I)^-1 g_q for B batches and P parameters",
         lambda run: _double(run) and "second_order_mode" in run.options and not _whole(run),
@@ -352,8 +360,10 @@ FINDINGS: tuple[Finding, ...] = (
         "EkfacInfluence",
         "the weights of the classes are square roots of probabilities",
         "differs",
-        "The moments are those of the gradient of sum_c sqrt(p_c) log p_c, where the Fisher matrix needs the mean over classes of "
-        "squared gradients: for two classes p (1 - p) (sqrt(p) - sqrt(1 - p))^2 in place of p (1 - p), 0 for p = 1/2. It runs in "
+        "The moments are those of the gradient of sum_c sqrt(p_c) log p_c, where the Fisher matrix needs the mean over "
+        "classes of "
+        "squared gradients: for two classes p (1 - p) (sqrt(p) - sqrt(1 - p))^2 in place of p (1 - p), 0 for p = 1/2. "
+        "It runs in "
         "single precision only.",
         "(E-)K-FAC with the slopes sqrt(p (1 - p)) (sqrt(1 - p) - sqrt(p)) of the outputs",
         lambda run: True,
@@ -386,6 +396,17 @@ FINDINGS: tuple[Finding, ...] = (
         _values,
     ),
     Finding(
+        "statsmodels",
+        "OLSInfluence.dfbeta",
+        "right",
+        "right",
+        "Ridge regression is least squares with the rows sqrt(N l2) I appended; its changes of parameters on removal give the "
+        "leave-one-out effects on the predictions, with our sign.",
+        "leave-one-out F(1) - F(1 - e_i)",
+        lambda run: True,
+        lambda truth, run: truth.loo,
+    ),
+    Finding(
         "dfdw",
         "influence exact",
         "right",
@@ -400,13 +421,12 @@ FINDINGS: tuple[Finding, ...] = (
         "TRAKer",
         "as in its paper without a projection, with an arbitrary scale",
         "right",
-        "The inverse is divided by the mean of the sizes of its entries, so the scale of the scores depends on the penalty and on "
+        "The inverse is divided by the mean of the sizes of its entries, so the scale of the scores depends on the "
+        "penalty and on "
         "the parameters' units; with lambda_reg = N l2 / P they are what the paper says up to that scale. "
         "It runs in single precision; on two_moons_converged the formula agrees to 4e-6.",
         "(1 - p_i) f_i^T (F^T F + N l2 I)^-1 f_q, f the gradients of the margins of the labels, divided by mean |inverse|",
-        lambda run: (
-            run.options["projection"] == "none" and run.options["lambda_reg"] != "0" and run.truth == "logistic_spector"
-        ),
+        lambda run: run.options["projection"] == "none" and run.options["lambda_reg"] != "0" and run.truth == "logistic_spector",
         _trak,
     ),
 )

@@ -3,8 +3,8 @@
 All formulas have the gradients g of the losses of points and queries, and a matrix A: scores g_i^T A^-1 g_q. They are (N, M).
 """
 
-import itertools
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -54,19 +54,23 @@ def batched(truth: Truth, target: Target, size: int, penalty: float) -> Array:
 
 
 def _hessians(truth: Truth) -> Array:
-    assert truth.model is not None and truth.model.point_hessians is not None
+    assert truth.model is not None
+    assert truth.model.point_hessians is not None
     return truth.model.point_hessians[0]
 
 
 # --- by layers ------------------------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, eq=False)
 class Layer:
-    """A layer's inputs with a 1 where it has a bias, (.., in), and the derivatives of losses or margins in its outputs (.., out)."""
+    """A layer's inputs, with a 1 where it has a bias, and the derivatives of losses or margins in its outputs."""
 
-    def __init__(self, inputs: Array, slopes: Array, query_inputs: Array, query_slopes: Array, *, bias: bool):
-        """Keep the arrays of points (N, ..) and queries (M, ..)."""
-        self.inputs, self.slopes, self.query_inputs, self.query_slopes, self.bias = inputs, slopes, query_inputs, query_slopes, bias
+    inputs: Array  # (N, in), of the points
+    slopes: Array  # (N, out)
+    query_inputs: Array  # (M, in)
+    query_slopes: Array  # (M, out)
+    bias: bool
 
     @property
     def gradients(self) -> tuple[Array, Array]:
@@ -99,7 +103,7 @@ def layers(truth: Truth, target: Target, *, of_points: Target = "loss") -> list[
     logistic = LOSSES[truth.loss_function].slope
     points = passed(truth.X, lambda f: np.ones_like(f) if of_points == "margin" else logistic(f, truth.y))
     queries = passed(truth.X_query, lambda f: np.ones_like(f) if target == "margin" else _slopes(truth))
-    return [Layer(*p, *q, bias=b is not None) for p, q, b in zip(points, queries, biases, strict=True)]
+    return [Layer(*p, *q, b is not None) for p, q, b in zip(points, queries, biases, strict=True)]
 
 
 def kronecker(

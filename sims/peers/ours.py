@@ -48,7 +48,11 @@ def scores(name: str) -> Iterator[tuple[str, dict[str, Any], Array | Exception]]
     at: Linearization = learner.linearize(ones, [0])
     for method, options in _METHODS:
         try:
-            yield f"influence {method}", dict(options), influence(at, method, **options).mean
+            yield (
+                f"influence {method}",
+                dict(options),
+                influence(at, method, damping=options.get("damping", 0.0), **_others(options)).mean,
+            )
         except (ArithmeticError, np.linalg.LinAlgError) as error:
             yield f"influence {method}", dict(options), error
     if at.fit is not None and at.fit.classes is None:
@@ -60,6 +64,11 @@ def scores(name: str) -> Iterator[tuple[str, dict[str, Any], Array | Exception]]
         checkpoints = replace(learner, snapshots=_SNAPSHOTS[name]).checkpoints(ones, [0])
         for path, compute in _PATHS.items():
             yield f"trajectory {path}", {"checkpoints": len(checkpoints)}, compute(checkpoints).mean
+
+
+def _others(options: dict[str, float]) -> dict[str, Any]:
+    """Return the options of the solver, all but the damping."""
+    return {name: value for name, value in options.items() if name != "damping"}
 
 
 def write(folder: Path) -> list[Path]:

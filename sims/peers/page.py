@@ -17,6 +17,10 @@ PAGE = Path(__file__).parent / "PEERS.md"
 """The page."""
 
 _ENVIRONMENTS = {"pyDVL": "pydvl", "shapiq": "shapiq"}
+_COLUMNS = (
+    *("library", "method", "options", "target", "orientation", "scale"),
+    *("estimates", "factor", "rest", "to D(1)", "rank", "causes"),
+)
 
 _HEAD = """# What attribution libraries compute
 
@@ -27,18 +31,19 @@ To run the libraries again: `make peers`. Versions: {versions}.
 
 ![relative error of the scores after the best factor, by library and method](../../figures/gallery/peers.png)
 
-**Conventions.** Training minimises L(theta) = (1/N) sum_i l_i(theta) + (l2/2) ||theta||^2. An exact effect is positive if the point
-raises the loss (or the margin) of the query. D(1) is the derivative of that loss in the weight of the point at w = 1; it has the
-factor 1/N. Quotations leave out markup. The *factor* below is the one by which scores exceed what they estimate, and the *rest* is the relative error that is
-left after it: 0 for scores that are proportional, 1 for unrelated ones. A negative factor is the convention of change on removal,
-and N that of a summed loss; both are choices, and right if documented. In formulas g_i and g_q are the gradients of the losses of a
-point and of a query, H_j is the Hessian of a point's loss without the penalty, and (x)^-1 an inverse.
+**Conventions.** Training minimises L(theta) = (1/N) sum_i l_i(theta) + (l2/2) ||theta||^2. An exact effect is positive if the
+point raises the loss (or the margin) of the query. D(1) is the derivative of that loss in the weight of the point at w = 1;
+it has the factor 1/N. Quotations leave out markup. The *factor* below is the one by which scores exceed what they estimate,
+and the *rest* is the relative error that is left after it: 0 for scores that are proportional, 1 for unrelated ones. A
+negative factor is the convention of change on removal, and N that of a summed loss; both are choices, and right if
+documented. In formulas g_i and g_q are the gradients of the losses of a point and of a query, H_j is the Hessian of a point's
+loss without the penalty, and (x)^-1 an inverse.
 
 | truth | what it is |
 |---|---|
 {truths}
 
-Every right method of influence gives D(1) on the first three, up to 1e-8. On `two_moons_young` training has
+Every right method of influence gives D(1) on all truths but the last, up to 1e-8. On `two_moons_young` training has
 not converged, so D(1) is not the influence of the final model; there *influence* is the right answer for methods that use that
 model alone.
 """
@@ -68,7 +73,8 @@ def write(path: Path = PAGE) -> Path:
 def _findings(found: Sequence[Checked]) -> Iterator[str]:
     """Yield the findings that a formula reproduces, by library; name those that it does not."""
     yield (
-        f"A finding is listed only if its formula, computed by numpy from the stored truth, gives the stored scores up to a relative "
+        f"A finding is listed only if its formula, computed by numpy from the stored truth, gives the stored scores up "
+        f"to a relative "
         f"error of {TOLERANCE:g} in all the runs that it names.\n"
     )
     for library in LIBRARIES:
@@ -91,7 +97,9 @@ def _finding(each: Checked) -> str:
     names = [name for name in NAMES if any(r.truth == name for r in each.runs)]
     promise, place = finding.promise if finding.promise[0] else (run.promise, run.place)
     script = f"sims/peers/scripts/from_{finding.library.lower()}.py {names[0]} --again"
-    command = "python -m sims.peers ours" if finding.library == "dfdw" else f"sims/peers/environments/{environment}/bin/python {script}"
+    python = f"sims/peers/environments/{environment}/bin/python"
+    python = "python" if finding.library == "statsmodels" else python
+    command = "python -m sims.peers ours" if finding.library == "dfdw" else f"{python} {script}"
     lines = [
         f"**{finding.method}: {finding.title}.** {finding.came_out}\n",
         f"- {finding.verdict}; {len(each.runs)} runs on {', '.join(names)}",
@@ -111,8 +119,8 @@ def _tables(table: Sequence[dict[str, Any]]) -> Iterator[str]:
     )
     for name in NAMES:
         yield f"### {name}: {PROBLEMS[name].what}\n"
-        yield "| library | method | options | target | orientation | scale | estimates | factor | rest | to D(1) | rank | causes |"
-        yield "|---|---|---|---|---|---|---|---|---|---|---|---|"
+        yield f"| {' | '.join(_COLUMNS)} |"
+        yield f"|{'---|' * len(_COLUMNS)}"
         for row in table:
             if row["truth"] == name:
                 yield _row(row)

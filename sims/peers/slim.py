@@ -1,5 +1,6 @@
 """Write the truths that the libraries are run on: one seed, and few subsets, so that they are small files."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ __all__ = ["NAMES", "N_SUBSETS", "TRUTHS", "slim", "write"]
 TRUTHS = Path(__file__).parent / "truths"
 """The folder of the stored truths."""
 
-NAMES = ("logistic_spector", "softmax_iris", "two_moons_converged", "two_moons_young")
+NAMES = ("logistic_spector", "ridge_longley", "softmax_iris", "two_moons_converged", "two_moons_young")
 """The named problems."""
 
 N_SUBSETS = 256
@@ -31,7 +32,7 @@ def slim(truth: Truth) -> Truth:
     return replace(truth, subsets=Subsets(found.masks[rows], responses, complete=False), about={**truth.about, "how": how})
 
 
-def write(folder: Path = TRUTHS) -> list[Path]:
+def write(folder: Path = TRUTHS, names: Sequence[str] = NAMES) -> list[Path]:
     """Compute the truths of the first seed and write them; minutes."""
-    made = ((name, replace(PROBLEMS[name], n_seeds=1)) for name in NAMES)
+    made = ((name, replace(PROBLEMS[name], n_seeds=1)) for name in names)
     return [slim(problem.truth(name)).save(folder) for name, problem in made]

@@ -19,7 +19,7 @@ __all__ = ["LIBRARIES", "SCORES", "Record", "records", "truths"]
 SCORES = Path(__file__).parent / "scores"
 """The folder of the stored scores, LIBRARY.json and LIBRARY.npz."""
 
-LIBRARIES = ("captum", "dattri", "pyDVL", "kronfluence", "shapiq", "traker", "dfdw")
+LIBRARIES = ("captum", "dattri", "pyDVL", "kronfluence", "shapiq", "traker", "statsmodels", "dfdw")
 """The libraries, by the names of their packages; the last is this one."""
 
 _QUERIES_FIRST = ("captum", "pyDVL", "kronfluence")
@@ -61,7 +61,9 @@ class Record:
 
     def shown_options(self) -> str:
         """Return the options in one line; those that are not there are the library's own."""
-        return ", ".join(f"{name} = {'all' if name == 'batch' and value is None else value}" for name, value in self.options.items())
+        return ", ".join(
+            f"{name} = {'all' if name == 'batch' and value is None else value}" for name, value in self.options.items()
+        )
 
 
 @cache

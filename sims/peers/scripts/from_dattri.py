@@ -47,7 +47,7 @@ def tracin(truth, batch, dtype, normalized_grad):
     return TracInAttributor(task_of(truth, dtype, "loss"), torch.ones(1), normalized_grad).attribute(training, queries)
 
 
-def trak(truth, batch, dtype, regularization, proj_dim=None, **more):
+def trak(truth, batch, dtype, regularization):
     training, queries = loaders(truth, batch, dtype)
     model, loss = truth.network(dtype), truth.loss("mean")
 
@@ -58,8 +58,8 @@ def trak(truth, batch, dtype, regularization, proj_dim=None, **more):
         return torch.exp(-loss(torch.func.functional_call(model, params, data[0][None]), data[1][None]))
 
     task = AttributionTask(margin, model, model.state_dict())
-    kwargs = {"device": "cpu", "proj_max_batch_size": 32} | ({"proj_dim": proj_dim} if proj_dim else {})
-    attributor = TRAKAttributor(task, probability, projector_kwargs=kwargs, regularization=regularization, **more)
+    kwargs = {"device": "cpu", "proj_max_batch_size": 32}
+    attributor = TRAKAttributor(task, probability, projector_kwargs=kwargs, regularization=regularization)
     attributor.cache(training)
     return attributor.attribute(queries)
 
@@ -105,7 +105,7 @@ def runs():
         yield Run("IFAttributorLiSSA", influence(IFAttributorLiSSA), {**options, "recursion_depth": 500}, "loss", *LISSA)
     for normalized in (False, True):
         yield Run("TracInAttributor", tracin, {"batch": None, "dtype": "float64", "normalized_grad": normalized}, "loss", *TRACIN)
-    for regularization, proj_dim in ((0.0, None), (0.01, None)):
+    for regularization in (0.0, 0.01):
         options = {"batch": None, "dtype": "float32", "regularization": regularization}
         yield Run("TRAKAttributor", trak, options, "margin", *TRAK)
 

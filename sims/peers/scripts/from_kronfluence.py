@@ -58,7 +58,8 @@ def influence(truth, strategy, batch, dtype, damping_factor, reduction, use_empi
 
 
 PROMISE = (
-    "The computed loss as a scalar tensor. (compute_train_loss); use_empirical_fisher: 'approximates empirical Fisher (using true "
+    "The computed loss as a scalar tensor. (compute_train_loss); use_empirical_fisher: 'approximates empirical Fisher "
+    "(using true "
     "labels) instead of true Fisher (using sampled labels from model's outputs)'; damping_factor: 'Damping factor for inverse "
     "Hessian-vector product (iHVP).'",
     "docstrings of kronfluence.task.Task and kronfluence.arguments",

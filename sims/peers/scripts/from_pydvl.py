@@ -62,7 +62,10 @@ LISSA = (
     "Uses LISSA, Linear time Stochastic Second-Order Algorithm, to iteratively approximate the inverse Hessian.",
     "docstring of LissaInfluence",
 )
-ARNOLDI = ("Solves the linear system Hx = b, where H is the Hessian of the model's loss function", "docstring of ArnoldiInfluence")
+ARNOLDI = (
+    "Solves the linear system Hx = b, where H is the Hessian of the model's loss function",
+    "docstring of ArnoldiInfluence",
+)
 EKFAC = (
     "Approximately solves the linear system Hx = b, where H is the Hessian of a model with the empirical categorical cross "
     "entropy as loss function",
@@ -80,7 +83,9 @@ def runs():
     for batch, dtype in ((None, "float64"), (4, "float64"), (None, "float32")):
         options = {"batch": batch, "dtype": dtype, "regularization": "l2"}
         yield Run("DirectInfluence", influence(DirectInfluence), options, "loss", *DIRECT)
-        yield Run("DirectInfluence", influence(DirectInfluence), {**options, "second_order_mode": "gauss_newton"}, "loss", *DIRECT)
+        yield Run(
+            "DirectInfluence", influence(DirectInfluence), {**options, "second_order_mode": "gauss_newton"}, "loss", *DIRECT
+        )
         yield Run("CgInfluence", influence(CgInfluence), {**options, "rtol": 1e-12, "atol": 1e-14}, "loss", *CG)
     full = {"batch": None, "dtype": "float64", "regularization": "l2"}
     yield Run("CgInfluence", influence(CgInfluence), {**full, "rtol": 1e-12, "atol": 1e-14, "queries_at_once": 1}, "loss", *CG)

@@ -18,6 +18,7 @@ import numpy as np
 
 HERE = Path(__file__).resolve().parents[1]
 TRUTHS = ("logistic_spector", "softmax_iris", "two_moons_converged", "two_moons_young")
+"""The truths that libraries are run on unless they say otherwise."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ def loaders(truth: Truth, batch: int | None, dtype: str = "float64"):
 def main(library: str, runs: list[Run], truths: tuple[str, ...] = TRUTHS) -> None:
     """Run what is not stored yet: python from_LIBRARY.py [--again] [TRUTH ..]; scores go to scores/LIBRARY.npz and .json."""
     arguments = sys.argv[1:]
-    paths = [HERE / "truths" / f"{name}.npz" for name in truths if name in arguments or not set(arguments) & set(TRUTHS)]
+    paths = [HERE / "truths" / f"{name}.npz" for name in truths if name in arguments or not set(arguments) & set(truths)]
     out = Path(os.environ.get("PEERS_OUT", HERE / "scores"))
     records, arrays = stored(out / library)
     if "--again" in arguments:
@@ -216,7 +217,7 @@ def _in_child(run: Run, truth: Truth, folder: Path, answer: Path) -> None:
 
         torch.set_num_threads(1)
         torch.manual_seed(0)
-    np.random.seed(0)
+    np.random.seed(0)  # noqa: NPY002  libraries draw from it
     warnings.simplefilter("ignore")
     log = os.open("log", os.O_CREAT | os.O_WRONLY)
     os.dup2(log, 1), os.dup2(log, 2)
@@ -225,7 +226,7 @@ def _in_child(run: Run, truth: Truth, folder: Path, answer: Path) -> None:
         if hasattr(scores, "detach"):
             scores = scores.detach().cpu().numpy()
         np.savez(answer, scores=np.asarray(scores))
-    except BaseException as error:  # noqa: BLE001  whatever a library raises is what came out
+    except BaseException as error:  # whatever a library raises is what came out
         message = f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]
         if "PEERS_TRACE" in os.environ:
             message = traceback.format_exc()
