@@ -20,7 +20,7 @@ main(
         Run(
             "OLSInfluence.dfbeta",
             dfbeta,
-            {"penalty": "rows sqrt(N l2) I"},
+            {},
             "margin",
             "uses results from leave-one-observation-out loop",
             "docstring of OLSInfluence.dfbeta",
