@@ -75,23 +75,22 @@ gallery: verify
 costs: .venv/run.stamp
 	$(PY) -m sims.experiments.shared.costs
 
-peers: .venv/run.stamp $(PEERS)/environments/torch.stamp $(PEERS)/environments/pydvl.stamp $(PEERS)/environments/shapiq.stamp
-	for name in captum dattri kronfluence traker; do $(PEERS)/environments/torch/bin/python $(PEERS)/scripts/from_$$name.py || exit 1; done
-	$(PEERS)/environments/pydvl/bin/python $(PEERS)/scripts/from_pydvl.py
-	$(PEERS)/environments/shapiq/bin/python $(PEERS)/scripts/from_shapiq.py
+peers: .venv/run.stamp .peers/torch.stamp .peers/pydvl.stamp .peers/shapiq.stamp
+	for name in captum dattri kronfluence traker; do .peers/torch/bin/python $(PEERS)/scripts/from_$$name.py || exit 1; done
+	.peers/pydvl/bin/python $(PEERS)/scripts/from_pydvl.py
+	.peers/shapiq/bin/python $(PEERS)/scripts/from_shapiq.py
 	$(PY) $(PEERS)/scripts/from_statsmodels.py
 	$(PY) -m sims.peers ours
 	$(PY) -m sims.peers judge
 	$(PY) -m sims.peers page
 	$(PY) -m figures.peers figures/gallery
 
-$(PEERS)/environments/shapiq.stamp: PEERS_PYTHON = $(PYTHON312)
-$(PEERS)/environments/%.stamp: $(PEERS)/requirements/%.txt
-	$(or $(PEERS_PYTHON),$(PYTHON)) -m venv $(PEERS)/environments/$*
-	grep '^torch==' $< | xargs -r $(PEERS)/environments/$*/bin/python -m pip --disable-pip-version-check install --quiet
-	$(PEERS)/environments/$*/bin/python -m pip --disable-pip-version-check install --quiet --no-deps -r $<
+.peers/shapiq.stamp: PEERS_PYTHON = $(PYTHON312)
+.peers/%.stamp: $(PEERS)/requirements/%.txt
+	$(or $(PEERS_PYTHON),$(PYTHON)) -m venv .peers/$*
+	grep '^torch==' $< | xargs -r .peers/$*/bin/python -m pip --disable-pip-version-check install --quiet
+	.peers/$*/bin/python -m pip --disable-pip-version-check install --quiet --no-deps -r $<
 	touch $@
 
 clean:
-	rm -rf $(PEERS)/environments
-	rm -rf .venv results build dist *.egg-info
+	rm -rf .venv .peers results build dist *.egg-info

@@ -97,7 +97,7 @@ def _finding(each: Checked) -> str:
     names = [name for name in NAMES if any(r.truth == name for r in each.runs)]
     promise, place = finding.promise if finding.promise[0] else (run.promise, run.place)
     script = f"sims/peers/scripts/from_{finding.library.lower()}.py {names[0]} --again"
-    python = f"sims/peers/environments/{environment}/bin/python"
+    python = f".peers/{environment}/bin/python"
     python = "python" if finding.library == "statsmodels" else python
     command = "python -m sims.peers ours" if finding.library == "dfdw" else f"{python} {script}"
     lines = [
