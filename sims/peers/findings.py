@@ -302,6 +302,10 @@ FINDINGS: tuple[Finding, ...] = (
         "sum over layers of <G_i, U_s^T ((U_s G_q U_a^T) / (lambda + l2)) U_a>, lambda = mean_j (U_s G_j U_a^T)^2",
         lambda run: _double(run) and run.truth in ("logistic_spector", "two_moons_young"),
         _transposed,
+        (
+            "The inner product attributor with EK-FAC inverse FIM transformation. [..] The FIM will be estimated on this function.",
+            "docstring of IFAttributorEKFAC; of its argument task, on the loss function",
+        ),
     ),
     Finding(
         "pyDVL",
@@ -384,6 +388,11 @@ FINDINGS: tuple[Finding, ...] = (
             and run.options["damping_factor"] == "l2"
         ),
         _kronfluence,
+        (
+            "The computed loss as a scalar tensor. [..] approximates empirical Fisher (using true labels) instead of true Fisher "
+            "(using sampled labels from model's outputs) [..] Damping factor for inverse Hessian-vector product (iHVP).",
+            "docstring of Task.compute_train_loss; kronfluence.arguments, use_empirical_fisher and damping_factor",
+        ),
     ),
     Finding(
         "shapiq",
