@@ -10,6 +10,8 @@
 # make lint     ruff and pyright
 # make bench    times beside scikit-learn, JAX and numpy (minutes; installs them), and the figure of the cost per subset
 # make costs    measures how long every case takes: what the bar of `verify` weighs them by (sims/experiments/shared/seconds.json)
+# make peers    runs the attribution libraries on the stored truths, one environment for each group of libraries, judges their
+#               scores and writes sims/peers/PEERS.md (10 minutes, and 6 GB of installed libraries; needs python3.12, too)
 # Needs python3 (>= 3.11) with venv, and make. Everything is installed into .venv, nothing outside.
 PYTHON ?= python3
 RESULTS ?= results
@@ -17,7 +19,10 @@ JOBS ?= auto
 PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet --no-compile --constraint constraints.txt
 
-.PHONY: verify gallery test test-fast test-torch test-machines faults lint bench costs clean
+PYTHON312 ?= python3.12
+PEERS := sims/peers
+
+.PHONY: peers verify gallery test test-fast test-torch test-machines faults lint bench costs clean
 
 verify: .venv/run.stamp
 	$(PY) -m sims verify --out "$(RESULTS)" --json "$(RESULTS)/ledger.json"
@@ -70,5 +75,22 @@ gallery: verify
 costs: .venv/run.stamp
 	$(PY) -m sims.experiments.shared.costs
 
+peers: .venv/run.stamp .peers/torch.stamp .peers/pydvl.stamp .peers/shapiq.stamp
+	for name in captum dattri kronfluence traker; do .peers/torch/bin/python $(PEERS)/scripts/from_$$name.py || exit 1; done
+	.peers/pydvl/bin/python $(PEERS)/scripts/from_pydvl.py
+	.peers/shapiq/bin/python $(PEERS)/scripts/from_shapiq.py
+	$(PY) $(PEERS)/scripts/from_statsmodels.py
+	$(PY) -m sims.peers ours
+	$(PY) -m sims.peers judge
+	$(PY) -m sims.peers page
+	$(PY) -m figures.peers figures/gallery
+
+.peers/shapiq.stamp: PEERS_PYTHON = $(PYTHON312)
+.peers/%.stamp: $(PEERS)/requirements/%.txt
+	$(or $(PEERS_PYTHON),$(PYTHON)) -m venv .peers/$*
+	grep '^torch==' $< | xargs -r .peers/$*/bin/python -m pip --disable-pip-version-check install --quiet
+	.peers/$*/bin/python -m pip --disable-pip-version-check install --quiet --no-deps -r $<
+	touch $@
+
 clean:
-	rm -rf .venv results build dist *.egg-info
+	rm -rf .venv .peers results build dist *.egg-info

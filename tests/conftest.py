@@ -42,6 +42,7 @@ SLOW = {
     "sims/learners/test_sklearn_learner.py": 20,
     "figures/test_report.py": 20,
     "figures/test_sidecars.py": 8,
+    "sims/peers/test_peers.py": 8,
     "sims/command_line/test_publish.py": 20,
     "sims/experiments/test_experiments.py": 15,
     "sims/experiments/test_training.py": 15,
