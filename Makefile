@@ -83,7 +83,7 @@ peers: .venv/run.stamp .peers/torch.stamp .peers/pydvl.stamp .peers/shapiq.stamp
 	$(PY) -m sims.peers ours
 	$(PY) -m sims.peers judge
 	$(PY) -m sims.peers page
-	$(PY) -m figures.peers figures/gallery
+	$(PY) -m figures.peers $(PEERS)/scores/table.json figures/gallery
 
 .peers/shapiq.stamp: PEERS_PYTHON = $(PYTHON312)
 .peers/%.stamp: $(PEERS)/requirements/%.txt

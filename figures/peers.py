@@ -1,5 +1,6 @@
-"""Draw what attribution libraries compute: python -m figures.peers FOLDER writes peers.png and peers.svg."""
+"""Draw what attribution libraries compute: python -m figures.peers TABLE FOLDER."""
 
+import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +12,6 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from figures.style import BLUE, GREY, ORANGE, render, style
-from sims.peers.table import rows
 from theory.storage import keep
 
 __all__ = ["Line", "alt", "data", "draw"]
@@ -136,9 +136,9 @@ def _factor(value: float) -> str:
     return f"{value:.3g}".replace("-", "\N{MINUS SIGN}")
 
 
-def main(folder: str) -> None:
-    """Write the picture into a folder."""
-    for suffix, content in render(draw(data(rows()))).items():
+def main(table: str, folder: str) -> None:
+    """Write peers.png and peers.svg into a folder, from the judge's table, `sims/peers/scores/table.json`."""
+    for suffix, content in render(draw(data(json.loads(Path(table).read_text(encoding="utf-8"))))).items():
         print(keep(Path(folder) / f"peers.{suffix}", content))
 
 

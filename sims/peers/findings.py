@@ -303,7 +303,8 @@ FINDINGS: tuple[Finding, ...] = (
         lambda run: _double(run) and run.truth in ("logistic_spector", "two_moons_young"),
         _transposed,
         (
-            "The inner product attributor with EK-FAC inverse FIM transformation. [..] The FIM will be estimated on this function.",
+            "The inner product attributor with EK-FAC inverse FIM transformation. [..] The FIM will be estimated on this "
+            "function.",
             "docstring of IFAttributorEKFAC; of its argument task, on the loss function",
         ),
     ),

@@ -45,7 +45,10 @@ loss without the penalty, and (x)^-1 an inverse.
 
 Every right method of influence gives D(1) on all truths but the last, up to 1e-8. On `two_moons_young` training has
 not converged, so D(1) is not the influence of the final model; there *influence* is the right answer for methods that use that
-model alone.
+model alone. This package's own scores (dfdw) are for margins, the libraries' for losses unless the target says margin.
+
+Not run: bergson and quanda, which bring transformers; projections of dattri's TracIn and TRAK, Arnoldi iterations and LiSSA were
+run, but no formula was looked for.
 """
 
 
