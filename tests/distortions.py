@@ -59,7 +59,7 @@ def distortions(truth, rng):
     yield "a factor per query", D * rng.uniform(0.5, 2.0, M), {"factor per query"}
     yield "a factor per point", D * rng.uniform(0.5, 2.0, (N, 1)), {"factor per point"}
     yield "noise of 1%", D + 0.01 * np.std(D) * rng.standard_normal(D.shape), {"approximation"}
-    yield "noise of 25%", D + 0.25 * np.std(D) * rng.standard_normal(D.shape), {"noise"}
+    yield "noise of 25%", D + 0.25 * np.std(D) * rng.standard_normal(D.shape), {"rough"}
     yield "only ranks", np.sign(D) * np.abs(D / D.std()) ** 1.6, {"only ranks"}
     yield "not right at all", rng.standard_normal(D.shape), {"not right"}
     yield "single precision", D.astype(np.float32), set()

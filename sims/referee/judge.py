@@ -183,7 +183,8 @@ class _Reading:
             words = f"The sign is turned: a positive score lowers the {of}"
             found.append(Finding("sign", words, "multiply by -1, or read them as the change on removal"))
         if not any(cause.cause.startswith("factor per") for cause in self.causes):
-            found += _of_factor(abs(match.factor), n, max(match.mismatch, EXACT))
+            fitted = match.candidate.name.startswith("damping")  # then another whole factor is chance
+            found += _of_factor(abs(match.factor), n, max(match.mismatch, EXACT), counts=not fitted)
         return [*found, *self.causes]
 
     def _other(self) -> Target:
@@ -205,7 +206,10 @@ class _Reading:
             words = f"Only the order is right: the rank correlation with {of} is {ranks:.3f}, and {missed}"
             return Finding("only ranks", words, "use them to order points, and do not add them up")
         if match.mismatch <= ROUGHER:
-            return Finding("noise", f"They are a rough estimate of {name}: {missed}", "use more draws or seeds")
+            words = f"They are a rough estimate of {name}: {missed}"
+            return Finding(
+                "rough", words, "use more draws or seeds if it draws, or else look at its curvature and its approximations"
+            )
         words = f"They are none of what is known here; the nearest is {name}: {missed}"
         return Finding("not right", words, "run the method on logistic_spector first, where every right method agrees")
 
@@ -216,7 +220,7 @@ _CONSTANT = (
 )
 
 
-def _of_factor(size: float, n: int, tolerance: float) -> list[Finding]:
+def _of_factor(size: float, n: int, tolerance: float, *, counts: bool) -> list[Finding]:
     """Name a factor: N, 1/N, a number of points in a batch, or a number."""
     near = 10.0 * tolerance
     if abs(size - 1.0) <= near:
@@ -230,10 +234,10 @@ def _of_factor(size: float, n: int, tolerance: float) -> list[Finding]:
         if abs(size / value - 1.0) <= near:
             return [Finding(*finding)]
     whole, part = round(size), round(1.0 / size) if size else 0
-    if whole > 1 and abs(size / whole - 1.0) <= near:
+    if counts and whole > 1 and abs(size / whole - 1.0) <= near:
         of = f"the size of a batch, or their number, is {whole}" if n % whole == 0 or whole < n else "it is a count of something"
         return [Finding("times a count", f"They are {whole} times too large: perhaps {of}", f"divide by {whole}")]
-    if part > 1 and abs(size * part - 1.0) <= near:
+    if counts and part > 1 and abs(size * part - 1.0) <= near:
         return [
             Finding("divided by a count", f"They are {part} times too small: perhaps a mean over {part}", f"multiply by {part}")
         ]
