@@ -72,12 +72,12 @@ def draw(panels: list[Panel]) -> Figure:
             for ax, quality in zip(column, (0, 1), strict=True):
                 _lines(ax, panel, quality)
             column[0].set_title(panel.title, fontsize=9)
-            column[1].set_xlabel("share p of points in the subsets", fontsize=9)
             column[1].set_yscale("symlog", linthresh=0.1)
         axes[0, 0].set_ylabel("exact LDS")
         axes[1, 0].set_ylabel("slope of predicted\non retrained response")
         for ax in axes[1]:
             ax.axhline(1.0, color=GREY, linewidth=0.8, linestyle=":")
+        figure.supxlabel("share p of points in the subsets", fontsize=11)
         handles, labels = axes[0, 0].get_legend_handles_labels()
         figure.legend(
             handles, labels, loc="outside lower center", ncols=3, fontsize=10, title="bars: 2 standard errors over seeds"

@@ -34,5 +34,5 @@ def test_words_say_the_range_of_every_score():
 def test_axes_are_labelled_and_every_line_is_named():
     figure = fig_lds_by_law.draw(fig_lds_by_law.data(RESULTS))
     assert figure.axes[0].get_ylabel() == "exact LDS"
-    assert figure.axes[-1].get_xlabel() == "share p of points in the subsets"
+    assert figure.get_supxlabel() == "share p of points in the subsets"
     assert len(figure.legends[0].get_texts()) == len(NAMES)
