@@ -154,6 +154,41 @@ def test_pytorch_has_the_same_margins_and_gradients(made):
         np.testing.assert_allclose(z[:, 0].detach().numpy(), truth.margin_by_seed[0], rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("name", ["least_squares", "logistic", "softmax"])
+def test_jax_differentiates_the_rebuilt_model_to_the_same_effects(name, tmp_path):
+    """The objective is written anew from the file, and D(1) = -(1/N) grad f^T H^-1 grad l by automatic differentiation."""
+    jax = pytest.importorskip("jax")
+    learner, y_query = LEARNERS[name]
+    t = np.load(Truth.of(learner, (0,), y_query=y_query, name=name).save(tmp_path))
+    with jax.enable_x64(True):
+        theta, shape = t["weight_1"][0].ravel(), t["weight_1"][0].shape
+
+        def output(theta, x):
+            return jax.numpy.asarray(theta).reshape(shape) @ x
+
+        def loss(theta, x, y):
+            f = output(theta, x)
+            if name == "least_squares":
+                return 0.5 * (f[0] - y) ** 2
+            return jax.numpy.logaddexp(0.0, -(2 * y - 1) * f[0]) if len(f) == 1 else jax.nn.logsumexp(f) - f[int(y)]
+
+        def margin(theta, x, y):
+            f = output(theta, x)
+            return f[0] if len(f) == 1 else f[int(y)] - jax.nn.logsumexp(jax.numpy.delete(f, int(y)))
+
+        def objective(theta):
+            data = sum(loss(theta, x, y) for x, y in zip(t["X"], t["y"], strict=True)) / len(t["X"])
+            return data + 0.5 * float(t["l2"]) * (theta @ theta)
+
+        asked = list(zip(t["X_query"], t["y_query"], strict=True))
+        margins = [float(margin(theta, x, y)) for x, y in asked]
+        np.testing.assert_allclose(margins, t["margin"], rtol=0, atol=1e-12)
+        points = np.array([jax.grad(loss)(theta, x, y) for x, y in zip(t["X"], t["y"], strict=True)])
+        queries = np.array([jax.grad(margin)(theta, x, y) for x, y in asked])
+        effects = -points @ np.linalg.solve(np.asarray(jax.hessian(objective)(theta)), queries.T) / len(points)
+        np.testing.assert_allclose(effects, t["D1"], rtol=0, atol=1e-8 * np.abs(t["D1"]).max())
+
+
 def test_a_changed_file_and_files_of_other_kinds_are_refused(made, tmp_path):
     _, _, path = made
     copy, facts = tmp_path / "copy.npz", json.loads(path.with_suffix(".json").read_text())
