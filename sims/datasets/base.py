@@ -29,6 +29,11 @@ class DataSet:
     labels: tuple[str, ...] = ()  # the file's own target values for y = 0, 1, ..; empty if not recorded
     y_query: Array | None = None  # (M,), the targets of the queries, where they are known
 
+    @property
+    def has_classes(self) -> bool:
+        """Say whether the targets number classes with names, so that a query's own class is known."""
+        return bool(self.labels) and self.y_query is not None
+
 
 def standardised(values: Array, rows: NDArray[np.int64], columns: Sequence[str], source: str) -> Array:
     """Return `values` (rows of the file, d), each column standardised by the training rows `rows`.

@@ -197,7 +197,7 @@ def _for_classes(problem: Problem) -> bool:
 
 
 def _has_classes(data: str) -> bool:
-    return datasets.by_name(data).y_query is not None
+    return datasets.by_name(data).has_classes
 
 
 def with_own_points(config: Any, n_points: int) -> Any:

@@ -151,7 +151,7 @@ class Problem:
         data, kind = self.load(), learner_class(self.learner)
         columns = [name != "intercept" or not has_own_bias(kind) for name in data.columns]
         queries = data.X_query[: self.n_queries, columns]
-        if data.y_query is not None and _asks_for_classes(kind, options):
+        if data.has_classes and data.y_query is not None and _asks_for_classes(kind, options):
             return kind(data.X[:, columns], data.y, queries, y_query=data.y_query[: self.n_queries], **options)
         return kind(data.X[:, columns], data.y, queries, **options)
 
