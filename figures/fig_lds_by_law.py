@@ -59,7 +59,8 @@ def alt(panels: list[Panel]) -> str:
 
 
 def _span(values: Sequence[NDArray[np.float64]]) -> str:
-    return f"{np.nanmin(values):.2f} to {np.nanmax(values):.2f}"
+    together = np.concatenate(values)  # cases may have other probabilities
+    return f"{np.nanmin(together):.2f} to {np.nanmax(together):.2f}"
 
 
 def draw(panels: list[Panel]) -> Figure:

@@ -31,6 +31,12 @@ def test_words_say_the_range_of_every_score():
     assert "D(1): LDS 0.20 to 0.90, slope 0.80 to 0.80" in fig_lds_by_law.alt(fig_lds_by_law.data(RESULTS))
 
 
+def test_cases_may_have_other_probabilities():
+    panels = fig_lds_by_law.data([RESULTS[0], RESULTS[1].isel(p=[0, 2])])
+    assert "LDS 0.20 to 0.90" in fig_lds_by_law.alt(panels)
+    assert len(fig_lds_by_law.draw(panels).axes) == 4
+
+
 def test_axes_are_labelled_and_every_line_is_named():
     figure = fig_lds_by_law.draw(fig_lds_by_law.data(RESULTS))
     assert figure.axes[0].get_ylabel() == "exact LDS"
