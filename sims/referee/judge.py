@@ -106,7 +106,9 @@ class _Reading:
         kept &= (clean != 0.0).any(axis=1, keepdims=True) & (clean != 0.0).any(axis=0, keepdims=True)
         base = cls(scores, orientation, kept, truth, target, Match(candidates.exact(truth, target)[0], 0.0, 1.0))
         if not kept.any() or (kept.sum() > 1 and np.ptp(clean[kept]) == 0.0):
-            return replace(base, explained=True, causes=(Finding("constant", *_CONSTANT),))
+            nothing = Candidate("nothing", "nothing that is known", "", np.zeros_like(clean))
+            cause = Finding("constant", *_CONSTANT)
+            return replace(base, match=Match(nothing, 0.0, 1.0), explained=False, causes=(cause,))
         for found in base._explanations(tolerance):
             return found
         matches = [matched(clean, c, kept) for c in base._main(target)]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isnan
 from typing import TYPE_CHECKING, Any
 
 from sims.referee.truth import Target
@@ -99,15 +100,15 @@ class Report(Displayed):
         return xr.Dataset({name: ("effect", column) for name, column in values.items()}, {"effect": list(self.measures)})
 
     def to_json(self) -> dict[str, Any]:
-        """Return the whole report as plain values."""
+        """Return the whole report as plain values; what is undefined is None, since JSON has no NaN."""
         numbers = {"sign": self.sign, "scale": self.scale, "factor": self.factor, "mismatch": self.mismatch}
         return {
             **self.facts(),
-            **numbers,
+            **{name: _plain(x) for name, x in numbers.items()},
             "causes": list(self.causes),
             "diagnosis": self.diagnosis,
-            "measures": {name: dict(vars(measure)) for name, measure in self.measures.items()},
-            "lds": {f"{p:g}": {"scores": own, "best_linear": best} for p, (own, best) in self.lds.items()},
+            "measures": {name: {key: _plain(x) for key, x in vars(m).items()} for name, m in self.measures.items()},
+            "lds": {f"{p:g}": {"scores": _plain(own), "best_linear": _plain(best)} for p, (own, best) in self.lds.items()},
         }
 
     def __str__(self) -> str:
@@ -123,3 +124,10 @@ class Report(Displayed):
             lines.append(f"  {'of the scores':16}" + "".join(f"{own:>9.3f}" for own, _ in self.lds.values()))
             lines.append(f"  {'of the best beta':16}" + "".join(f"{best:>9.3f}" for _, best in self.lds.values()))
         return "\n".join(lines)
+
+
+def _plain(value: float | tuple[float, ...]) -> Any:
+    """Return numbers, or a list of them, with None in place of NaN."""
+    if isinstance(value, tuple):
+        return [_plain(x) for x in value]
+    return None if isnan(value) else value

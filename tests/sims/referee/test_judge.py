@@ -59,6 +59,14 @@ def test_the_cause_of_a_distortion_is_named_and_no_other(name, what):
     assert set(judge_scores(scores, truth).causes) == expected
 
 
+@pytest.mark.parametrize("number", [0.0, 0.3, np.nan])
+def test_constant_scores_estimate_nothing(number):
+    report = judge_scores(np.full((7, 4), number), small())
+    assert (report.estimates, report.explained) == ("nothing", False)
+    assert "constant" in report.causes
+    json.loads(json.dumps(report.to_json(), allow_nan=False))
+
+
 def test_right_scores_are_right_by_every_measure():
     report = judge_scores(small().D1, small())
     assert (report.estimates, report.orientation, report.sign, report.causes) == ("D1", "train x query", 1, ())
