@@ -70,6 +70,10 @@ SLOW = {
     "meta/test_readme.py": 5,
     "meta/test_wheel.py": 5,
     "sims/learners/test_objective.py": 5,
+    "sims/referee/test_judge.py": 15,
+    "sims/referee/test_truth.py": 10,
+    "sims/testing/test_attributions.py": 8,
+    "sims/experiments/test_field.py": 8,
     "sims/ledger/test_explain.py": 5,
 }
 """Test files that need about five seconds of a processor or more. The longest start first; `pytest --fast` leaves them out."""
