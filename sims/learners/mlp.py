@@ -353,7 +353,7 @@ class MLP:
     def layers(self, params: ArrayLike) -> dict[str, Array]:
         """Return parameters (R, P) by layer k = 1, 2, ..: weight_k (R, out, in) and bias_k (R, out), as PyTorch has them.
 
-        >>> layers = MLP([[1.0]], [1], [[1.0]], hidden=(2,)).layers(np.arange(7.0)[None])
+        >>> layers = MLP([[1.0], [2.0]], [0, 1], [[1.0]], hidden=(2,)).layers(np.arange(7.0)[None])
         >>> {name: values[0].tolist() for name, values in layers.items() if name.endswith("1")}
         {'weight_1': [[0.0], [1.0]], 'bias_1': [2.0, 3.0]}
         """
