@@ -53,8 +53,11 @@ def _npz(path: Path) -> NDArray[Any]:
 
 
 def _csv(path: Path) -> NDArray[Any]:
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = [row for row in csv.reader(file) if row]
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = [row for row in csv.reader(file) if row]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path} is no .csv file of text in UTF-8: {error}") from None
     if rows and not _are_numbers(rows[0]):
         rows = rows[1:]
     widths = {len(row) for row in rows}
