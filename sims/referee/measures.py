@@ -9,7 +9,7 @@ from sims.referee.report import Measure
 from sims.referee.truth import Target, Truth
 from theory.datamodel import optimal_datamodel
 from theory.laws import Bernoulli
-from theory.metrics import lds, pearson, relative_error, slope, spearman, weighted_rank_correlations
+from theory.metrics import jackknife, lds, pearson, relative_error, slope, spearman, weighted_rank_correlations
 from theory.response import Array
 from theory.streams import stream
 from theory.subsets import all_masks
@@ -34,10 +34,11 @@ def measured(scores: Array, candidate: Candidate, truth: Truth, target: Target, 
         return Measure(*[float("nan")] * 5, errors=(float("nan"),) * 5)
     own = _measures(scores[kept], candidate.scores[kept])
     each = truth.effects[candidate.name + ("_loss" if target == "loss" else "")][:, kept]
-    variance = np.zeros(5)
-    if (n_seeds := len(each)) > 1:
-        without = np.array([_measures(scores[kept], np.delete(each, r, axis=0).mean(axis=0)) for r in range(n_seeds)])
-        variance += (n_seeds - 1) * np.var(without, axis=0)
+
+    def against(mean: Array) -> Array:
+        return np.array(_measures(scores[kept], mean))
+
+    variance = np.nan_to_num(jackknife(against, each)) ** 2  # NaN for one seed
     if candidate.error is not None:
         noise = stream("errors of a truth", 0).standard_normal((DRAWS, int(kept.sum()))) * candidate.error[kept]
         variance += np.var([_measures(scores[kept], candidate.scores[kept] + move) for move in noise], axis=0, ddof=1)

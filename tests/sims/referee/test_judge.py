@@ -100,6 +100,7 @@ def test_any_factor_sign_orientation_and_target_are_found_together(factor, turne
     np.testing.assert_allclose(report.factor, -factor if turned else factor, rtol=1e-12)
     assert ("other target" in report.causes) == other
     assert ("sign" in report.causes) == turned
+    assert report.sign == (-1 if turned else 1)
 
 
 @given(damping=st.floats(1e-3, 10.0), factor=st.sampled_from([1.0, -7.0]))
@@ -134,6 +135,22 @@ def test_the_errors_of_a_drawn_truth_enter_its_measures():
     assert 0.0 < measure.errors[0] < 0.1
     assert abs(measure.slope - 1.0) < 6.0 * measure.errors[0] + 0.02
     assert judge_scores(exact.beta, exact).measures["beta"].errors == (0.0,) * 5
+
+
+def test_the_errors_over_seeds_are_those_of_means_over_all_seeds_but_one():
+    truth, scores = truth_of("two_moons_young"), truth_of("two_moons_young").loo
+    each = truth.effects["D1"]
+    found = judge_scores(scores, truth).measures["D1"]
+    without = [each[[k for k in range(len(each)) if k != r]].mean(axis=0) for r in range(len(each))]
+    slopes = [float((scores * d).sum() / (d * d).sum()) for d in without]
+    spread = sum((slope - sum(slopes) / len(slopes)) ** 2 for slope in slopes)
+    assert found.errors[0] == pytest.approx(((len(each) - 1) / len(each) * spread) ** 0.5, rel=1e-9)  # Efron & Stein 1981
+
+
+def test_the_lds_is_that_of_the_scores_with_the_right_sign():
+    right, turned = (judge_scores(sign * small().D1, small()) for sign in (1.0, -3.0))
+    assert right.lds == turned.lds
+    assert min(own for own, _ in right.lds.values()) > 0.0
 
 
 def test_the_lds_of_all_subsets_is_what_many_drawn_subsets_estimate():

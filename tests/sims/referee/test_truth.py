@@ -189,6 +189,22 @@ def test_jax_differentiates_the_rebuilt_model_to_the_same_effects(name, tmp_path
         np.testing.assert_allclose(effects, t["D1"], rtol=0, atol=1e-8 * np.abs(t["D1"]).max())
 
 
+@pytest.mark.parametrize("name", LEARNERS)
+def test_the_hessians_of_the_points_are_those_of_their_losses(name):
+    """Each is the slope of its point's gradient, by differences of what the model's linearization at moved parameters says."""
+    learner, y_query = LEARNERS[name]
+    model = Truth.of(learner, (4,), y_query=y_query).model
+    n, size = model.point_gradients.shape[1:]
+    whole = model.point_hessians.mean(axis=1) + learner.l2 * np.eye(size)
+    np.testing.assert_allclose(whole, model.hessian, rtol=0, atol=1e-12 * np.abs(model.hessian).max())
+    if isinstance(learner, MLP):
+        h = 1e-5
+        moves = h * np.eye(size)
+        ends = [learner._descent.at(np.ascontiguousarray((model.params + s * moves).T), np.ones(n)) for s in (1, -1)]
+        slopes = (ends[0].point_gradients - ends[1].point_gradients) / (2 * h)  # (P, N, P)
+        np.testing.assert_allclose(model.point_hessians[0], slopes.transpose(1, 0, 2), rtol=0, atol=1e-8)
+
+
 def test_a_changed_file_and_files_of_other_kinds_are_refused(made, tmp_path):
     _, _, path = made
     copy, facts = tmp_path / "copy.npz", json.loads(path.with_suffix(".json").read_text())
