@@ -32,8 +32,8 @@ class Evidence:
     """The figure that was measured in one case.
 
     `doubt` is half the width of its 95% interval: the case says nothing where the tolerance is nearer to the figure than that. It
-    is 0 where nothing is sampled; NaN, the standard error of one seed, counts as 0. A `control` is true or false by construction:
-    it is shown, and never decides.
+    is 0 where nothing is sampled; NaN, the standard error of one seed, counts as 0. A `control` is shown and never decides: it is
+    true or false by construction, or another figure that a reader needs beside those that decide.
     """
 
     case: str
